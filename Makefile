@@ -1,0 +1,38 @@
+# make reproduce: set-up and the whole pipeline on the embedded default
+# make test:      set-up and the tests
+PYTHON ?= python3
+PIP_ARGS ?=                # e.g. --extra-index-url https://download.pytorch.org/whl/cpu
+CORES ?= all
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: setup reproduce test lint bench clean
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("vidtune needs Python >= 3.11, found " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -c constraints.txt $(PIP_ARGS) torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt $(PIP_ARGS) -e '.[test,lint]'
+	touch $@
+
+reproduce: $(READY)
+	$(BIN)/snakemake --cores $(CORES)
+	@echo "open results/mini/report.html (or the scale you chose) in a browser"
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+bench: $(READY)
+	$(BIN)/python benchmarks/steps.py
+
+clean:
+	rm -rf results/smoke results/mini results/full data .snakemake .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,63 @@
+"""vidtune's DAG: generate -> pretrain -> train -> evaluate, cost beside it, then collect -> report.
+
+    snakemake --cores all                          # the embedded default (scale mini)
+    snakemake --cores all --config scale=smoke     # the same rules in a minute
+    snakemake -n                                   # what would run
+
+Every rule calls `python -m vidtune <rule>`, so that every step runs by hand from its spec file too.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+sys.path.insert(0, str(workflow.basedir))
+
+from vidtune.cli.eta import Eta
+from vidtune.plan import load
+from vidtune.spec import UserError
+
+try:
+    PLAN = load("config", dict(config))
+    PLAN.write_specs()
+except UserError as e:
+    print(f"vidtune: {e}", file=sys.stderr)
+    sys.exit(2)
+
+ROOT = str(PLAN.root)
+DATA = PLAN.config.settings.data
+SPECS = f"{ROOT}/specs"
+PACKAGE = sorted(
+    str(p)
+    for p in Path(workflow.basedir, "vidtune").rglob("*.*")
+    if p.suffix in (".py", ".css", ".js")
+)
+CONFIG = sorted(map(str, Path("config").rglob("*.yaml")))
+MINI = list(PLAN.pretrainings)
+
+logger.addHandler(Eta(PLAN.scale.seconds, len(os.sched_getaffinity(0))))
+shell.prefix(f"export PATH={Path(sys.executable).parent}:$PATH; ")
+
+
+wildcard_constraints:
+    run=r"[^/]+/[^/]+@\d+",
+    paper=r"[^/]+",
+    backbone=r"[^/]+",
+    files=r"[^/]+",
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/run.smk"
+include: "workflow/rules/profile.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        f"{ROOT}/rows.csv",
+        f"{ROOT}/report.html",

@@ -1,0 +1,73 @@
+"""Shared places: a writable copy of the configuration, and the command line in-process."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+REPO = Path(__file__).parent.parent
+NOBODY = 65534
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A copy of `config/` to be damaged."""
+    return Path(shutil.copytree(REPO / "config", tmp_path / "config"))
+
+
+@pytest.fixture
+def vidtune(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run a verb in this process: (exit code, stdout, stderr)."""
+    from vidtune.cli import main
+
+    def run(*args: object) -> tuple[int, str, str]:
+        code = main([str(a) for a in args])
+        out = capsys.readouterr()
+        return code, out.out, out.err
+
+    return run
+
+
+DROPPED = f"""
+import importlib, os, sys
+for name in sys.argv[1].split(","):
+    importlib.import_module(name)  # the interpreter's own files may be out of reach later
+from vidtune.cli import main
+if os.getuid() == 0:
+    os.setgid({NOBODY})
+    os.setuid({NOBODY})
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+@pytest.fixture
+def as_nobody(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a verb in a subprocess without root's privileges, which ignore file modes."""
+
+    def run(modules: str, *args: object) -> subprocess.CompletedProcess[str]:
+        for place in (tmp_path, *tmp_path.parents):
+            if place != Path("/") and place.stat().st_uid == os.getuid():
+                place.chmod(place.stat().st_mode | 0o055)
+        return subprocess.run(
+            [sys.executable, "-c", DROPPED, modules, *map(str, args)],
+            capture_output=True,
+            text=True,
+            cwd=REPO,
+            timeout=120,
+        )
+
+    return run
+
+
+def one_line(text: str) -> str:
+    """The message, which must be a single line without a traceback."""
+    assert "Traceback" not in text
+    lines = [line for line in text.splitlines() if line.strip()]
+    assert len(lines) == 1, text
+    return lines[0]

@@ -1,0 +1,151 @@
+"""Rows, verdicts and claims, on made numbers of the real configuration."""
+
+from pathlib import Path
+
+import pytest
+from conftest import one_line
+
+from vidtune.plan import Plan, load
+from vidtune.report import claims, rows, verdicts
+from vidtune.report.rows import Row
+from vidtune.spec import UserError, write_text
+
+REPO = Path(__file__).parent.parent
+DIVERGED, SEEDED = "side4video/b16-ssv1-w512@0", "side4video/b16-ssv1"
+SHARES = {"top1": 60.0, "top5": 90.0, "pair": 80.0, "r1": 20.0, "r5": 50.0, "r10": 70.0}
+VOID = {"meta", "br", "link", "img", "hr", "input"}
+STAMP = {"digest": "000000000000", "device": "cpu", "commit": "abc", "versions": {"torch": "2"}}
+
+
+def plan_at(root: Path, scale: str = "mini") -> Plan:
+    return load(REPO / "config", {"results": str(root), "scale": scale})
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return plan_at(Path("nowhere"))
+
+
+def row(plan: Plan, variant: str, metric: str, value: float, **changes: object) -> Row:
+    """A number of ours; learned ones at scale mini, counted ones at full size."""
+    m = plan.config.metrics[metric]
+    scale = {"counted": rows.FULL_SIZE}.get(m.kind, "mini")
+    fields = {"variant": variant, "metric": metric, "value": value, "unit": m.unit, "kind": m.kind}
+    return Row(**{**fields, "source": "ours", "where": "made.json", "scale": scale, **changes})
+
+
+def judged(plan: Plan, cell: str, found: list[Row]) -> verdicts.Cell:
+    return next(c for c in verdicts.cells(plan, found) if c.cell == cell)
+
+
+# --- verdicts ---
+
+LIGHT = ("side4video/table-2/b16-light-ssv2/gflops", "side4video/b16-light-ssv2", "gflops")
+PART = ("side4video/table-2/b16-ssv2/top1", "side4video/b16-ssv2", "top1")
+BASE = ("side4video/table-9f/b16-ssv1/top1", "side4video/b16-ssv1", "top1")
+
+
+@pytest.mark.parametrize(
+    ("cell", "values", "scale", "verdict"),
+    [
+        (LIGHT, [445.12], rows.FULL_SIZE, "match"),
+        (LIGHT, [445 * 1.0049], rows.FULL_SIZE, "match"),
+        (LIGHT, [445 * 1.0051], rows.FULL_SIZE, "off"),
+        (LIGHT, [], rows.FULL_SIZE, "not run"),
+        (BASE, [58.5], "mini", "not comparable"),
+        (BASE, [58.54], "full", "match"),
+        (BASE, [59.4], "full", "near"),
+        (BASE, [50.0], "full", "off"),
+        (BASE, [52.0, 62.0], "full", "near"),
+        (BASE, [], "full", "not run"),
+        (PART, [70.2], "full", "subset"),
+    ],
+)
+def test_one_verdict_from_the_closed_list(plan, cell, values, scale, verdict):
+    name, variant, metric = cell
+    if scale == "full":
+        plan = plan_at(Path("nowhere"), "full")
+    n = 20_000 if cell is PART else None  # of 24,777
+    found = [row(plan, variant, metric, v, scale=scale, seed=k, n=n) for k, v in enumerate(values)]
+    got = judged(plan, name, found)
+    assert got.verdict == verdict
+    assert got.verdict in verdicts.VERDICTS
+    assert got.reason or verdict in ("match", "off")
+
+
+def test_a_cited_system_and_a_measured_cell_say_why_they_are_not_run(plan):
+    assert "cited" in judged(plan, "side4video/table-2/aim-b16/gflops", []).reason
+    assert "GPU" in judged(plan, "side4video/table-2/b16-ssv2/train_gb", []).reason
+
+
+def finding(plan: Plan, found: list[Row], claim: str, metric: str) -> claims.Finding:
+    every = claims.findings(plan, [*rows.published(plan), *found])
+    return next(f for f in every if f.claim == claim and f.metric == metric)
+
+
+@pytest.mark.parametrize(
+    ("conv", "probe", "status"),
+    [
+        ([60, 61, 62], [40, 41, 42], "holds"),
+        ([40, 41, 42], [60, 61, 62], "fails"),
+        ([60, 70, 50], [59, 69, 49], "within noise"),
+        ([60], [40], "not judged"),
+        ([60, 61], [], "not judged"),
+    ],
+)
+def test_a_learned_claim_is_judged_against_its_noise(plan, conv, probe, status):
+    found = [
+        row(plan, f"side4video/{name}", "top1", float(v), seed=k)
+        for name, values in (("b16-ssv1", conv), ("b16-ssv1-attention", probe))
+        for k, v in enumerate(values)
+    ]
+    got = finding(plan, found, "side4video/conv-beats-attention", "top1")
+    assert got.ours == status
+    assert got.paper == "holds"
+    assert got.detail
+
+
+def test_a_counted_claim_borrows_what_the_cited_system_prints(plan):
+    found = [row(plan, "tempme/tempme-b16", "gflops", 121.4)]
+    got = finding(plan, found, "tempme/fewer-gflops", "gflops")
+    assert (got.ours, got.paper) == ("holds", "holds")
+    assert "published: vop-b16" in got.detail
+    worse = [row(plan, "tempme/tempme-b16", "gflops", 200.0)]
+    assert finding(plan, worse, "tempme/fewer-gflops", "gflops").ours == "fails"
+
+
+def test_a_counted_claim_borrows_nothing_for_a_variant_of_ours(plan):
+    assert finding(plan, [], "tempme/fewer-gflops", "gflops").ours == "not judged"
+
+
+def test_every_paper_supports_its_own_claims(plan):
+    """A slipped digit in a published number shows up here."""
+    found = claims.findings(plan, list(rows.published(plan)))
+    assert found
+    assert [f.test for f in found if f.paper != "holds"] == []
+
+
+def test_rows_survive_the_csv(plan, tmp_path):
+    made = [row(plan, SEEDED, "top1", 1 / 3, seed=2, n=320, stale=True, device='a "b", c')]
+    every = [*rows.published(plan), *made]
+    write_text(tmp_path / "rows.csv", rows.to_csv(every))
+    assert rows.from_csv(tmp_path / "rows.csv") == every
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda text: text.replace("variant,", "Variant,", 1), "not the columns"),
+        (lambda text: "", "not the columns"),
+        (lambda text: text[: text.index(",50.0,")], "not a row"),
+        (lambda text: text.replace("learned", "leaned"), "kind"),
+    ],
+)
+def test_a_damaged_csv_is_one_clear_line(plan, tmp_path, damage, says):
+    path = tmp_path / "rows.csv"
+    path.write_text(damage(rows.to_csv([row(plan, SEEDED, "top1", 50.0, seed=0, n=320)])))
+    with pytest.raises(UserError, match=says) as e:
+        rows.from_csv(path)
+    assert str(path) in one_line(str(e.value))
+    with pytest.raises(UserError, match="vidtune collect"):
+        rows.from_csv(tmp_path / "absent.csv")

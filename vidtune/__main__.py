@@ -1,0 +1,7 @@
+"""python -m vidtune <verb>"""
+
+import sys
+
+from vidtune.cli import main
+
+sys.exit(main())

@@ -1,0 +1,165 @@
+"""Verbs that answer a question and change nothing."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from vidtune.cli import estimate
+from vidtune.plan import Plan, load, schemas
+from vidtune.spec import Costing, Model, UserError, load_json, parse, write_json, write_text
+
+
+def plan_of(args: argparse.Namespace) -> Plan:
+    chosen = {k: getattr(args, k, None) for k in ("scale", "results")}
+    return load(args.config, {k: v for k, v in chosen.items() if v is not None})
+
+
+def ls(args: argparse.Namespace) -> int:
+    """Every declared variant, at its declared size; with --scale, as that scale swaps it."""
+    p = plan_of(args)
+    models = {m.name: m for m in p.models.values()}
+    if args.scale:
+        models = {r.model.name: r.model for r in p.runs.values()}
+    items = [_item(p, m, swapped=bool(args.scale)) for m in models.values()]
+    if args.json:
+        print(json.dumps(items, indent=1))
+        return 0
+    for i in items:
+        options = " ".join(f"{k}={v}" for k, v in i["options"].items())
+        nouns = (
+            f"{i['method']:12} {i['backbone']:8} {i['dataset']:12} {i['frames']:3} x {i['views']}"
+        )
+        print(f"{i['name']:40} {nouns}  {i['recipe']:22} {options}")
+    return 0
+
+
+def _item(p: Plan, model: Model, swapped: bool) -> dict[str, Any]:
+    v = p.variants[model.name]
+    dataset, recipe = v.dataset, v.recipe
+    if swapped:
+        run = next(r for r in p.runs.values() if r.model.name == model.name)
+        dataset, recipe = run.dataset.name, run.recipe.name
+    return {
+        "name": model.name,
+        "paper": model.name.split("/")[0],
+        "method": model.method,
+        "backbone": model.backbone.name,
+        "dataset": dataset,
+        "frames": model.frames,
+        "views": model.views,
+        "recipe": recipe,
+        "options": model.options,
+    }
+
+
+def plan(args: argparse.Namespace) -> int:
+    """Jobs per rule with an estimate of time, disk and downloads."""
+    p = plan_of(args)
+    jobs = estimate.jobs(p)
+    if args.json:
+        print(json.dumps(jobs, indent=1))
+        return 0
+    print(f"scale {p.scale.name}: {p.scale.says}")
+    for rule in jobs["rules"]:
+        print(f"  {rule['rule']:9} {rule['jobs']:4} jobs   {estimate.span(rule['seconds'])}")
+    print(f"  time      {estimate.span(jobs['seconds_2_cores'])} on two cores")
+    print(f"  disk      {jobs['disk_mb']} MB")
+    for d in jobs["downloads"]:
+        print(f"  download  {d}")
+    for d in jobs["bring"]:
+        print(f"  bring     {d}")
+    return 0
+
+
+def cost(args: argparse.Namespace) -> int:
+    """`vidtune.cost.counted.cost` of a variant; with --spec, of all models of a paper."""
+    if bool(args.variant) == bool(args.spec) or bool(args.spec) != bool(args.out):
+        raise UserError("name a variant (see `vidtune ls`), or give both --spec and --out")
+    if args.spec:
+        return _costs(Path(args.spec), Path(args.out))
+    models = plan_of(args).models
+    if args.variant not in models:
+        known = ", ".join(sorted(models))
+        raise UserError(f"{args.variant}: not a declared variant; known: {known}")
+    from vidtune.cost import counted
+
+    model = models[args.variant]
+    result = counted.cost(model)
+    print(json.dumps(result, indent=1) if args.json else _told(model, result))
+    return 0
+
+
+def _costs(spec: Path, out: Path) -> int:
+    from vidtune.cost.table import table
+
+    job = parse(Costing, load_json(spec), spec)
+    write_json(out, table(job, out.parent / "kept"))
+    return 0
+
+
+def _told(model: Model, result: dict[str, Any]) -> str:
+    """Counted costs for a reader."""
+    size, tuned = result["params_total"] / 1e6, result["params_tuned"] / 1e6
+    total = result["gmacs"] * result["views"]
+    lines = [
+        f"{model.name}: {model.backbone.name}, {model.frames} frames, {model.views} views",
+        f"  parameters     {size:.3f} M, tuned {tuned:.3f} M",
+        f"  GMACs          {result['gmacs']:.2f} a view, {total:.2f} in all, as the papers count",
+        f"  output tokens  {result['output_tokens']}",
+    ]
+    for i, t in enumerate(result["tokens"]):
+        entering, leaving = t["entering_attention"], t["leaving"]
+        lines.append(f"  layer {i:3}      {t['sequences']} x {entering} -> {leaving}")
+    return "\n".join(lines)
+
+
+def verify(args: argparse.Namespace) -> int:
+    """Verdicts; counted cells are computed here where no result holds them. 1: off, unexplained."""
+    from vidtune.report import rows, verdicts
+
+    p = plan_of(args)
+    found = rows.gather(p)
+    if args.kind in (None, "counted"):
+        found = _counted(p, found)
+    cells = [c for c in verdicts.cells(p, found) if args.kind in (None, c.kind)]
+    if args.json:
+        print(json.dumps([c.model_dump() for c in cells], indent=1))
+    else:
+        for c in cells:
+            ours = "-" if c.ours is None else f"{c.ours:.2f}"
+            print(f"{c.verdict:14} {c.cell:55} print {c.print:>7} ours {ours:>8}  {c.reason}")
+        tally = {v: sum(c.verdict == v for c in cells) for v in verdicts.VERDICTS}
+        print(", ".join(f"{n} {v}" for v, n in tally.items() if n))
+    wrong = [c for c in cells if c.kind == "counted" and c.verdict == "off" and not c.reason]
+    return 1 if wrong else 0
+
+
+def _counted(p: Plan, found: list[Any]) -> list[Any]:
+    """Rows with the counted ones computed afresh where they are missing or stale."""
+    from vidtune.report import rows
+
+    fresh = {r.variant for r in found if r.source == "ours" and r.kind == "counted" and not r.stale}
+    keep = [r for r in found if not (r.source == "ours" and r.kind == "counted" and r.stale)]
+    published = {r.variant for r in found if r.source == "paper" and r.kind == "counted"}
+    for name, model in p.models.items():
+        if name in published and name not in fresh:
+            from vidtune.cost import counted
+
+            keep += rows.counted(p, name, counted.cost(model), "computed by vidtune verify")
+    return keep
+
+
+def stale(args: argparse.Namespace) -> int:
+    """Result files whose code has changed since, for `snakemake -R $(vidtune stale)`."""
+    from vidtune.report import rows
+
+    for where in sorted({r.where for r in rows.gather(plan_of(args)) if r.stale}):
+        print(where)
+    return 0
+
+
+def schema(args: argparse.Namespace) -> int:
+    for name, content in schemas().items():
+        write_text(Path(args.out) / f"{name}.schema.json", json.dumps(content, indent=1) + "\n")
+    return 0

@@ -1,0 +1,36 @@
+"""What a plan will take: time from the scale's measured seconds, disk, downloads."""
+
+from typing import Any
+
+from vidtune.plan import Plan
+
+CHECKPOINT_MB, CLIP_MB = 0.4, 0.02  # a mini run's files; a generated clip of 64 pixels
+
+
+def jobs(p: Plan) -> dict[str, Any]:
+    """Jobs and seconds per rule; `None` where nobody has measured it."""
+    rules: list[dict[str, Any]] = []
+    for rule, count in p.counts().items():
+        each = p.scale.seconds.get(rule)
+        seconds = None if each is None and count else round((each or 0) * count)
+        rules.append({"rule": rule, "jobs": count, "seconds": seconds})
+    known = [r["seconds"] for r in rules]
+    total = None if None in known else round(sum(known) / 2)
+    clips = sum(sum(f.clips.values()) for f in p.files.values())
+    runs = p.runs.values()
+    backbones = {r.model.backbone.name: r.model.backbone for r in runs}
+    return {
+        "scale": p.scale.name,
+        "rules": rules,
+        "seconds_2_cores": total,
+        "disk_mb": round(clips * CLIP_MB + len(p.runs) * CHECKPOINT_MB + 5),
+        "downloads": sorted(b.weights.url for b in backbones.values() if b.weights),
+        "bring": sorted({f"{r.data}: {r.dataset.expected}" for r in runs if not r.dataset.files}),
+    }
+
+
+def span(seconds: float | None) -> str:
+    """Seconds for a reader: "45 s", "12 min", "unknown"."""
+    if seconds is None:
+        return "unknown: nobody has measured it"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,82 @@
+"""Parser and dispatch. Imports of torch stay inside the verbs that need it."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+from vidtune import __version__
+from vidtune.cli import ask, jobs
+from vidtune.spec import UserError
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="vidtune", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"vidtune {__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
+
+    def verb(
+        name: str, run: Callable[[argparse.Namespace], int], says: str
+    ) -> argparse.ArgumentParser:
+        sub = verbs.add_parser(name, help=says, description=says)
+        sub.set_defaults(run=run)
+        return sub
+
+    def planned(sub: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        sub.add_argument("--config", default="config", help="config folder (default: config)")
+        sub.add_argument("--scale", help="instead of the one in config.yaml")
+        sub.add_argument("--results", help="instead of the one in config.yaml")
+        return sub
+
+    def listed(sub: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        sub.add_argument("--json", action="store_true", help="print JSON")
+        return planned(sub)
+
+    listed(verb("ls", ask.ls, "list the declared variants"))
+    listed(verb("plan", ask.plan, "list the jobs with time, disk and downloads"))
+    cost = listed(
+        verb("cost", ask.cost, "parameters, tokens and GFLOPs at full size, on the meta device")
+    )
+    cost.add_argument("variant", nargs="?", help="<paper>/<variant>")
+    cost.add_argument("--spec", help="a paper's spec file instead of a variant")
+    cost.add_argument("--out", help="with --spec: the JSON file to write")
+    verify = listed(verb("verify", ask.verify, "a verdict on every published cell"))
+    verify.add_argument("--kind", choices=("counted", "predicted", "measured", "learned"))
+    planned(verb("stale", ask.stale, "list results whose code has changed since"))
+    schema = verb("schema", ask.schema, "write the JSON schemas of the config files")
+    schema.add_argument("--out", default="config/schema", help="folder (default: config/schema)")
+
+    def job(name: str, run: Callable[[argparse.Namespace], int], says: str, out: str) -> None:
+        sub = verb(name, run, says)
+        sub.add_argument("--spec", required=True, help="the job's spec file")
+        sub.add_argument("--out", required=True, help=out)
+
+    job("generate", jobs.generate, "write the generated videos", "folder of the videos")
+    job("pretrain", jobs.pretrain, "pre-train a small backbone", "weights file")
+    job(
+        "premise",
+        jobs.premise,
+        "check what the pre-trained backbone can and cannot see",
+        "JSON file",
+    )
+    job("train", jobs.train, "train one run", "checkpoint file")
+    job("evaluate", jobs.evaluate, "evaluate one run", "JSON file")
+    planned(verb("collect", jobs.collect, "all numbers, ours and theirs, into rows.csv"))
+    planned(verb("report", jobs.report, "tables, plots and the page from rows.csv"))
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Exit code: 0 done, 1 a counted cell is off without a reason, 2 bad input."""
+    args = _parser().parse_args(argv)
+    try:
+        return args.run(args)
+    except UserError as e:
+        print(f"vidtune {args.verb}: {e}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print(f"vidtune {args.verb}: interrupted", file=sys.stderr)
+        return 130

@@ -1,0 +1,31 @@
+"""The counted costs of a paper's models in one job: the import of torch is paid once.
+
+Each model's result is kept under a digest of what it is and of the code that counts it, so that a
+changed variant costs its own seconds only.
+"""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from vidtune import provenance
+from vidtune.cost import counted
+from vidtune.spec import Costing, Model, load_json, write_json
+
+
+def table(job: Costing, kept: Path) -> dict[str, Any]:
+    """Model name -> `counted.cost` with its provenance; `kept` is the folder of earlier results."""
+    out = {}
+    for k, model in enumerate(job.models, 1):
+        path = kept / f"{_key(model)}.json"
+        if not path.exists():
+            stamp = provenance.stamp(provenance.model_digest(model.method), "meta")
+            write_json(path, {**counted.cost(model), "provenance": stamp})
+            print(f"cost {job.paper}: {k}/{len(job.models)} {model.name}", flush=True)
+        out[model.name] = load_json(path)
+    return out
+
+
+def _key(model: Model) -> str:
+    text = model.model_dump_json() + provenance.model_digest(model.method)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

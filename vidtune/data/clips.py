@@ -1,0 +1,105 @@
+"""Clips as a torch dataset: records -> sampled, decoded, resized frames. The same for all data.
+
+Frames stay uint8 until they are on the device, where `normalise` makes CLIP's input of them.
+
+Shapes: T frames, S pixels of the side.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import Dataset
+
+from vidtune.data.progress import progress
+from vidtune.data.records import Record
+from vidtune.data.sampling import indices
+from vidtune.data.video import read_frames
+from vidtune.data.words import mirrored
+from vidtune.spec import Recipe
+
+MEAN = (0.48145466, 0.4578275, 0.40821073)  # openai/CLIP, of RGB in 0..1
+STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def resize(frames: NDArray[np.uint8], side: int) -> Tensor:
+    """(T, H, W, 3) -> uint8 (T, 3, side, side): antialiased bicubic, then the centre."""
+    x = torch.from_numpy(frames).permute(0, 3, 1, 2)  # (T, 3, H, W)
+    height, width = x.shape[-2:]
+    short = min(height, width)
+    if short != side:
+        size = (max(side, height * side // short), max(side, width * side // short))
+        x = F.interpolate(x, size=size, mode="bicubic", antialias=True)
+    top, left = (x.shape[-2] - side) // 2, (x.shape[-1] - side) // 2
+    return x[..., top : top + side, left : left + side].contiguous()  # (T, 3, S, S)
+
+
+def normalise(video: Tensor) -> Tensor:
+    """uint8 (..., 3, S, S) -> float of CLIP's mean and deviation, on the device of `video`."""
+    mean = torch.tensor(MEAN, device=video.device).view(3, 1, 1)
+    std = torch.tensor(STD, device=video.device).view(3, 1, 1)
+    return (video.float() / 255 - mean) / std
+
+
+class Clips(Dataset[dict[str, Any]]):
+    """An item: `video` uint8 (T, 3, S, S), `label` (-1: unknown), `caption`, `index` of the record.
+
+    In retrieval training every caption of a record is an item of its own; otherwise `caption` is
+    the first. Random choices depend on (seed, epoch, index) alone: set `epoch` before each one.
+    """
+
+    def __init__(
+        self, records: list[Record], recipe: Recipe, frames: int, side: int, train: bool, seed: int
+    ) -> None:
+        self.records, self.recipe = records, recipe
+        self.frames, self.side, self.train, self.seed = frames, side, train, seed
+        self.epoch = 0
+        unfold = train and recipe.task == "retrieval"
+        self.items = [
+            (i, c) for i, r in enumerate(records) for c in range(len(r.captions) if unfold else 1)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether items are the same in every epoch, so that what follows may be cached."""
+        return not self.train or not (self.recipe.random_train_frames or self.recipe.augment)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        which, nth = self.items[index]
+        record = self.records[which]
+        rng = None
+        if not self.deterministic:
+            rng = np.random.default_rng([self.seed, self.epoch, index])
+        video = self._video(record, rng)
+        label, caption = record.label, record.captions[nth] if record.captions else ""
+        if rng is not None and "flip" in self.recipe.augment and rng.random() < 0.5:
+            video, label, caption = video.flip(-1), record.mirrored, mirrored(caption)
+        return {
+            "video": video,
+            "label": -1 if label is None else label,
+            "caption": caption,
+            "index": which,
+        }
+
+    def _video(self, record: Record, rng: Generator | None) -> Tensor:
+        take = indices(record.frames, record.fps, self.frames, self.recipe, rng)
+        return resize(read_frames(record.path, take), self.side)  # (T, 3, S, S)
+
+
+def load(clips: Clips, label: str, show: bool = True) -> Tensor:
+    """All videos of a deterministic split as one uint8 tensor (items, T, 3, S, S)."""
+    assert clips.deterministic
+    out = torch.empty(len(clips), clips.frames, 3, clips.side, clips.side, dtype=torch.uint8)
+    last = None
+    for i in progress(range(len(clips)), len(clips), label, show):
+        same = last is not None and clips.items[i][0] == clips.items[last][0]
+        out[i] = out[last] if same else clips[i]["video"]  # captions of one video come in a row
+        last = i
+    return out

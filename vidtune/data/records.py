@@ -1,0 +1,136 @@
+"""A dataset on disk: `manifest.json` and one `<split>.jsonl` with a record a line.
+
+Generated and real videos are listed in the same form, so everything behind this is shared.
+A line: {"id", "video" (relative path), "frames", "fps", "seconds", "label" (a class of the
+manifest or null), "captions" (list), and, where known, "appearance" and "group"}.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vidtune.spec import UserError
+
+# key -> (accepted types, what is expected)
+KEYS: dict[str, tuple[tuple[type, ...], str]] = {
+    "id": ((str,), "text"),
+    "video": ((str,), "a path relative to the list"),
+    "frames": ((int,), "a whole number"),
+    "fps": ((int, float), "frames per second"),
+    "seconds": ((int, float), "seconds"),
+    "label": ((str, type(None)), "the name of a class or null"),
+    "captions": ((list,), "a list of texts"),
+}
+
+
+@dataclass(frozen=True)
+class Record:
+    """One clip. `label` and `mirrored` (the label after a horizontal flip) index the classes."""
+
+    id: str
+    path: Path
+    frames: int
+    fps: float
+    seconds: float
+    label: int | None
+    mirrored: int | None
+    captions: tuple[str, ...]
+    group: str | None  # clips of a group differ only in motion
+    appearance: dict[str, str]
+
+
+def manifest(directory: Path) -> dict[str, Any]:
+    """What the dataset says about itself. Raises `UserError` where it is missing or no JSON."""
+    path = directory / "manifest.json"
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as e:
+        raise UserError(
+            f"{path}: {e.strerror}; no manifest; generate the data or set its place"
+        ) from None
+    except ValueError as e:
+        raise UserError(
+            f"{path}: not valid JSON ({e}); delete it and generate the data again"
+        ) from None
+    if not isinstance(data, dict) or not isinstance(data.get("classes"), list):
+        raise UserError(f"{path}: classes: expected a list of names; generate the data again")
+    return data
+
+
+def read(directory: Path, split: str) -> list[Record]:
+    """The records of a split. Raises `UserError` (file:line: key: ...) at the first bad line."""
+    about = manifest(directory)
+    path = directory / f"{split}.jsonl"
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as e:
+        raise UserError(
+            f"{path}: {e.strerror}; expected one record a line; generate the data"
+        ) from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: not UTF-8; save the file as UTF-8") from None
+    labels = {name: i for i, name in enumerate(about["classes"])}
+    records: list[Record] = []
+    seen: dict[str, int] = {}
+    for number, line in enumerate(lines, 1):
+        place = f"{path}:{number}"
+        row = _row(line, place)
+        if row["id"] in seen:
+            raise UserError(
+                f"{place}: id: {row['id']!r} is on line {seen[row['id']]} already; rename one"
+            )
+        seen[row["id"]] = number
+        records.append(_record(row, directory, labels, about.get("mirrored", {}), place))
+    return records
+
+
+def _row(line: str, place: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except ValueError as e:
+        raise UserError(f"{place}: not valid JSON ({e}); mend or remove the line") from None
+    if not isinstance(row, dict):
+        raise UserError(f"{place}: expected an object with keys {', '.join(KEYS)}; mend the line")
+    for key, (types, what) in KEYS.items():
+        if key not in row:
+            raise UserError(f"{place}: {key}: missing; add {what}")
+        if not isinstance(row[key], types) or isinstance(row[key], bool):
+            raise UserError(f"{place}: {key}: expected {what}; found {row[key]!r}")
+    for key in ("frames", "fps", "seconds"):
+        if not row[key] > 0:
+            raise UserError(
+                f"{place}: {key}: expected more than 0; found {row[key]}; mend the line"
+            )
+    for caption in row["captions"]:
+        if not isinstance(caption, str) or not caption.strip():
+            raise UserError(
+                f"{place}: captions: empty caption; write one or remove it from the list"
+            )
+    return row
+
+
+def _record(
+    row: dict[str, Any], directory: Path, labels: dict[str, int], mirror: dict[str, str], place: str
+) -> Record:
+    label = row["label"]
+    if label is not None and label not in labels:
+        known = ", ".join(list(labels)[:12]) + (", ..." if len(labels) > 12 else "")
+        raise UserError(f"{place}: label: {label!r} is no class of the manifest; known: {known}")
+    video = directory / row["video"]
+    if not video.is_file():
+        raise UserError(
+            f"{place}: video: {video} is missing; generate or fetch it, or remove the line"
+        )
+    return Record(
+        id=row["id"],
+        path=video,
+        frames=row["frames"],
+        fps=float(row["fps"]),
+        seconds=float(row["seconds"]),
+        label=None if label is None else labels[label],
+        mirrored=None if label is None else labels[mirror.get(label, label)],
+        captions=tuple(row["captions"]),
+        group=row.get("group"),
+        appearance=row.get("appearance") or {},
+    )

@@ -1,0 +1,156 @@
+"""Anti-aliased textured shapes on textured backgrounds, rendered with numpy alone.
+
+A frame shows one shape on a background and, in some clips, a small grey diamond that never moves.
+`Looks` hold what a clip keeps, `Poses` what changes from frame to frame; both are columns, so that
+hundreds of frames are drawn at once. Lengths are shares of the image side, y points down.
+
+Shapes: M clips, N frames, S pixels of the side.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+SIZES = {"small": 0.16, "large": 0.34}  # radius
+COLOURS = {
+    "red": (0.92, 0.10, 0.10),
+    "green": (0.10, 0.80, 0.15),
+    "blue": (0.15, 0.35, 1.0),
+    "yellow": (0.95, 0.90, 0.10),
+    "pink": (0.98, 0.25, 0.85),
+    "cyan": (0.10, 0.88, 0.92),
+}
+PERIODS = 4  # of a background's pattern over the image: at a quarter of the side it stays visible
+DIAMOND = 0.07  # radius of the distractor
+
+
+def _circle(x: Floats, y: Floats) -> Floats:
+    return np.sqrt(x * x + y * y) - 1
+
+
+def _square(x: Floats, y: Floats) -> Floats:
+    return np.maximum(np.abs(x), np.abs(y)) - 0.88
+
+
+def _triangle(x: Floats, y: Floats) -> Floats:
+    """Equilateral, pointing up; its centroid stands a little below the centre."""
+    low = y - 0.75
+    return np.maximum(low, 0.866 * np.abs(x) - 0.5 * (y + 1.0))
+
+
+# signed distance (unit radius, negative inside) to each shape's edge, and how bright its core is:
+# an outline alone, 4 pixels in radius, takes a small CLIP too long to learn
+SHAPES: dict[str, tuple[Callable[[Floats, Floats], Floats], float | None]] = {
+    "circle": (_circle, None),
+    "square": (_square, 1.0),
+    "triangle": (_triangle, 0.0),
+}
+CORE = 0.55  # radius of the core, in radii of the shape
+
+
+def _striped(x: Floats, y: Floats) -> Floats:
+    return np.tanh(3 * np.sin(y)) + 0 * x
+
+
+def _checked(x: Floats, y: Floats) -> Floats:
+    return np.tanh(4 * np.sin(x) * np.sin(y))
+
+
+def _dotted(x: Floats, y: Floats) -> Floats:
+    return np.tanh(3 * (np.cos(x) + np.cos(y) - 0.9))
+
+
+def _cloudy(x: Floats, y: Floats) -> Floats:
+    return 0.6 * (np.sin(0.31 * x + 0.17 * y) + np.sin(0.23 * y - 0.29 * x + 2))
+
+
+# pattern in -1..1 over the phases (x, y) in radians
+BACKGROUNDS: dict[str, Callable[[Floats, Floats], Floats]] = {
+    "striped": _striped,
+    "checked": _checked,
+    "dotted": _dotted,
+    "cloudy": _cloudy,
+}
+
+
+@dataclass(frozen=True)
+class Looks:
+    """What M clips keep. Indices point into the tables above."""
+
+    shape: Ints  # (M,)
+    colour: Ints  # (M,)
+    background: Ints  # (M,)
+    phase: Floats  # (M, 3) radians: background x and y, stripes on the shape
+    tint: Floats  # (M, 3) background colour
+    diamond: Floats  # (M, 3) centre and visibility (0 or 1) of the distractor
+
+
+@dataclass(frozen=True)
+class Poses:
+    """Where the shape of N frames is; `clip` names each frame's row in `Looks`."""
+
+    clip: Ints  # (N,)
+    x: Floats  # (N,) centre
+    y: Floats  # (N,)
+    radius: Floats  # (N,)
+    alpha: Floats  # (N,) opacity
+
+
+def _grid(side: int) -> tuple[Floats, Floats]:
+    axis = (np.arange(side, dtype=np.float32) + 0.5) / side
+    return axis[None, None, :], axis[None, :, None]  # x (1, 1, S), y (1, S, 1)
+
+
+def _cover(distance: Floats, radius: Floats, side: int) -> Floats:
+    """Share of a pixel inside the shape: distances in radii become pixels, one of them the edge."""
+    return np.clip(0.5 - distance * (radius * side), 0, 1)
+
+
+def draw_backgrounds(looks: Looks, side: int) -> Floats:
+    """(M, S, S, 3) in 0..1, distractors included."""
+    x, y = _grid(side)
+    turn = 2 * np.pi * PERIODS
+    pattern = np.empty((len(looks.shape), side, side), np.float32)
+    for kind, draw in enumerate(BACKGROUNDS.values()):
+        rows = np.flatnonzero(looks.background == kind)
+        px, py = looks.phase[rows, 0, None, None], looks.phase[rows, 1, None, None]
+        pattern[rows] = draw(turn * x + px, turn * y + py)  # (m, S, S)
+    image = looks.tint[:, None, None, :] * (0.27 + 0.17 * pattern[..., None])  # (M, S, S, 3)
+    dx = x - looks.diamond[:, 0, None, None]
+    dy = y - looks.diamond[:, 1, None, None]
+    edge = (np.abs(dx) + np.abs(dy)) / DIAMOND - 1  # (M, S, S)
+    cover = _cover(edge, np.float32(DIAMOND), side) * looks.diamond[:, 2, None, None]
+    image += cover[..., None] * (np.float32(0.75) - image)
+    return image
+
+
+def render(looks: Looks, poses: Poses, side: int) -> NDArray[np.uint8]:
+    """(N, S, S, 3) frames in RGB."""
+    x, y = _grid(side)
+    backgrounds = draw_backgrounds(looks, side)
+    radius = poses.radius[:, None, None]
+    u = (x - poses.x[:, None, None]) / radius  # (N, 1, S)
+    v = (y - poses.y[:, None, None]) / radius  # (N, S, 1)
+    colour = np.array(list(COLOURS.values()), np.float32)[looks.colour[poses.clip]]  # (N, 3)
+    inner = np.empty_like(colour)  # (N, 3)
+    cover = np.empty((len(poses.clip), side, side), np.float32)
+    for kind, (distance, core) in enumerate(SHAPES.values()):
+        rows = np.flatnonzero(looks.shape[poses.clip] == kind)
+        cover[rows] = _cover(distance(u[rows], v[rows]), radius[rows], side)  # (n, S, S)
+        inner[rows] = colour[rows] if core is None else core
+    cover *= poses.alpha[:, None, None]
+    core_cover = _cover(np.sqrt(u * u + v * v) - CORE, radius, side)  # (N, S, S)
+    stripes = 0.86 + 0.14 * np.sin(5 * (u + v) + looks.phase[poses.clip, 2, None, None])
+    frames = np.empty((len(poses.clip), side, side, 3), np.uint8)
+    for c in range(3):  # one channel at a time: a third of the memory
+        ground = backgrounds[..., c][poses.clip]  # (N, S, S)
+        paint = stripes * colour[:, c, None, None]  # (N, S, S)
+        paint += core_cover * (inner[:, c, None, None] - paint)
+        ground += cover * (paint - ground)
+        frames[..., c] = np.clip(ground * 255 + 0.5, 0, 255)
+    return frames

@@ -1,0 +1,1 @@
+"""Training and evaluation. One loop for every method; every job starts from its spec alone."""

@@ -1,0 +1,111 @@
+"""Batches of a split: what a model's `forward` takes, with the target.
+
+Where nothing random happens to the clips and they fit into memory, they are decoded once; where
+the model's frozen part is all that sees the pixels, its outputs are kept instead.
+
+Shapes: B clips, T frames, S pixels, L words.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from vidtune.data import records
+from vidtune.data.clips import Clips, load, normalise
+from vidtune.data.progress import progress
+from vidtune.data.text import tokenizer
+from vidtune.nn.task import VideoModel
+from vidtune.spec import Run, UserError
+
+KEEP = 4 << 30  # bytes of decoded clips or features that a run may keep
+AT_ONCE = 32  # clips per batch outside training
+
+
+class Feed:
+    """One split of a run's data, prepared for one model on one device."""
+
+    def __init__(self, run: Run, model: VideoModel, split: str, train: bool, where: torch.device):
+        self.run, self.model, self.where, self.train = run, model, where, train
+        self.records = records.read(Path(run.data), split)
+        if not self.records:
+            raise UserError(f"{run.data}/{split}.jsonl: no clips; expected at least one")
+        m = run.model
+        self.clips = Clips(
+            self.records, run.recipe, m.frames, m.backbone.image, train=train, seed=run.seed
+        )
+        self.batch = min(run.recipe.batch, len(self.clips)) if train else AT_ONCE
+        self.targets = self._targets()
+        size = len(self.clips) * m.frames * 3 * m.backbone.image**2
+        self.kept = self._keep(split) if self.clips.deterministic and size <= KEEP // 4 else None
+
+    def _targets(self) -> Tensor:
+        """Labels (items,) or token ids (items, L)."""
+        m = self.run.model
+        if m.task == "recognition":
+            labels = [self.records[i].label for i, _ in self.clips.items]
+            missing = next((r.id for r in self.records if r.label is None), None)
+            if missing:
+                raise UserError(
+                    f"{self.run.data}: {missing}: label: missing; recognition needs one"
+                )
+            return torch.tensor(labels)
+        missing = next((r.id for r in self.records if not r.captions), None)
+        if missing:
+            raise UserError(f"{self.run.data}: {missing}: captions: none; retrieval needs one")
+        tokenize = tokenizer(m.backbone.text.vocabulary, m.max_words)
+        return tokenize([self.records[i].captions[c] for i, c in self.clips.items])
+
+    def _keep(self, split: str) -> tuple[Tensor, ...]:
+        """Decoded clips, or the frozen part's outputs: tensors whose first axis is the item."""
+        videos = load(self.clips, f"{self.run.name}: read {split}")
+        if not self.model.cacheable:
+            return (videos,)
+        parts = [
+            tuple(t.cpu() for t in self._prepare(videos[i : i + AT_ONCE]))
+            for i in range(0, len(videos), AT_ONCE)
+        ]
+        return tuple(torch.cat(column) for column in zip(*parts, strict=True))
+
+    def _prepare(self, videos: Tensor) -> tuple[Tensor, ...]:
+        """uint8 (B, T, 3, S, S) -> what `forward` takes."""
+        return self.model.prepare(normalise(videos.to(self.where)))
+
+    def __len__(self) -> int:
+        """Batches of an epoch; training drops the last incomplete one."""
+        n = len(self.clips)
+        return n // self.batch if self.train else -(-n // self.batch)
+
+    def epoch(self, number: int) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
+        """(forward's arguments, target) of every batch, on the device; order from seed and epoch."""
+        self.clips.epoch = number
+        order = torch.arange(len(self.clips))
+        if self.train:
+            generator = torch.Generator().manual_seed(self.run.seed * 100_003 + number)
+            order = torch.randperm(len(self.clips), generator=generator)
+        batches = [order[i * self.batch : (i + 1) * self.batch] for i in range(len(self))]
+        if self.kept is None:
+            yield from self._stream(batches)
+            return
+        for rows in batches:
+            tensors = tuple(t[rows].to(self.where) for t in self.kept)
+            if not self.model.cacheable:
+                tensors = self.model.prepare(normalise(tensors[0]))
+            yield tensors, self.targets[rows].to(self.where)
+
+    def _stream(self, batches: list[Tensor]) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
+        """Decoded by workers as training goes."""
+        workers = min(len(os.sched_getaffinity(0)), 8)
+        loader = DataLoader(
+            self.clips, batch_sampler=[b.tolist() for b in batches], num_workers=workers
+        )
+        for rows, batch in zip(batches, loader, strict=True):
+            target = batch["label"] if self.run.model.task == "recognition" else self.targets[rows]
+            yield self._prepare(batch["video"]), target.to(self.where)
+
+    def all(self) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
+        """As `epoch(0)`, with progress."""
+        return progress(self.epoch(0), len(self), f"{self.run.name}: evaluate")

@@ -1,0 +1,153 @@
+"""The premise: the small CLIP knows what a video shows, and frames without order hide how it moves.
+
+Judged on the generated videos themselves, decoded and sampled as in training. A linear probe on a
+clip's averaged frame features may find the kind of motion (shrunk and grown shapes look different
+from shifted ones) but not its direction: within a time-reversed pair it must be at chance.
+
+Shapes: N clips, T frames, E joint embedding, C classes.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vidtune.data import records
+from vidtune.data.clips import Clips, load, normalise
+from vidtune.data.records import Record
+from vidtune.data.words import ATTRIBUTES
+from vidtune.engine import model as models
+from vidtune.engine.pretrain import appearance_tokens, zero_shot
+from vidtune.nn.clip import CLIP
+from vidtune.spec import Pretraining
+
+APPEARANCE_AT_LEAST = 0.9  # zero-shot accuracy of every attribute
+CONFIDENCE = 0.99  # of the interval that chance stays in
+DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)  # L2 strengths tried on the validation split
+AT_ONCE = 32  # clips
+
+
+def premise(job: Pretraining, weights: Path, show: bool = True) -> dict[str, Any]:
+    """Zero-shot appearance and the converged linear probe, with what must hold and whether it does.
+
+    Raises `UserError` where data or weights are missing.
+    """
+    where = models.device()
+    clip = CLIP(job.backbone)
+    clip.load_state_dict(models.load_weights(weights, job.backbone))
+    clip = clip.to(where).eval()
+    data = Path(job.data)
+    lists = {split: records.read(data, split) for split in ("train", "val", "test")}
+    features = {k: _features(clip, job, v, k, where, show) for k, v in lists.items()}  # (N, T, E)
+    seen = appearance(clip, job, features["test"], lists["test"], where)
+    classes = records.manifest(data)
+    about = probe({k: f.mean(dim=1) for k, f in features.items()}, lists, classes)
+    holds = {
+        "appearance": min(seen[k] for k in ATTRIBUTES) >= APPEARANCE_AT_LEAST,
+        "within_pairs_at_chance": about["chance"][0] <= about["within_pairs"] <= about["chance"][1],
+    }
+    return {
+        "sampler": {"fps": job.probe.fps, "name": job.probe.sampler, "frames": job.probe_frames},
+        "zero_shot": seen,
+        "probe": about,
+        "thresholds": {"appearance_at_least": APPEARANCE_AT_LEAST, "confidence": CONFIDENCE},
+        "holds": holds,
+        "device": models.device_name(where),
+    }
+
+
+@torch.no_grad()
+def _features(
+    clip: CLIP, job: Pretraining, found: list[Record], split: str, where: torch.device, show: bool
+) -> Tensor:
+    """(N, T, E): every sampled frame's image feature, unit length."""
+    clips = Clips(found, job.probe, job.probe_frames, job.backbone.image, train=False, seed=0)
+    videos = load(clips, f"premise: read {split}", show)
+    parts = []
+    for batch in videos.split(AT_ONCE):
+        frames = normalise(batch.to(where)).flatten(0, 1)  # (B*T, 3, S, S)
+        parts.append(F.normalize(clip.encode_image(frames), dim=-1).unflatten(0, batch.shape[:2]))
+    return torch.cat(parts).cpu()  # (N, T, E)
+
+
+@torch.no_grad()
+def appearance(
+    clip: CLIP, job: Pretraining, features: Tensor, found: list[Record], where: torch.device
+) -> dict[str, float]:
+    """Zero-shot accuracy over all frames of the videos, each frame judged alone."""
+    text = clip.encode_text(appearance_tokens(job.backbone).to(where))  # (U, E)
+    each = features.shape[1]
+    kinds = {
+        key: np.repeat([values.index(r.appearance[key]) for r in found], each)
+        for key, values in ATTRIBUTES.items()
+    }
+    return zero_shot(features.flatten(0, 1), text.cpu(), kinds)
+
+
+def probe(
+    features: dict[str, Tensor], lists: dict[str, list[Record]], about: dict[str, Any]
+) -> dict[str, Any]:
+    """Multinomial logistic regression on averaged features (N, E); L2 chosen on validation."""
+    labels = {k: torch.tensor([r.label for r in v]) for k, v in lists.items()}
+    classes = about["classes"]
+    partner = torch.tensor([classes.index(about["reversed"][name]) for name in classes])
+    mean, std = features["train"].mean(dim=0), features["train"].std(dim=0) + 1e-6
+    x = {k: ((f - mean) / std).double() for k, f in features.items()}  # (N, E)
+    fits = {d: fit(x["train"], labels["train"], len(classes), d) for d in DECAYS}
+    scores = {d: _top1(x["val"] @ w + b, labels["val"]) for d, (w, b) in fits.items()}
+    decay = max(DECAYS, key=lambda d: (scores[d], d))
+    weight, bias = fits[decay]
+    logits, label = x["test"] @ weight + bias, labels["test"]  # (N, C), (N,)
+    rows = torch.arange(len(label))
+    own, other = logits[rows, label], logits[rows, partner[label]]
+    guess = logits.argmax(dim=-1)
+    n = len(label)
+    return {
+        "top1": _top1(logits, label),
+        "top1_pairs_merged": float(((guess == label) | (guess == partner[label])).float().mean()),
+        "within_pairs": float((own > other).float().mean()),
+        "n": n,
+        "chance": chance_interval(n, CONFIDENCE),
+        "l2": decay,
+        "val_top1": scores[decay],
+    }
+
+
+def fit(x: Tensor, labels: Tensor, classes: int, decay: float) -> tuple[Tensor, Tensor]:
+    """Weights (E, C) and bias (C,) at the minimum of mean cross-entropy + decay/2 |W|^2."""
+    weight = torch.zeros(x.shape[1], classes, dtype=x.dtype, requires_grad=True)
+    bias = torch.zeros(classes, dtype=x.dtype, requires_grad=True)
+    lbfgs = torch.optim.LBFGS(
+        [weight, bias],
+        max_iter=1000,
+        tolerance_grad=1e-6,
+        tolerance_change=1e-12,
+        line_search_fn="strong_wolfe",
+    )
+
+    def closure() -> Tensor:
+        lbfgs.zero_grad()
+        loss = F.cross_entropy(x @ weight + bias, labels) + decay / 2 * weight.square().sum()
+        loss.backward()
+        return loss
+
+    lbfgs.step(closure)
+    return weight.detach(), bias.detach()
+
+
+def chance_interval(n: int, confidence: float) -> tuple[float, float]:
+    """Accuracies that a fair coin stays within, with `confidence`, over `n` throws (exact)."""
+    heads = torch.arange(n + 1, dtype=torch.double)
+    total = torch.tensor(float(n + 1), dtype=torch.double)
+    log_p = total.lgamma() - (heads + 1).lgamma() - (n - heads + 1).lgamma() - n * np.log(2.0)
+    below = log_p.exp().cumsum(dim=0)
+    tail = (1 - confidence) / 2
+    low = int((below < tail).sum())  # the first number of heads with more than `tail` below it
+    return low / n, (n - low) / n
+
+
+def _top1(logits: Tensor, labels: Tensor) -> float:
+    return float((logits.argmax(dim=-1) == labels).float().mean())

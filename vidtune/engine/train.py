@@ -1,0 +1,173 @@
+"""Train one run: AdamW, warm-up and cosine, gradient clipping. The loop, readable top to bottom."""
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from vidtune import provenance
+from vidtune.data.progress import progress
+from vidtune.engine import model as models
+from vidtune.engine.feed import Feed
+from vidtune.nn.task import Recognizer, VideoModel
+from vidtune.spec import Recipe, Run, write_json
+
+MAX_LOGIT_SCALE = math.log(100)  # CLIP's bound, for methods that tune it
+POINTS = 60  # of the loss curve that is kept
+SAVE_EVERY = 60.0  # seconds between snapshots to resume from
+
+
+def train(run: Run, out: Path) -> None:
+    """Write the tuned parameters to `out` and the course of training to `train.json` beside it.
+
+    Running out of memory and diverging are results: `status` says so and nothing is tuned.
+    A training that was stopped goes on from `resume.pt`.
+    """
+    where = models.device()
+    torch.manual_seed(run.seed)
+    start = time.monotonic()
+    report: dict[str, Any] = {"status": "ok", "losses": [], "steps": 0}
+    state: dict[str, Tensor] = {}
+    try:
+        model, pretrained = models.build(run, where)
+        feed = Feed(run, model, "train", train=True, where=where)
+        report["losses"] = _loop(run, model, pretrained, feed, out.parent / "resume.pt")
+        report["steps"] = _steps(run.recipe, len(feed))
+        state = models.tuned_state(model)
+        if not math.isfinite(report["losses"][-1][1]):
+            report["status"], state = "diverged", {}
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as e:
+        if isinstance(e, RuntimeError) and "memory" not in str(e):
+            raise
+        report["status"] = "oom"
+    report["seconds"] = time.monotonic() - start
+    digest = provenance.run_digest(run.model.method)
+    report["provenance"] = provenance.stamp(digest, models.device_name(where))
+    models.save(out, {"status": report["status"], "state": state})
+    write_json(out.parent / "train.json", report)
+    (out.parent / "resume.pt").unlink(missing_ok=True)
+
+
+def _loop(
+    run: Run, model: VideoModel, pretrained: set[str], feed: Feed, snapshot: Path
+) -> list[tuple[int, float]]:
+    """The loss curve as [step, mean loss since the last point]; ends early where it diverges."""
+    recipe = run.recipe
+    steps = _steps(recipe, len(feed))
+    optimizer = torch.optim.AdamW(
+        groups(model, pretrained, recipe),
+        betas=recipe.betas,
+        eps=recipe.eps,
+        weight_decay=recipe.weight_decay,
+        fused=True,
+    )
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: rate(s, steps, recipe.warmup))
+    first, losses = _resume(run, model, optimizer, schedule, snapshot)
+    batches = _forever(feed, first)
+    model.train()
+    recent: list[float] = []
+    saved = time.monotonic()
+    for step in progress(range(first, steps), steps - first, f"{run.name}: train"):
+        inputs, target = next(batches)
+        loss = _loss(model, inputs, target, recipe)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if recipe.clip_grad:
+            nn.utils.clip_grad_norm_(_tuned(model), recipe.clip_grad)
+        optimizer.step()
+        schedule.step()
+        _clamp_logit_scale(model)
+        recent.append(loss.item())
+        if not math.isfinite(recent[-1]):
+            return [*losses, (step + 1, float("nan"))]
+        if (step + 1) % max(1, steps // POINTS) == 0 or step + 1 == steps:
+            losses.append((step + 1, sum(recent) / len(recent)))
+            recent = []
+        if time.monotonic() - saved > SAVE_EVERY:
+            saved = time.monotonic()
+            _save_snapshot(run, model, optimizer, schedule, snapshot, step + 1, losses)
+    return losses
+
+
+def rate(step: int, steps: int, warmup: float) -> float:
+    """Share of the base rate: linear over the first `warmup` of all steps, then half a cosine to 0."""
+    ramp = warmup * steps
+    if step < ramp:
+        return (step + 1) / (ramp + 1)
+    return 0.5 * (1 + math.cos(math.pi * (step - ramp) / max(1.0, steps - ramp)))
+
+
+def groups(model: nn.Module, pretrained: set[str], recipe: Recipe) -> list[dict[str, Any]]:
+    """New parameters at `lr`, tuned pre-trained ones at `backbone_lr`."""
+    old, new = [], []
+    for name, p in model.named_parameters():
+        if p.requires_grad:
+            (old if name in pretrained else new).append(p)
+    backbone_lr = recipe.lr if recipe.backbone_lr is None else recipe.backbone_lr
+    parts = [{"params": new, "lr": recipe.lr}, {"params": old, "lr": backbone_lr}]
+    return [g for g in parts if g["params"]]
+
+
+def _loss(model: VideoModel, inputs: tuple[Tensor, ...], target: Tensor, recipe: Recipe) -> Tensor:
+    out = model(*inputs)
+    if isinstance(model, Recognizer):
+        smoothing = recipe.label_smoothing
+        return nn.functional.cross_entropy(out, target, label_smoothing=smoothing)
+    return model.loss(model.encode_text(target), out)
+
+
+def _tuned(model: nn.Module) -> list[nn.Parameter]:
+    return [p for p in model.parameters() if p.requires_grad]
+
+
+def _clamp_logit_scale(model: VideoModel) -> None:
+    scale = getattr(model.clip, "logit_scale", None)
+    if scale is not None and scale.requires_grad:
+        with torch.no_grad():
+            scale.clamp_(max=MAX_LOGIT_SCALE)
+
+
+def _steps(recipe: Recipe, per_epoch: int) -> int:
+    return recipe.steps or (recipe.epochs or 0) * per_epoch
+
+
+def _forever(feed: Feed, first: int) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
+    """Batches from step `first` on, epoch after epoch."""
+    epoch, skip = divmod(first, len(feed))
+    while True:
+        for k, batch in enumerate(feed.epoch(epoch)):
+            if k >= skip:
+                yield batch
+        epoch, skip = epoch + 1, 0
+
+
+def _save_snapshot(run, model, optimizer, schedule, path, step, losses) -> None:  # type: ignore[no-untyped-def]
+    content = {
+        "run": run.model_dump_json(),
+        "step": step,
+        "losses": losses,
+        "state": models.tuned_state(model),
+        "optimizer": optimizer.state_dict(),
+        "schedule": schedule.state_dict(),
+        "rng": torch.get_rng_state(),
+    }
+    models.save(path, content)
+
+
+def _resume(run, model, optimizer, schedule, path) -> tuple[int, list[tuple[int, float]]]:  # type: ignore[no-untyped-def]
+    """The step to go on from: 0 unless a snapshot of this very run is there."""
+    if not path.is_file():
+        return 0, []
+    content = models.load_checkpoint(path)
+    if json.loads(content["run"]) != json.loads(run.model_dump_json()):
+        return 0, []
+    models.load_tuned(model, content["state"], path)
+    optimizer.load_state_dict(content["optimizer"])
+    schedule.load_state_dict(content["schedule"])
+    torch.set_rng_state(content["rng"])
+    return content["step"], content["losses"]

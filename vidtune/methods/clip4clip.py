@@ -1,0 +1,70 @@
+"""CLIP4Clip (Luo et al., Neurocomputing 2022, arXiv:2104.08860), parameter-free "meanP".
+
+Frames are encoded apart and averaged; both towers' blocks are fully tuned.
+Checked against github.com/ArrowLuo/CLIP4Clip at 508ffa3.
+Shapes: B videos, T frames, E embedding.
+"""
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from vidtune import spec
+from vidtune.nn.clip import CLIP
+from vidtune.nn.similarity import cosine, mean_of_frames
+from vidtune.nn.task import Retriever
+
+
+class Options(spec.Options):
+    tasks: ClassVar[tuple[str, ...]] = ("retrieval",)
+
+    # Side4Video's baseline of a locked ViT: the whole vision tower, projection included.
+    frozen_vision: bool = False
+    similarity: Literal["meanP"] = "meanP"
+
+
+class CLIP4Clip(Retriever):
+    def __init__(self, clip: CLIP, options: Options) -> None:
+        super().__init__()
+        self.clip = clip
+        self.cacheable = options.frozen_vision
+        tune(clip, vision=not options.frozen_vision)
+
+    def prepare(self, video: Tensor) -> tuple[Tensor, ...]:
+        """(B, T, 3, H, W) -> the frames' features (B, T, E) where nothing in them is tuned."""
+        if not self.cacheable:
+            return (video,)
+        with torch.no_grad():
+            return (self.frames(video),)
+
+    def frames(self, video: Tensor) -> Tensor:
+        return self.clip.encode_image(video.flatten(0, 1)).unflatten(
+            0, video.shape[:2]
+        )  # (B, T, E)
+
+    def forward(self, prepared: Tensor) -> tuple[Tensor, ...]:
+        frames = prepared if self.cacheable else self.frames(prepared)  # (B, T, E)
+        return (mean_of_frames(frames),)  # (B, E)
+
+    def similarity(self, text: tuple[Tensor, ...], video: tuple[Tensor, ...]) -> Tensor:
+        return cosine(*text, *video)
+
+
+def tune(clip: CLIP, vision: bool) -> None:
+    """The official trainable set: blocks, last norms, projections, scale; no embeddings or stem."""
+    clip.requires_grad_(False)
+    if vision:
+        clip.visual.transformer.requires_grad_(True)
+        clip.visual.ln_post.requires_grad_(True)
+        clip.visual.proj.requires_grad_(True)
+    clip.transformer.requires_grad_(True)
+    clip.ln_final.requires_grad_(True)
+    clip.text_projection.requires_grad_(True)
+    clip.logit_scale.requires_grad_(True)
+
+
+def build(model: spec.Model, clip: CLIP) -> Retriever:
+    options = spec.parse(Options, model.options, Path(model.name), ("options",))
+    return CLIP4Clip(clip, options)

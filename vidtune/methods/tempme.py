@@ -1,0 +1,176 @@
+"""TempMe (Shen et al., ICLR 2025, arXiv:2409.01156).
+
+Redundant tokens are merged inside frames, then neighbouring frames are joined into ever longer
+clips and merged again, so that attention becomes temporal while the tokens become few.
+Checked against github.com/LunarShen/TempMe at e624930.
+Shapes: B videos, F clips of a video (T frames at the start), n tokens of a clip of which the first
+c are [CLS], D width, E embedding.
+"""
+
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from vidtune import spec
+from vidtune.nn.clip import CLIP, Block
+from vidtune.nn.lora import add_lora, merge_lora
+from vidtune.nn.merging import join, match, merge, sources
+from vidtune.nn.similarity import cosine, mean_of_frames
+from vidtune.nn.task import Retriever
+from vidtune.spec import Layers, Tokens
+
+
+class Options(spec.Options):
+    tasks: ClassVar[tuple[str, ...]] = ("retrieval",)
+
+    tune: Literal["lora", "full"] = "lora"  # full: every parameter; no rate for it is released
+    lora_rank: int = 8
+    img_merge: Tokens = 2  # r, tokens merged in each block that merges inside frames (ImgMe)
+    # "all" is what the released code does without clip merging, because every block then stands
+    # before the first joining layer; "before_join" keeps to the blocks that merge in full TempMe.
+    img_merge_layers: Literal["before_join", "all"] = "before_join"
+    merge_layers: Layers = (8, 9, 10)  # 0-based blocks that join clips (ClipMe)
+    merge_frames: tuple[int, ...] = (2, 2, 3)  # how many neighbours become one
+    # Percent of tokens REMOVED across and within clips, as in the code. The paper's R_C and R_I
+    # are what is kept: 70 and 90 %.
+    cross: int = Field(default=30, ge=0, le=100)
+    intra: int = Field(default=10, ge=0, le=100)
+    # Which merging ClipMe does. "cross" and "intra" still join clips; "none" leaves frames apart.
+    clip_merge: Literal["both", "cross", "intra", "none"] = "both"
+    # Joining with img_merge, cross and intra 0 is the paper's "temporal modelling only". False is a
+    # best reading of its undefined "token reduction only": the same shares, inside frames, never
+    # joined.
+    join: bool = True
+    frame_pos: bool = True  # learned embedding of the clip a token comes from, where clips merge
+    prop_attn: bool = True  # a token that stands for k counts k times as a key
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one block does, as static counts per clip."""
+
+    clips: int = 1  # neighbours joined before attention
+    across: int = 0  # tokens merged before attention
+    within: int = 0  # tokens merged after attention
+    cls: int = 1  # [CLS] tokens after joining
+
+
+def schedule(options: Options, layers: int, frames: int, patches: int) -> list[Step]:
+    """Every block's step. Raises `ValueError` where the options do not fit together."""
+    _check(options, layers, frames)
+    across = options.cross if options.clip_merge in ("both", "cross") else 0
+    within = options.intra if options.clip_merge in ("both", "intra") else 0
+    first = min(options.merge_layers, default=layers)
+    merges = dict(zip(options.merge_layers, options.merge_frames, strict=True))
+    if options.clip_merge == "none":
+        merges = {}
+    n, c, steps = patches + 1, 1, []
+    for i in range(layers):
+        clips = merges.get(i, 1) if options.join else 1
+        n, c, n0 = n * clips, c * clips, 0
+        if i in merges:
+            n0 = min((n - c) // 2, n * across // 100)
+            n1 = min((n - c - n0) // 2, (n - n0) * within // 100)
+        elif i < first or options.img_merge_layers == "all":
+            n1 = options.img_merge
+        else:
+            n1 = min((n - c) // 2, n * within // 100)
+        n -= n0
+        if n1 > sources(n, c):
+            raise ValueError(
+                f"img_merge: expected at most {sources(n, c)} at layer {i}, which has "
+                f"{n - c} patch tokens left; found {n1}"
+            )
+        n -= n1
+        steps.append(Step(clips, n0, n1, c))
+    return steps
+
+
+def _check(options: Options, layers: int, frames: int) -> None:
+    at, by = options.merge_layers, options.merge_frames
+    if len(at) != len(by):
+        raise ValueError(f"merge_frames: expected one per merge layer {at}; found {by}")
+    if list(at) != sorted(set(at)) or any(not 0 <= i < layers for i in at):
+        raise ValueError(f"merge_layers: expected ascending indices below {layers}; found {at}")
+    joined = options.join and options.clip_merge != "none"
+    if any(f < 2 for f in by) or (joined and frames % prod(by)):
+        raise ValueError(f"merge_frames: expected 2 or more, product dividing {frames}; found {by}")
+    if options.img_merge < 0:
+        raise ValueError(f"img_merge: expected 0 or more tokens; found {options.img_merge}")
+    if options.img_merge_layers == "all" and options.clip_merge != "none":
+        raise ValueError("img_merge_layers: all needs clip_merge none; set it or use before_join")
+
+
+class TempMe(Retriever):
+    def __init__(self, clip: CLIP, options: Options, model: spec.Model) -> None:
+        super().__init__()
+        self.clip = clip
+        self.prop_attn = options.prop_attn
+        backbone = model.backbone
+        self.steps = schedule(options, backbone.layers, model.frames, backbone.patches)
+        clip.requires_grad_(options.tune == "full")
+        if options.tune == "lora":
+            add_lora(clip, options.lora_rank)
+        self.positions = nn.ParameterDict()
+        clips = model.frames
+        for i, step in enumerate(self.steps):
+            # The code adds positions only where something is merged across clips.
+            if options.frame_pos and step.clips > 1 and step.across:
+                self.positions[str(i)] = nn.Parameter(torch.zeros(clips, 1, backbone.width))
+            clips //= step.clips
+
+    def merge(self) -> None:
+        merge_lora(self.clip)
+
+    def forward(self, video: Tensor) -> tuple[Tensor, ...]:
+        visual = self.clip.visual
+        x, size = visual.embed(video.flatten(0, 1)), None  # (B*T, P+1, D)
+        for i, (block, step) in enumerate(zip(visual.blocks, self.steps, strict=True)):
+            if step.clips > 1 or step.across:
+                x, size = self._join(i, step, x, size, len(video))
+            x, size = self._block(block, step, x, size)
+        cls = x[:, : self.steps[-1].cls].reshape(*video.shape[:2], -1)  # (B, T, D)
+        return (mean_of_frames(visual.project(cls)),)  # (B, E)
+
+    def _join(
+        self, i: int, step: Step, x: Tensor, size: Tensor | None, batch: int
+    ) -> tuple[Tensor, Tensor | None]:
+        """(B*F, n, D) -> (B*F/clips, n*clips - across, D), and the tokens' sizes likewise.
+
+        Matching is done on the block's input, without the positions.
+        """
+        cls = step.cls // step.clips
+        metric = join(x.detach(), step.clips, cls)
+        if str(i) in self.positions:
+            x = (x.unflatten(0, (batch, -1)) + self.positions[str(i)]).flatten(0, 1)
+        x = join(x, step.clips, cls)
+        size = size if size is None else join(size, step.clips, cls)
+        if not step.across:
+            return x, size
+        return merge(x, size, match(metric, step.across, step.cls))
+
+    def _block(
+        self, block: Block, step: Step, x: Tensor, size: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """(N, n, D) -> (N, n - within, D). Matching inside clips is done on the mean key."""
+        bias = None
+        if self.prop_attn and size is not None:
+            bias = size.log().transpose(1, 2)[:, None]  # (N, 1, 1, n)
+        y, keys = block.attn(block.ln_1(x), bias, with_keys=True)
+        x = x + y
+        if step.within:
+            x, size = merge(x, size, match(keys, step.within, step.cls))
+        return x + block.mlp(block.ln_2(x)), size
+
+    def similarity(self, text: tuple[Tensor, ...], video: tuple[Tensor, ...]) -> Tensor:
+        return cosine(*text, *video)
+
+
+def build(model: spec.Model, clip: CLIP) -> Retriever:
+    options = spec.parse(Options, model.options, Path(model.name), ("options",))
+    return TempMe(clip, options, model)

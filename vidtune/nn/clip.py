@@ -1,0 +1,195 @@
+"""CLIP (Radford et al., ICML 2021, arXiv:2103.00020) under OpenAI's parameter names.
+
+An image and its caption are encoded apart and meet in one embedding space.
+Checked against github.com/openai/CLIP at d05afc4.
+Modifications: blocks are batch-first; attention is one `scaled_dot_product_attention` and takes an
+additive bias; the image tower can be had alone; a text may be shorter than the context.
+Shapes: N images or frames, P patches, S tokens (P + 1 with [CLS] first), D width, H heads,
+L words, E joint embedding.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidtune.spec import Backbone
+
+
+def heads_of(width: int) -> int:
+    """Heads of a block: 64 channels each; a narrower block has one."""
+    return max(1, width // 64)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with packed projections, rows [q; k; v] of `in_proj_weight`."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width: expected a multiple of the {heads} heads; found {width}")
+        self.heads = heads
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
+        self.out_proj = nn.Linear(width, width)
+        self.lora: nn.Module | None = None  # a low-rank update of q, k and v (vidtune.nn.lora)
+        nn.init.xavier_uniform_(self.in_proj_weight)
+        nn.init.zeros_(self.out_proj.bias)
+
+    def split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (N, H, S, D/H)
+
+    def qkv(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(N, S, D) -> queries, keys and values, each (N, H, S, D/H)."""
+        qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)  # (N, S, 3D)
+        if self.lora is not None:
+            qkv = qkv + self.lora(x)
+        return tuple(self.split(y) for y in qkv.chunk(3, dim=-1))
+
+    def mix(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool) -> Tensor:
+        """Heads -> projected tokens (N, S, D) of the queries."""
+        y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=causal)
+        return self.out_proj(y.transpose(1, 2).flatten(2))  # (N, S, D)
+
+    def forward(
+        self,
+        x: Tensor,
+        bias: Tensor | None = None,
+        *,
+        causal: bool = False,
+        with_keys: bool = False,
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """(N, S, D) -> (N, S, D); `with_keys` adds the keys, averaged over heads, (N, S, D/H).
+
+        `bias` is added to the logits and broadcasts to (N, H, S, S).
+        """
+        q, k, v = self.qkv(x)
+        y = self.mix(q, k, v, bias, causal)
+        return (y, k.mean(dim=1)) if with_keys else y
+
+
+class QuickGELU(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(1.702 * x)
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block. Methods may also call `ln_1`, `attn`, `ln_2`, `mlp` apart."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.attn = Attention(width, heads_of(width))
+        self.ln_1 = nn.LayerNorm(width)
+        self.mlp = nn.Sequential()
+        self.mlp.add_module("c_fc", nn.Linear(width, 4 * width))
+        self.mlp.add_module("gelu", QuickGELU())
+        self.mlp.add_module("c_proj", nn.Linear(4 * width, width))
+        self.ln_2 = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor, *, causal: bool = False) -> Tensor:
+        x = x + self.attn(self.ln_1(x), causal=causal)
+        return x + self.mlp(self.ln_2(x))
+
+
+class Transformer(nn.Module):
+    def __init__(self, width: int, layers: int) -> None:
+        super().__init__()
+        self.resblocks = nn.ModuleList(Block(width) for _ in range(layers))
+
+    def forward(self, x: Tensor, *, causal: bool = False) -> Tensor:
+        for block in self.resblocks:
+            x = block(x, causal=causal)
+        return x
+
+
+class VisionTower(nn.Module):
+    """`project(blocks(embed(frames)))`; `blocks` are open to methods that own the loop."""
+
+    def __init__(self, spec: Backbone) -> None:
+        super().__init__()
+        width, scale = spec.width, spec.width**-0.5
+        self.conv1 = nn.Conv2d(3, width, spec.patch, stride=spec.patch, bias=False)
+        self.class_embedding = nn.Parameter(scale * torch.randn(width))
+        self.positional_embedding = nn.Parameter(scale * torch.randn(spec.patches + 1, width))
+        self.ln_pre = nn.LayerNorm(width)
+        self.transformer = Transformer(width, spec.layers)
+        self.ln_post = nn.LayerNorm(width)
+        self.proj = nn.Parameter(scale * torch.randn(width, spec.embed))
+
+    @property
+    def blocks(self) -> nn.ModuleList:
+        return self.transformer.resblocks
+
+    def embed(self, frames: Tensor) -> Tensor:
+        """(N, 3, H, W) -> tokens that enter the first block, (N, P+1, D)."""
+        x = self.conv1(frames).flatten(2).transpose(1, 2)  # (N, P, D)
+        cls = self.class_embedding.expand(len(x), 1, -1)  # (N, 1, D)
+        x = torch.cat([cls.to(x.dtype), x], dim=1)  # (N, P+1, D)
+        return self.ln_pre(x + self.positional_embedding)
+
+    def project(self, x: Tensor) -> Tensor:
+        """Any tokens (..., D) that left the last block -> joint embedding (..., E)."""
+        return self.ln_post(x) @ self.proj  # (..., E)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(N, 3, H, W) -> [CLS] in the joint embedding, (N, E)."""
+        return self.project(self.transformer(self.embed(frames))[:, 0])  # (N, E)
+
+
+class CLIP(nn.Module):
+    """Both towers, or the vision tower alone where `text` is false (recognition)."""
+
+    def __init__(self, backbone: Backbone, text: bool = True) -> None:
+        super().__init__()
+        self.visual = VisionTower(backbone)
+        if not text:
+            return
+        tower = backbone.text
+        self.transformer = Transformer(tower.width, tower.layers)
+        self.token_embedding = nn.Embedding(tower.vocab_size, tower.width)
+        self.positional_embedding = nn.Parameter(torch.empty(tower.context, tower.width))
+        self.ln_final = nn.LayerNorm(tower.width)
+        self.text_projection = nn.Parameter(torch.empty(tower.width, backbone.embed))
+        self.logit_scale = nn.Parameter(torch.full((), math.log(1 / 0.07)))
+        self._init_text(tower.width, tower.layers)
+
+    def _init_text(self, width: int, layers: int) -> None:
+        """CLIP's: residual projections shrink with depth. The vision tower keeps torch's own."""
+        nn.init.normal_(self.token_embedding.weight, std=0.02)
+        nn.init.normal_(self.positional_embedding, std=0.01)
+        nn.init.normal_(self.text_projection, std=width**-0.5)
+        for block in self.transformer.resblocks:
+            nn.init.normal_(block.attn.in_proj_weight, std=width**-0.5)
+            nn.init.normal_(block.attn.out_proj.weight, std=width**-0.5 * (2 * layers) ** -0.5)
+            nn.init.normal_(block.mlp.c_fc.weight, std=(2 * width) ** -0.5)
+            nn.init.normal_(block.mlp.c_proj.weight, std=width**-0.5 * (2 * layers) ** -0.5)
+
+    def encode_image(self, frames: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, E), not normalised."""
+        return self.visual(frames)
+
+    def text_hidden(self, tokens: Tensor) -> Tensor:
+        """(N, L) ids, L <= context -> states after `ln_final`, (N, L, D).
+
+        Attention is causal only: what follows the end of a text never reaches it.
+        """
+        x = self.token_embedding(tokens)  # (N, L, D)
+        x = x + self.positional_embedding[: tokens.shape[1]]
+        return self.ln_final(self.transformer(x, causal=True))
+
+    def text_states(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, L) -> every word in the joint embedding, (N, L, E), and which are real, (N, L)."""
+        return self.text_hidden(tokens) @ self.text_projection, text_mask(tokens)
+
+    def encode_text(self, tokens: Tensor) -> Tensor:
+        """(N, L) -> the end-of-text token in the joint embedding, (N, E), not normalised."""
+        x = self.text_hidden(tokens)
+        end = tokens.argmax(dim=-1)[:, None, None].expand(-1, 1, x.shape[-1])  # (N, 1, D)
+        return x.gather(1, end)[:, 0] @ self.text_projection  # (N, E)
+
+
+def text_mask(tokens: Tensor) -> Tensor:
+    """(N, L) ids -> True up to and including end-of-text, which has the largest id."""
+    place = torch.arange(tokens.shape[1], device=tokens.device)
+    return place <= tokens.argmax(dim=-1, keepdim=True)  # (N, L)

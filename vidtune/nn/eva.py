@@ -1,0 +1,130 @@
+"""EVA02-CLIP-bigE-14's vision tower (Sun et al., 2023, arXiv:2303.15389), "ViT-E/14".
+
+A ViT of 4.4 billion parameters whose blocks normalise after each branch; official parameter names.
+Checked against github.com/HJYao00/Side4Video at 5d72352 (Recognition/eva_clip).
+Modifications: fused attention; no dropout; options that this model does not use are left out.
+Shapes: N frames, P patches, S tokens (P + 1 with [CLS] first), D width, H heads.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidtune.spec import Backbone
+
+EPS = 1e-6  # of the trunk's LayerNorms
+
+
+class EVAAttention(nn.Module):
+    """Keys have no bias: it would cancel in the softmax."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.q_bias = nn.Parameter(torch.zeros(width))
+        self.v_bias = nn.Parameter(torch.zeros(width))
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.proj = nn.Linear(width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, S, D) -> (N, S, D)."""
+        bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])  # (3D,)
+        qkv = F.linear(x, self.qkv.weight, bias)  # (N, S, 3D)
+        q, k, v = (y.unflatten(-1, (self.heads, -1)).transpose(1, 2) for y in qkv.chunk(3, dim=-1))
+        y = F.scaled_dot_product_attention(q, k, v)  # (N, H, S, D/H)
+        return self.proj(y.transpose(1, 2).flatten(2))  # (N, S, D)
+
+
+class EVAMlp(nn.Module):
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class EVABlock(nn.Module):
+    """Post-norm transformer block."""
+
+    def __init__(self, width: int, heads: int, hidden: int) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=EPS)
+        self.attn = EVAAttention(width, heads)
+        self.norm2 = nn.LayerNorm(width, eps=EPS)
+        self.mlp = EVAMlp(width, hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.norm1(self.attn(x))
+        return x + self.norm2(self.mlp(x))
+
+
+class PatchEmbed(nn.Module):
+    def __init__(self, width: int, patch: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, width, patch, stride=patch)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return self.proj(frames).flatten(2).transpose(1, 2)  # (N, P, D)
+
+
+class EVATower(nn.Module):
+    def __init__(self, spec: Backbone) -> None:
+        super().__init__()
+        width = spec.width
+        if width % spec.head_width:
+            raise ValueError(f"head_width: expected a divisor of {width}; found {spec.head_width}")
+        heads, hidden = width // spec.head_width, int(width * spec.mlp_ratio)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.pos_embed = nn.Parameter(torch.zeros(1, spec.patches + 1, width))
+        self.patch_embed = PatchEmbed(width, spec.patch)
+        self.blocks = nn.ModuleList(EVABlock(width, heads, hidden) for _ in range(spec.layers))
+        self.norm = nn.LayerNorm(width, eps=EPS)
+        self.head = nn.Linear(width, spec.embed)
+        self._init()
+
+    @torch.no_grad()
+    def _init(self) -> None:
+        """BEiT's: 0.02 everywhere; branches shrink with depth."""
+        for table in (self.cls_token, self.pos_embed):
+            nn.init.trunc_normal_(table, std=0.02)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.trunc_normal_(module.weight, std=0.02)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+        for i, block in enumerate(self.blocks, start=1):
+            block.attn.proj.weight /= math.sqrt(2 * i)
+            block.mlp.fc2.weight /= math.sqrt(2 * i)
+
+    def embed(self, frames: Tensor) -> Tensor:
+        """(N, 3, H, W) -> tokens that enter the first block, (N, P+1, D)."""
+        x = self.patch_embed(frames)  # (N, P, D)
+        x = torch.cat([self.cls_token.expand(len(x), -1, -1).to(x.dtype), x], dim=1)  # (N, P+1, D)
+        return x + self.pos_embed
+
+    def project(self, x: Tensor) -> Tensor:
+        """Any tokens (..., D) that left the last block -> joint embedding (..., E)."""
+        return self.head(self.norm(x))  # (..., E)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """(N, 3, H, W) -> [CLS] in the joint embedding, (N, E)."""
+        x = self.embed(frames)
+        for block in self.blocks:
+            x = block(x)
+        return self.project(x[:, 0])  # (N, E)
+
+
+class EVA(nn.Module):
+    """The vision tower under `visual`, as in `vidtune.nn.clip.CLIP`; there is no text tower."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.visual = EVATower(backbone)
+
+    def encode_image(self, frames: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, E), not normalised."""
+        return self.visual(frames)

@@ -1,0 +1,53 @@
+"""How texts are compared with videos.
+
+`cosine` and `mean_of_frames` are CLIP4Clip's parameter-free "meanP" (Luo et al., Neurocomputing
+2022, arXiv:2104.08860); `TokenInteraction` is the weighted token-wise interaction of DRL (Wang et
+al., 2022, arXiv:2203.07111) as in github.com/HJYao00/Side4Video at 5d72352.
+Shapes: A texts, B videos, L words, T frames, E embedding.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def mean_of_frames(frames: Tensor) -> Tensor:
+    """(B, T, E) -> average direction of the frames, (B, E), not normalised."""
+    return F.normalize(frames, dim=-1).mean(dim=1)  # (B, E)
+
+
+def cosine(text: Tensor, video: Tensor) -> Tensor:
+    """(A, E), (B, E) -> (A, B)."""
+    return F.normalize(text, dim=-1) @ F.normalize(video, dim=-1).T  # (A, B)
+
+
+class TokenInteraction(nn.Module):
+    """Each word looks for its best frame and each frame for its best word; learned weights."""
+
+    def __init__(self, embed: int) -> None:
+        super().__init__()
+        self.word_weight = _weight_net(embed)
+        self.frame_weight = _weight_net(embed)
+
+    def forward(self, words: Tensor, real: Tensor, frames: Tensor) -> Tensor:
+        """(A, L, E), mask (A, L), (B, T, E) -> (A, B).
+
+        Padded words are worth 0, not -inf, to a frame that looks for its best word: with
+        negative similarities only, padding wins. So the official code has it.
+        """
+        a = self.word_weight(words).squeeze(-1)  # (A, L)
+        a = a.masked_fill(~real, -torch.inf).softmax(dim=-1)
+        b = self.frame_weight(frames).squeeze(-1).softmax(dim=-1)  # (B, T)
+        words, frames = F.normalize(words, dim=-1), F.normalize(frames, dim=-1)
+        s = torch.einsum("ale,bte->ablt", words, frames) * real[:, None, :, None]  # (A, B, L, T)
+        by_word = torch.einsum("abl,al->ab", s.max(dim=3).values, a)  # (A, B)
+        by_frame = torch.einsum("abt,bt->ab", s.max(dim=2).values, b)  # (A, B)
+        return (by_word + by_frame) / 2
+
+
+def _weight_net(embed: int) -> nn.Sequential:
+    net = nn.Sequential(nn.Linear(embed, embed), nn.ReLU(), nn.Linear(embed, 1))
+    for layer in (net[0], net[2]):
+        nn.init.normal_(layer.weight, std=0.02)
+        nn.init.zeros_(layer.bias)
+    return net

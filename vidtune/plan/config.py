@@ -1,0 +1,132 @@
+"""`config/*.yaml` -> nouns. Every problem is one line that names file and key."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vidtune.plan.papers import read_paper, resolve_base
+from vidtune.plan.scale import Scale
+from vidtune.spec import (
+    Backbone,
+    Dataset,
+    Files,
+    Metric,
+    Paper,
+    Recipe,
+    Table,
+    UserError,
+    parse,
+    read_yaml,
+)
+from vidtune.spec.nouns import Noun
+
+N = TypeVar("N", bound=Noun)
+
+
+class Settings(Noun):
+    """`config/config.yaml`."""
+
+    scale: str
+    papers: tuple[str, ...]
+    results: str
+    data: str
+
+
+class Config(Noun):
+    """All of `config/`, validated."""
+
+    folder: str
+    settings: Settings
+    backbones: dict[str, Backbone]
+    files: dict[str, Files]
+    datasets: dict[str, Dataset]
+    recipes: dict[str, Recipe]
+    metrics: dict[str, Metric]
+    scales: dict[str, Scale]
+    papers: dict[str, Paper]
+    tables: dict[str, Table]
+
+
+def read_config(folder: Path, overrides: dict[str, Any] | None = None) -> Config:
+    """Read and cross-check a config folder; `overrides` replace keys of config.yaml."""
+    main = folder / "config.yaml"
+    settings = parse(Settings, {**read_yaml(main), **(overrides or {})}, main)
+    data = read_yaml(folder / "datasets.yaml")
+    papers = {}
+    for name in settings.papers:
+        path = folder / "papers" / f"{name}.yaml"
+        if not path.is_file():
+            raise UserError(f"{main}: papers: {name!r}: no file {path}; add it or drop the name")
+        papers[name] = read_paper(path)
+    tables = {p.stem: _table(p) for p in sorted((folder / "tables").glob("*.yaml"))}
+    config = Config.model_construct(
+        folder=str(folder),
+        settings=settings,
+        backbones=_nouns(Backbone, folder / "backbones.yaml"),
+        files=_nouns(Files, folder / "datasets.yaml", "files", data),
+        datasets=_nouns(Dataset, folder / "datasets.yaml", "datasets", data),
+        recipes=_nouns(Recipe, folder / "recipes.yaml"),
+        metrics=_nouns(Metric, folder / "metrics.yaml"),
+        scales=_nouns(Scale, folder / "scales.yaml"),
+        papers=papers,
+        tables=tables,
+    )
+    check(config)
+    return config
+
+
+def _table(path: Path) -> Table:
+    return parse(Table, {**read_yaml(path), "name": path.stem}, path)
+
+
+def _nouns(kind: type[N], path: Path, section: str = "", raw: Any = None) -> dict[str, N]:
+    """All entries of a file (or of one section of it), their names filled in from the keys."""
+    entries = read_yaml(path) if raw is None else raw.get(section)
+    if not isinstance(entries, dict):
+        raise UserError(f"{path}: {section}: expected a mapping of names to entries; add it")
+    keys = (section,) if section else ()
+    out = {}
+    for name in entries:
+        fields = resolve_base(path, section or "entries", entries, name)
+        out[name] = parse(kind, {**fields, "name": name}, path, (*keys, name))
+    return out
+
+
+def known(what: str, name: str, table: dict[str, Any], where: str) -> None:
+    if name not in table:
+        raise UserError(
+            f"{where}: {what} {name!r} is not declared; known: {', '.join(sorted(table))}"
+        )
+
+
+def check(c: Config) -> None:
+    """Every name that one file uses is declared in another."""
+    folder = Path(c.folder)
+    known("scale", c.settings.scale, c.scales, f"{folder / 'config.yaml'}: scale")
+    for name, backbone in c.backbones.items():
+        if backbone.pretraining:
+            known("recipe", backbone.pretraining, c.recipes, f"{folder / 'backbones.yaml'}: {name}")
+    for name, dataset in c.datasets.items():
+        where = f"{folder / 'datasets.yaml'}: datasets.{name}"
+        if dataset.files:
+            known("files entry", dataset.files, c.files, where)
+        if dataset.task == "recognition" and not dataset.classes:
+            raise UserError(f"{where}: classes: a recognition dataset needs their number; add it")
+    for paper in c.papers.values():
+        path = folder / "papers" / f"{paper.name}.yaml"
+        for key, v in paper.variants.items():
+            where = f"{path}: variants.{key}"
+            known("backbone", v.backbone, c.backbones, f"{where}.backbone")
+            known("dataset", v.dataset, c.datasets, f"{where}.dataset")
+            known("recipe", v.recipe, c.recipes, f"{where}.recipe")
+            if c.recipes[v.recipe].task != c.datasets[v.dataset].task:
+                raise UserError(
+                    f"{where}.recipe: {v.recipe} is not for {c.datasets[v.dataset].task}"
+                )
+        for k, numbers in enumerate(paper.numbers):
+            for row, cells in numbers.rows.items():
+                for metric in cells:
+                    known("metric", metric, c.metrics, f"{path}: numbers.{k}.rows.{row}")
+    for table in c.tables.values():
+        where = f"{folder / 'tables' / table.name}.yaml"
+        for column in table.columns:
+            known("metric", column, c.metrics, f"{where}: columns")

@@ -1,0 +1,181 @@
+"""The Plan: every job of the DAG as a noun, with the place of its files.
+
+<results>/<scale>/specs/{files,backbones,runs,costs}/....json   what a job is
+<results>/<scale>/backbones/<name>/                 clip.pt pretrain.json premise.json
+<results>/<scale>/runs/<paper>/<variant>@<seed>/    model.pt train.json eval.json
+<results>/<scale>/costs/<paper>.json                of all its models, at the papers' full size
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vidtune.plan.config import Config, known, read_config
+from vidtune.plan.options import options_class, resolve
+from vidtune.plan.scale import Scale, map_options, seeds_of, swap
+from vidtune.spec import Backbone, Costing, Files, Model, Pretraining, Run, UserError, Variant
+from vidtune.spec import read as reading
+
+
+@dataclass(frozen=True)
+class Plan:
+    config: Config
+    scale: Scale
+    variants: dict[str, Variant]  # "<paper>/<variant>", as declared
+    models: dict[str, Model]  # at the declared size: what is costed
+    runs: dict[str, Run]  # "<paper>/<variant>@<seed>", at this scale
+    pretrainings: dict[str, Pretraining]
+    files: dict[str, Files]  # generated videos that the runs need
+    root: Path = field(default=Path())  # <results>/<scale>
+
+    def specs(self) -> dict[Path, Any]:
+        """Path -> noun of every spec file."""
+        out: dict[Path, Any] = {}
+        for name, run in self.runs.items():
+            out[self.spec_of("runs", name)] = run
+        for name in self.config.papers:
+            models = tuple(m for m in self.models.values() if m.name.split("/")[0] == name)
+            out[self.spec_of("costs", name)] = Costing(paper=name, models=models)
+        for name, job in self.pretrainings.items():
+            out[self.spec_of("backbones", name)] = job
+        for name, files in self.files.items():
+            out[self.spec_of("files", name)] = files
+        return out
+
+    def spec_of(self, kind: str, name: str) -> Path:
+        return self.root / "specs" / kind / f"{name}.json"
+
+    def write_specs(self) -> None:
+        """Write the spec files whose content changed, and only those: their age drives the DAG."""
+        for path, noun in self.specs().items():
+            text = reading.dump(noun)
+            try:
+                same = path.read_text(encoding="utf-8") == text
+            except OSError:
+                same = False
+            if not same:
+                reading.write_text(path, text)
+
+    def counts(self) -> dict[str, int]:
+        """Jobs per rule."""
+        return {
+            "generate": len(self.files),
+            "pretrain": len(self.pretrainings),
+            "premise": len(self.pretrainings),
+            "train": len(self.runs),
+            "evaluate": len(self.runs),
+            "cost": len(self.config.papers),
+            "collect": 1,
+            "report": 1,
+        }
+
+
+def load(folder: Path | str = "config", overrides: dict[str, Any] | None = None) -> Plan:
+    """The Plan of a config folder. Raises `UserError` on the first thing that is wrong."""
+    config = read_config(Path(folder), overrides)
+    scale = config.scales[config.settings.scale]
+    _check_scale(config, scale)
+    root = Path(config.settings.results) / scale.name
+    variants = {v.name: v for p in config.papers.values() for v in p.variants.values()}
+    models, runs = {}, {}
+    pretrainings: dict[str, Pretraining] = {}
+    files: dict[str, Files] = {}
+    for name, v in variants.items():
+        models[name] = _model(config, v)
+        for seed in seeds_of(scale, name):
+            run = _run(config, scale, root, v, models[name], seed)
+            runs[run.name] = run
+            if run.dataset.files:
+                files[run.dataset.files] = config.files[run.dataset.files]
+            backbone = run.model.backbone
+            if backbone.pretraining and backbone.name not in pretrainings:
+                pretrainings[backbone.name] = _pretraining(config, backbone, run)
+    return Plan(config, scale, variants, models, runs, pretrainings, files, root)
+
+
+def _model(c: Config, v: Variant) -> Model:
+    """The model at its declared size, with every option spelled out."""
+    paper, key = v.name.split("/")
+    path = Path(c.folder) / "papers" / f"{paper}.yaml"
+    dataset = c.datasets[v.dataset]
+    try:
+        cls = options_class(v.method)
+    except UserError as e:
+        raise UserError(f"{path}: variants.{key}.method: {e}") from None
+    if dataset.task not in cls.tasks:
+        raise UserError(
+            f"{path}: variants.{key}: {v.method} is for {' and '.join(cls.tasks)}; "
+            f"{v.dataset} is for {dataset.task}"
+        )
+    return Model(
+        name=v.name,
+        method=v.method,
+        options=resolve(v.method, v.options, path, ("variants", key, "options")),
+        backbone=c.backbones[v.backbone],
+        task=dataset.task,
+        frames=v.frames,
+        views=v.views,
+        classes=dataset.classes,
+        max_words=c.recipes[v.recipe].max_words,
+    )
+
+
+def _run(c: Config, scale: Scale, root: Path, v: Variant, declared: Model, seed: int) -> Run:
+    """The variant at this scale, with one seed."""
+    backbone = c.backbones[swap(scale.backbones, v.backbone)]
+    dataset = c.datasets[swap(scale.datasets, f"{declared.task}/{v.dataset}").split("/")[-1]]
+    recipe = c.recipes[swap(scale.recipes, f"{declared.task}/{v.recipe}").split("/")[-1]]
+    try:
+        options = map_options(v.method, declared.options, declared.backbone, backbone)
+    except ValueError as e:
+        raise UserError(f"{c.folder}/scales.yaml: {scale.name}: {v.name}: {e}") from None
+    swapped = backbone != declared.backbone
+    model = Model(
+        **{
+            **dict(declared),
+            "options": options,
+            "backbone": backbone,
+            "classes": dataset.classes,
+            "views": "1x1" if swapped else declared.views,
+            "max_words": min(recipe.max_words, backbone.text.context),
+        }
+    )
+    weights = f"weights/{backbone.name}.pt"
+    if backbone.pretraining:
+        weights = str(root / "backbones" / backbone.name / "clip.pt")
+    return Run(
+        name=f"{v.name}@{seed}",
+        scale=scale.name,
+        model=model,
+        dataset=dataset,
+        recipe=recipe,
+        seed=seed,
+        data=str(Path(c.settings.data) / (dataset.files or dataset.name)),
+        weights=weights,
+    )
+
+
+def _pretraining(c: Config, backbone: Backbone, run: Run) -> Pretraining:
+    """The job that makes a backbone's weights from the files of the first run that needs them."""
+    assert backbone.pretraining and run.dataset.files
+    return Pretraining(
+        backbone=backbone,
+        files=c.files[run.dataset.files],
+        recipe=c.recipes[backbone.pretraining],
+        seed=0,
+        data=run.data,
+        probe=run.recipe,
+        probe_frames=run.model.frames,
+    )
+
+
+def _check_scale(c: Config, scale: Scale) -> None:
+    """The nouns a scale swaps in are declared."""
+    where = f"{Path(c.folder) / 'scales.yaml'}: {scale.name}"
+    for what, swaps, table in (
+        ("backbone", scale.backbones, c.backbones),
+        ("dataset", scale.datasets, c.datasets),
+        ("recipe", scale.recipes, c.recipes),
+    ):
+        for pattern, name in swaps.items():
+            known(what, name, table, f"{where}.{what}s.{pattern}")

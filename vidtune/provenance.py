@@ -1,0 +1,102 @@
+"""Where a number comes from: commit, versions, device, and a digest of the code that decides it.
+
+The digest is of the syntax tree of the modules an entry module imports from this package, directly
+or through others: a comment, a docstring or the layout changes nothing. Methods are loaded by name,
+so that a result depends on its own method's file alone.
+"""
+
+import ast
+import hashlib
+import platform
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGE = Path(__file__).parent
+
+
+def _file(module: str) -> Path | None:
+    """The source file of a module of this package."""
+    path = PACKAGE.parent.joinpath(*module.split("."))
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
+
+
+@cache
+def _syntax(path: Path) -> tuple[str, frozenset[str]]:
+    """(dump of the tree without docstrings, modules of this package that it imports)."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    imports = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imports |= {a.name for a in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            imports |= {node.module, *(f"{node.module}.{a.name}" for a in node.names)}
+        body = getattr(node, "body", None)
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and body
+            and isinstance(body[0], ast.Expr)
+            and isinstance(body[0].value, ast.Constant)
+        ):
+            node.body = body[1:]
+    return ast.dump(tree), frozenset(m for m in imports if m.split(".")[0] == PACKAGE.name)
+
+
+@cache
+def digest(*entries: str) -> str:
+    """Twelve hex digits over the entry modules and all they import from this package."""
+    todo, seen = list(entries), {}
+    while todo:
+        path = _file(todo.pop())
+        if path is None or path in seen:
+            continue
+        seen[path], imports = _syntax(path)
+        todo += imports
+    names = sorted(seen, key=lambda p: p.relative_to(PACKAGE))
+    text = "".join(f"{p.relative_to(PACKAGE)}\n{seen[p]}\n" for p in names)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def model_digest(method: str) -> str:
+    """Of the code that decides a method's counted costs."""
+    return digest("vidtune.cost.counted", f"vidtune.methods.{method}")
+
+
+def run_digest(method: str) -> str:
+    """Of the code that decides a trained and evaluated result."""
+    return digest("vidtune.engine.train", "vidtune.engine.evaluate", f"vidtune.methods.{method}")
+
+
+@cache
+def commit() -> str:
+    """The package's commit, with "+" where the tree differs from it; "" outside a repository."""
+    git = ["git", "-C", str(PACKAGE), "describe", "--always", "--dirty=+", "--exclude=*"]
+    try:
+        done = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
+def stamp(digest: str, device: str) -> dict[str, Any]:
+    """What is written beside every result."""
+    versions = {"python": platform.python_version()}
+    for name in ("vidtune", "torch", "numpy", "av"):
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            versions[name] = "unknown"
+    return {
+        "commit": commit(),
+        "digest": digest,
+        "device": device,
+        "platform": f"{platform.system()} {platform.machine()}",
+        "versions": versions,
+        "command": " ".join(Path(a).name if i == 0 else a for i, a in enumerate(sys.argv)),
+    }

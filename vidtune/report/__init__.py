@@ -1,0 +1,1 @@
+"""Results and published numbers -> rows, verdicts, tables, plots, page. Never imports torch."""

@@ -1,0 +1,143 @@
+"""The papers' claims, held against their own numbers and against ours.
+
+A counted claim is always judged. A learned one is judged at the scale at hand, and only where
+every variant has at least two seeds: a difference counts when it exceeds twice its standard error.
+"""
+
+import itertools
+import math
+import statistics
+from typing import Literal
+
+from vidtune.plan import Plan
+from vidtune.report.rows import Row
+from vidtune.spec import ClaimTest, Metric
+from vidtune.spec.nouns import Noun
+
+Status = Literal["holds", "fails", "within noise", "not judged"]
+
+
+class Finding(Noun):
+    """One test of one claim. `paper` is what the paper's own numbers say."""
+
+    claim: str  # "<paper>/<claim>"
+    says: str
+    where: str
+    metric: str
+    test: str
+    kind: str
+    paper: Status
+    ours: Status
+    detail: str  # our numbers, their scale, or why there is no judgement
+
+
+def findings(plan: Plan, rows: list[Row]) -> list[Finding]:
+    """Every test of every claim, in the papers' order."""
+    out = []
+    for paper in plan.config.papers.values():
+        for key, claim in paper.claims.items():
+            for test in claim.tests:
+                metric = plan.config.metrics[test.metric]
+                theirs = _values(rows, paper.name, test, "paper")
+                ours = _ours(plan, rows, paper.name, test, theirs)
+                status, detail = _judge(test, metric, ours)
+                out.append(
+                    Finding(
+                        claim=f"{paper.name}/{key}",
+                        says=claim.says,
+                        where=claim.where,
+                        metric=test.metric,
+                        test=describe(test, metric),
+                        kind=metric.kind,
+                        paper=_judge(test, metric, theirs, printed=True)[0],
+                        ours=status,
+                        detail=detail,
+                    )
+                )
+    return out
+
+
+def describe(test: ClaimTest, metric: Metric) -> str:
+    if test.best_first:
+        return f"{metric.label}, best first: " + " > ".join(test.best_first)
+    return f"{metric.label} of {test.of} against {test.against}: {test.percent:+g} %"
+
+
+def _names(test: ClaimTest) -> tuple[str, ...]:
+    if test.best_first:
+        return test.best_first
+    assert test.of and test.against
+    return (test.of, test.against)
+
+
+def _values(rows: list[Row], paper: str, test: ClaimTest, source: str) -> dict[str, list[Row]]:
+    return {
+        name: [
+            r
+            for r in rows
+            if r.source == source and r.variant == f"{paper}/{name}" and r.metric == test.metric
+        ]
+        for name in _names(test)
+    }
+
+
+def _ours(
+    plan: Plan, rows: list[Row], paper: str, test: ClaimTest, theirs: dict[str, list[Row]]
+) -> dict[str, list[Row]]:
+    """Ours; a counted number of a cited system, which we cannot have, is the published one."""
+    ours = _values(rows, paper, test, "ours")
+    if plan.config.metrics[test.metric].kind != "counted":
+        return ours
+    cited = plan.config.papers[paper].cited
+    return {name: theirs[name] if name in cited else found for name, found in ours.items()}
+
+
+def _judge(
+    test: ClaimTest, metric: Metric, values: dict[str, list[Row]], printed: bool = False
+) -> tuple[Status, str]:
+    missing = [name for name, found in values.items() if not found]
+    if missing:
+        return "not judged", f"no number for {', '.join(missing)}"
+    learned = metric.kind == "learned" and not printed
+    if learned:
+        short = [name for name, found in values.items() if len(found) < 2]
+        if short:
+            return "not judged", f"fewer than two seeds of {', '.join(short)}"
+    mean = {name: statistics.fmean(r.value for r in found) for name, found in values.items()}
+    detail = ", ".join(f"{name} {mean[name]:.{metric.digits}f}" for name in mean)
+    borrowed = [n for n, found in values.items() if not printed and found[0].source == "paper"]
+    if borrowed:
+        detail += f" (published: {', '.join(borrowed)})"
+    if learned:
+        detail += f"; scale {next(iter(values.values()))[0].scale}, {_seeds(values)} seeds"
+    if test.percent is not None:
+        a, b = (mean[n] for n in _names(test))
+        change = 100 * (a / b - 1)
+        ok = abs(change - test.percent) <= test.within
+        return ("holds" if ok else "fails"), f"{detail}: {change:+.1f} %"
+    return _order(metric, mean, values, learned), detail
+
+
+def _order(
+    metric: Metric, mean: dict[str, float], values: dict[str, list[Row]], learned: bool
+) -> Status:
+    """`holds` if each is better than the next; learned ties inside the noise are told apart."""
+    sign = 1 if metric.better == "higher" else -1
+    names = list(mean)
+    noisy = False
+    for a, b in itertools.pairwise(names):
+        gap = sign * (mean[a] - mean[b])
+        noise = 2 * math.hypot(_stderr(values[a]), _stderr(values[b])) if learned else 0.0
+        if gap < -noise or (not learned and gap <= 0):
+            return "fails"
+        noisy |= learned and gap <= noise
+    return "within noise" if noisy else "holds"
+
+
+def _stderr(found: list[Row]) -> float:
+    return statistics.stdev(r.value for r in found) / math.sqrt(len(found))
+
+
+def _seeds(values: dict[str, list[Row]]) -> str:
+    counts = {len(found) for found in values.values()}
+    return "-".join(str(c) for c in sorted(counts))

@@ -1,0 +1,117 @@
+"""Plots of what is counted at the papers' full size."""
+
+import math
+import textwrap
+
+from matplotlib.axes import Axes
+
+from vidtune.plan import Plan
+from vidtune.report import style
+from vidtune.report.facts import Facts
+from vidtune.report.rows import Row
+from vidtune.report.style import Drawn
+
+PANEL, LEGEND = 2.4, 0.45  # inches: height of a panel, distance of the legend below it
+
+
+def gflops(plan: Plan, rows: list[Row], facts: Facts) -> Drawn | str:
+    """Printed against counted, and how far apart they are."""
+    ours = {r.variant: r.value for r in rows if r.metric == "gflops" and r.source == "ours"}
+    printed = {r.variant: r.value for r in rows if r.metric == "gflops" and r.source == "paper"}
+    pairs = {v: (printed[v], ours[v]) for v in printed if v in ours}
+    if not pairs:
+        return "no variant has both a printed and a counted number of GFLOPs yet"
+    bound = plan.config.metrics["gflops"].within or 0.0
+    figure, (left, right) = style.canvas(2, max(3.4, 0.27 * len(pairs) + 1.3))
+    low, high = min(map(min, pairs.values())) * 0.7, max(map(max, pairs.values())) * 1.4
+    left.plot([low, high], [low, high], color=style.MUTED, linewidth=0.9)
+    papers = list(dict.fromkeys(v.split("/")[0] for v in pairs))
+    for k, paper in enumerate(papers):
+        mine = [p for v, p in pairs.items() if v.startswith(f"{paper}/")]
+        look = {"color": style.colour(k), "marker": style.marker(k), "linestyle": "none"}
+        left.plot(*zip(*mine, strict=True), label=paper, markersize=6, **look)
+    left.set(xlim=(low, high), ylim=(low, high), title="On the diagonal: equal")
+    style.log_scale(left, "x")
+    style.log_scale(left, "y")
+    left.set(xlabel="printed, GMACs of all views", ylabel="counted, GMACs of all views")
+    left.legend(loc="upper left")
+    _deviations(right, pairs, papers, bound)
+    off = sum(abs(b / a - 1) > bound for a, b in pairs.values())
+    met = f"{len(pairs) - off} of {len(pairs)} printed GFLOPs are met within {bound:.1%}"
+    caption = (
+        "GFLOPs are multiply-accumulates of the vision side, counted at the papers' full size. "
+        f"Right: counted minus printed, in percent of print; the band is ±{bound:.1%}."
+    )
+    return Drawn(figure, met.replace("%", " %"), caption.replace("%.", " %."))
+
+
+def _deviations(
+    axes: Axes, pairs: dict[str, tuple[float, float]], papers: list[str], bound: float
+) -> None:
+    """One row per variant: counted minus printed in percent."""
+    axes.axvspan(-100 * bound, 100 * bound, color=style.LINE, alpha=0.6, linewidth=0)
+    axes.axvline(0, color=style.MUTED, linewidth=0.9)
+    for y, (name, (a, b)) in enumerate(pairs.items()):
+        k = papers.index(name.split("/")[0])
+        x = 100 * (b / a - 1)
+        axes.plot([0, x], [y, y], color=style.colour(k), linewidth=1.2)
+        axes.plot(x, y, color=style.colour(k), marker=style.marker(k), markersize=6)
+    axes.set_yticks(range(len(pairs)), [name.split("/")[1] for name in pairs])
+    reach = max(200 * bound, *(110 * abs(b / a - 1) for a, b in pairs.values()))
+    axes.set(xlim=(-reach, reach), ylim=(len(pairs) - 0.4, -0.6), xlabel="counted - printed, %")
+    axes.locator_params(axis="x", nbins=5)
+    axes.set_title("How far off")
+    axes.grid(axis="y", visible=False)
+
+
+def tokens(plan: Plan, rows: list[Row], facts: Facts) -> Drawn | str:
+    """Tokens of a video after each layer of the retrieval models, one panel per backbone."""
+    found: dict[str, dict[tuple[int, ...], list[str]]] = {}
+    for name, counts in facts.tokens.items():
+        model = plan.models[name]
+        if model.task == "retrieval":
+            same = found.setdefault(model.backbone.name, {})
+            same.setdefault(tuple(counts), []).append(name.split("/")[1])
+    if not found:
+        return "no retrieval model has been counted yet"
+    names = {b: {c: _names(v) for c, v in curves.items()} for b, curves in found.items()}
+    deepest = max(sum(n.count("\n") + 1 for n in curves.values()) for curves in names.values())
+    bottom = LEGEND + 0.3 + 0.185 * deepest
+    figure, axes = style.multiples(len(found), PANEL, 0.7, bottom=bottom, sharey=True)
+    for panel, (backbone, curves) in zip(axes, names.items(), strict=True):
+        _token_panel(panel, backbone, curves)
+    axes[0].set_ylabel("tokens of one video")
+    few = min(c[-1] for curves in found.values() for c in curves)
+    many = max(c[-1] for curves in found.values() for c in curves)
+    title = f"How many tokens leave each layer: {many:,} down to {few:,} in the end"
+    caption = (
+        "Sequences x tokens of one video at full size, counted on the meta device; 0 is what "
+        "enters the first layer. Variants with the same counts share a line."
+    )
+    return Drawn(figure, title, caption)
+
+
+def _names(variants: list[str]) -> str:
+    return textwrap.fill(", ".join(variants), 46)
+
+
+def _token_panel(axes: Axes, backbone: str, curves: dict[tuple[int, ...], str]) -> None:
+    order = sorted(curves, key=lambda c: -c[-1])
+    for k, counts in enumerate(order):
+        axes.plot(
+            range(len(counts)),
+            counts,
+            drawstyle="steps-mid",
+            color=style.colour(k),
+            linewidth=1.8,
+            marker=style.marker(k),
+            markersize=3.5,
+            label=f"{counts[-1]:,}: {curves[counts]}",
+        )
+    depth = max(len(c) for c in order) - 1
+    style.log_scale(axes, "y")
+    axes.set(title=backbone, xlabel="layer of the vision tower", xlim=(-0.5, depth + 0.5))
+    axes.set_xticks(range(0, depth + 1, max(1, math.ceil(depth / 12))))
+    axes.legend(
+        loc="upper left", bbox_to_anchor=(-0.02, -LEGEND / PANEL), title="tokens in the end"
+    )

@@ -1,0 +1,231 @@
+"""Plots of what is learned at the scale at hand; every title or caption names it."""
+
+import math
+import statistics
+
+from matplotlib.axes import Axes
+
+from vidtune.plan import Plan
+from vidtune.report import style
+from vidtune.report.facts import Facts
+from vidtune.report.rows import Row
+from vidtune.report.style import Drawn
+
+LETTER = 0.0175  # of an axis' width, per letter of a name
+Points = dict[str, tuple[float, list[float]]]  # variant -> (GMACs of a view, one value per seed)
+
+
+def _learned(rows: list[Row], metric: str) -> dict[str, list[float]]:
+    """Variant -> one value per seed."""
+    out: dict[str, list[float]] = {}
+    for r in rows:
+        if r.source == "ours" and r.metric == metric:
+            out.setdefault(r.variant, []).append(r.value)
+    return out
+
+
+def _spread(values: list[float]) -> float:
+    return statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def accuracy(plan: Plan, rows: list[Row], facts: Facts) -> Drawn | str:
+    """Accuracy learned here against the cost of the declared model."""
+    cost = {r.variant: r.value for r in rows if r.metric == "gflops" and r.source == "ours"}
+    panels: dict[str, Points] = {}
+    for task, metric in (("recognition", "top1"), ("retrieval", "r1")):
+        points = {
+            v: (cost[v] / plan.models[v].n_views, values)
+            for v, values in _learned(rows, metric).items()
+            if v in cost and plan.models[v].task == task
+        }
+        if points:
+            panels[metric] = points
+    if not panels:
+        return "no variant has both counted GFLOPs and a learned result yet"
+    methods = sorted({plan.models[v].method for points in panels.values() for v in points})
+    figure, axes = style.canvas(len(panels), 5.0)
+    for panel, (metric, points) in zip(axes, panels.items(), strict=True):
+        _accuracy_panel(plan, panel, points, methods)
+        m = plan.config.metrics[metric]
+        panel.set(title=f"{m.label} at scale {plan.scale.name}", ylabel=f"{m.label}, {m.unit}")
+        panel.set_xlabel("GMACs of one view, declared model at full size")
+    handles = {h: k for p in axes for k, h in zip(*p.get_legend_handles_labels(), strict=True)}
+    figure.legend(
+        list(handles.values()), list(handles), loc="outside lower center", ncols=len(handles)
+    )
+    title = f"What does accuracy at scale {plan.scale.name} cost?"
+    caption = (
+        f"Accuracy is learned at scale {plan.scale.name} ({plan.scale.says}) and says nothing "
+        "about the papers' data; GFLOPs are counted for the declared model at full size. Bars are "
+        "± one standard deviation over seeds, where there are several."
+    )
+    return Drawn(figure, title, caption)
+
+
+def _accuracy_panel(plan: Plan, axes: Axes, points: Points, methods: list[str]) -> None:
+    for k, method in enumerate(methods):
+        mine = [(x, v) for name, (x, v) in points.items() if plan.models[name].method == method]
+        if mine:
+            axes.errorbar(
+                [x for x, _ in mine],
+                [statistics.fmean(v) for _, v in mine],
+                yerr=[_spread(v) for _, v in mine],
+                fmt=style.marker(k),
+                color=style.colour(k),
+                markersize=5.5,
+                elinewidth=1.2,
+                capsize=2.5,
+                label=method,
+            )
+    axes.set_xscale("log")
+    _name(axes, {n.split("/")[1]: (x, statistics.fmean(v)) for n, (x, v) in points.items()})
+    style.log_scale(axes, "x")
+
+
+def _name(axes: Axes, at: dict[str, tuple[float, float]]) -> None:
+    """Names to the right of their points, pushed upwards where they would touch."""
+    bottom, top = axes.get_ylim()
+    low = math.log(axes.get_xlim()[0])
+    wide = {name: (len(name) + 2) * LETTER for name in at}
+    high = max(low + (math.log(x) - low) / (1 - wide[n]) for n, (x, _) in at.items())
+    axes.set_xlim(math.exp(low), math.exp(high))
+    step, letter = (top - bottom) * 0.033, LETTER * (high - low)
+    taken = [(math.log(x) - letter, math.log(x) + letter, y) for x, y in at.values()]
+    for name, (x, y) in sorted(at.items(), key=lambda item: item[1][1]):
+        left, height = math.log(x) + 1.4 * letter, y
+        right = left + len(name) * letter
+        for a, b, there in sorted(taken, key=lambda t: t[2]):
+            if left < b and a < right and abs(height - there) < step:
+                height = there + step
+        taken.append((left, right, height))
+        axes.plot([x, math.exp(left)], [y, height], color=style.MUTED, linewidth=0.5)
+        axes.text(math.exp(left), height, name, fontsize=7.5, va="center", color=style.INK)
+
+
+def ablations(plan: Plan, rows: list[Row], facts: Facts) -> Drawn | str:
+    """Top-1 learned here, one panel per published ablation, with chance and the frozen probe."""
+    values = _learned(rows, "top1")
+    panels: dict[str, tuple[str, dict[str, str]]] = {}
+    for paper in plan.config.papers.values():
+        for n in paper.numbers:
+            here = {f"{paper.name}/{k}": n.labels.get(k, k) for k in n.rows}
+            if "(" in n.where and any(v in values for v in here):
+                panels[f"{paper.name}, {n.where}"] = (n.caption, here)
+    if not panels:
+        return f"no ablation of recognition has a result at scale {plan.scale.name} yet"
+    figure, axes = style.multiples(len(panels), 0.95, 0.85, sharex=True)
+    for panel, (where, (caption, here)) in zip(axes, panels.items(), strict=True):
+        title = f"{where.partition(', ')[2]}: {caption.partition(',')[0]}"
+        panel.set_title(title, fontsize=8.5, x=-0.38)
+        _bars(panel, here, values)
+    _references(plan, axes, values, panels)
+    for panel in axes[-3:]:
+        panel.tick_params(labelbottom=True)
+        panel.set_xlabel(f"top-1 at scale {plan.scale.name}, %")
+    names = " and ".join(dict.fromkeys(where.split(", ")[0] for where in panels))
+    caption = (
+        f"Learned at scale {plan.scale.name}: {plan.scale.says}. Bars are means, dots single "
+        "seeds; dashed: a linear probe on the frozen backbone; dotted: chance."
+    )
+    return Drawn(
+        figure, f"Do the ablations of {names} come out at scale {plan.scale.name}?", caption
+    )
+
+
+def _bars(axes: Axes, here: dict[str, str], values: dict[str, list[float]]) -> None:
+    for y, variant in enumerate(here):
+        found = values.get(variant, [])
+        if not found:
+            axes.text(1, y, "no result", va="center", fontsize=8, color=style.MUTED)
+            continue
+        mean = statistics.fmean(found)
+        axes.barh(y, mean, height=0.56, color=style.SERIES[0], alpha=0.55)
+        axes.plot(found, [y] * len(found), "o", color=style.SERIES[0], markersize=3.5)
+        end = max(found)
+        beside = {"x": end - 4, "ha": "right"} if end > 80 else {"x": end + 3.5, "ha": "left"}
+        axes.text(y=y, s=f"{mean:.1f}", va="center", fontsize=8, color=style.INK, **beside)
+    axes.set_yticks(range(len(here)), here.values())
+    axes.set(xlim=(0, 100), ylim=(len(here) - 0.5, -0.5))
+    axes.grid(axis="y", visible=False)
+
+
+def _references(
+    plan: Plan,
+    axes: list[Axes],
+    values: dict[str, list[float]],
+    panels: dict[str, tuple[str, dict[str, str]]],
+) -> None:
+    """Chance and the frozen probe, as lines behind every panel of the same data."""
+    runs = {r.model.name: r for r in plan.runs.values()}
+    probes = {
+        runs[v].dataset.name: statistics.fmean(found)
+        for v, found in values.items()
+        if v in runs and runs[v].model.method == "linear_probe"
+    }
+    for panel, (_, here) in zip(axes, panels.values(), strict=True):
+        data = next((runs[v].dataset for v in here if v in runs), None)
+        if data and data.classes:
+            panel.axvline(100 / data.classes, color=style.MUTED, linewidth=1.1, linestyle=":")
+        if data and data.name in probes:
+            panel.axvline(probes[data.name], color=style.SERIES[1], linewidth=1.2, linestyle="--")
+
+
+def training(plan: Plan, rows: list[Row], facts: Facts) -> Drawn | str:
+    """Loss curves: one panel per published table, a line per run."""
+    if not facts.losses:
+        return f"no run at scale {plan.scale.name} has left a loss curve yet"
+    groups = _groups(plan, facts)
+    figure, axes = style.multiples(len(groups), 1.3, 0.52, across=4)
+    for panel, (title, variants) in zip(axes, groups.items(), strict=True):
+        for k, variant in enumerate(variants):
+            mine = [n for n in facts.losses if n.rpartition("@")[0] == variant]
+            for seed, name in enumerate(mine):
+                _curve(panel, facts, name, k, "" if seed else variant.split("/")[1])
+        panel.set_title(title, fontsize=8.5)
+        panel.legend(fontsize=6.8, handlelength=1, labelspacing=0.2, borderaxespad=0)
+        panel.locator_params(nbins=4)
+        panel.set_ylim(bottom=0)
+    for panel in axes[0::4]:
+        panel.set_ylabel("training loss, nats")
+    for panel in axes[-4:]:
+        panel.set_xlabel("step")
+    bad = f"{len(facts.failed)} failed (marked x)" if facts.failed else "none failed"
+    title = f"Did training settle? {len(facts.losses)} runs at scale {plan.scale.name}, {bad}"
+    caption = (
+        "Mean training loss between two points, per run and seed; a variant that stands in several "
+        "published tables is drawn in each."
+    )
+    return Drawn(figure, title, caption)
+
+
+def _groups(plan: Plan, facts: Facts) -> dict[str, list[str]]:
+    """Published table -> its trained variants, then the rest; none is part of another."""
+    trained = list(dict.fromkeys(n.rpartition("@")[0] for n in facts.losses))
+    out: dict[str, list[str]] = {}
+    for paper in plan.config.papers.values():
+        for n in paper.numbers:
+            here = [f"{paper.name}/{k}" for k in n.rows if f"{paper.name}/{k}" in trained]
+            if here:
+                out[f"{paper.name}, {n.where}"] = here
+    names = list(out)
+    for k, name in enumerate(names):
+        others = [set(out[o]) for o in names[:k] + names[k + 1 :] if o in out]
+        if any(set(out[name]) <= other for other in others):
+            del out[name]
+    rest = [v for v in trained if not any(v in here for here in out.values())]
+    return out | ({"in no published table": rest} if rest else {})
+
+
+def _curve(axes: Axes, facts: Facts, name: str, k: int, label: str) -> None:
+    points = [(s, v) for s, v in facts.losses[name] if math.isfinite(v)]
+    if not points:
+        return
+    axes.plot(
+        *zip(*points, strict=True),
+        color=style.colour(k),
+        linewidth=1.1,
+        alpha=0.85,
+        label=label or None,
+    )
+    if name in facts.failed:
+        axes.plot(*points[-1], "x", color=style.INK, markersize=7, markeredgewidth=1.6)

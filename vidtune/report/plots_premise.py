@@ -1,0 +1,72 @@
+"""The premise as a plot: what the small backbone sees, and what frames without order hide."""
+
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from vidtune.plan import Plan
+from vidtune.report import style
+from vidtune.report.facts import Facts
+from vidtune.report.rows import Row
+from vidtune.report.style import Drawn
+
+
+def premise(plan: Plan, rows: list[Row], facts: Facts) -> Drawn | str:
+    """Zero-shot accuracy per attribute; the frozen probe within pairs against chance."""
+    found = {b: p for b, p in facts.premises.items() if p.get("zero_shot") or p.get("probe")}
+    if not found:
+        return f"the premise has not been checked at scale {plan.scale.name} yet"
+    figure, axes = style.canvas(2, 0.6 + 2.5 * len(found), rows=len(found))
+    for k, (backbone, about) in enumerate(found.items()):
+        _attributes(axes[2 * k], about, backbone)
+        _probe(axes[2 * k + 1], about)
+    holds = [v for about in found.values() for v in about.get("holds", {}).values()]
+    title = "Does the small CLIP see what is shown, but not which way it moves?"
+    if holds:
+        answer = "holds" if all(holds) else "does not hold"
+        title = f"The premise {answer}: frames show what is there, only their order how it moves"
+    caption = (
+        "Left: zero-shot accuracy over all test frames, and the least that is asked for (dashed). "
+        "Right: a linear probe on a clip's averaged frame features; within time-reversed pairs it "
+        "must stay inside the interval of chance (band), however well it tells the pairs apart."
+    )
+    return Drawn(figure, title, caption)
+
+
+def _attributes(axes: Axes, about: dict[str, Any], backbone: str) -> None:
+    shares = about.get("zero_shot", {})
+    least = about.get("thresholds", {}).get("appearance_at_least")
+    _dots(axes, {k: 100 * v for k, v in shares.items()}, style.SERIES[0])
+    if least:
+        axes.axvline(100 * least, color=style.SERIES[1], linestyle="--", linewidth=1.2)
+    axes.set(title=f"What is shown ({backbone}, zero-shot)", xlabel="accuracy, %")
+
+
+def _probe(axes: Axes, about: dict[str, Any]) -> None:
+    probe = about.get("probe", {})
+    names = {
+        "top1": "motion, top-1",
+        "top1_pairs_merged": "kind of motion",
+        "within_pairs": "within pairs",
+    }
+    _dots(axes, {text: 100 * probe[k] for k, text in names.items() if k in probe}, style.SERIES[2])
+    if "chance" in probe:
+        low, high = (100 * x for x in probe["chance"])
+        axes.axvspan(low, high, color=style.LINE, alpha=0.7, linewidth=0)
+        sure = about.get("thresholds", {}).get("confidence")
+        says = "chance" + (f" ({100 * sure:g} %)" if sure else "")
+        axes.text(
+            high + 1.5, axes.get_ylim()[0] - 0.2, says, va="bottom", fontsize=8, color=style.MUTED
+        )
+    axes.set(title=f"How it moves (probe, {probe.get('n', '?')} clips)", xlabel="accuracy, %")
+
+
+def _dots(axes: Axes, values: dict[str, float], colour: str) -> None:
+    for y, x in enumerate(values.values()):
+        axes.plot([0, x], [y, y], color=colour, linewidth=1.4, alpha=0.5)
+        axes.plot(x, y, "o", color=colour, markersize=6)
+        beside = {"ha": "right", "x": 86} if x > 80 else {"ha": "left", "x": x + 2.5}
+        axes.text(y=y - 0.24, s=f"{x:.1f}", va="center", fontsize=8, color=style.INK, **beside)
+    axes.set_yticks(range(len(values)), values)
+    axes.set(xlim=(0, 103), ylim=(len(values) - 0.4, -0.65))
+    axes.grid(axis="y", visible=False)

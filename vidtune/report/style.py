@@ -1,0 +1,163 @@
+"""How plots look, and how one becomes part of the page.
+
+Colours are Okabe and Ito's, told apart by the colour blind; shapes or labels repeat what they say.
+Inside the page every colour is replaced by a CSS variable, so that plots follow light and dark.
+"""
+
+import io
+import math
+import re
+from html import escape
+from typing import Any, NamedTuple
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+INK, MUTED, LINE, PAPER = "#1d2430", "#5c6573", "#d5dae1", "#fefefe"
+SERIES = ("#0072b2", "#d55e00", "#009e73", "#c2609a", "#b58200", "#3f9bd1", "#7d7f86")
+MARKERS = "osD^vPX"
+VARIABLES = {
+    INK: "--ink",
+    MUTED: "--muted",
+    LINE: "--line",
+    PAPER: "--card",
+    **{colour: f"--s{k}" for k, colour in enumerate(SERIES)},
+}
+WIDTH = 8.4  # inches
+TITLE = 0.32  # inches kept for the title
+RC: dict[str, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": LINE,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.labelcolor": MUTED,
+    "axes.labelsize": 9,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": INK,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "figure.facecolor": PAPER,
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "grid.color": LINE,
+    "grid.linewidth": 0.6,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "legend.labelcolor": INK,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "vidtune",
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": LINE,
+    "xtick.labelcolor": MUTED,
+    "xtick.labelsize": 8.5,
+    "xtick.minor.size": 0,
+    "ytick.color": LINE,
+    "ytick.labelcolor": MUTED,
+    "ytick.labelsize": 8.5,
+    "ytick.minor.size": 0,
+}
+
+
+class Drawn(NamedTuple):
+    """A figure with its title (a finding or a question) and what a reader must know."""
+
+    figure: Figure
+    title: str
+    caption: str
+
+
+class Plot(NamedTuple):
+    name: str
+    title: str
+    caption: str
+    svg: str
+    png: bytes
+
+
+def colour(k: int) -> str:
+    return SERIES[k % len(SERIES)]
+
+
+def marker(k: int) -> str:
+    return MARKERS[k % len(MARKERS)]
+
+
+def canvas(columns: int, height: float, rows: int = 1, **kw: Any) -> tuple[Figure, list[Axes]]:
+    """A figure (inches) with its axes in reading order; no state outside it."""
+    room = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - TITLE / height))
+    figure = Figure(figsize=(WIDTH, height), layout=room)
+    return figure, list(figure.subplots(rows, columns, squeeze=False, **kw).flat)
+
+
+def multiples(
+    panels: int, each: float, left: float, across: int = 3, bottom: float = 0.5, **kw: Any
+) -> tuple[Figure, list[Axes]]:
+    """Small multiples `each` inches high; `left` and `bottom` inches are kept for their labels.
+
+    Laid out by arithmetic: with many panels the layout engine takes longer than the drawing.
+    """
+    columns = min(across, panels)
+    rows = math.ceil(panels / columns)
+    top, right, between = TITLE + 0.3, 0.2, 0.5
+    height = top + bottom + rows * each + (rows - 1) * between
+    figure = Figure(figsize=(WIDTH, height))
+    wide = (WIDTH - right - columns * left) / columns
+    axes = figure.subplots(rows, columns, squeeze=False, **kw)
+    figure.subplots_adjust(
+        left=left / WIDTH,
+        right=1 - right / WIDTH,
+        top=1 - top / height,
+        bottom=bottom / height,
+        wspace=left / wide,
+        hspace=between / each,
+    )
+    for spare in axes.flat[panels:]:
+        spare.set_visible(False)
+    return figure, list(axes.flat[:panels])
+
+
+def log_scale(axes: Axes, which: str) -> None:
+    """Logarithmic over the limits there are, with plain numbers at few round places."""
+    getattr(axes, f"set_{which}scale")("log")
+    axis = getattr(axes, f"{which}axis")
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 100 else (1, 3)))
+    axis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def export(name: str, drawn: Drawn) -> Plot:
+    """The figure with its title as SVG and PNG."""
+    look = {"fontsize": 11, "fontweight": "bold", "color": INK, "ha": "left", "va": "top"}
+    drawn.figure.suptitle(drawn.title, x=0.008, y=1 - 0.08 / drawn.figure.get_figheight(), **look)
+    if drawn.figure.get_layout_engine():
+        drawn.figure.draw_without_rendering()
+        drawn.figure.set_layout_engine("none")  # laid out once, not once per format
+    svg, png = io.StringIO(), io.BytesIO()
+    drawn.figure.dpi = 150
+    with matplotlib.rc_context(RC):  # the canvases directly: savefig draws everything twice
+        FigureCanvasSVG(drawn.figure).print_svg(svg, metadata={"Date": None, "Creator": None})
+        FigureCanvasAgg(drawn.figure).print_png(png, metadata={"Software": None})
+    return Plot(name, drawn.title, drawn.caption, svg.getvalue(), png.getvalue())
+
+
+def inline(plot: Plot) -> str:
+    """The SVG for the page: unique ids, theme colours, the page's own typeface, no metadata."""
+    svg = plot.svg[plot.svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.S)
+    svg = re.sub(r'\bid="', f'id="{plot.name}-', svg)
+    svg = re.sub(r"url\(#", f"url(#{plot.name}-", svg)
+    svg = re.sub(r'xlink:href="#', f'xlink:href="#{plot.name}-', svg)
+    svg = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--sans)", svg)
+    for value, variable in VARIABLES.items():
+        svg = svg.replace(value, f"var({variable})")
+    label = escape(f"{plot.title}. {plot.caption}", quote=True)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1)

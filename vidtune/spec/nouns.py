@@ -1,0 +1,190 @@
+"""What is built, what it is trained on, and how: the frozen nouns a job is made of.
+
+A `Model` (what is built and costed) nests in a `Run` (model, data, recipe, seed), so a new seed
+or an edited recipe costs nothing again. Sizes are in pixels, tokens, channels and clips.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Task = Literal["recognition", "retrieval"]
+Kind = Literal["counted", "predicted", "measured", "learned"]
+SPLITS = ("train", "val", "test")
+
+
+class Noun(BaseModel):
+    """Frozen; unknown keys are errors; no silent conversion between types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Weights(Noun):
+    """Where released weights come from; `sha256` is checked after the download."""
+
+    url: str
+    sha256: str | None  # None: nobody has computed it yet
+    bytes: int | None = None
+
+
+class TextTower(Noun):
+    width: int
+    layers: int
+    context: int  # learned positions
+    vocabulary: Literal["clip-bpe", "motion"]
+    vocab_size: int
+
+
+class Backbone(Noun):
+    """A dual encoder with CLIP's architecture; heads are width // 64, at least 1."""
+
+    name: str
+    arch: Literal["clip", "eva"] = "clip"
+    image: int  # input side, pixels
+    patch: int  # patch side, pixels
+    width: int
+    layers: int
+    embed: int  # joint embedding
+    text: TextTower
+    head_width: int = 64  # width of an attention head of the vision tower (EVA: 112)
+    mlp_ratio: float = 4.0
+    weights: Weights | None = None  # released weights
+    pretraining: str | None = None  # or the recipe that makes them here
+    source: str | None = None
+
+    @model_validator(mode="after")
+    def _whole_patches(self) -> "Backbone":
+        if self.image % self.patch:
+            raise ValueError(f"image {self.image} is not a multiple of patch {self.patch}")
+        return self
+
+    @property
+    def patches(self) -> int:
+        """Patch tokens of one frame."""
+        return (self.image // self.patch) ** 2
+
+
+class Files(Noun):
+    """Generated videos: how many, how large, from which seed."""
+
+    name: str
+    generator: Literal["motion"]
+    seed: int
+    clips: dict[Literal["train", "val", "test"], int]
+    side: int  # pixels
+    fps: int
+    seconds: tuple[float, float]  # shortest and longest clip
+    stills: int = 0  # rendered images with appearance captions for pre-training
+
+
+class Dataset(Noun):
+    name: str
+    task: Task
+    files: str | None = None  # a `Files` entry; None: real videos, brought by the user
+    classes: int | None = None  # recognition
+    expected: dict[Literal["train", "val", "test"], int] = Field(default_factory=dict)
+    evaluate_on: Literal["val", "test"] = "test"
+    licence: str | None = None
+    source: str | None = None
+
+
+class Recipe(Noun):
+    """How a model is trained and evaluated. Rates are per step, lengths in epochs or steps."""
+
+    name: str
+    task: Task | Literal["pretraining"]
+    lr: float
+    backbone_lr: float | None = None  # of tuned pre-trained weights; None: as `lr`
+    weight_decay: float
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    batch: int  # clips per step, all devices together
+    epochs: int | None = None
+    steps: int | None = None
+    warmup: float  # share of all steps
+    clip_grad: float | None = None  # global norm
+    label_smoothing: float = 0.0
+    fps: float | None = None  # frames are first taken at this rate; None: every frame
+    sampler: Literal["uniform", "segments"] = "uniform"
+    random_train_frames: bool = False  # segments: a random frame of each segment while training
+    augment: tuple[Literal["flip"], ...] = ()
+    max_words: int = 32
+    probe_epochs: int | None = None
+    source: str | None = None
+
+    @model_validator(mode="after")
+    def _one_length(self) -> "Recipe":
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give either epochs or steps")
+        return self
+
+
+class Metric(Noun):
+    """What a column is: its unit, which way is better, how it is printed and judged.
+
+    `within` (a share) and `digits` judge counted numbers: a match is inside `within` of print,
+    or inside one unit of its last printed digit where `within` is None.
+    `noise` is the spread (one standard deviation) a published learned number is assumed to have.
+    """
+
+    name: str
+    label: str
+    unit: str
+    better: Literal["higher", "lower"]
+    kind: Kind
+    digits: int
+    within: float | None = None
+    noise: float | None = None
+    scale: float = 1.0  # raw value x scale = value in `unit`
+    source: str | None = None
+
+
+class Model(Noun):
+    """What is built and costed: a method on a backbone, for a task, at a number of frames."""
+
+    name: str  # "<paper>/<variant>"
+    method: str
+    options: dict[str, Any]
+    backbone: Backbone
+    task: Task
+    frames: int
+    views: str = "1x1"  # spatial crops x temporal clips
+    classes: int | None = None
+    max_words: int = 32
+
+    @property
+    def n_views(self) -> int:
+        crops, clips = self.views.split("x")
+        return int(crops) * int(clips)
+
+
+class Costing(Noun):
+    """The job that counts a paper's models at their declared size."""
+
+    paper: str
+    models: tuple[Model, ...]
+
+
+class Pretraining(Noun):
+    """The job that makes a small backbone's weights from generated stills."""
+
+    backbone: Backbone
+    files: Files
+    recipe: Recipe
+    seed: int
+    data: str  # directory of the generated files
+    probe: Recipe  # sampler with which the premise is judged
+    probe_frames: int
+
+
+class Run(Noun):
+    """One training: a job's whole interface. Paths are relative to the working directory."""
+
+    name: str  # "<paper>/<variant>@<seed>"
+    scale: str
+    model: Model
+    dataset: Dataset
+    recipe: Recipe
+    seed: int
+    data: str
+    weights: str | None

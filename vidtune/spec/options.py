@@ -1,0 +1,24 @@
+"""Base class of every method's options, and the marks that say how a scale maps them.
+
+A method's `Options` class must read on its own: the plan evaluates just that class (with these
+names, `typing`'s and `pydantic.Field`) and never imports torch.
+"""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Mark = Literal["depth", "layers", "width", "tokens"]
+
+Depth = Annotated[int, "depth"]  # a number of layers: scales with the trunk's depth
+Layers = Annotated[tuple[int, ...], "layers"]  # 0-based layer indices: by fraction, kept distinct
+Width = Annotated[int, "width"]  # channels: scale with the trunk's width, in multiples of 8
+Tokens = Annotated[int, "tokens"]  # tokens removed: scale with the patches of a frame
+
+
+class Options(BaseModel):
+    """Frozen; fields are the method's ablations and defaults are the paper's."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    tasks: ClassVar[tuple[str, ...]] = ("recognition", "retrieval")

@@ -1,0 +1,92 @@
+"""One paper's declaration: variants, published numbers with their sources, claims."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from vidtune.spec.nouns import Noun
+
+
+class Citation(Noun):
+    key: str
+    title: str
+    arxiv: str
+    code: str  # owner/name@commit
+    venue: str | None = None
+
+
+class Variant(Noun):
+    """method x backbone x dataset x frames x recipe x options, declared once."""
+
+    name: str
+    method: str
+    backbone: str
+    dataset: str
+    frames: int
+    views: str = Field(default="1x1", pattern=r"^\d+x\d+$")
+    recipe: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    label: str | None = None  # the row's name in the paper
+    note: str | None = None
+
+
+class Numbers(Noun):
+    """Published cells: `rows` maps a variant (or a cited system) to metric -> number.
+
+    A number may be written as a string to keep its digits ("0.50"). `reasons` are standing ones,
+    for a whole row ("row") or one cell ("row/metric"). `trust` marks how sure the transcription
+    is, where a number does not come from the paper's own page.
+    """
+
+    where: str  # "Table 9 (f)"
+    caption: str
+    condition: str | None = None  # what the cells were measured under
+    views: str | None = None
+    rows: dict[str, dict[str, float | int | str]]
+    labels: dict[str, str] = Field(default_factory=dict)  # how the paper's table names a row
+    reasons: dict[str, str] = Field(default_factory=dict)
+    trust: str | None = None
+
+
+class ClaimTest(Noun):
+    """Either an order (`best_first`) or a change of `of` against `against` in percent."""
+
+    metric: str
+    best_first: tuple[str, ...] | None = None
+    of: str | None = None
+    against: str | None = None
+    percent: float | None = None  # signed change that the paper states
+    within: float = 1.0  # percentage points
+
+
+class Claim(Noun):
+    says: str
+    where: str
+    tests: tuple[ClaimTest, ...]
+
+
+class Paper(Noun):
+    """`config/papers/<name>.yaml`, with `base` and `each` already expanded."""
+
+    name: str
+    cite: Citation
+    variants: dict[str, Variant]
+    cited: dict[str, str] = Field(default_factory=dict)  # row -> system, not declared as variant
+    numbers: tuple[Numbers, ...] = ()
+    claims: dict[str, Claim] = Field(default_factory=dict)
+
+
+class Table(Noun):
+    """`config/tables/<name>.yaml`: the rows of published tables plus matching variants.
+
+    Without `paper` it is an overview: every variant that matches `also`, of every paper, with what
+    any table of its own paper prints about it.
+    """
+
+    name: str
+    title: str
+    columns: tuple[str, ...]  # metrics
+    paper: str | None = None
+    where: tuple[str, ...] = ()  # the paper's tables whose rows stand here, as in `Numbers.where`
+    also: dict[Literal["task", "dataset", "frames"], tuple[str | int, ...]] | None = None
+    note: str | None = None

@@ -1,0 +1,36 @@
+rule collect:
+    input:
+        expand(f"{ROOT}/costs/{{paper}}.json", paper=PLAN.config.papers),
+        expand(f"{ROOT}/runs/{{run}}/eval.json", run=PLAN.runs),
+        CONFIG,
+        PACKAGE,
+    output:
+        f"{ROOT}/rows.csv",
+    log:
+        f"{ROOT}/logs/collect.log",
+    conda:
+        "../../environment.yml"
+    params:
+        scale=lambda wildcards: PLAN.scale.name,
+        results=lambda wildcards: PLAN.config.settings.results,
+    shell:
+        "python -m vidtune collect --scale {params.scale} --results {params.results} > {log} 2>&1"
+
+
+rule report:
+    input:
+        f"{ROOT}/rows.csv",
+        expand(f"{ROOT}/backbones/{{backbone}}/premise.json", backbone=MINI),
+        CONFIG,
+        PACKAGE,
+    output:
+        f"{ROOT}/report.html",
+    log:
+        f"{ROOT}/logs/report.log",
+    conda:
+        "../../environment.yml"
+    params:
+        scale=lambda wildcards: PLAN.scale.name,
+        results=lambda wildcards: PLAN.config.settings.results,
+    shell:
+        "python -m vidtune report --scale {params.scale} --results {params.results} > {log} 2>&1"

@@ -1,0 +1,58 @@
+rule pretrain:
+    input:
+        spec=f"{SPECS}/backbones/{{backbone}}.json",
+    output:
+        weights=f"{ROOT}/backbones/{{backbone}}/clip.pt",
+        facts=f"{ROOT}/backbones/{{backbone}}/pretrain.json",
+    log:
+        f"{ROOT}/logs/pretrain/{{backbone}}.log",
+    priority: 1  # everything that is learned waits for it
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m vidtune pretrain --spec {input.spec} --out {output.weights} > {log} 2>&1"
+
+
+rule premise:
+    input:
+        spec=f"{SPECS}/backbones/{{backbone}}.json",
+        weights=f"{ROOT}/backbones/{{backbone}}/clip.pt",
+        videos=lambda wildcards: f"{PLAN.pretrainings[wildcards.backbone].data}/manifest.json",
+    output:
+        f"{ROOT}/backbones/{{backbone}}/premise.json",
+    log:
+        f"{ROOT}/logs/premise/{{backbone}}.log",
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m vidtune premise --spec {input.spec} --out {output} > {log} 2>&1"
+
+
+rule train:
+    input:
+        needed,
+        spec=f"{SPECS}/runs/{{run}}.json",
+    output:
+        model=f"{ROOT}/runs/{{run}}/model.pt",
+        facts=f"{ROOT}/runs/{{run}}/train.json",
+    log:
+        f"{ROOT}/logs/train/{{run}}.log",
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m vidtune train --spec {input.spec} --out {output.model} > {log} 2>&1"
+
+
+rule evaluate:
+    input:
+        needed,
+        spec=f"{SPECS}/runs/{{run}}.json",
+        model=f"{ROOT}/runs/{{run}}/model.pt",
+    output:
+        f"{ROOT}/runs/{{run}}/eval.json",
+    log:
+        f"{ROOT}/logs/evaluate/{{run}}.log",
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m vidtune evaluate --spec {input.spec} --out {output} > {log} 2>&1"
