@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from vidtune.plan import Plan, load
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 REPO = Path(__file__).parent.parent
@@ -63,6 +65,16 @@ def as_nobody(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]
         )
 
     return run
+
+
+def plan_at(results: Path, scale: str = "mini") -> Plan:
+    """The real configuration, with its results elsewhere."""
+    return load(REPO / "config", {"results": str(results), "scale": scale})
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    return plan_at(Path("nowhere"))
 
 
 def one_line(text: str) -> str:

@@ -1,12 +1,14 @@
 """Counted costs at the papers' full size, against what the official code counts, and print."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
 
 from vidtune import methods
 from vidtune.cost.counted import Counter, cost, vision_macs
-from vidtune.spec import Backbone, Model, TextTower
+from vidtune.spec import Backbone, Model, TextTower, UserError
 
 
 def backbone(name: str, patch: int, width: int, layers: int, embed: int, text: int, **more):
@@ -184,5 +186,30 @@ def test_attention_counts_both_products(device):
 
 def test_an_operator_without_formula_is_an_error():
     x = torch.empty(2, 3, 4, device="meta")
-    with pytest.raises(NotImplementedError, match="no counting formula"), Counter():
+    with pytest.raises(UserError, match="no counting formula"), Counter():
         torch.baddbmm(torch.empty(2, 3, 3, device="meta"), x, x.transpose(1, 2))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # fvcore imports torch.jit.script
+@pytest.mark.parametrize("method", ["side4video", "lora"])
+def test_small_models_cost_what_fvcore_says(method):
+    """fvcore's own counter on real tensors, once it is told about fused attention."""
+    from fvcore.nn import FlopCountAnalysis
+
+    def attention(inputs, outputs):
+        q, k, v = (i.type().sizes() for i in inputs[:3])
+        return math.prod(q) * k[-2] + math.prod(q[:-1]) * k[-2] * v[-1]
+
+    small = B16.model_copy(update={"image": 64, "width": 128, "layers": 4, "embed": 64})
+    model = side(small, 2, 64) if method == "side4video" else retrieval(small, "lora", 2)
+    net = methods.build(model).eval()
+    net.merge()
+    video = torch.rand(1, model.frames, 3, 64, 64)
+    inputs = net.prepare(video)
+    head = FlopCountAnalysis(net, inputs).set_op_handle(
+        "aten::scaled_dot_product_attention", attention
+    )
+    head.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+    with torch.no_grad(), Counter() as counter:
+        net(*inputs)
+    assert counter.macs == head.total()

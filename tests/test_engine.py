@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -183,6 +184,22 @@ def test_bad_checkpoint_and_bad_spec(place, tmp_path, vidtune):
     (tmp_path / "spec.json").write_text(json.dumps(fields))
     code, _, err = vidtune("train", "--spec", tmp_path / "spec.json", "--out", tmp_path / "m.pt")
     assert code == 2 and "recipe.lr" in one_line(err)
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated"])
+def test_a_bad_video_ends_a_job_in_one_line(damage, place, tmp_path, vidtune):
+    data = Path(shutil.copytree(place[1] / "data", tmp_path / "data"))
+    video = data / "videos" / "train_00003.mp4"
+    whole = video.read_bytes()
+    video.unlink()
+    if damage == "truncated":
+        video.write_bytes(whole[: len(whole) // 3])
+    run = job(place, "tempme/lora-b32@0").model_copy(update={"data": str(data)})
+    write_json(tmp_path / "spec.json", run)
+    out = tmp_path / "out" / "model.pt"
+    code, _, err = vidtune("train", "--spec", tmp_path / "spec.json", "--out", out)
+    assert code == 2 and "train_00003.mp4" in one_line(err)
+    assert not out.parent.exists()
 
 
 def test_ranks_with_ties():

@@ -4,30 +4,19 @@ import csv
 import io
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import matplotlib
 import pytest
-from conftest import one_line
+from conftest import REPO, one_line, plan_at
 
 from vidtune.plan import Plan, load
 from vidtune.report import facts, formats, page, plots, rows, style, tables, verdicts
 from vidtune.spec import UserError, write_json, write_text
 
-REPO = Path(__file__).parent.parent
 DIVERGED, SEEDED = "side4video/b16-ssv1-w512@0", "side4video/b16-ssv1"
 SHARES = {"top1": 60.0, "top5": 90.0, "pair": 80.0, "r1": 20.0, "r5": 50.0, "r10": 70.0}
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 STAMP = {"digest": "000000000000", "device": "cpu", "commit": "abc", "versions": {"torch": "2"}}
-
-
-def plan_at(root: Path, scale: str = "mini") -> Plan:
-    return load(REPO / "config", {"results": str(root), "scale": scale})
-
-
-@pytest.fixture(scope="module")
-def plan() -> Plan:
-    return plan_at(Path("nowhere"))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from vidtune import methods
 from vidtune.nn.task import VideoModel
-from vidtune.spec import Model
+from vidtune.spec import Model, UserError
 
 aten = torch.ops.aten
 
@@ -94,7 +94,7 @@ FREE = frozenset(
 class Counter(TorchDispatchMode):
     """Adds up `macs` of everything that runs inside it.
 
-    Raises `NotImplementedError` for an operator that has no formula and is not known to be free,
+    Raises `UserError` for an operator that has no formula and is not known to be free,
     so that no product is missed in silence.
     """
 
@@ -111,7 +111,7 @@ class Counter(TorchDispatchMode):
         elif op in FORMULAS:
             self.macs += FORMULAS[op](*args, **(kwargs or {}))
         elif not (op.is_view or Tag.pointwise in op.tags or op.overloadpacket.__name__ in FREE):
-            raise NotImplementedError(
+            raise UserError(
                 f"{op}: no counting formula; add one to FORMULAS, or to FREE if it costs nothing"
             )
         return out

@@ -22,10 +22,8 @@ COLOURS = {
     "green": (0.10, 0.80, 0.15),
     "blue": (0.15, 0.35, 1.0),
     "yellow": (0.95, 0.90, 0.10),
-    "pink": (0.98, 0.25, 0.85),
-    "cyan": (0.10, 0.88, 0.92),
 }
-PERIODS = 4  # of a background's pattern over the image: at a quarter of the side it stays visible
+PERIODS = 4  # of a background's pattern over the image: one per patch of the mini backbone
 DIAMOND = 0.07  # radius of the distractor
 
 
@@ -65,16 +63,11 @@ def _dotted(x: Floats, y: Floats) -> Floats:
     return np.tanh(3 * (np.cos(x) + np.cos(y) - 0.9))
 
 
-def _cloudy(x: Floats, y: Floats) -> Floats:
-    return 0.6 * (np.sin(0.31 * x + 0.17 * y) + np.sin(0.23 * y - 0.29 * x + 2))
-
-
 # pattern in -1..1 over the phases (x, y) in radians
 BACKGROUNDS: dict[str, Callable[[Floats, Floats], Floats]] = {
     "striped": _striped,
     "checked": _checked,
     "dotted": _dotted,
-    "cloudy": _cloudy,
 }
 
 
@@ -120,12 +113,13 @@ def draw_backgrounds(looks: Looks, side: int) -> Floats:
         rows = np.flatnonzero(looks.background == kind)
         px, py = looks.phase[rows, 0, None, None], looks.phase[rows, 1, None, None]
         pattern[rows] = draw(turn * x + px, turn * y + py)  # (m, S, S)
-    image = looks.tint[:, None, None, :] * (0.27 + 0.17 * pattern[..., None])  # (M, S, S, 3)
+    # darker than every shape: otherwise directions of motion take far longer to learn
+    image = looks.tint[:, None, None, :] * (0.20 + 0.08 * pattern[..., None])  # (M, S, S, 3)
     dx = x - looks.diamond[:, 0, None, None]
     dy = y - looks.diamond[:, 1, None, None]
     edge = (np.abs(dx) + np.abs(dy)) / DIAMOND - 1  # (M, S, S)
     cover = _cover(edge, np.float32(DIAMOND), side) * looks.diamond[:, 2, None, None]
-    image += cover[..., None] * (np.float32(0.75) - image)
+    image += cover[..., None] * (np.float32(0.5) - image)
     return image
 
 

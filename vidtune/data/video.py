@@ -5,12 +5,15 @@ stops at the last one asked for. (Seeking would win time on long videos only.)
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
+from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from vidtune.spec import UserError
@@ -29,25 +32,26 @@ class Video:
     width: int
 
 
-def _decode(path: Path, threads: int) -> Iterator[av.VideoFrame]:
-    """Shown frames in order. Raises `UserError` for anything that is not a whole video."""
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """The container and its first video stream; what FFmpeg raises becomes a `UserError`."""
     try:
         with av.open(str(path)) as container:
             if not container.streams.video:
                 raise UserError(f"{path}: holds no video stream; {ADVICE}")
-            stream = container.streams.video[0]
-            stream.thread_count = threads
-            for frame in container.decode(stream):
-                if frame.is_corrupt:
-                    raise UserError(f"{path}: a frame is damaged; {ADVICE}")
-                yield frame
-    except OSError as e:  # FFmpeg's errors for missing files and places
+            yield container, container.streams.video[0]
+    except (OSError, av.FFmpegError) as e:
         raise UserError(f"{path}: cannot be read as a video: {e.strerror}; {ADVICE}") from None
-    except (av.FFmpegError, ValueError) as e:
-        if isinstance(e, UserError):
-            raise
-        what = getattr(e, "strerror", None) or str(e)
-        raise UserError(f"{path}: cannot be read as a video: {what}; {ADVICE}") from None
+
+
+def _decode(path: Path, threads: int) -> Iterator[av.VideoFrame]:
+    """Shown frames in order."""
+    with _opened(path) as (container, stream):
+        stream.thread_count = threads
+        for frame in container.decode(stream):
+            if frame.is_corrupt:
+                raise UserError(f"{path}: a frame is damaged; {ADVICE}")
+            yield frame
 
 
 def read_frames(path: Path, indices: list[int], threads: int = 1) -> NDArray[np.uint8]:
@@ -70,15 +74,9 @@ def read_frames(path: Path, indices: list[int], threads: int = 1) -> NDArray[np.
 
 def probe(path: Path) -> Video:
     """Frames, rate and size; frames are counted by decoding where the container does not say."""
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise UserError(f"{path}: holds no video stream; {ADVICE}")
-            stream = container.streams.video[0]
-            frames, rate = stream.frames, stream.average_rate
-            height, width = stream.height, stream.width
-    except OSError as e:
-        raise UserError(f"{path}: cannot be read as a video: {e.strerror}; {ADVICE}") from None
+    with _opened(path) as (_, stream):
+        frames, rate = stream.frames, stream.average_rate
+        height, width = stream.height, stream.width
     frames = frames or sum(1 for _ in _decode(path, 1))
     if not frames or not rate:
         raise UserError(f"{path}: holds no frames; {ADVICE}")

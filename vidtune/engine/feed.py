@@ -56,8 +56,12 @@ class Feed:
         missing = next((r.id for r in self.records if not r.captions), None)
         if missing:
             raise UserError(f"{self.run.data}: {missing}: captions: none; retrieval needs one")
-        tokenize = tokenizer(m.backbone.text.vocabulary, m.max_words)
-        return tokenize([self.records[i].captions[c] for i, c in self.clips.items])
+        return self._tokens([self.records[i].captions[c] for i, c in self.clips.items])
+
+    def _tokens(self, captions: list[str]) -> Tensor:
+        """Token ids (B, L)."""
+        m = self.run.model
+        return tokenizer(m.backbone.text.vocabulary, m.max_words)(captions)
 
     def _keep(self, split: str) -> tuple[Tensor, ...]:
         """Decoded clips, or the frozen part's outputs: tensors whose first axis is the item."""
@@ -102,8 +106,9 @@ class Feed:
         loader = DataLoader(
             self.clips, batch_sampler=[b.tolist() for b in batches], num_workers=workers
         )
-        for rows, batch in zip(batches, loader, strict=True):
-            target = batch["label"] if self.run.model.task == "recognition" else self.targets[rows]
+        for batch in loader:  # with targets of its own: a flip changes labels and captions
+            recognition = self.run.model.task == "recognition"
+            target = batch["label"] if recognition else self._tokens(batch["caption"])
             yield self._prepare(batch["video"]), target.to(self.where)
 
     def all(self) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:

@@ -22,12 +22,11 @@ from vidtune.data.progress import progress
 from vidtune.data.text import tokenizer
 from vidtune.data.words import APPEARANCES, ATTRIBUTES
 from vidtune.engine import model as models
-from vidtune.engine.train import rate
+from vidtune.engine.train import MAX_LOGIT_SCALE, rate
 from vidtune.nn.clip import CLIP
 from vidtune.spec import Backbone, Pretraining, Recipe, UserError, write_json
 from vidtune.spec.read import write_bytes
 
-MAX_LOGIT_SCALE = 4.6052  # ln 100, CLIP's bound
 HELD_OUT = 1000  # stills that zero-shot accuracy is measured on
 
 

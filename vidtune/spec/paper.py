@@ -60,9 +60,12 @@ class ClaimTest(Noun):
 
 
 class Claim(Noun):
+    """What the paper says, or, as a `control`, what we check beside it."""
+
     says: str
     where: str
     tests: tuple[ClaimTest, ...]
+    control: bool = False  # not the paper's: it prints no numbers for it
 
 
 class Paper(Noun):
