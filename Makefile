@@ -35,4 +35,4 @@ bench: $(READY)
 	$(BIN)/python benchmarks/steps.py
 
 clean:
-	rm -rf results/smoke results/mini results/full data .snakemake .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf results/smoke results/mini results/full data/motion data/motion-smoke .snakemake .pytest_cache .ruff_cache .import_linter_cache

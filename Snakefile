@@ -7,7 +7,9 @@
 Every rule calls `python -m vidtune <rule>`, so that every step runs by hand from its spec file too.
 """
 
+import hashlib
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -30,16 +32,17 @@ except UserError as e:
 ROOT = str(PLAN.root)
 DATA = PLAN.config.settings.data
 SPECS = f"{ROOT}/specs"
-PACKAGE = sorted(
-    str(p)
-    for p in Path(workflow.basedir, "vidtune").rglob("*.*")
-    if p.suffix in (".py", ".css", ".js")
+SOURCES = sorted(
+    p for p in Path(workflow.basedir, "vidtune").rglob("*.*") if p.is_file()
 )
+CODE = hashlib.sha256(
+    b"".join(p.read_bytes() for p in SOURCES if p.suffix in (".py", ".css", ".js"))
+).hexdigest()  # cheap rules follow every edit of the package
 CONFIG = sorted(map(str, Path("config").rglob("*.yaml")))
 MINI = list(PLAN.pretrainings)
 
-logger.addHandler(Eta(PLAN.scale.seconds, len(os.sched_getaffinity(0))))
-shell.prefix(f"export PATH={Path(sys.executable).parent}:$PATH; ")
+logger.addHandler(Eta(PLAN.scale.seconds, workflow.cores or os.cpu_count()))
+shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 
 wildcard_constraints:

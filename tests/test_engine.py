@@ -186,15 +186,26 @@ def test_bad_checkpoint_and_bad_spec(place, tmp_path, vidtune):
     assert code == 2 and "recipe.lr" in one_line(err)
 
 
-@pytest.mark.parametrize("damage", ["missing", "truncated"])
+def test_scores_that_are_no_numbers_are_a_result_not_a_perfect_model(place, tmp_path):
+    run = job(place, "side4video/b16-ssv1@0")
+    train(run, tmp_path / "model.pt")
+    content = models.load_checkpoint(tmp_path / "model.pt")
+    content["state"]["fc.bias"][:] = float("nan")
+    models.save(tmp_path / "model.pt", content)
+    result = evaluate(run, tmp_path / "model.pt")
+    assert result["status"] == "diverged" and result["metrics"] == {}
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "streamed"])
 def test_a_bad_video_ends_a_job_in_one_line(damage, place, tmp_path, vidtune):
     data = Path(shutil.copytree(place[1] / "data", tmp_path / "data"))
     video = data / "videos" / "train_00003.mp4"
     whole = video.read_bytes()
     video.unlink()
-    if damage == "truncated":
+    if damage != "missing":
         video.write_bytes(whole[: len(whole) // 3])
-    run = job(place, "tempme/lora-b32@0").model_copy(update={"data": str(data)})
+    streamed = {"sampler": "segments", "random_train_frames": True} if damage == "streamed" else {}
+    run = job(place, "tempme/lora-b32@0", **streamed).model_copy(update={"data": str(data)})
     write_json(tmp_path / "spec.json", run)
     out = tmp_path / "out" / "model.pt"
     code, _, err = vidtune("train", "--spec", tmp_path / "spec.json", "--out", out)

@@ -12,7 +12,7 @@ from vidtune.data.text import VOCAB_SIZE
 from vidtune.data.words import APPEARANCES, ATTRIBUTES
 from vidtune.engine.premise import chance_interval, fit, premise, probe
 from vidtune.engine.pretrain import appearance_index, contrastive, pretrain, zero_shot
-from vidtune.spec import Backbone, Files, Pretraining, Recipe, TextTower, UserError
+from vidtune.spec import Backbone, Files, Premise, Pretraining, Recipe, TextTower, UserError
 
 BACKBONE = Backbone(
     name="tiny",
@@ -40,21 +40,18 @@ def recipe(task: str, **changes: object) -> Recipe:
     return Recipe.model_validate({"name": "r", "task": task, **base, **changes})
 
 
-def job(data: Path, **changes: object) -> Pretraining:
+def job(**changes: object) -> Pretraining:
     return Pretraining(
         backbone=BACKBONE,
         files=FILES.model_copy(update=changes),
         recipe=recipe("pretraining", clip_grad=1.0),
         seed=0,
-        data=str(data),
-        probe=recipe("recognition", sampler="segments"),
-        probe_frames=4,
     )
 
 
 def test_pretraining_writes_weights_and_says_how_it_went(tmp_path: Path):
     for name in ("a", "b"):
-        pretrain(job(tmp_path), tmp_path / name / "clip.pt")
+        pretrain(job(), tmp_path / name / "clip.pt")
     a, b = (torch.load(tmp_path / n / "clip.pt", weights_only=True) for n in ("a", "b"))
     assert all(torch.equal(a[k], b[k]) for k in a)  # the same seed, the same weights
     report = json.loads((tmp_path / "a" / "pretrain.json").read_text())
@@ -65,13 +62,15 @@ def test_pretraining_writes_weights_and_says_how_it_went(tmp_path: Path):
 
 def test_too_few_stills_for_a_batch_are_refused(tmp_path: Path):
     with pytest.raises(UserError, match=r"stills: expected at least a batch \(32\); found 8"):
-        pretrain(job(tmp_path, stills=8), tmp_path / "clip.pt")
+        pretrain(job(stills=8), tmp_path / "clip.pt")
 
 
 def test_the_premise_is_judged_on_videos(tmp_path: Path):
     motion.generate(FILES, tmp_path, show=False)
-    pretrain(job(tmp_path), tmp_path / "clip.pt")
-    found = premise(job(tmp_path), tmp_path / "clip.pt", show=False)
+    pretrain(job(), tmp_path / "clip.pt")
+    probing = recipe("recognition", sampler="segments")
+    check = Premise(backbone=BACKBONE, data=str(tmp_path), probe=probing, frames=4)
+    found = premise(check, tmp_path / "clip.pt", show=False)
     assert found["probe"]["n"] == 16
     assert found["probe"]["chance"] == chance_interval(16, 0.99)
     assert set(found["holds"]) == {"appearance", "within_pairs_at_chance"}

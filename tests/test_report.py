@@ -11,7 +11,7 @@ from conftest import REPO, one_line, plan_at
 
 from vidtune.plan import Plan, load
 from vidtune.report import facts, formats, page, plots, rows, style, tables, verdicts
-from vidtune.spec import UserError, write_json, write_text
+from vidtune.spec import write_json, write_text
 
 DIVERGED, SEEDED = "side4video/b16-ssv1-w512@0", "side4video/b16-ssv1"
 SHARES = {"top1": 60.0, "top5": 90.0, "pair": 80.0, "r1": 20.0, "r5": 50.0, "r10": 70.0}
@@ -103,14 +103,6 @@ def test_a_published_table_needs_no_file(config):
     found = {g.name: g for g in tables.build(plan, [], verdicts.cells(plan, []))}
     printed = [p.metric for p in found["tempme-table9"].parts if p.what == "print"]
     assert printed == ["gflops", "r1", "rsum"]
-
-
-def test_an_unknown_where_names_the_file_and_the_known_ones(config):
-    path = config / "tables" / "tempme-table9.yaml"
-    path.write_text(path.read_text().replace("[Table 9]", "[Table 99]"))
-    plan = load(config)
-    with pytest.raises(UserError, match=r"tempme-table9\.yaml.*Table 99.*known: Table 1"):
-        tables.build(plan, [], verdicts.cells(plan, []))
 
 
 def test_markdown_csv_and_latex_are_well_formed(grids):

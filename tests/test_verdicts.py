@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from conftest import one_line, plan_at
 
+from vidtune import provenance
 from vidtune.plan import Plan
 from vidtune.report import claims, rows, verdicts
 from vidtune.report.rows import Row
@@ -28,7 +29,8 @@ def judged(plan: Plan, cell: str, found: list[Row]) -> verdicts.Cell:
 # --- verdicts ---
 
 LIGHT = ("side4video/table-2/b16-light-ssv2/gflops", "side4video/b16-light-ssv2", "gflops")
-PART = ("side4video/table-2/b16-ssv2/top1", "side4video/b16-ssv2", "top1")
+VIEWS = ("side4video/table-2/b16-ssv2/top1", "side4video/b16-ssv2", "top1")
+PART = ("side4video/table-9b/b16-ssv1/top1", "side4video/b16-ssv1", "top1")
 BASE = ("side4video/table-9f/b16-ssv1/top1", "side4video/b16-ssv1", "top1")
 
 
@@ -45,14 +47,15 @@ BASE = ("side4video/table-9f/b16-ssv1/top1", "side4video/b16-ssv1", "top1")
         (BASE, [50.0], "full", "off"),
         (BASE, [52.0, 62.0], "full", "near"),
         (BASE, [], "full", "not run"),
-        (PART, [70.2], "full", "subset"),
+        (PART, [58.5], "full", "subset"),
+        (VIEWS, [70.2], "full", "not comparable"),
     ],
 )
 def test_one_verdict_from_the_closed_list(plan, cell, values, scale, verdict):
     name, variant, metric = cell
     if scale == "full":
         plan = plan_at(Path("nowhere"), "full")
-    n = 20_000 if cell is PART else None  # of 24,777
+    n = 9_000 if cell is PART else None  # of 11,522
     found = [row(plan, variant, metric, v, scale=scale, seed=k, n=n) for k, v in enumerate(values)]
     got = judged(plan, name, found)
     assert got.verdict == verdict
@@ -103,6 +106,17 @@ def test_a_counted_claim_borrows_what_the_cited_system_prints(plan):
 
 def test_a_counted_claim_borrows_nothing_for_a_variant_of_ours(plan):
     assert finding(plan, [], "tempme/fewer-gflops", "gflops").ours == "not judged"
+
+
+def test_a_result_of_another_spec_or_code_is_stale(plan):
+    name = "side4video/b16-ssv2"
+    model = plan.models[name]
+    cost = {"gmacs": 1.0, "views": 3, "params_total": 1, "params_tuned": 1, "output_tokens": 1}
+    code, spec = provenance.model_digest(model.method), provenance.spec_digest(model)
+    other = provenance.spec_digest(plan.models["side4video/b16-light-ssv2"])
+    for stamp, stale in (((code, spec), False), ((code, other), True), (("0", spec), True)):
+        made = {**cost, "provenance": dict(zip(("digest", "spec"), stamp, strict=True))}
+        assert {r.stale for r in rows.counted(plan, name, made, "made.json")} == {stale}
 
 
 def test_every_paper_supports_its_own_claims(plan):

@@ -15,6 +15,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
+from vidtune.spec import Run
+from vidtune.spec.read import dump
+
 PACKAGE = Path(__file__).parent
 
 
@@ -54,8 +59,8 @@ def digest(*entries: str) -> str:
     todo, seen = list(entries), {}
     while todo:
         path = _file(todo.pop())
-        if path is None or path in seen:
-            continue
+        if path is None or path in seen or path == PACKAGE / "__init__.py":
+            continue  # the package's root holds its version, which decides nothing
         seen[path], imports = _syntax(path)
         todo += imports
     names = sorted(seen, key=lambda p: p.relative_to(PACKAGE))
@@ -68,9 +73,19 @@ def model_digest(method: str) -> str:
     return digest("vidtune.cost.counted", f"vidtune.methods.{method}")
 
 
-def run_digest(method: str) -> str:
-    """Of the code that decides a trained and evaluated result."""
-    return digest("vidtune.engine.train", "vidtune.engine.evaluate", f"vidtune.methods.{method}")
+def run_digest(run: Run) -> str:
+    """Of the code that decides a trained and evaluated result, its backbone's and data's too."""
+    code = ["vidtune.engine.train", "vidtune.engine.evaluate"]
+    if run.model.backbone.pretraining:
+        code.append("vidtune.engine.pretrain")
+    if run.dataset.files:
+        code.append("vidtune.data.motion")
+    return digest(*code, f"vidtune.methods.{run.model.method}")
+
+
+def spec_digest(spec: BaseModel) -> str:
+    """Of what a job was asked to do."""
+    return hashlib.sha256(dump(spec).encode()).hexdigest()[:12]
 
 
 @cache
@@ -84,8 +99,8 @@ def commit() -> str:
     return done.stdout.strip()
 
 
-def stamp(digest: str, device: str) -> dict[str, Any]:
-    """What is written beside every result."""
+def stamp(digest: str, device: str, spec: BaseModel | None = None) -> dict[str, Any]:
+    """What is written beside every result: made by which code, where, and of which spec."""
     versions = {"python": platform.python_version()}
     for name in ("vidtune", "torch", "numpy", "av"):
         try:
@@ -95,6 +110,7 @@ def stamp(digest: str, device: str) -> dict[str, Any]:
     return {
         "commit": commit(),
         "digest": digest,
+        "spec": spec_digest(spec) if spec else "",
         "device": device,
         "platform": f"{platform.system()} {platform.machine()}",
         "versions": versions,

@@ -11,7 +11,7 @@ from vidtune.spec import Costing, Model, UserError, load_json, parse, write_json
 
 
 def plan_of(args: argparse.Namespace) -> Plan:
-    chosen = {k: getattr(args, k, None) for k in ("scale", "results")}
+    chosen = {k: getattr(args, k, None) for k in ("scale", "results", "papers")}
     return load(args.config, {k: v for k, v in chosen.items() if v is not None})
 
 
@@ -94,7 +94,7 @@ def _costs(spec: Path, out: Path) -> int:
     from vidtune.cost.table import table
 
     job = parse(Costing, load_json(spec), spec)
-    write_json(out, table(job, out.parent / "kept"))
+    write_json(out, table(job, out.parent / "kept" / job.paper))
     return 0
 
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from vidtune.cli.ask import plan_of
-from vidtune.spec import Files, Pretraining, Run, load_json, parse, write_json, write_text
+from vidtune.spec import Files, Premise, Pretraining, Run, load_json, parse, write_json, write_text
 from vidtune.spec.read import M
 
 
@@ -30,7 +30,7 @@ def premise(args: argparse.Namespace) -> int:
     from vidtune.engine.premise import premise
 
     out = Path(args.out)
-    write_json(out, premise(_spec(Pretraining, args), out.parent / "clip.pt"))
+    write_json(out, premise(_spec(Premise, args), out.parent / "clip.pt"))
     return 0
 
 

@@ -11,7 +11,9 @@ from vidtune.spec import UserError
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="vidtune", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="vidtune", description="Reproducible benchmarks of efficient image-to-video tuning."
+    )
     parser.add_argument("--version", action="version", version=f"vidtune {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
 
@@ -26,6 +28,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--config", default="config", help="config folder (default: config)")
         sub.add_argument("--scale", help="instead of the one in config.yaml")
         sub.add_argument("--results", help="instead of the one in config.yaml")
+        sub.add_argument("--papers", nargs="+", help="instead of those in config.yaml")
         return sub
 
     def listed(sub: argparse.ArgumentParser) -> argparse.ArgumentParser:

@@ -4,7 +4,6 @@ Each model's result is kept under a digest of what it is and of the code that co
 changed variant costs its own seconds only.
 """
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,14 @@ def table(job: Costing, kept: Path) -> dict[str, Any]:
     for k, model in enumerate(job.models, 1):
         path = kept / f"{_key(model)}.json"
         if not path.exists():
-            stamp = provenance.stamp(provenance.model_digest(model.method), "meta")
+            stamp = provenance.stamp(provenance.model_digest(model.method), "meta", model)
             write_json(path, {**counted.cost(model), "provenance": stamp})
             print(f"cost {job.paper}: {k}/{len(job.models)} {model.name}", flush=True)
         out[model.name] = load_json(path)
+    for path in set(kept.glob("*.json")) - {kept / f"{_key(m)}.json" for m in job.models}:
+        path.unlink()  # of variants that are no more
     return out
 
 
 def _key(model: Model) -> str:
-    text = model.model_dump_json() + provenance.model_digest(model.method)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return f"{provenance.spec_digest(model)}-{provenance.model_digest(model.method)}"

@@ -1,8 +1,8 @@
 """Which frames of a video a model sees.
 
-`uniform` is TempMe's and CLIP4Clip's rule (slice_framepos 2), `segments` the rule of Side4Video on
-Something-Something (TSN's segments). Checked against LunarShen/TempMe and HJYao00/Side4Video as
-specified in section 14 of the method notes; both prefer early frames by up to half a step.
+`uniform` is TempMe's and CLIP4Clip's rule (slice_framepos 2; LunarShen/TempMe at e624930,
+tvr/dataloaders/rawvideo_util.py), `segments` that of Side4Video on Something-Something (TSN's
+segments; HJYao00/Side4Video at 5d72352). Both prefer early frames by up to half a step.
 """
 
 from itertools import pairwise

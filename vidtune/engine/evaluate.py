@@ -25,25 +25,45 @@ def evaluate(run: Run, checkpoint: Path) -> dict[str, Any]:
     where = models.device()
     result: dict[str, Any] = {"status": trained["status"], "metrics": {}, "n": 0}
     if trained["status"] == "ok":
-        model, _ = models.build(run, where)
-        models.load_tuned(model, trained["state"], checkpoint)
-        model.eval()
-        with torch.no_grad():
-            feed = Feed(run, model, run.dataset.evaluate_on, train=False, where=where)
-            result["n"] = len(feed.records)
-            result["metrics"] = _metrics(run, model, feed)
+        try:
+            result |= _evaluate(run, trained["state"], checkpoint, where)
+        except (RuntimeError, MemoryError) as e:
+            if not models.out_of_memory(e):
+                raise
+            result["status"] = "oom"
     result["seconds"] = time.monotonic() - start
-    digest = provenance.run_digest(run.model.method)
-    result["provenance"] = provenance.stamp(digest, models.device_name(where))
+    result["provenance"] = provenance.stamp(
+        provenance.run_digest(run), models.device_name(where), run
+    )
     return result
 
 
-def _metrics(run: Run, model: VideoModel, feed: Feed) -> dict[str, float]:
+@torch.no_grad()
+def _evaluate(
+    run: Run, state: dict[str, Tensor], checkpoint: Path, where: torch.device
+) -> dict[str, Any]:
+    model, _ = models.build(run, where)
+    models.load_tuned(model, state, checkpoint)
+    model.eval()
+    feed = Feed(run, model, run.dataset.evaluate_on, train=False, where=where)
+    scores = _scores(model, feed)
+    if not scores.isfinite().all():
+        return {"status": "diverged"}
+    return {"n": len(feed.records), "metrics": _metrics(run, feed, scores)}
+
+
+def _scores(model: VideoModel, feed: Feed) -> Tensor:
+    """Logits (clips, C) or similarities (texts, videos), on the CPU."""
     if isinstance(model, Recognizer):
-        logits = torch.cat([model(*inputs).float().cpu() for inputs, _ in feed.all()])
-        return metrics.recognition(logits, feed.targets, _reversal(run))
+        return torch.cat([model(*inputs).float().cpu() for inputs, _ in feed.all()])
     assert isinstance(model, Retriever)
-    return metrics.retrieval(_similarities(model, feed), _twins(feed))
+    return _similarities(model, feed)
+
+
+def _metrics(run: Run, feed: Feed, scores: Tensor) -> dict[str, float]:
+    if run.model.task == "recognition":
+        return metrics.recognition(scores, feed.targets, _reversal(run))
+    return metrics.retrieval(scores, _twins(feed))
 
 
 def _similarities(model: Retriever, feed: Feed) -> Tensor:

@@ -9,6 +9,7 @@ Shapes: B clips, T frames, S pixels, L words.
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,8 +40,9 @@ class Feed:
         )
         self.batch = min(run.recipe.batch, len(self.clips)) if train else AT_ONCE
         self.targets = self._targets()
+        self.prepared = False  # whether what is kept has passed the model's frozen part
         size = len(self.clips) * m.frames * 3 * m.backbone.image**2
-        self.kept = self._keep(split) if self.clips.deterministic and size <= KEEP // 4 else None
+        self.kept = self._keep(split) if self.clips.deterministic and size <= KEEP else None
 
     def _targets(self) -> Tensor:
         """Labels (items,) or token ids (items, L)."""
@@ -51,6 +53,11 @@ class Feed:
             if missing:
                 raise UserError(
                     f"{self.run.data}: {missing}: label: missing; recognition needs one"
+                )
+            if m.classes is None or max(labels) >= m.classes:
+                raise UserError(
+                    f"{self.run.data}/manifest.json: classes: more than the dataset's {m.classes}; "
+                    "mend classes in config/datasets.yaml"
                 )
             return torch.tensor(labels)
         missing = next((r.id for r in self.records if not r.captions), None)
@@ -68,10 +75,12 @@ class Feed:
         videos = load(self.clips, f"{self.run.name}: read {split}")
         if not self.model.cacheable:
             return (videos,)
-        parts = [
-            tuple(t.cpu() for t in self._prepare(videos[i : i + AT_ONCE]))
-            for i in range(0, len(videos), AT_ONCE)
-        ]
+        parts = []
+        for some in videos.split(AT_ONCE):
+            parts.append(tuple(t.cpu() for t in self._prepare(some)))
+            if sum(t.nbytes for t in parts[0]) * len(videos) > KEEP * len(parts[0][0]):
+                return (videos,)  # features would take too much room
+        self.prepared = True
         return tuple(torch.cat(column) for column in zip(*parts, strict=True))
 
     def _prepare(self, videos: Tensor) -> tuple[Tensor, ...]:
@@ -96,7 +105,7 @@ class Feed:
             return
         for rows in batches:
             tensors = tuple(t[rows].to(self.where) for t in self.kept)
-            if not self.model.cacheable:
+            if not self.prepared:
                 tensors = self.model.prepare(normalise(tensors[0]))
             yield tensors, self.targets[rows].to(self.where)
 
@@ -106,7 +115,9 @@ class Feed:
         loader = DataLoader(
             self.clips, batch_sampler=[b.tolist() for b in batches], num_workers=workers
         )
-        for batch in loader:  # with targets of its own: a flip changes labels and captions
+        for batch in _clearly(
+            loader
+        ):  # with targets of its own: a flip changes labels and captions
             recognition = self.run.model.task == "recognition"
             target = batch["label"] if recognition else self._tokens(batch["caption"])
             yield self._prepare(batch["video"]), target.to(self.where)
@@ -114,3 +125,11 @@ class Feed:
     def all(self) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
         """As `epoch(0)`, with progress."""
         return progress(self.epoch(0), len(self), f"{self.run.name}: evaluate")
+
+
+def _clearly(loader: DataLoader[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A worker's `UserError` without the traceback that the loader wraps around it."""
+    try:
+        yield from loader
+    except UserError as e:
+        raise UserError(str(e).strip().splitlines()[-1].split("UserError: ")[-1]) from None

@@ -13,6 +13,7 @@ SUM_AT = (1, 5, 10)
 
 def ranks(scores: Tensor, target: Tensor) -> Tensor:
     """(Q, N) scores, (Q,) index of the right candidate -> (Q,) float64 ranks."""
+    assert scores.isfinite().all(), "a rank among scores that are no numbers"
     scores = scores.double()
     own = scores.gather(1, target[:, None])  # (Q, 1)
     better = (scores > own).sum(1)

@@ -94,6 +94,14 @@ def save(path: Path, content: dict[str, Any]) -> None:
     write_bytes(path, buffer.getvalue())
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the device's or the machine's memory is full."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    words = ("out of memory", "can't allocate memory")
+    return isinstance(error, RuntimeError) and any(w in str(error).lower() for w in words)
+
+
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """A file written by `save`."""
     try:

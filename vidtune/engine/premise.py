@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vidtune import provenance
 from vidtune.data import records
 from vidtune.data.clips import Clips, load, normalise
 from vidtune.data.records import Record
@@ -22,7 +23,7 @@ from vidtune.data.words import ATTRIBUTES
 from vidtune.engine import model as models
 from vidtune.engine.pretrain import appearance_tokens, zero_shot
 from vidtune.nn.clip import CLIP
-from vidtune.spec import Pretraining
+from vidtune.spec import Premise
 
 APPEARANCE_AT_LEAST = 0.9  # zero-shot accuracy of every attribute
 CONFIDENCE = 0.99  # of the interval that chance stays in
@@ -30,7 +31,7 @@ DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)  # L2 strengths tried on the validation split
 AT_ONCE = 32  # clips
 
 
-def premise(job: Pretraining, weights: Path, show: bool = True) -> dict[str, Any]:
+def premise(job: Premise, weights: Path, show: bool = True) -> dict[str, Any]:
     """Zero-shot appearance and the converged linear probe, with what must hold and whether it does.
 
     Raises `UserError` where data or weights are missing.
@@ -50,21 +51,23 @@ def premise(job: Pretraining, weights: Path, show: bool = True) -> dict[str, Any
         "within_pairs_at_chance": about["chance"][0] <= about["within_pairs"] <= about["chance"][1],
     }
     return {
-        "sampler": {"fps": job.probe.fps, "name": job.probe.sampler, "frames": job.probe_frames},
+        "sampler": {"fps": job.probe.fps, "name": job.probe.sampler, "frames": job.frames},
         "zero_shot": seen,
         "probe": about,
         "thresholds": {"appearance_at_least": APPEARANCE_AT_LEAST, "confidence": CONFIDENCE},
         "holds": holds,
-        "device": models.device_name(where),
+        "provenance": provenance.stamp(
+            provenance.digest("vidtune.engine.premise"), models.device_name(where)
+        ),
     }
 
 
 @torch.no_grad()
 def _features(
-    clip: CLIP, job: Pretraining, found: list[Record], split: str, where: torch.device, show: bool
+    clip: CLIP, job: Premise, found: list[Record], split: str, where: torch.device, show: bool
 ) -> Tensor:
     """(N, T, E): every sampled frame's image feature, unit length."""
-    clips = Clips(found, job.probe, job.probe_frames, job.backbone.image, train=False, seed=0)
+    clips = Clips(found, job.probe, job.frames, job.backbone.image, train=False, seed=0)
     videos = load(clips, f"premise: read {split}", show)
     parts = []
     for batch in videos.split(AT_ONCE):
@@ -75,7 +78,7 @@ def _features(
 
 @torch.no_grad()
 def appearance(
-    clip: CLIP, job: Pretraining, features: Tensor, found: list[Record], where: torch.device
+    clip: CLIP, job: Premise, features: Tensor, found: list[Record], where: torch.device
 ) -> dict[str, float]:
     """Zero-shot accuracy over all frames of the videos, each frame judged alone."""
     text = clip.encode_text(appearance_tokens(job.backbone).to(where))  # (U, E)

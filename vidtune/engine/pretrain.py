@@ -6,7 +6,6 @@ with the same caption are not each other's negatives.
 Shapes: N stills, U distinct captions, E joint embedding, L words.
 """
 
-import io
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vidtune import provenance
 from vidtune.data import motion
 from vidtune.data.clips import normalise
 from vidtune.data.progress import progress
@@ -25,7 +25,6 @@ from vidtune.engine import model as models
 from vidtune.engine.train import MAX_LOGIT_SCALE, rate
 from vidtune.nn.clip import CLIP
 from vidtune.spec import Backbone, Pretraining, Recipe, UserError, write_json
-from vidtune.spec.read import write_bytes
 
 HELD_OUT = 1000  # stills that zero-shot accuracy is measured on
 
@@ -52,12 +51,11 @@ def pretrain(job: Pretraining, out: Path) -> None:
         "zero_shot_stills": _held_out(clip, job, where),
         "held_out": HELD_OUT,
         "seconds": time.monotonic() - start,
-        "device": models.device_name(where),
-        "torch": torch.__version__,
+        "provenance": provenance.stamp(
+            provenance.digest("vidtune.engine.pretrain"), models.device_name(where)
+        ),
     }
-    buffer = io.BytesIO()
-    torch.save({k: v.cpu() for k, v in clip.state_dict().items()}, buffer)
-    write_bytes(out, buffer.getvalue())
+    models.save(out, {k: v.cpu() for k, v in clip.state_dict().items()})
     write_json(out.parent / "pretrain.json", report)
 
 

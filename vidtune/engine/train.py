@@ -1,6 +1,5 @@
 """Train one run: AdamW, warm-up and cosine, gradient clipping. The loop, readable top to bottom."""
 
-import json
 import math
 import time
 from collections.abc import Iterator
@@ -41,13 +40,14 @@ def train(run: Run, out: Path) -> None:
         state = models.tuned_state(model)
         if not math.isfinite(report["losses"][-1][1]):
             report["status"], state = "diverged", {}
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as e:
-        if isinstance(e, RuntimeError) and "memory" not in str(e):
+    except (RuntimeError, MemoryError) as e:
+        if not models.out_of_memory(e):
             raise
         report["status"] = "oom"
     report["seconds"] = time.monotonic() - start
-    digest = provenance.run_digest(run.model.method)
-    report["provenance"] = provenance.stamp(digest, models.device_name(where))
+    report["provenance"] = provenance.stamp(
+        provenance.run_digest(run), models.device_name(where), run
+    )
     models.save(out, {"status": report["status"], "state": state})
     write_json(out.parent / "train.json", report)
     (out.parent / "resume.pt").unlink(missing_ok=True)
@@ -146,9 +146,13 @@ def _forever(feed: Feed, first: int) -> Iterator[tuple[tuple[Tensor, ...], Tenso
         epoch, skip = epoch + 1, 0
 
 
+def _made_by(run: Run) -> str:
+    return f"{provenance.spec_digest(run)} {provenance.run_digest(run)}"
+
+
 def _save_snapshot(run, model, optimizer, schedule, path, step, losses) -> None:  # type: ignore[no-untyped-def]
     content = {
-        "run": run.model_dump_json(),
+        "made_by": _made_by(run),
         "step": step,
         "losses": losses,
         "state": models.tuned_state(model),
@@ -160,11 +164,11 @@ def _save_snapshot(run, model, optimizer, schedule, path, step, losses) -> None:
 
 
 def _resume(run, model, optimizer, schedule, path) -> tuple[int, list[tuple[int, float]]]:  # type: ignore[no-untyped-def]
-    """The step to go on from: 0 unless a snapshot of this very run is there."""
+    """The step to go on from: 0 unless a snapshot of this very run and code is there."""
     if not path.is_file():
         return 0, []
     content = models.load_checkpoint(path)
-    if json.loads(content["run"]) != json.loads(run.model_dump_json()):
+    if content["made_by"] != _made_by(run):
         return 0, []
     models.load_tuned(model, content["state"], path)
     optimizer.load_state_dict(content["optimizer"])

@@ -67,7 +67,7 @@ class TokenBatchNorm(nn.BatchNorm1d):
 class TemporalConv(nn.Sequential):
     """Point-wise, depth-wise over 3 frames, point-wise; nothing in between.
 
-    Conv3d of the official code, without its sides of 1: five times faster on a CPU.
+    Conv3d of the official code, without its sides of 1.
     """
 
     def __init__(self, d: int) -> None:

@@ -51,6 +51,8 @@ def read_config(folder: Path, overrides: dict[str, Any] | None = None) -> Config
     main = folder / "config.yaml"
     settings = parse(Settings, {**read_yaml(main), **(overrides or {})}, main)
     data = read_yaml(folder / "datasets.yaml")
+    for section in data.keys() - {"files", "datasets"}:
+        raise UserError(f"{folder / 'datasets.yaml'}: {section}: unknown; known: files, datasets")
     papers = {}
     for name in settings.papers:
         path = folder / "papers" / f"{name}.yaml"
@@ -122,11 +124,41 @@ def check(c: Config) -> None:
                 raise UserError(
                     f"{where}.recipe: {v.recipe} is not for {c.datasets[v.dataset].task}"
                 )
-        for k, numbers in enumerate(paper.numbers):
-            for row, cells in numbers.rows.items():
-                for metric in cells:
-                    known("metric", metric, c.metrics, f"{path}: numbers.{k}.rows.{row}")
+        _check_numbers(c, paper, path)
     for table in c.tables.values():
-        where = f"{folder / 'tables' / table.name}.yaml"
-        for column in table.columns:
-            known("metric", column, c.metrics, f"{where}: columns")
+        _check_table(c, table, folder)
+
+
+def _check_numbers(c: Config, paper: Paper, path: Path) -> None:
+    """Published numbers and claims name declared metrics, and the views of the variant."""
+    for k, numbers in enumerate(paper.numbers):
+        for row, cells in numbers.rows.items():
+            where = f"{path}: numbers.{k}.rows.{row}"
+            for metric in cells:
+                known("metric", metric, c.metrics, where)
+            v = paper.variants.get(row)
+            if v and numbers.views and numbers.views != v.views:
+                raise UserError(
+                    f"{where}: the table has {numbers.views} views, the variant {v.views}; mend one"
+                )
+    for name, claim in paper.claims.items():
+        for test in claim.tests:
+            known("metric", test.metric, c.metrics, f"{path}: claims.{name}")
+
+
+def _check_table(c: Config, table: Table, folder: Path) -> None:
+    """A table's paper has a file, its `where` are the paper's, its columns are metrics."""
+    where = f"{folder / 'tables' / table.name}.yaml"
+    if table.paper and not (folder / "papers" / f"{table.paper}.yaml").is_file():
+        raise UserError(f"{where}: paper: no file papers/{table.paper}.yaml; mend the name")
+    if table.paper in c.papers:
+        printed = [n.where for n in c.papers[table.paper].numbers]
+        for one in table.where:
+            if one not in printed:
+                known_ones = ", ".join(printed)
+                raise UserError(
+                    f"{where}: where: {one!r} is not among the tables of {table.paper}; "
+                    f"known: {known_ones}"
+                )
+    for column in table.columns:
+        known("metric", column, c.metrics, f"{where}: columns")

@@ -7,6 +7,8 @@ from typing import Any
 
 from vidtune.spec import Paper, UserError, Variant, parse, read_yaml
 
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # it becomes a folder's name
+
 
 def read_paper(path: Path) -> Paper:
     """A paper with all its variants, in the order of the file."""
@@ -16,6 +18,10 @@ def read_paper(path: Path) -> Paper:
         raise UserError(f"{path}: variants: expected a mapping of names to variants; add it")
     variants: dict[str, Any] = {}
     for key, one in expand(path, declared):
+        if not re.fullmatch(NAME, key):
+            raise UserError(
+                f"{path}: variants.{key}: a name may hold letters, digits, dots, - and _ only"
+            )
         if key in variants:
             raise UserError(f"{path}: variants.{key}: declared twice through `each`; rename one")
         variants[key] = {**one, "name": f"{path.stem}/{key}"}
@@ -52,8 +58,10 @@ def resolve_base(
     base = fields.get("base")
     if base is None:
         return dict(fields)
+    if not isinstance(base, str):
+        raise UserError(f"{here}.base: expected one name; found {base!r}")
     if base in (*seen, name):
-        chain = " -> ".join([*seen, name, str(base)])
+        chain = " -> ".join([*seen, name, base])
         raise UserError(f"{here}.base: cycle {chain}; let one of them stand on its own")
     if base not in declared:
         raise UserError(
@@ -85,15 +93,20 @@ def _each(path: Path, template: str, fields: dict[str, Any]) -> list[tuple[str, 
     missing = [k for k in each if f"{{{k}}}" not in template]
     if missing or set(re.findall(r"{(\w+)}", template)) - set(each):
         raise UserError(f"{here}: the name must hold exactly its keys, as in name-{{key}}")
+    if not isinstance(fields.get("options", {}), dict):
+        raise UserError(f"{path}: variants.{template}.options: expected a mapping")
     out = []
     for values in itertools.product(*each.values()):
         chosen = dict(zip(each, values, strict=True))
         top = {k: v for k, v in chosen.items() if k in Variant.model_fields}
         options = {k: v for k, v in chosen.items() if k not in Variant.model_fields}
-        one = {**fields, **top, "options": {**(fields.get("options") or {}), **options}}
-        if isinstance(one.get("label"), str):
-            one["label"] = one["label"].format(**chosen)
-        out.append((template.format(**chosen), one))
+        one = {**fields, **top, "options": {**fields.get("options", {}), **options}}
+        try:
+            if isinstance(one.get("label"), str):
+                one["label"] = one["label"].format(**chosen)
+            out.append((template.format(**chosen), one))
+        except (KeyError, ValueError, IndexError):
+            raise UserError(f"{here}: name and label may hold only {{key}} of its keys") from None
     return out
 
 

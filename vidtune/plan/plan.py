@@ -1,19 +1,31 @@
 """The Plan: every job of the DAG as a noun, with the place of its files.
 
-<results>/<scale>/specs/{files,backbones,runs,costs}/....json   what a job is
+<results>/<scale>/specs/{files,backbones,premises,runs,costs}/....json   what a job is
 <results>/<scale>/backbones/<name>/                 clip.pt pretrain.json premise.json
 <results>/<scale>/runs/<paper>/<variant>@<seed>/    model.pt train.json eval.json
 <results>/<scale>/costs/<paper>.json                of all its models, at the papers' full size
 """
 
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from vidtune.plan.config import Config, known, read_config
 from vidtune.plan.options import options_class, resolve
 from vidtune.plan.scale import Scale, map_options, seeds_of, swap
-from vidtune.spec import Backbone, Costing, Files, Model, Pretraining, Run, UserError, Variant
+from vidtune.spec import (
+    Backbone,
+    Costing,
+    Files,
+    Model,
+    Premise,
+    Pretraining,
+    Recipe,
+    Run,
+    UserError,
+    Variant,
+)
 from vidtune.spec import read as reading
 
 
@@ -25,6 +37,7 @@ class Plan:
     models: dict[str, Model]  # at the declared size: what is costed
     runs: dict[str, Run]  # "<paper>/<variant>@<seed>", at this scale
     pretrainings: dict[str, Pretraining]
+    premises: dict[str, Premise]  # by backbone
     files: dict[str, Files]  # generated videos that the runs need
     root: Path = field(default=Path())  # <results>/<scale>
 
@@ -38,6 +51,7 @@ class Plan:
             out[self.spec_of("costs", name)] = Costing(paper=name, models=models)
         for name, job in self.pretrainings.items():
             out[self.spec_of("backbones", name)] = job
+            out[self.spec_of("premises", name)] = self.premises[name]
         for name, files in self.files.items():
             out[self.spec_of("files", name)] = files
         return out
@@ -61,7 +75,7 @@ class Plan:
         return {
             "generate": len(self.files),
             "pretrain": len(self.pretrainings),
-            "premise": len(self.pretrainings),
+            "premise": len(self.premises),
             "train": len(self.runs),
             "evaluate": len(self.runs),
             "cost": len(self.config.papers),
@@ -79,6 +93,7 @@ def load(folder: Path | str = "config", overrides: dict[str, Any] | None = None)
     variants = {v.name: v for p in config.papers.values() for v in p.variants.values()}
     models, runs = {}, {}
     pretrainings: dict[str, Pretraining] = {}
+    premises: dict[str, Premise] = {}
     files: dict[str, Files] = {}
     for name, v in variants.items():
         models[name] = _model(config, v)
@@ -88,9 +103,13 @@ def load(folder: Path | str = "config", overrides: dict[str, Any] | None = None)
             if run.dataset.files:
                 files[run.dataset.files] = config.files[run.dataset.files]
             backbone = run.model.backbone
-            if backbone.pretraining and backbone.name not in pretrainings:
-                pretrainings[backbone.name] = _pretraining(config, backbone, run)
-    return Plan(config, scale, variants, models, runs, pretrainings, files, root)
+            if backbone.pretraining:
+                pretrainings.setdefault(backbone.name, _pretraining(config, backbone, run))
+                premise = premises.get(backbone.name)
+                if premise is None or premise.probe.task != "recognition" == run.model.task:
+                    premises[backbone.name] = _premise(run)
+    _check_patterns(config, scale, variants)
+    return Plan(config, scale, variants, models, runs, pretrainings, premises, files, root)
 
 
 def _model(c: Config, v: Variant) -> Model:
@@ -125,6 +144,11 @@ def _run(c: Config, scale: Scale, root: Path, v: Variant, declared: Model, seed:
     backbone = c.backbones[swap(scale.backbones, v.backbone)]
     dataset = c.datasets[swap(scale.datasets, f"{declared.task}/{v.dataset}").split("/")[-1]]
     recipe = c.recipes[swap(scale.recipes, f"{declared.task}/{v.recipe}").split("/")[-1]]
+    if recipe.task != declared.task or dataset.task != declared.task:
+        raise UserError(
+            f"{c.folder}/scales.yaml: {scale.name}: {v.name} is for {declared.task}; "
+            f"{recipe.name} or {dataset.name} is not"
+        )
     try:
         options = map_options(v.method, declared.options, declared.backbone, backbone)
     except ValueError as e:
@@ -147,8 +171,8 @@ def _run(c: Config, scale: Scale, root: Path, v: Variant, declared: Model, seed:
         name=f"{v.name}@{seed}",
         scale=scale.name,
         model=model,
-        dataset=dataset,
-        recipe=recipe,
+        dataset=dataset.model_copy(update={"source": None}),  # prose decides no number
+        recipe=recipe.model_copy(update={"source": None}),
         seed=seed,
         data=str(Path(c.settings.data) / (dataset.files or dataset.name)),
         weights=weights,
@@ -158,15 +182,40 @@ def _run(c: Config, scale: Scale, root: Path, v: Variant, declared: Model, seed:
 def _pretraining(c: Config, backbone: Backbone, run: Run) -> Pretraining:
     """The job that makes a backbone's weights from the files of the first run that needs them."""
     assert backbone.pretraining and run.dataset.files
-    return Pretraining(
-        backbone=backbone,
-        files=c.files[run.dataset.files],
-        recipe=c.recipes[backbone.pretraining],
-        seed=0,
-        data=run.data,
-        probe=run.recipe,
-        probe_frames=run.model.frames,
+    recipe = c.recipes[backbone.pretraining]
+    return Pretraining(backbone=backbone, files=c.files[run.dataset.files], recipe=recipe, seed=0)
+
+
+def _premise(run: Run) -> Premise:
+    """The check of a run's backbone, with the run's sampler."""
+    r = run.recipe
+    probe = Recipe(  # rates and lengths are fixed: editing a recipe's judges nothing again
+        name="probe",
+        task=r.task,
+        lr=1.0,
+        weight_decay=0.0,
+        batch=1,
+        steps=1,
+        warmup=0.0,
+        fps=r.fps,
+        sampler=r.sampler,
     )
+    return Premise(backbone=run.model.backbone, data=run.data, probe=probe, frames=run.model.frames)
+
+
+def _check_patterns(c: Config, scale: Scale, variants: dict[str, Variant]) -> None:
+    """Patterns of `learn` and `seeds` match a variant, unless its paper is left out."""
+    for what, patterns in (("learn", scale.learn), ("seeds", tuple(scale.seeds))):
+        for pattern in patterns:
+            paper = pattern.split("/")[0]
+            left_out = (
+                paper not in c.papers and (Path(c.folder) / "papers" / f"{paper}.yaml").exists()
+            )
+            if not left_out and not any(fnmatch(v, pattern) for v in variants):
+                raise UserError(
+                    f"{Path(c.folder) / 'scales.yaml'}: {scale.name}.{what}: {pattern!r} matches no "
+                    "variant; mend or drop it"
+                )
 
 
 def _check_scale(c: Config, scale: Scale) -> None:

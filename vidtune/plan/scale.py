@@ -3,6 +3,8 @@
 from fnmatch import fnmatch
 from typing import Any
 
+from pydantic import model_validator
+
 from vidtune.plan.options import marks, options_class
 from vidtune.spec import Backbone
 from vidtune.spec.nouns import Noun
@@ -19,6 +21,15 @@ class Scale(Noun):
     seeds: dict[str, tuple[int, ...]]
     learn: tuple[str, ...]
     seconds: dict[str, float]
+
+    @model_validator(mode="after")
+    def _seeds(self) -> "Scale":
+        for pattern, seeds in self.seeds.items():
+            if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
+                raise ValueError(
+                    f"seeds.{pattern}: expected distinct numbers from 0; found {seeds}"
+                )
+        return self
 
 
 def swap(table: dict[str, str], name: str) -> str:

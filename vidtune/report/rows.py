@@ -34,7 +34,7 @@ class Row(Noun):
     n: int | None = None
     device: str = ""
     digest: str = ""  # of the code that decides the number
-    stale: bool = False  # that code has changed since
+    stale: bool = False  # that code, or what was asked for, has changed since
     text: str = ""
 
 
@@ -61,8 +61,9 @@ def published(plan: Plan) -> Iterator[Row]:
 def counted(plan: Plan, name: str, cost: dict[str, Any], where: str) -> Iterator[Row]:
     """Rows of one model's `vidtune.cost.counted.cost`."""
     raw = {"gflops": cost["gmacs"] * cost["views"], **cost}
-    digest = cost.get("provenance", {}).get("digest", "")
-    fresh = provenance.model_digest(plan.models[name].method)
+    model = plan.models[name]
+    stamp = cost.get("provenance", {})
+    fresh = (provenance.model_digest(model.method), provenance.spec_digest(model))
     for metric in ("gflops", "params_tuned", "params_total", "output_tokens"):
         m = plan.config.metrics[metric]
         yield Row(
@@ -75,8 +76,8 @@ def counted(plan: Plan, name: str, cost: dict[str, Any], where: str) -> Iterator
             where=where,
             scale=FULL_SIZE,
             device="none (counted on the meta device)",
-            digest=digest,
-            stale=bool(digest) and digest != fresh,
+            digest=stamp.get("digest", ""),
+            stale=_stale(stamp, fresh),
         )
 
 
@@ -84,7 +85,7 @@ def learned(plan: Plan, name: str, result: dict[str, Any], where: str) -> Iterat
     """Rows of one `eval.json`; none where the training diverged or ran out of memory."""
     run = plan.runs[name]
     stamp = result.get("provenance", {})
-    fresh = provenance.run_digest(run.model.method)
+    fresh = (provenance.run_digest(run), provenance.spec_digest(run))
     for metric, value in result["metrics"].items():
         m = plan.config.metrics.get(metric)
         if m is None:
@@ -104,8 +105,13 @@ def learned(plan: Plan, name: str, result: dict[str, Any], where: str) -> Iterat
             n=result["n"],
             device=stamp.get("device", ""),
             digest=stamp.get("digest", ""),
-            stale=bool(stamp) and stamp["digest"] != fresh,
+            stale=_stale(stamp, fresh),
         )
+
+
+def _stale(stamp: dict[str, Any], fresh: tuple[str, str]) -> bool:
+    """Whether a result was made by other code, or of another spec, than today's."""
+    return bool(stamp) and (stamp.get("digest"), stamp.get("spec")) != fresh
 
 
 def cost_path(plan: Plan, paper: str) -> Path:

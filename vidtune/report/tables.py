@@ -15,7 +15,7 @@ from vidtune.report import options
 from vidtune.report.rows import Row
 from vidtune.report.verdicts import Cell as Judged
 from vidtune.report.verdicts import slug
-from vidtune.spec import Numbers, Table, UserError, Variant
+from vidtune.spec import Numbers, Table, Variant
 
 What = Literal["print", "ours", "learned", "verdict"]
 
@@ -167,13 +167,6 @@ def _members(plan: Plan, table: Table) -> dict[str, list[Numbers]]:
     out: dict[str, list[Numbers]] = {}
     if table.paper:
         numbers = plan.config.papers[table.paper].numbers
-        known = [n.where for n in numbers]
-        for where in table.where:
-            if where not in known:
-                raise UserError(
-                    f"{plan.config.folder}/tables/{table.name}.yaml: where: {where!r} is not among "
-                    f"the numbers of {table.paper}; known: {', '.join(dict.fromkeys(known))}"
-                )
         for n in numbers:
             if n.where in table.where:
                 for key in n.rows:

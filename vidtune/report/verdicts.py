@@ -105,6 +105,9 @@ def _judge(
     if found[0].scale != "full":
         of = "generated" if run.dataset.files else "other"
         return "not comparable", f"learned at scale {found[0].scale}, on {of} videos"
+    if plan.models[variant].n_views > 1:
+        views = plan.models[variant].views
+        return "not comparable", f"evaluated on one view; the paper on {views} crops x clips"
     expected, n = run.dataset.expected.get(run.dataset.evaluate_on), found[0].n
     if expected and n is not None and n < COVERAGE * expected:
         return "subset", f"evaluated on {n} of {expected} clips"

@@ -4,12 +4,14 @@ A `Model` (what is built and costed) nests in a `Run` (model, data, recipe, seed
 or an edited recipe costs nothing again. Sizes are in pixels, tokens, channels and clips.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Task = Literal["recognition", "retrieval"]
 Kind = Literal["counted", "predicted", "measured", "learned"]
+Count = Annotated[int, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 SPLITS = ("train", "val", "test")
 
 
@@ -20,33 +22,32 @@ class Noun(BaseModel):
 
 
 class Weights(Noun):
-    """Where released weights come from; `sha256` is checked after the download."""
+    """Where released weights come from; `sha256` is checked whenever they are loaded."""
 
     url: str
     sha256: str | None  # None: nobody has computed it yet
-    bytes: int | None = None
 
 
 class TextTower(Noun):
-    width: int
-    layers: int
-    context: int  # learned positions
+    width: Count
+    layers: Count
+    context: Count  # learned positions
     vocabulary: Literal["clip-bpe", "motion"]
-    vocab_size: int
+    vocab_size: Count
 
 
 class Backbone(Noun):
-    """A dual encoder with CLIP's architecture; heads are width // 64, at least 1."""
+    """A dual encoder with CLIP's architecture; CLIP's heads are width // 64, at least 1."""
 
     name: str
     arch: Literal["clip", "eva"] = "clip"
-    image: int  # input side, pixels
-    patch: int  # patch side, pixels
-    width: int
-    layers: int
-    embed: int  # joint embedding
+    image: Count  # input side, pixels
+    patch: Count  # patch side, pixels
+    width: Count
+    layers: Count
+    embed: Count  # joint embedding
     text: TextTower
-    head_width: int = 64  # width of an attention head of the vision tower (EVA: 112)
+    head_width: Count = 64  # width of an attention head of the vision tower (EVA: 112)
     mlp_ratio: float = 4.0
     weights: Weights | None = None  # released weights
     pretraining: str | None = None  # or the recipe that makes them here
@@ -71,8 +72,8 @@ class Files(Noun):
     generator: Literal["motion"]
     seed: int
     clips: dict[Literal["train", "val", "test"], int]
-    side: int  # pixels
-    fps: int
+    side: Count  # pixels
+    fps: Count
     seconds: tuple[float, float]  # shortest and longest clip
     stills: int = 0  # rendered images with appearance captions for pre-training
 
@@ -81,10 +82,9 @@ class Dataset(Noun):
     name: str
     task: Task
     files: str | None = None  # a `Files` entry; None: real videos, brought by the user
-    classes: int | None = None  # recognition
+    classes: Count | None = None  # recognition
     expected: dict[Literal["train", "val", "test"], int] = Field(default_factory=dict)
     evaluate_on: Literal["val", "test"] = "test"
-    licence: str | None = None
     source: str | None = None
 
 
@@ -93,23 +93,22 @@ class Recipe(Noun):
 
     name: str
     task: Task | Literal["pretraining"]
-    lr: float
-    backbone_lr: float | None = None  # of tuned pre-trained weights; None: as `lr`
+    lr: Rate
+    backbone_lr: Rate | None = None  # of tuned pre-trained weights; None: as `lr`
     weight_decay: float
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
-    batch: int  # clips per step, all devices together
-    epochs: int | None = None
-    steps: int | None = None
-    warmup: float  # share of all steps
+    batch: Count  # clips per step, all devices together
+    epochs: Count | None = None
+    steps: Count | None = None
+    warmup: float = Field(ge=0, le=1)  # share of all steps
     clip_grad: float | None = None  # global norm
     label_smoothing: float = 0.0
     fps: float | None = None  # frames are first taken at this rate; None: every frame
     sampler: Literal["uniform", "segments"] = "uniform"
     random_train_frames: bool = False  # segments: a random frame of each segment while training
     augment: tuple[Literal["flip"], ...] = ()
-    max_words: int = 32
-    probe_epochs: int | None = None
+    max_words: Count = 32
     source: str | None = None
 
     @model_validator(mode="after")
@@ -147,7 +146,7 @@ class Model(Noun):
     options: dict[str, Any]
     backbone: Backbone
     task: Task
-    frames: int
+    frames: Count
     views: str = "1x1"  # spatial crops x temporal clips
     classes: int | None = None
     max_words: int = 32
@@ -172,9 +171,15 @@ class Pretraining(Noun):
     files: Files
     recipe: Recipe
     seed: int
-    data: str  # directory of the generated files
-    probe: Recipe  # sampler with which the premise is judged
-    probe_frames: int
+
+
+class Premise(Noun):
+    """The job that checks what a small backbone sees, with the sampler used in training."""
+
+    backbone: Backbone
+    data: str  # directory of the generated videos
+    probe: Recipe  # of which only how frames are taken matters
+    frames: Count
 
 
 class Run(Noun):

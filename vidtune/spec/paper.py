@@ -1,8 +1,9 @@
 """One paper's declaration: variants, published numbers with their sources, claims."""
 
+import math
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from vidtune.spec.nouns import Noun
 
@@ -22,7 +23,7 @@ class Variant(Noun):
     method: str
     backbone: str
     dataset: str
-    frames: int
+    frames: int = Field(gt=0)
     views: str = Field(default="1x1", pattern=r"^\d+x\d+$")
     recipe: str
     options: dict[str, Any] = Field(default_factory=dict)
@@ -47,6 +48,24 @@ class Numbers(Noun):
     reasons: dict[str, str] = Field(default_factory=dict)
     trust: str | None = None
 
+    @model_validator(mode="after")
+    def _numbers(self) -> "Numbers":
+        for row, cells in self.rows.items():
+            for metric, value in cells.items():
+                try:
+                    known = math.isfinite(float(value))
+                except ValueError:
+                    known = False
+                if not known:
+                    raise ValueError(f"rows.{row}.{metric}: expected a number; found {value!r}")
+        cells = {f"{row}/{metric}" for row, found in self.rows.items() for metric in found}
+        for key in (*self.labels, *self.reasons):
+            if key not in self.rows and key not in cells:
+                raise ValueError(
+                    f"labels, reasons: {key!r} is no row (or row/metric) of this table"
+                )
+        return self
+
 
 class ClaimTest(Noun):
     """Either an order (`best_first`) or a change of `of` against `against` in percent."""
@@ -57,6 +76,13 @@ class ClaimTest(Noun):
     against: str | None = None
     percent: float | None = None  # signed change that the paper states
     within: float = 1.0  # percentage points
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "ClaimTest":
+        change = (self.of, self.against, self.percent)
+        if (self.best_first is None) == (None in change) or (self.best_first and any(change)):
+            raise ValueError("give either best_first, or of, against and percent")
+        return self
 
 
 class Claim(Noun):

@@ -29,8 +29,12 @@ _Loader.add_implicit_resolver(
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     seen: dict[Any, int] = {}
     for key_node, _ in node.value:
-        key = loader.construct_object(key_node, deep=True)
         line = key_node.start_mark.line + 1
+        key = loader.construct_object(key_node, deep=True)
+        if not isinstance(key, str):
+            raise UserError(
+                f"{node.start_mark.name}:{line}: a key must be text; put {key!r} into quotes"
+            )
         if key in seen:
             raise UserError(
                 f"{node.start_mark.name}:{line}: {key}: declared twice (first on line {seen[key]}); "
@@ -51,15 +55,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: {e.strerror}; expected a readable YAML file") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: not UTF-8; save the file as UTF-8") from None
-    loader = _Loader(text)
-    loader.name = str(path)
     try:
+        loader = _Loader(text)
+        loader.name = str(path)
         data = loader.get_single_data()
-    except yaml.MarkedYAMLError as e:
-        line = e.problem_mark.line + 1 if e.problem_mark else 1
-        raise UserError(f"{path}:{line}: not valid YAML: {e.problem}; mend that line") from None
-    finally:
-        loader.dispose()
+    except yaml.YAMLError as e:
+        mark = getattr(e, "problem_mark", None)
+        place = f"{path}:{mark.line + 1}" if mark else f"{path}"
+        problem = str(getattr(e, "problem", None) or e).splitlines()[0]
+        raise UserError(f"{place}: not valid YAML: {problem}; mend that line") from None
     if not isinstance(data, dict):
         raise UserError(
             f"{path}: expected a mapping of keys to values at the top; found {_kind(data)}"

@@ -11,4 +11,4 @@ rule generate:
     params:
         out=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
-        "python -m vidtune generate --spec {input.spec} --out {params.out} > {log} 2>&1"
+        "python -m vidtune generate --spec {input.spec:q} --out {params.out:q} > {log:q} 2>&1"

@@ -8,4 +8,4 @@ rule cost:
     conda:
         "../../environment.yml"
     shell:
-        "python -m vidtune cost --spec {input.spec} --out {output} > {log} 2>&1"
+        "python -m vidtune cost --spec {input.spec:q} --out {output:q} > {log:q} 2>&1"

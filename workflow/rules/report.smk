@@ -3,7 +3,6 @@ rule collect:
         expand(f"{ROOT}/costs/{{paper}}.json", paper=PLAN.config.papers),
         expand(f"{ROOT}/runs/{{run}}/eval.json", run=PLAN.runs),
         CONFIG,
-        PACKAGE,
     output:
         f"{ROOT}/rows.csv",
     log:
@@ -11,10 +10,12 @@ rule collect:
     conda:
         "../../environment.yml"
     params:
+        code=lambda wildcards: CODE,
         scale=lambda wildcards: PLAN.scale.name,
         results=lambda wildcards: PLAN.config.settings.results,
+        papers=lambda wildcards: PLAN.config.settings.papers,
     shell:
-        "python -m vidtune collect --scale {params.scale} --results {params.results} > {log} 2>&1"
+        "python -m vidtune collect --scale {params.scale} --results {params.results:q} --papers {params.papers} > {log:q} 2>&1"
 
 
 rule report:
@@ -22,7 +23,6 @@ rule report:
         f"{ROOT}/rows.csv",
         expand(f"{ROOT}/backbones/{{backbone}}/premise.json", backbone=MINI),
         CONFIG,
-        PACKAGE,
     output:
         f"{ROOT}/report.html",
     log:
@@ -30,7 +30,9 @@ rule report:
     conda:
         "../../environment.yml"
     params:
+        code=lambda wildcards: CODE,
         scale=lambda wildcards: PLAN.scale.name,
         results=lambda wildcards: PLAN.config.settings.results,
+        papers=lambda wildcards: PLAN.config.settings.papers,
     shell:
-        "python -m vidtune report --scale {params.scale} --results {params.results} > {log} 2>&1"
+        "python -m vidtune report --scale {params.scale} --results {params.results:q} --papers {params.papers} > {log:q} 2>&1"

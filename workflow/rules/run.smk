@@ -10,14 +10,14 @@ rule pretrain:
     conda:
         "../../environment.yml"
     shell:
-        "python -m vidtune pretrain --spec {input.spec} --out {output.weights} > {log} 2>&1"
+        "python -m vidtune pretrain --spec {input.spec:q} --out {output.weights:q} > {log:q} 2>&1"
 
 
 rule premise:
     input:
-        spec=f"{SPECS}/backbones/{{backbone}}.json",
+        spec=f"{SPECS}/premises/{{backbone}}.json",
         weights=f"{ROOT}/backbones/{{backbone}}/clip.pt",
-        videos=lambda wildcards: f"{PLAN.pretrainings[wildcards.backbone].data}/manifest.json",
+        videos=lambda wildcards: f"{PLAN.premises[wildcards.backbone].data}/manifest.json",
     output:
         f"{ROOT}/backbones/{{backbone}}/premise.json",
     log:
@@ -25,7 +25,7 @@ rule premise:
     conda:
         "../../environment.yml"
     shell:
-        "python -m vidtune premise --spec {input.spec} --out {output} > {log} 2>&1"
+        "python -m vidtune premise --spec {input.spec:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule train:
@@ -40,7 +40,7 @@ rule train:
     conda:
         "../../environment.yml"
     shell:
-        "python -m vidtune train --spec {input.spec} --out {output.model} > {log} 2>&1"
+        "python -m vidtune train --spec {input.spec:q} --out {output.model:q} > {log:q} 2>&1"
 
 
 rule evaluate:
@@ -55,4 +55,4 @@ rule evaluate:
     conda:
         "../../environment.yml"
     shell:
-        "python -m vidtune evaluate --spec {input.spec} --out {output} > {log} 2>&1"
+        "python -m vidtune evaluate --spec {input.spec:q} --out {output:q} > {log:q} 2>&1"
