@@ -6,14 +6,14 @@ Shapes: B videos, T frames, E embedding.
 """
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from vidtune import spec
 from vidtune.nn.clip import CLIP
-from vidtune.nn.similarity import cosine, mean_of_frames
+from vidtune.nn.similarity import mean_of_frames
 from vidtune.nn.task import Retriever
 
 
@@ -22,7 +22,6 @@ class Options(spec.Options):
 
     # Side4Video's baseline of a locked ViT: the whole vision tower, projection included.
     frozen_vision: bool = False
-    similarity: Literal["meanP"] = "meanP"
 
 
 class CLIP4Clip(Retriever):
@@ -47,9 +46,6 @@ class CLIP4Clip(Retriever):
     def forward(self, prepared: Tensor) -> tuple[Tensor, ...]:
         frames = prepared if self.cacheable else self.frames(prepared)  # (B, T, E)
         return (mean_of_frames(frames),)  # (B, E)
-
-    def similarity(self, text: tuple[Tensor, ...], video: tuple[Tensor, ...]) -> Tensor:
-        return cosine(*text, *video)
 
 
 def tune(clip: CLIP, vision: bool) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from vidtune import spec
 from vidtune.nn.clip import CLIP
 from vidtune.nn.lora import add_lora, merge_lora
-from vidtune.nn.similarity import cosine, mean_of_frames
+from vidtune.nn.similarity import mean_of_frames
 from vidtune.nn.task import Retriever
 
 
@@ -35,9 +35,6 @@ class LoRATuned(Retriever):
     def forward(self, video: Tensor) -> tuple[Tensor, ...]:
         frames = self.clip.encode_image(video.flatten(0, 1))  # (B*T, E)
         return (mean_of_frames(frames.unflatten(0, video.shape[:2])),)  # (B, E)
-
-    def similarity(self, text: tuple[Tensor, ...], video: tuple[Tensor, ...]) -> Tensor:
-        return cosine(*text, *video)
 
 
 def build(model: spec.Model, clip: CLIP) -> Retriever:

@@ -20,7 +20,7 @@ from vidtune import spec
 from vidtune.nn.clip import CLIP, Block
 from vidtune.nn.lora import add_lora, merge_lora
 from vidtune.nn.merging import join, match, merge, sources
-from vidtune.nn.similarity import cosine, mean_of_frames
+from vidtune.nn.similarity import mean_of_frames
 from vidtune.nn.task import Retriever
 from vidtune.spec import Layers, Tokens
 
@@ -166,9 +166,6 @@ class TempMe(Retriever):
         if step.within:
             x, size = merge(x, size, match(keys, step.within, step.cls))
         return x + block.mlp(block.ln_2(x)), size
-
-    def similarity(self, text: tuple[Tensor, ...], video: tuple[Tensor, ...]) -> Tensor:
-        return cosine(*text, *video)
 
 
 def build(model: spec.Model, clip: CLIP) -> Retriever:

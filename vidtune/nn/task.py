@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vidtune.nn.clip import CLIP
+from vidtune.nn.similarity import cosine
 
 
 class VideoModel(nn.Module):
@@ -44,8 +45,8 @@ class Retriever(VideoModel):
         return (self.clip.encode_text(tokens),)
 
     def similarity(self, text: tuple[Tensor, ...], video: tuple[Tensor, ...]) -> Tensor:
-        """Unscaled similarities (texts, videos)."""
-        raise NotImplementedError
+        """Unscaled similarities (texts, videos): the cosine, unless a method has its own."""
+        return cosine(*text, *video)
 
     def loss(self, text: tuple[Tensor, ...], video: tuple[Tensor, ...]) -> Tensor:
         """Symmetric contrastive loss of matching pairs."""
