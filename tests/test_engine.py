@@ -16,7 +16,7 @@ from vidtune.engine.evaluate import evaluate
 from vidtune.engine.train import rate, train
 from vidtune.nn.clip import CLIP
 from vidtune.plan import load
-from vidtune.spec import Recipe, Run, UserError, load_json, write_json
+from vidtune.spec import Recipe, Run, UserError, Weights, load_json, write_json
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +145,30 @@ def test_frozen_weights_stay(place, tmp_path):
     tuned = models.load_checkpoint(tmp_path / "model.pt")["state"]
     original = torch.load(run.weights, weights_only=True)
     assert not {f"clip.{k}" for k in original} & set(tuned)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.jit, which makes the archive
+def test_released_archives_load(place, tmp_path):
+    """OpenAI's files are TorchScript archives in half precision, with three entries more."""
+    backbone = place[0].config.backbones["mini-smoke"]
+    clip = CLIP(backbone)
+    archive = torch.nn.Module()
+    archive.register_buffer("input_resolution", torch.tensor(32))
+    for key, value in clip.state_dict().items():
+        *path, leaf = key.split(".")
+        module = archive
+        for name in path:
+            if name not in dict(module.named_children()):
+                module.add_module(name, torch.nn.Module())
+            module = getattr(module, name)
+        module.register_parameter(leaf, torch.nn.Parameter(value.half()))
+    torch.jit.save(torch.jit.script(archive), str(tmp_path / "clip.pt"))
+    state = models.load_weights(tmp_path / "clip.pt", backbone)
+    assert all(v.dtype == torch.float32 for v in state.values())
+    clip.load_state_dict(state)
+    known = Weights(url="https://example.org/clip.pt", sha256="0" * 64)
+    with pytest.raises(UserError, match="sha256 is not 0000"):
+        models.load_weights(tmp_path / "clip.pt", backbone.model_copy(update={"weights": known}))
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "other"])

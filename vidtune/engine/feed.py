@@ -115,9 +115,8 @@ class Feed:
         loader = DataLoader(
             self.clips, batch_sampler=[b.tolist() for b in batches], num_workers=workers
         )
-        for batch in _clearly(
-            loader
-        ):  # with targets of its own: a flip changes labels and captions
+        for batch in _clearly(loader):
+            # the batch's own targets: a flip changes labels and captions
             recognition = self.run.model.task == "recognition"
             target = batch["label"] if recognition else self._tokens(batch["caption"])
             yield self._prepare(batch["video"]), target.to(self.where)

@@ -106,7 +106,8 @@ def load(folder: Path | str = "config", overrides: dict[str, Any] | None = None)
             if backbone.pretraining:
                 pretrainings.setdefault(backbone.name, _pretraining(config, backbone, run))
                 premise = premises.get(backbone.name)
-                if premise is None or premise.probe.task != "recognition" == run.model.task:
+                tasks = premise and (premise.probe.task, run.model.task)
+                if tasks in (None, ("retrieval", "recognition")):
                     premises[backbone.name] = _premise(run)
     _check_patterns(config, scale, variants)
     return Plan(config, scale, variants, models, runs, pretrainings, premises, files, root)
