@@ -19,6 +19,7 @@ min_version("9.0")
 sys.path.insert(0, str(workflow.basedir))
 
 from vidtune.cli.eta import Eta
+from vidtune.data import cache
 from vidtune.plan import load
 from vidtune.spec import UserError
 
@@ -50,6 +51,7 @@ wildcard_constraints:
     paper=r"[^/]+",
     backbone=r"[^/]+",
     files=r"[^/]+",
+    released=r"[^/]+",
 
 
 include: "workflow/rules/common.smk"

@@ -33,6 +33,9 @@ E14 = backbone(
 )
 
 
+E14 = E14.model_copy(update={"text": E14.text.model_copy(update={"layers": 24})})
+
+
 def side(trunk: Backbone, layers: int, width: int) -> Model:
     return Model(
         name="tests/side4video",
@@ -89,6 +92,25 @@ def test_side4video_on_eva():
     assert counts["gmacs"] == pytest.approx(9454.3, abs=0.06)
     assert counts["params_tuned"] / 1e6 == pytest.approx(183.37, abs=0.005)
     assert counts["params_total"] / 1e6 == pytest.approx(4533.9, abs=0.06)
+
+
+def test_side4video_on_eva_with_its_text_tower():
+    """Parameters as the official retrieval code has them; texts cost the vision side nothing."""
+    counts = cost(retrieval(E14, "side4video", layers=32, width=320))
+    assert (counts["params_tuned"], counts["params_total"]) == (423_665_987, 4_772_383_299)
+    alone = cost(side(E14, 32, 320).model_copy(update={"frames": 12}))
+    projections = 12 * (320 * 1792 + 1792 * 1024) / 1e9
+    assert counts["gmacs"] - alone["gmacs"] == pytest.approx(projections, rel=0.1)
+
+
+def test_header_of_transformers():
+    """Four blocks of the text tower's size and a table of 77 positions, over 12 frames."""
+    plain = cost(retrieval(B32, "clip4clip"))
+    counts = cost(retrieval(B32, "clip4clip", header_layers=4))
+    added = 4 * (12 * 512**2 + 13 * 512) + 77 * 512
+    assert counts["params_tuned"] - plain["params_tuned"] == added
+    macs = 4 * 12 * (12 * 512**2 + 2 * 12 * 512 + 2 * 5 * 512)
+    assert (counts["gmacs"] - plain["gmacs"]) * 1e9 == pytest.approx(macs)
 
 
 @pytest.mark.parametrize(

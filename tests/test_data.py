@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,12 +13,13 @@ import torch
 from conftest import REPO, one_line
 
 from vidtune.data import motion, records
-from vidtune.data.clips import Clips, load, normalise
+from vidtune.data.clips import Clips, load, normalise, resize
 from vidtune.data.sampling import indices
 from vidtune.data.text import EOT, SOT, tokenizer
 from vidtune.data.video import probe, read_frames
 from vidtune.data.words import APPEARANCES, MIRRORED, MOTIONS, PAIRS, PARTNER, WORDS, mirrored
 from vidtune.spec import Files, Recipe, UserError
+from vidtune.spec.nouns import Sampler
 
 FILES = Files(
     name="tiny",
@@ -230,6 +232,46 @@ def test_every_caption_is_an_item_of_retrieval_training(copy: Path):
     assert [clips[i]["caption"] for i in (0, 1)] == ["a red circle", "a small circle"]
     videos = load(clips, "read", show=False)
     assert torch.equal(videos[0], videos[1]) and not torch.equal(videos[1], videos[2])
+
+
+def test_three_crops_are_start_middle_and_end_of_the_longer_side():
+    wide = np.arange(8, dtype=np.uint8)[None, None, :, None].repeat(4, axis=1).repeat(3, axis=3)
+    columns = [resize(wide, 4, crop, 3)[0, 0, 0].tolist() for crop in range(3)]
+    assert columns == [[0, 1, 2, 3], [2, 3, 4, 5], [4, 5, 6, 7]]
+    assert torch.equal(resize(wide, 4), resize(wide, 4, 1, 3))
+    high = wide.transpose(0, 2, 1, 3)
+    assert [resize(high, 4, k, 3)[0, 0, :, 0].tolist() for k in range(3)] == columns
+
+
+def test_views_run_over_the_clips_of_each_crop(made: Path):
+    rows = records.read(made, "test")[:1]
+    how = recipe(sampler="segments")
+    views = [Clips(rows, how, 4, 32, False, 0, k, (3, 2))[0]["video"] for k in range(6)]
+    assert torch.equal(views[0], views[2])  # square videos: crops are the same, clips are not
+    assert not torch.equal(views[0], views[1]) and torch.equal(views[1], views[5])
+
+
+SAMPLERS = get_args(Sampler)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_samplers_stay_inside_the_video_and_draw_what_the_generator_says(sampler):
+    stride = 4 if sampler in ("stride", "mmaction") else None
+    fixed = sampler in ("uniform", "clip4clip")
+    how = recipe(
+        task="retrieval", sampler=sampler, stride=stride, random_train_frames=not fixed, fps=None
+    )
+    for n in (1, 3, 8, 9, 40, 300):
+        for views in (1, 3):
+            for view in range(views):
+                taken = indices(n, 30.0, 8, how, None, view, views)
+                assert len(taken) == 8 and all(-(n < 8) <= i < n for i in taken)
+                assert sampler == "clip4clip" or min(taken) >= 0
+        rng = [np.random.default_rng(0) for _ in range(2)]
+        drawn = [[indices(n, 30.0, 8, how, r) for _ in range(5)] for r in rng]
+        assert drawn[0] == drawn[1]
+        assert all(len(d) == 8 and max(d) < n for d in drawn[0])
+    assert fixed == all(d == drawn[0][0] for d in drawn[0])
 
 
 # --- bad lists ---

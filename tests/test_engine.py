@@ -9,11 +9,15 @@ import pytest
 import torch
 from conftest import REPO, one_line
 
+from vidtune import methods
 from vidtune.data import motion
-from vidtune.engine import metrics
+from vidtune.data.text import tokenizer
+from vidtune.data.words import MOTIONS
+from vidtune.engine import metrics, optim
 from vidtune.engine import model as models
 from vidtune.engine.evaluate import evaluate
-from vidtune.engine.train import rate, train
+from vidtune.engine.feed import Feed
+from vidtune.engine.train import train
 from vidtune.nn.clip import CLIP
 from vidtune.plan import load
 from vidtune.spec import Recipe, Run, UserError, Weights, load_json, write_json
@@ -73,6 +77,42 @@ def test_train_and_evaluate(name, place, tmp_path):
     assert result["metrics"] == evaluate(run, tmp_path / "model.pt")["metrics"]
 
 
+def named(place, **fields) -> Run:
+    """A run whose classifier reads the classes' names."""
+    run = job(place, "side4video/b16-ssv1@0")
+    options = {"width": 32, "temporal_width": 8}
+    update = {"method": "dist", "options": options, **fields}
+    return run.model_copy(update={"model": run.model.model_copy(update=update)})
+
+
+def test_class_names_reach_the_model(place, tmp_path):
+    run = named(place)
+    train(run, tmp_path / "model.pt")
+    assert load_json(tmp_path / "train.json")["status"] == "ok"
+    assert not any(".texts" in k for k in models.load_checkpoint(tmp_path / "model.pt")["state"])
+    result = evaluate(run, tmp_path / "model.pt")
+    assert result["status"] == "ok" and {"top1", "pair"} <= set(result["metrics"])
+    net, _ = models.build(run, torch.device("cpu"))
+    tokens = tokenizer("motion", 16)(list(MOTIONS))
+    torch.testing.assert_close(net.class_texts(), net.clip.encode_text(tokens))
+
+
+@pytest.mark.parametrize(
+    "classes, says",
+    [
+        (["one"], "expected 8 names; found 1"),
+        ([*MOTIONS[:7], "007"], "expected names in words, which dist reads; found '007'"),
+        ([*MOTIONS[:7], "hovering"], "'hovering' is not among"),
+    ],
+)
+def test_unnamed_classes_are_one_line(classes, says, place, tmp_path):
+    write_json(tmp_path / "manifest.json", {"classes": classes})
+    run = named(place).model_copy(update={"data": str(tmp_path)})
+    with pytest.raises(UserError) as e:
+        models.build(run, torch.device("cpu"))
+    assert says in one_line(str(e.value))
+
+
 def test_seeds_decide_everything(place, tmp_path):
     run = job(place, "side4video/b16-ssv1@0")
     states = []
@@ -98,11 +138,16 @@ def test_kept_and_streamed_batches_are_the_same(place, tmp_path, monkeypatch):
         torch.testing.assert_close(kept[key], streamed[key], rtol=1e-4, atol=1e-5)
 
 
-def test_a_stopped_training_goes_on(place, tmp_path, monkeypatch):
-    run = job(place, "tempme/lora-b32@0", steps=6)
+OPTIMIZERS = {"adamw": torch.optim.AdamW, "adamw_hf": optim.AdamWHF, "bertadam": optim.BertAdam}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_stopped_training_goes_on(optimizer, place, tmp_path, monkeypatch):
+    run = job(place, "tempme/lora-b32@0", steps=6, optimizer=optimizer)
     train(run, tmp_path / "whole" / "model.pt")
     monkeypatch.setattr("vidtune.engine.train.SAVE_EVERY", -1.0)
-    real, calls = torch.optim.AdamW.step, []
+    kind = OPTIMIZERS[optimizer]
+    real, calls = kind.step, []
 
     def stop(self, *args, **kwargs):
         calls.append(1)
@@ -110,7 +155,7 @@ def test_a_stopped_training_goes_on(place, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return real(self, *args, **kwargs)
 
-    monkeypatch.setattr(torch.optim.AdamW, "step", stop)
+    monkeypatch.setattr(kind, "step", stop)
     with pytest.raises(KeyboardInterrupt):
         train(run, tmp_path / "stopped" / "model.pt")
     assert [p.name for p in (tmp_path / "stopped").iterdir()] == ["resume.pt"]
@@ -167,8 +212,49 @@ def test_released_archives_load(place, tmp_path):
     assert all(v.dtype == torch.float32 for v in state.values())
     clip.load_state_dict(state)
     known = Weights(url="https://example.org/clip.pt", sha256="0" * 64)
+    released = backbone.model_copy(update={"weights": known})
     with pytest.raises(UserError, match="sha256 is not 0000"):
-        models.load_weights(tmp_path / "clip.pt", backbone.model_copy(update={"weights": known}))
+        models.load_weights(tmp_path / "clip.pt", released)
+
+
+def test_released_weights_come_from_the_cache(place, tmp_path, monkeypatch):
+    run = job(place, "tempme/lora-b32@0")
+    known = Weights(url="https://example.org/clip.pt", sha256=None)
+    backbone = run.model.backbone.model_copy(update={"pretraining": None, "weights": known})
+    model = run.model.model_copy(update={"backbone": backbone})
+    run = run.model_copy(update={"weights": None, "model": model})
+    monkeypatch.setenv("VIDTUNE_CACHE", str(tmp_path))
+    with pytest.raises(
+        UserError, match=r"weights/mini-smoke\.pt: no such file; run `vidtune fetch"
+    ):
+        models.build(run, torch.device("cpu"))
+    (tmp_path / "weights").mkdir()
+    state = torch.load(place[1] / "clip.pt", weights_only=True)
+    wrapped = {"module": state}  # as EVA's own loader takes them
+    for content in (state, wrapped):
+        torch.save(content, tmp_path / "weights" / "mini-smoke.pt")
+        net, names = models.build(run, torch.device("cpu"))
+        assert names == {f"clip.{k}" for k in state}
+        assert torch.equal(net.clip.visual.proj, state["visual.proj"])
+    torch.save([1, 2], tmp_path / "weights" / "mini-smoke.pt")
+    with pytest.raises(UserError, match="holds no named tensors"):
+        models.build(run, torch.device("cpu"))
+
+
+def test_other_weights_are_told_apart_in_one_line(place):
+    run = job(place, "tempme/lora-b32@0")
+    state = torch.load(run.weights, weights_only=True)
+    state["visual.conv1.weight"] = torch.zeros(64, 3, 16, 16)
+    del state["ln_final.bias"], state["ln_final.weight"]
+    state |= {f"side.{i}": torch.zeros(2) for i in range(5)}
+    with pytest.raises(UserError) as e:
+        methods.build(run.model, state=state)
+    text = one_line(str(e.value))
+    assert (
+        "2 missing: ln_final.bias (64,), ln_final.weight (64,); 5 unexpected: side.0 (2,)" in text
+    )
+    assert "side.2 (2,) and 2 more; 1 of another shape: visual.conv1.weight" in text
+    assert "(expected (64, 3, 8, 8), found (64, 3, 16, 16))" in text
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "other"])
@@ -251,16 +337,113 @@ def test_recognition_metrics():
 
 def test_retrieval_metrics():
     sim = torch.tensor([[0.9, 0.8, 0.1], [0.95, 0.5, 0.2], [0.1, 0.2, 0.3]])
-    out = metrics.retrieval(sim, [(0, 1)])
+    out = metrics.retrieval(sim, torch.arange(3), [(0, 1)])
     assert out["r1"] == pytest.approx(200 / 3) and out["mdr"] == 1.0
     assert out["mnr"] == pytest.approx(4 / 3) and out["r5"] == 100.0
     assert out["rsum"] == pytest.approx(out["r1"] + out["r5"] + out["r10"])
     assert out["v2t_r1"] == pytest.approx(100 / 3)
     assert out["pair"] == 50.0
+    official = metrics.retrieval(sim, torch.arange(3), [(0, 1)], "official")
+    assert official == pytest.approx(out)  # the rules differ in ties alone
 
 
-def test_schedule():
-    rates = [rate(s, 100, 0.1) for s in range(100)]
-    assert rates[0] > 0 and max(rates) == pytest.approx(1.0, abs=0.01)
-    assert rates.index(max(rates)) == 10 and rates[-1] < 0.001
-    assert rates[55] == pytest.approx(0.5)
+def test_a_model_that_tells_nothing_apart_gains_by_the_official_rule_alone():
+    flat = torch.zeros(4, 4)
+    own = torch.arange(4)
+    assert metrics.ranks(flat, own).tolist() == [2.5] * 4
+    assert metrics.entries(flat, own).tolist() == [1.0, 2.0, 3.0, 4.0] * 4
+    assert metrics.retrieval(flat, own, [])["r1"] == 0.0
+    assert metrics.retrieval(flat, own, [], "official")["r1"] == 25.0
+
+
+@pytest.mark.parametrize("ties", ["middle", "official"])
+def test_several_captions_of_a_video(ties):
+    sim = torch.tensor([[0.9, 0.1], [0.2, 0.3], [0.8, 0.7]])
+    owner = torch.tensor([0, 0, 1])  # video 0 has two captions
+    expected = torch.tensor([[0.9, 0.8], [0.3, 0.7]])
+    assert torch.equal(metrics.best_captions(sim, owner), expected)
+    out = metrics.retrieval(sim, owner, [], ties)
+    assert out["r1"] == pytest.approx(100 / 3)  # the first caption alone finds its video
+    assert out["mdr"] == 2.0 and out["mnr"] == pytest.approx(5 / 3)
+    assert out["v2t_r1"] == 100.0
+
+
+def test_every_caption_is_a_query_and_every_video_is_encoded_once(place, tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    shutil.copytree(place[1] / "data", data)
+    rows = [json.loads(line) for line in (data / "test.jsonl").read_text().splitlines()]
+    for k, row in enumerate(rows):
+        row["captions"] = row["captions"] * (1 + k % 3)
+    (data / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = job(place, "tempme/lora-b32@0", steps=1)
+    train(run, tmp_path / "model.pt")
+    single = evaluate(run, tmp_path / "model.pt")
+    seen = []
+    real = metrics.retrieval
+    monkeypatch.setattr(metrics, "retrieval", lambda *a: seen.append(a[:2]) or real(*a))
+    several = evaluate(run.model_copy(update={"data": str(data)}), tmp_path / "model.pt")
+    ((sim, owner),) = seen
+    assert sim.shape == (sum(1 + k % 3 for k in range(12)), 12)
+    assert owner.tolist() == [k for k in range(12) for _ in range(1 + k % 3)]
+    assert several["n"] == single["n"] == 12
+    # the same caption twice: videos find the same captions
+    assert several["metrics"]["v2t_mnr"] == pytest.approx(single["metrics"]["v2t_mnr"])
+
+
+def test_probabilities_are_averaged_over_views(place, tmp_path, monkeypatch):
+    run = job(place, "side4video/b16-ssv1@0", steps=1)
+    train(run, tmp_path / "model.pt")
+    seen = []
+    real = metrics.recognition
+    monkeypatch.setattr(metrics, "recognition", lambda *a: seen.append(a[0]) or real(*a))
+    evaluate(run, tmp_path / "model.pt")
+    # square videos: three crops of one clip are three times the same
+    for views in ("3x1", "1x2"):
+        model = run.model.model_copy(update={"views": views})
+        evaluate(run.model_copy(update={"model": model}), tmp_path / "model.pt")
+    one, crops, clips = seen
+    torch.testing.assert_close(one.softmax(dim=-1), crops)
+    assert not torch.allclose(crops, clips) and torch.allclose(clips.sum(dim=-1), torch.ones(12))
+
+
+def test_groups_by_origin_and_kind(place):
+    run = job(place, "side4video/b16-ssv1@0", no_decay=("bias", "norm"), head_lr=7.0)
+    model, pretrained = models.build(run, torch.device("cpu"))
+    parts = optim.groups(model, pretrained, run.recipe)
+    names = {id(p): n for n, p in model.named_parameters() if p.requires_grad}
+    assert sorted(names) == sorted(id(p) for g in parts for p in g["params"])
+    for group in parts:
+        for name in (names[id(p)] for p in group["params"]):
+            assert group["lr"] == (7.0 if name.startswith("fc.") else run.recipe.lr)
+            exempt = name.endswith("bias") or optim.kinds(model)[name] & {"norm"}
+            assert group["weight_decay"] == (0.0 if exempt else run.recipe.weight_decay)
+    kinds = optim.kinds(models.build(job(place, NAMES[3]), torch.device("cpu"))[0])
+    visual = "clip.visual"
+    assert kinds[f"{visual}.class_embedding"] == {"vector", "token"}
+    assert kinds[f"{visual}.positional_embedding"] == {"position"}
+    assert kinds[f"{visual}.ln_post.weight"] == {"vector", "norm"}
+    assert kinds["clip.token_embedding.weight"] == set()
+
+
+def test_clip4clip_is_told_which_frames_are_real(place, monkeypatch):
+    run = job(place, "side4video/clip4clip-b32-msrvtt@0", sampler="clip4clip", fps=4.0)
+    model, _ = models.build(run, torch.device("cpu"))
+    kept = Feed(run, model, "test", train=False, where=torch.device("cpu"))
+    (video, mask), _ = next(kept.epoch(0))
+    frames = [len(range(0, r.frames, 4)) for r in kept.records]  # 16 a second
+    assert mask.sum(dim=1).tolist() == [min(n, run.model.frames) for n in frames]
+    assert not mask.all()
+    black = video[~mask]
+    assert torch.equal(black, black[:1].expand_as(black))
+    monkeypatch.setattr("vidtune.engine.feed.KEEP", 0)
+    monkeypatch.setattr("vidtune.engine.feed.os.sched_getaffinity", lambda _: ())
+    streamed = Feed(run, model, "test", train=False, where=torch.device("cpu"))
+    (_, again), _ = next(streamed.epoch(0))
+    assert torch.equal(mask, again)
+    # padding changes nothing
+    other = video.clone()
+    other[~mask] = 1.0
+    with torch.no_grad():
+        ours, theirs = kept.outputs((video, mask))[0], kept.outputs((other, mask))[0]
+        torch.testing.assert_close(ours, theirs)
+        assert not torch.allclose(ours, model(video)[0])

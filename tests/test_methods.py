@@ -1,122 +1,40 @@
-"""Properties that every method must have, on a tiny backbone, over the whole registry."""
+"""Properties that every method must have, over the whole registry."""
+
+import io
 
 import pytest
 import torch
-from torch import Tensor, nn
+from conftest import plan_at
+from torch import nn
+from zoo import (
+    CLASSES,
+    DEAD,
+    EVA,
+    FRAMES,
+    HEADER,
+    MODELS,
+    RECOGNITION,
+    RETRIEVAL,
+    SIDE,
+    TEMPME,
+    TINY,
+    UNREAD,
+    VOP,
+    every_model,
+    model,
+    net_of,
+    objective,
+    shown,
+    stirred,
+    texts,
+    videos,
+)
 
 from vidtune import methods
-from vidtune.nn.clip import CLIP, Attention, text_mask
-from vidtune.nn.merging import join, match, merge
-from vidtune.nn.side import PatchAttention, TokenBatchNorm, fusion_layers, shift
-from vidtune.nn.task import Recognizer, VideoModel
-from vidtune.spec import Backbone, Model, TextTower, UserError
-
-TEXT = TextTower(width=64, layers=2, context=12, vocabulary="motion", vocab_size=60)
-TINY = Backbone(name="tiny", image=32, patch=8, width=64, layers=6, embed=32, text=TEXT)
-EVA = TINY.model_copy(update={"arch": "eva", "head_width": 32, "mlp_ratio": 2.5})
-FRAMES, CLASSES, END = 4, 5, 59
-
-SIDE = {"layers": 3, "width": 24}
-TEMPME = {"merge_layers": [3, 4], "merge_frames": [2, 2], "lora_rank": 2}
-RECOGNITION = {
-    "linear_probe": [{}],
-    "side4video": [
-        SIDE,
-        SIDE | {"fusion": "top", "width": 128},
-        SIDE | {"temporal": "attention"},
-        SIDE | {"temporal": "none", "fuse": "sum"},
-        SIDE | {"cls_shift": False},
-        SIDE | {"cls_shift": False, "unshifted_cls": "absent"},
-        SIDE | {"pool": "vit_cls"},
-        SIDE | {"pool": "vit_cls", "fuse": "sum"},
-        SIDE | {"pool": "extra_cls"},
-    ],
-}
-RETRIEVAL = {
-    "clip4clip": [{}, {"frozen_vision": True}],
-    "lora": [{"lora_rank": 2}],
-    "side4video": [
-        SIDE,
-        SIDE | {"interaction": "mean"},
-        SIDE | {"pool": "extra_cls", "cls_shift": False, "unshifted_cls": "absent"},
-    ],
-    "tempme": [
-        TEMPME,
-        TEMPME | {"merge_layers": [4], "merge_frames": [4]},
-        TEMPME | {"clip_merge": "cross"},
-        TEMPME | {"clip_merge": "intra"},
-        TEMPME | {"clip_merge": "none", "img_merge": 1},
-        TEMPME | {"clip_merge": "none", "img_merge_layers": "all", "img_merge": 1},
-        TEMPME | {"img_merge": 0, "cross": 0, "intra": 0},
-        TEMPME | {"join": False},
-        TEMPME | {"frame_pos": False, "prop_attn": False},
-        TEMPME | {"tune": "full"},
-    ],
-}
-
-
-def model(method: str, task: str, options: dict, backbone: Backbone = TINY) -> Model:
-    return Model(
-        name=f"tests/{method}",
-        method=method,
-        options=options,
-        backbone=backbone,
-        task=task,
-        frames=FRAMES,
-        classes=CLASSES if task == "recognition" else None,
-    )
-
-
-def shown(m: Model) -> str:
-    options = ",".join(f"{k}={v}" for k, v in m.options.items())
-    return f"{m.method}-{m.task}-{m.backbone.arch}-{options}"
-
-
-MODELS = [
-    *(model(k, "recognition", o) for k, options in RECOGNITION.items() for o in options),
-    model("side4video", "recognition", SIDE, EVA),
-    model("linear_probe", "recognition", {}, EVA),
-    *(model(k, "retrieval", o) for k, options in RETRIEVAL.items() for o in options),
-]
-# A constant added to every logit of a softmax changes nothing.
-DEAD = {"interaction.word_weight.2.bias", "interaction.frame_weight.2.bias"}
-every_model = pytest.mark.parametrize("m", MODELS, ids=shown)
-
-
-def videos(n: int = 3) -> Tensor:
-    generator = torch.Generator().manual_seed(7)
-    return torch.randn(n, FRAMES, 3, TINY.image, TINY.image, generator=generator)
-
-
-def texts(n: int = 3) -> Tensor:
-    generator = torch.Generator().manual_seed(8)
-    tokens = torch.randint(1, END, (n, 8), generator=generator)
-    for i in range(n):  # texts end at different places
-        tokens[i, 4 + i] = END
-        tokens[i, 5 + i :] = 0
-    return tokens
-
-
-def net_of(m: Model, seed: int = 0) -> VideoModel:
-    torch.manual_seed(seed)
-    return methods.build(m)
-
-
-def stirred(m: Model) -> VideoModel:
-    """A model whose zero-initialised parts and BatchNorm statistics are no longer trivial."""
-    net = net_of(m)
-    with torch.no_grad():
-        for p in net.parameters():
-            if p.requires_grad:
-                p.add_(torch.randn_like(p), alpha=0.05)
-    return net
-
-
-def objective(net: VideoModel, video: Tensor, tokens: Tensor) -> Tensor:
-    out = net(*net.prepare(video))
-    if isinstance(net, Recognizer):
-        return nn.functional.cross_entropy(out, torch.arange(len(out)) % CLASSES)
-    return net.loss(net.encode_text(tokens), out)
+from vidtune.engine.model import load_tuned, tuned_state
+from vidtune.nn.clip import CLIP
+from vidtune.plan.options import options_class
+from vidtune.spec import UserError
 
 
 def test_every_method_is_tried():
@@ -139,7 +57,7 @@ def test_gradients_reach_what_is_tuned_and_nothing_else(m):
     net = stirred(m).train()
     objective(net, videos(), texts()).backward()
     for name, p in net.named_parameters():
-        if not p.requires_grad:
+        if not p.requires_grad or name in UNREAD:
             assert p.grad is None, name
             continue
         assert p.grad is not None and p.grad.isfinite().all(), name
@@ -150,7 +68,7 @@ def test_gradients_reach_what_is_tuned_and_nothing_else(m):
 def test_gradient_is_the_slope(m):
     net = stirred(m).double().train()
     video, tokens = videos().double(), texts()
-    tuned = [p for p in net.parameters() if p.requires_grad]
+    tuned = [p for n, p in net.named_parameters() if p.requires_grad and n not in UNREAD]
     objective(net, video, tokens).backward()
     way = [torch.randn_like(p) for p in tuned]
     slope = sum((p.grad * v).sum() for p, v in zip(tuned, way, strict=True))
@@ -214,6 +132,7 @@ def test_runs_in_bfloat16_autocast(m):
 @pytest.mark.parametrize(
     "m",
     [
+        model("adapter", "retrieval", {}),
         model("lora", "retrieval", {}),
         model("clip4clip", "retrieval", {}),
         model("clip4clip", "retrieval", {"frozen_vision": True}),
@@ -242,19 +161,104 @@ def test_tempme_starts_equal_whichever_parameters_are_tuned():
     torch.testing.assert_close(lora(video), full(video))
 
 
-def test_padding_reaches_no_text_feature():
-    clip, tokens = CLIP(TINY).eval(), texts()
-    longer = nn.functional.pad(tokens, (0, 4))
-    torch.testing.assert_close(clip.encode_text(tokens), clip.encode_text(longer))
-    assert text_mask(tokens).sum(1).tolist() == [5, 6, 7]
+@every_model
+def test_a_step_moves_what_is_tuned_and_leaves_the_rest_to_the_bit(m):
+    net = stirred(m).train()
+    before = {k: v.clone() for k, v in net.named_parameters()}
+    optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], lr=0.1)
+    objective(net, videos(), texts()).backward()
+    optimizer.step()
+    moved = {k for k, v in net.named_parameters() if not torch.equal(v, before[k])}
+    tuned = {k for k, p in net.named_parameters() if p.requires_grad}
+    assert moved <= tuned
+    assert moved >= {k for k in tuned - UNREAD if net.get_parameter(k).grad.norm() > 1e-4}
+
+
+@every_model
+def test_evaluation_is_deterministic(m):
+    net = stirred(m).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(
+            net(*net.prepare(videos())), net(*net.prepare(videos())), rtol=0, atol=0
+        )
+
+
+@every_model
+def test_tuned_state_survives_a_file(m, tmp_path):
+    """What was tuned, on the same backbone, is the whole trained model."""
+    net = stirred(m).eval()
+    file = io.BytesIO()
+    torch.save(tuned_state(net), file)
+    file.seek(0)
+    other = net_of(m).eval()  # the same frozen weights: the same draws
+    load_tuned(other, torch.load(file, weights_only=True), tmp_path)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            other(*other.prepare(videos())), net(*net.prepare(videos())), rtol=0, atol=0
+        )
+
+
+@every_model
+def test_state_dict_round_trip(m):
+    net, other = stirred(m).eval(), net_of(m, seed=1).eval()
+    other.load_state_dict(net.state_dict())
+    with torch.no_grad():
+        torch.testing.assert_close(
+            other(*other.prepare(videos())), net(*net.prepare(videos())), rtol=0, atol=0
+        )
+
+
+@pytest.mark.parametrize("name", methods.names())
+def test_an_unknown_option_is_an_error(name):
+    m = next(m for m in MODELS if m.method == name)
+    m = m.model_copy(update={"options": {**m.options, "no_such_option": 1}})
+    with pytest.raises(UserError, match="no_such_option: unknown key"):
+        methods.build(m)
+
+
+FULL = plan_at("nowhere", "full")
+
+
+@pytest.mark.parametrize("variant", FULL.models)
+def test_every_declared_variant_builds_at_full_size(variant):
+    net = methods.build(FULL.models[variant], "meta")
+    assert all(p.is_meta for p in net.parameters())
+    assert any(p.requires_grad for p in net.parameters())
+
+
+def test_every_option_of_every_method_is_spelled_out_in_the_plan():
+    for m in FULL.models.values():
+        assert set(m.options) == set(options_class(m.method).model_fields)
 
 
 BAD = {
+    "vop": [
+        (VOP | {"text_before": 9}, "text_before, text_after: expected at most 10 prompts"),
+        (VOP | {"joint": True, "joint_layers": 6}, "joint_layers: expected fewer than"),
+    ],
+    "cross_modal_adapter": [({"shared": 64}, "shared: expected fewer than 64 channels")],
+    "dist": [
+        ({"alpha": 3}, "frames: expected a multiple of alpha, 3; found 4"),
+        ({"kernel": 4}, "kernel: expected an odd number"),
+        ({"layers": [3, 6]}, "layers: expected rising layers from 0 to 5; found [3, 6]"),
+        ({"layers": [3, 1]}, "layers: expected rising layers"),
+        ({"width": 200}, "width: expected a multiple of the 3 heads"),
+        ({"width": 8, "mixing_ratio": 0.1}, "mixing_ratio: expected at least one channel"),
+    ],
     "side4video": [
         ({"layers": 7}, "layers: expected 1 to the trunk's 6"),
         ({"width": 200, "layers": 2}, "width: expected an even multiple"),
         ({"depth": 3}, "depth: unknown key; known keys:"),
         ({"pool": "max"}, "pool"),
+        (
+            SIDE | HEADER | {"interaction": "mean"},
+            "header_layers: expected 0 with interaction mean",
+        ),
+        (SIDE | {"header_layers": -1}, "header_layers"),
+        (
+            SIDE | HEADER,
+            "header_layers: seqTransf needs a joint embedding as wide as the text tower",
+        ),
     ],
     "tempme": [
         ({}, "merge_layers"),
@@ -271,69 +275,14 @@ BAD = {
 @pytest.mark.parametrize("method, options, says", [(k, *b) for k in BAD for b in BAD[k]])
 def test_impossible_options_are_one_line(method, options, says):
     with pytest.raises(UserError) as e:
-        methods.build(model(method, "retrieval", options))
+        methods.build(model(method, "retrieval" if method in RETRIEVAL else "recognition", options))
     assert says in str(e.value) and "\n" not in str(e.value)
 
 
-def test_unknown_method_or_wrong_task_is_an_error():
-    with pytest.raises(UserError, match="known methods: clip4clip"):
+def test_unknown_method_wrong_task_or_backbone_is_an_error():
+    with pytest.raises(UserError, match=r"known methods: .*side4video"):
         methods.build(model("tempmy", "retrieval", {}))
+    with pytest.raises(UserError, match=r"backbone: tempme is for clip only; tiny is eva"):
+        methods.build(model("tempme", "retrieval", TEMPME, EVA))
     with pytest.raises(UserError, match="serves retrieval only"):
         methods.build(model("tempme", "recognition", {}))
-    with pytest.raises(UserError, match="text tower"):
-        methods.build(model("side4video", "retrieval", SIDE, EVA))
-
-
-def test_attention_is_torchs():
-    ours, theirs = Attention(64, 2), nn.MultiheadAttention(64, 2, batch_first=True)
-    theirs.load_state_dict(ours.state_dict())
-    x = torch.randn(3, 7, 64)
-    torch.testing.assert_close(ours(x), theirs(x, x, x, need_weights=False)[0])
-    patches = PatchAttention(64, 2)
-    patches.load_state_dict(ours.state_dict())
-    torch.testing.assert_close(patches(x, skip=1), theirs(x[:, 1:], x, x, need_weights=False)[0])
-
-
-@pytest.mark.parametrize("cls", [1, 2])
-def test_merging_is_what_a_loop_does(cls):
-    x = torch.randn(1, cls + 7, 3)
-    size = torch.arange(1.0, cls + 8).view(1, -1, 1)
-    matching = match(x, 2, cls)
-    patches = list(range(cls, cls + 7))
-    src, dst = (patches[1::2], patches[::2]) if cls % 2 else (patches[::2], patches[1::2])
-    unit = nn.functional.normalize(x[0], dim=-1)
-    best = {s: max(dst, key=lambda t, s=s: float(unit[s] @ unit[t])) for s in src}
-    gone = sorted(src, key=lambda s: -float(unit[s] @ unit[best[s]]))[:2]
-    groups = [[i] for i in [*range(cls), *(s for s in src if s not in gone)]]
-    groups += [[t, *(s for s in gone if best[s] == t)] for t in dst]
-    merged, sizes = merge(x, size, matching)
-    for i, group in enumerate(groups):
-        w = size[0, group]
-        torch.testing.assert_close(merged[0, i], (x[0, group] * w).sum(0) / w.sum())
-        torch.testing.assert_close(sizes[0, i], w.sum(0))
-    assert merged.shape[1] == len(groups)
-
-
-def test_joining_puts_all_cls_first():
-    x = torch.arange(12.0).view(4, 3, 1)  # 4 clips of [CLS] and two patches
-    assert join(x, 2, 1)[0, :, 0].tolist() == [0, 3, 1, 2, 4, 5]
-
-
-def test_shift_takes_halves_from_the_neighbours():
-    cls = torch.tensor([[1.0, 10], [2, 20], [3, 30]]).view(1, 3, 1, 2)
-    assert shift(cls)[0, :, 0].tolist() == [[2, 0], [3, 10], [0, 20]]
-
-
-def test_fusion_layers():
-    assert fusion_layers("interval", 6, 12) == (1, 3, 5, 7, 9, 11)
-    assert fusion_layers("interval", 4, 12) == (2, 5, 8, 11)
-    assert fusion_layers("interval", 4, 6) == (0, 2, 3, 5)
-    assert fusion_layers("top", 4, 12) == (8, 9, 10, 11)
-
-
-def test_token_batch_norm_is_batch_norm_3d():
-    ours, theirs = TokenBatchNorm(4), nn.BatchNorm3d(4)
-    x = torch.randn(2, 3, 6, 4)
-    y = theirs(x.movedim(-1, 1).unflatten(-1, (2, 3)).contiguous())
-    torch.testing.assert_close(ours(x), y.flatten(3).movedim(1, -1))
-    torch.testing.assert_close(ours.running_var, theirs.running_var)

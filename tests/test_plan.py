@@ -79,6 +79,9 @@ def test_mapping_of_options(mini):
     here = map_options("tempme", tempme, mini.config.backbones["vit-b32"], small)
     assert here["merge_layers"] == [3, 4, 5] and here["img_merge"] == 1
     assert map_options("tempme", {**tempme, "img_merge": 0}, b16, small)["img_merge"] == 0
+    evl = options_class("evl")(layers=4).model_dump(mode="json")
+    here = map_options("evl", evl, b16, small)
+    assert (here["layers"], here["width"]) == (2, 0)  # 0 stays what it says: the trunk's
 
 
 def test_scales_keep_variants_apart(mini):

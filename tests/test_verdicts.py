@@ -6,7 +6,7 @@ import pytest
 from conftest import one_line, plan_at
 
 from vidtune import provenance
-from vidtune.plan import Plan
+from vidtune.plan import Plan, load
 from vidtune.report import claims, rows, verdicts
 from vidtune.report.rows import Row
 from vidtune.spec import UserError, write_text
@@ -48,7 +48,7 @@ BASE = ("side4video/table-9f/b16-ssv1/top1", "side4video/b16-ssv1", "top1")
         (BASE, [52.0, 62.0], "full", "near"),
         (BASE, [], "full", "not run"),
         (PART, [58.5], "full", "subset"),
-        (VIEWS, [70.2], "full", "not comparable"),
+        (VIEWS, [70.2], "full", "match"),
     ],
 )
 def test_one_verdict_from_the_closed_list(plan, cell, values, scale, verdict):
@@ -63,8 +63,21 @@ def test_one_verdict_from_the_closed_list(plan, cell, values, scale, verdict):
     assert got.reason or verdict in ("match", "off")
 
 
-def test_a_cited_system_and_a_measured_cell_say_why_they_are_not_run(plan):
-    assert "cited" in judged(plan, "side4video/table-2/aim-b16/gflops", []).reason
+def test_a_cited_system_says_why_it_is_not_run(config):
+    path = config / "papers" / "tempme.yaml"
+    text = path.read_text().replace("numbers:\n", "cited: {stan-b16: STAN B/16}\nnumbers:\n", 1)
+    path.write_text(text.replace("    rows:\n", "    rows:\n      stan-b16: {gflops: 1}\n", 1))
+    cited = judged(load(config), "tempme/table-1/stan-b16/gflops", [])
+    assert cited.verdict == "not run" and "cited" in cited.reason
+
+
+def test_a_reading_fitted_to_print_is_not_comparable(plan):
+    found = [row(plan, "tempme/vop-b16", "gflops", 246.2)]
+    got = judged(plan, "tempme/table-1/vop-b16/gflops", found)
+    assert got.verdict == "not comparable" and "chosen" in got.reason
+
+
+def test_a_measured_cell_says_why_it_is_not_run(plan):
     assert "GPU" in judged(plan, "side4video/table-2/b16-ssv2/train_gb", []).reason
 
 
@@ -95,8 +108,11 @@ def test_a_learned_claim_is_judged_against_its_noise(plan, conv, probe, status):
     assert got.detail
 
 
-def test_a_counted_claim_borrows_what_the_cited_system_prints(plan):
-    found = [row(plan, "tempme/tempme-b16", "gflops", 121.4)]
+def test_a_counted_claim_borrows_print_where_ours_was_fitted_to_it(plan):
+    found = [
+        row(plan, "tempme/tempme-b16", "gflops", 121.4),
+        row(plan, "tempme/vop-b16", "gflops", 1.0),
+    ]
     got = finding(plan, found, "tempme/fewer-gflops", "gflops")
     assert (got.ours, got.paper) == ("holds", "holds")
     assert "published: vop-b16" in got.detail

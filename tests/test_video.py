@@ -121,8 +121,6 @@ def test_tokens_are_start_words_end_and_zeros():
     assert ids[0, 5] == EOT and (ids[2, 1:5] == ids[2, 1]).all() and ids[2, 5] == EOT
 
 
-def test_unknown_words_and_clips_own_vocabulary_are_one_line():
+def test_an_unknown_word_is_one_line():
     with pytest.raises(UserError, match="'purple' is not among"):
         tokenizer("motion", 8)(["a purple circle"])
-    with pytest.raises(UserError, match="not part of this version"):
-        tokenizer("clip-bpe", 77)

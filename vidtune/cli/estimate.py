@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from vidtune.data import cache
 from vidtune.plan import Plan
 
 CHECKPOINT_MB, CLIP_MB = 0.4, 0.02  # a mini run's files; a generated clip of 64 pixels
@@ -10,7 +11,8 @@ CHECKPOINT_MB, CLIP_MB = 0.4, 0.02  # a mini run's files; a generated clip of 64
 def jobs(p: Plan) -> dict[str, Any]:
     """Jobs and seconds per rule; `None` where nobody has measured it."""
     rules: list[dict[str, Any]] = []
-    for rule, count in p.counts().items():
+    released = {f.name: f for run in p.runs.values() for f in cache.needed(run)}
+    for rule, count in {**p.counts(), "fetch": len(released)}.items():
         each = p.scale.seconds.get(rule)
         seconds = None if each is None and count else round((each or 0) * count)
         rules.append({"rule": rule, "jobs": count, "seconds": seconds})
@@ -18,13 +20,12 @@ def jobs(p: Plan) -> dict[str, Any]:
     total = None if None in known else round(sum(known) / 2)
     clips = sum(sum(f.clips.values()) for f in p.files.values())
     runs = p.runs.values()
-    backbones = {r.model.backbone.name: r.model.backbone for r in runs}
     return {
         "scale": p.scale.name,
         "rules": rules,
         "seconds_2_cores": total,
         "disk_mb": round(clips * CLIP_MB + len(p.runs) * CHECKPOINT_MB + 5),
-        "downloads": sorted(b.weights.url for b in backbones.values() if b.weights),
+        "downloads": sorted(f"{f.urls[0]} ({cache.said(f.bytes)})" for f in released.values()),
         "bring": sorted({f"{r.data}: {r.dataset.expected}" for r in runs if not r.dataset.files}),
     }
 

@@ -1,10 +1,22 @@
 """Verbs that do the work: one per rule. Each reads one spec file and writes through renames."""
 
 import argparse
+import json
 from pathlib import Path
 
 from vidtune.cli.ask import plan_of
-from vidtune.spec import Files, Premise, Pretraining, Run, load_json, parse, write_json, write_text
+from vidtune.plan import Plan
+from vidtune.spec import (
+    Files,
+    Premise,
+    Pretraining,
+    Run,
+    UserError,
+    load_json,
+    parse,
+    write_json,
+    write_text,
+)
 from vidtune.spec.read import M
 
 
@@ -17,6 +29,38 @@ def generate(args: argparse.Namespace) -> int:
 
     motion.generate(_spec(Files, args), Path(args.out))
     return 0
+
+
+def fetch(args: argparse.Namespace) -> int:
+    """Bring released files into the cache; without names, say what the scale needs and has."""
+    from vidtune.data import cache
+    from vidtune.data.fetch import fetch
+
+    p = plan_of(args)
+    known = {f.name: f for f in map(cache.weights, p.config.backbones.values()) if f}
+    known[cache.CLIP_BPE.name] = cache.CLIP_BPE
+    for name in args.names:
+        if name not in known:
+            raise UserError(f"{name}: not a released file; known: {', '.join(known)}")
+    for file in map(known.get, args.names):
+        fetch(file.urls, file.path, file.sha256, file.bytes, file.name)
+        print(file.path)
+    if not args.names:
+        _list(p)
+    return 0
+
+
+def _list(p: Plan) -> None:
+    """What a plan's runs read from the cache, and what of it is there."""
+    from vidtune.data import cache
+
+    files = {f.name: f for run in p.runs.values() for f in cache.needed(run)}
+    print(f"scale {p.scale.name}: {len(files)} released files; cache {cache.folder()}")
+    for f in files.values():
+        state = "absent"
+        if cache.there(f.path):
+            state = cache.wrong(f.path, f.sha256, f.bytes) or "there"
+        print(f"  {f.name:10} {cache.said(f.bytes):>20}  {f.place}: {state}")
 
 
 def pretrain(args: argparse.Namespace) -> int:
@@ -42,11 +86,34 @@ def train(args: argparse.Namespace) -> int:
 
 
 def evaluate(args: argparse.Namespace) -> int:
-    from vidtune.engine.evaluate import evaluate
+    """A run's own checkpoint beside --out; with --official, that of the method's authors."""
+    from vidtune.engine.evaluate import evaluate, evaluate_official
 
+    if args.official:
+        result = evaluate_official(_declared_run(args), Path(args.official))
+        if args.out:
+            write_json(Path(args.out), result)
+        else:
+            print(json.dumps(result, indent=1))
+        return 0
+    if args.variant or not (args.spec and args.out):
+        raise UserError("give --spec and --out, or a variant and --official CHECKPOINT")
     out = Path(args.out)
     write_json(out, evaluate(_spec(Run, args), out.parent / "model.pt"))
     return 0
+
+
+def _declared_run(args: argparse.Namespace) -> Run:
+    """The run of --spec, or the variant's first, at full scale unless --scale says otherwise."""
+    if bool(args.variant) == bool(args.spec):
+        raise UserError("--official: give a variant (see `vidtune ls`) or --spec, and not both")
+    if args.spec:
+        return _spec(Run, args)
+    args.scale = args.scale or "full"
+    runs = {run.model.name: run for run in reversed(plan_of(args).runs.values())}
+    if args.variant not in runs:
+        raise UserError(f"{args.variant}: not a variant that this scale trains; see `vidtune ls`")
+    return runs[args.variant]
 
 
 def collect(args: argparse.Namespace) -> int:

@@ -63,7 +63,14 @@ def _parser() -> argparse.ArgumentParser:
         "JSON file",
     )
     job("train", jobs.train, "train one run", "checkpoint file")
-    job("evaluate", jobs.evaluate, "evaluate one run", "JSON file")
+    score = planned(verb("evaluate", jobs.evaluate, "evaluate one run, or a released checkpoint"))
+    score.add_argument("variant", nargs="?", help="with --official: <paper>/<variant> it is of")
+    score.add_argument("--spec", help="the job's spec file")
+    score.add_argument("--out", help="JSON file (with --official, default: print)")
+    score.add_argument("--official", help="checkpoint of the method's authors, instead of our own")
+    fetch = verb("fetch", jobs.fetch, "bring released weights and CLIP's vocabulary into the cache")
+    fetch.add_argument("names", nargs="*", help="backbones or clip-bpe; none: list what is needed")
+    planned(fetch)
     planned(verb("collect", jobs.collect, "all numbers, ours and theirs, into rows.csv"))
     planned(verb("report", jobs.report, "tables, plots and the page from rows.csv"))
     return parser

@@ -86,7 +86,7 @@ FREE = frozenset(
         *("argsort", "sort", "topk", "gather", "index", "index_select", "embedding"),
         *("scatter_add", "constant_pad_nd", "cat", "stack", "_to_copy", "_unsafe_view", "copy_"),
         *("arange", "empty", "full", "ones", "ones_like", "zeros", "zeros_like", "scalar_tensor"),
-        *("fill_", "zero_", "tril", "triu"),
+        *("fill_", "zero_", "tril", "triu", "unsafe_split"),
     }
 )
 

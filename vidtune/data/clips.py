@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 
 from vidtune.data.progress import progress
 from vidtune.data.records import Record
-from vidtune.data.sampling import indices
+from vidtune.data.sampling import PADDING, indices
 from vidtune.data.video import read_frames
 from vidtune.data.words import mirrored
 from vidtune.spec import Recipe
@@ -26,15 +26,19 @@ MEAN = (0.48145466, 0.4578275, 0.40821073)  # openai/CLIP, of RGB in 0..1
 STD = (0.26862954, 0.26130258, 0.27577711)
 
 
-def resize(frames: NDArray[np.uint8], side: int) -> Tensor:
-    """(T, H, W, 3) -> uint8 (T, 3, side, side): antialiased bicubic, then the centre."""
+def resize(frames: NDArray[np.uint8], side: int, crop: int = 0, crops: int = 1) -> Tensor:
+    """(T, H, W, 3) -> uint8 (T, 3, side, side): antialiased bicubic, then the centre.
+
+    Of three crops the first is the start of the longer side and the last its end.
+    """
     x = torch.from_numpy(frames).permute(0, 3, 1, 2)  # (T, 3, H, W)
     height, width = x.shape[-2:]
     short = min(height, width)
     if short != side:
         size = (max(side, height * side // short), max(side, width * side // short))
         x = F.interpolate(x, size=size, mode="bicubic", antialias=True)
-    top, left = (x.shape[-2] - side) // 2, (x.shape[-1] - side) // 2
+    over = x.shape[-2] - side, x.shape[-1] - side
+    top, left = (m * crop // 2 if crops == 3 else m // 2 for m in over)
     return x[..., top : top + side, left : left + side].contiguous()  # (T, 3, S, S)
 
 
@@ -48,15 +52,26 @@ def normalise(video: Tensor) -> Tensor:
 class Clips(Dataset[dict[str, Any]]):
     """An item: `video` uint8 (T, 3, S, S), `label` (-1: unknown), `caption`, `index` of the record.
 
+    `real` (T,) is false where the video had no frame left and the sampler pads with black.
     In retrieval training every caption of a record is an item of its own; otherwise `caption` is
     the first. Random choices depend on (seed, epoch, index) alone: set `epoch` before each one.
+    `view` of a test's `views` = (crops, clips) runs over the clips of a crop first.
     """
 
     def __init__(
-        self, records: list[Record], recipe: Recipe, frames: int, side: int, train: bool, seed: int
+        self,
+        records: list[Record],
+        recipe: Recipe,
+        frames: int,
+        side: int,
+        train: bool,
+        seed: int,
+        view: int = 0,
+        views: tuple[int, int] = (1, 1),
     ) -> None:
         self.records, self.recipe = records, recipe
         self.frames, self.side, self.train, self.seed = frames, side, train, seed
+        self.view, self.views = view, views
         self.epoch = 0
         unfold = train and recipe.task == "retrieval"
         self.items = [
@@ -77,7 +92,8 @@ class Clips(Dataset[dict[str, Any]]):
         rng = None
         if not self.deterministic:
             rng = np.random.default_rng([self.seed, self.epoch, index])
-        video = self._video(record, rng)
+        take = self._take(record, rng)
+        video = self._video(record, take)
         label, caption = record.label, record.captions[nth] if record.captions else ""
         if rng is not None and "flip" in self.recipe.augment and rng.random() < 0.5:
             video, label, caption = video.flip(-1), record.mirrored, mirrored(caption)
@@ -85,12 +101,26 @@ class Clips(Dataset[dict[str, Any]]):
             "video": video,
             "label": -1 if label is None else label,
             "caption": caption,
+            "real": torch.tensor([i != PADDING for i in take]),
             "index": which,
         }
 
-    def _video(self, record: Record, rng: Generator | None) -> Tensor:
-        take = indices(record.frames, record.fps, self.frames, self.recipe, rng)
-        return resize(read_frames(record.path, take), self.side)  # (T, 3, S, S)
+    def real(self) -> Tensor:
+        """(items, T): `real` of every item, nothing decoded."""
+        assert self.deterministic
+        takes = [self._take(self.records[i], None) for i, _ in self.items]
+        return torch.tensor(takes) != PADDING
+
+    def _take(self, record: Record, rng: Generator | None) -> list[int]:
+        clip, clips = self.view % self.views[1], self.views[1]
+        return indices(record.frames, record.fps, self.frames, self.recipe, rng, clip, clips)
+
+    def _video(self, record: Record, take: list[int]) -> Tensor:
+        """(T, 3, S, S)"""
+        there = [i for i in take if i != PADDING]  # padding is always at the end
+        frames = read_frames(record.path, there)
+        video = resize(frames, self.side, self.view // self.views[1], self.views[0])
+        return torch.cat([video, video.new_zeros(len(take) - len(there), *video.shape[1:])])
 
 
 def load(clips: Clips, label: str, show: bool = True) -> Tensor:

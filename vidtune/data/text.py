@@ -3,11 +3,13 @@
 Shapes: B captions, L places.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import islice
 
 import torch
 from torch import Tensor
 
+from vidtune.data import bpe, cache
 from vidtune.data.words import WORDS
 from vidtune.spec import UserError
 
@@ -22,27 +24,28 @@ Tokenizer = Callable[[list[str]], Tensor]
 def tokenizer(vocabulary: str, context: int) -> Tokenizer:
     """A function from captions to LongTensor (B, context); longer captions keep their EOT.
 
-    It raises `UserError` for a word outside the vocabulary.
+    Raises `UserError` where CLIP's vocabulary is not in the cache; the function, for a word outside
+    the vocabulary motion.
     """
     if vocabulary == "clip-bpe":
-        raise UserError(
-            "vocabulary clip-bpe: CLIP's tokenizer is not part of this version (full scale); "
-            "choose a backbone with vocabulary motion"
-        )
-    assert vocabulary == "motion"
+        clip = bpe.load(cache.find(cache.CLIP_BPE))
+        encode, start, end = clip.encode, bpe.SOT, bpe.EOT
+    else:
+        assert vocabulary == "motion"
+        encode, start, end = _encode, SOT, EOT
 
     def tokens(captions: list[str]) -> Tensor:
         out = torch.zeros(len(captions), context, dtype=torch.long)
         for row, caption in zip(out, captions, strict=True):
-            ids = [
-                SOT,
-                *(_id(word, caption) for word in caption.lower().split()[: context - 2]),
-                EOT,
-            ]
+            ids = [start, *islice(encode(caption), context - 2), end]
             row[: len(ids)] = torch.tensor(ids)
         return out  # (B, L)
 
     return tokens
+
+
+def _encode(caption: str) -> Iterator[int]:
+    return (_id(word, caption) for word in caption.lower().split())
 
 
 def _id(word: str, caption: str) -> int:

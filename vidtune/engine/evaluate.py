@@ -1,6 +1,8 @@
 """Evaluate one run on its dataset's test (or validation) split."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +22,30 @@ TEXTS_AT_ONCE = 256
 
 def evaluate(run: Run, checkpoint: Path) -> dict[str, Any]:
     """`{status, metrics, n, seconds, provenance}`; no metrics where the training failed."""
-    start = time.monotonic()
     trained = models.load_checkpoint(checkpoint)
+
+    def load(where: torch.device) -> VideoModel:
+        model, _ = models.build(run, where)
+        models.load_tuned(model, trained["state"], checkpoint)
+        return model
+
+    return _evaluated(run, trained["status"], load)
+
+
+def evaluate_official(run: Run, checkpoint: Path) -> dict[str, Any]:
+    """As `evaluate`, with the weights of a checkpoint of the method's authors."""
+    result = _evaluated(run, "ok", partial(models.official_model, run, checkpoint))
+    return result | {"official": str(checkpoint)}
+
+
+def _evaluated(run: Run, status: str, load: Callable[[torch.device], VideoModel]) -> dict[str, Any]:
+    start = time.monotonic()
     where = models.device()
-    result: dict[str, Any] = {"status": trained["status"], "metrics": {}, "n": 0}
-    if trained["status"] == "ok":
+    result: dict[str, Any] = {"status": status, "metrics": {}, "n": 0}
+    if status == "ok":
         try:
-            result |= _evaluate(run, trained["state"], checkpoint, where)
+            with torch.no_grad(), models.precision(run.recipe, where):
+                result |= _scored(run, load(where).eval(), where)
         except (RuntimeError, MemoryError) as e:
             if not models.out_of_memory(e):
                 raise
@@ -38,39 +57,43 @@ def evaluate(run: Run, checkpoint: Path) -> dict[str, Any]:
     return result
 
 
-@torch.no_grad()
-def _evaluate(
-    run: Run, state: dict[str, Tensor], checkpoint: Path, where: torch.device
-) -> dict[str, Any]:
-    model, _ = models.build(run, where)
-    models.load_tuned(model, state, checkpoint)
-    model.eval()
-    feed = Feed(run, model, run.dataset.evaluate_on, train=False, where=where)
-    scores = _scores(model, feed)
+def _scored(run: Run, model: VideoModel, where: torch.device) -> dict[str, Any]:
+    if isinstance(model, Recognizer):
+        return _recognition(run, model, where)
+    assert isinstance(model, Retriever)
+    return _retrieval(run, model, where)
+
+
+def _recognition(run: Run, model: Recognizer, where: torch.device) -> dict[str, Any]:
+    """Of several views the mean of their probabilities counts (DiST's sum ranks alike)."""
+    found = []
+    for view in range(run.model.n_views):
+        feed = Feed(run, model, run.dataset.evaluate_on, train=False, where=where, view=view)
+        found.append(torch.cat([feed.outputs(inputs).float().cpu() for inputs, _ in feed.all()]))
+    several = len(found) > 1
+    scores = torch.stack(found).softmax(dim=-1).mean(dim=0) if several else found[0]  # (clips, C)
     if not scores.isfinite().all():
         return {"status": "diverged"}
-    return {"n": len(feed.records), "metrics": _metrics(run, feed, scores)}
+    values = metrics.recognition(scores, feed.targets, _reversal(run))
+    return {"n": len(feed.records), "metrics": values}
 
 
-def _scores(model: VideoModel, feed: Feed) -> Tensor:
-    """Logits (clips, C) or similarities (texts, videos), on the CPU."""
-    if isinstance(model, Recognizer):
-        return torch.cat([model(*inputs).float().cpu() for inputs, _ in feed.all()])
-    assert isinstance(model, Retriever)
-    return _similarities(model, feed)
+def _retrieval(run: Run, model: Retriever, where: torch.device) -> dict[str, Any]:
+    """Every caption is a query; every video is encoded once."""
+    feed = Feed(run, model, run.dataset.evaluate_on, train=False, where=where)
+    tokens, owner = feed.queries()
+    scores = _similarities(model, feed, tokens)
+    if not scores.isfinite().all():
+        return {"status": "diverged"}
+    values = metrics.retrieval(scores, owner, _twins(feed), run.dataset.ties)
+    return {"n": len(feed.records), "metrics": values}
 
 
-def _metrics(run: Run, feed: Feed, scores: Tensor) -> dict[str, float]:
-    if run.model.task == "recognition":
-        return metrics.recognition(scores, feed.targets, _reversal(run))
-    return metrics.retrieval(scores, _twins(feed))
-
-
-def _similarities(model: Retriever, feed: Feed) -> Tensor:
-    """(texts, videos) on the CPU."""
-    videos = _joined([model(*inputs) for inputs, _ in feed.all()])
+def _similarities(model: Retriever, feed: Feed, tokens: Tensor) -> Tensor:
+    """(texts, videos) on the CPU; `tokens` (texts, L)."""
+    videos = _joined([feed.outputs(inputs) for inputs, _ in feed.all()])
     rows = []
-    for part in feed.targets.split(TEXTS_AT_ONCE):
+    for part in tokens.split(TEXTS_AT_ONCE):
         text = model.encode_text(part.to(feed.where))
         rows.append(model.similarity(text, videos).float().cpu())
     return torch.cat(rows)

@@ -27,17 +27,33 @@ AT_ONCE = 32  # clips per batch outside training
 
 
 class Feed:
-    """One split of a run's data, prepared for one model on one device."""
+    """One split of a run's data, prepared for one model on one device; one view of it in tests."""
 
-    def __init__(self, run: Run, model: VideoModel, split: str, train: bool, where: torch.device):
+    def __init__(
+        self,
+        run: Run,
+        model: VideoModel,
+        split: str,
+        train: bool,
+        where: torch.device,
+        view: int = 0,
+    ):
         self.run, self.model, self.where, self.train = run, model, where, train
         self.records = records.read(Path(run.data), split)
         if not self.records:
             raise UserError(f"{run.data}/{split}.jsonl: no clips; expected at least one")
         m = run.model
         self.clips = Clips(
-            self.records, run.recipe, m.frames, m.backbone.image, train=train, seed=run.seed
+            self.records,
+            run.recipe,
+            m.frames,
+            m.backbone.image,
+            train=train,
+            seed=run.seed,
+            view=view,
+            views=(1, 1) if train or m.task == "retrieval" else m.view_grid,
         )
+        self.masked = run.recipe.sampler == "clip4clip"  # whether forward is told the real frames
         self.batch = min(run.recipe.batch, len(self.clips)) if train else AT_ONCE
         self.targets = self._targets()
         self.prepared = False  # whether what is kept has passed the model's frozen part
@@ -70,22 +86,35 @@ class Feed:
         m = self.run.model
         return tokenizer(m.backbone.text.vocabulary, m.max_words)(captions)
 
+    def queries(self) -> tuple[Tensor, Tensor]:
+        """Every caption of every record: token ids (Q, L), the index of its video (Q,)."""
+        captions = [(i, text) for i, r in enumerate(self.records) for text in r.captions]
+        owner, texts = zip(*captions, strict=True)
+        return self._tokens(list(texts)), torch.tensor(owner)
+
     def _keep(self, split: str) -> tuple[Tensor, ...]:
         """Decoded clips, or the frozen part's outputs: tensors whose first axis is the item."""
         videos = load(self.clips, f"{self.run.name}: read {split}")
+        real = (self.clips.real(),) if self.masked else ()
         if not self.model.cacheable:
-            return (videos,)
+            return (videos, *real)
         parts = []
         for some in videos.split(AT_ONCE):
             parts.append(tuple(t.cpu() for t in self._prepare(some)))
             if sum(t.nbytes for t in parts[0]) * len(videos) > KEEP * len(parts[0][0]):
-                return (videos,)  # features would take too much room
+                return (videos, *real)  # features would take too much room
         self.prepared = True
-        return tuple(torch.cat(column) for column in zip(*parts, strict=True))
+        return (*(torch.cat(column) for column in zip(*parts, strict=True)), *real)
 
     def _prepare(self, videos: Tensor) -> tuple[Tensor, ...]:
         """uint8 (B, T, 3, S, S) -> what `forward` takes."""
         return self.model.prepare(normalise(videos.to(self.where)))
+
+    def outputs(self, inputs: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
+        """What the model makes of a batch; with padded frames the last input says which are real."""
+        if self.masked:
+            return self.model(*inputs[:-1], mask=inputs[-1])
+        return self.model(*inputs)
 
     def __len__(self) -> int:
         """Batches of an epoch; training drops the last incomplete one."""
@@ -93,7 +122,10 @@ class Feed:
         return n // self.batch if self.train else -(-n // self.batch)
 
     def epoch(self, number: int) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
-        """(forward's arguments, target) of every batch, on the device; order from seed and epoch."""
+        """(what `outputs` takes, target) of every batch, on the device; order from seed and epoch.
+
+        In tests of retrieval the target is the first caption; `queries` has all.
+        """
         self.clips.epoch = number
         order = torch.arange(len(self.clips))
         if self.train:
@@ -106,7 +138,7 @@ class Feed:
         for rows in batches:
             tensors = tuple(t[rows].to(self.where) for t in self.kept)
             if not self.prepared:
-                tensors = self.model.prepare(normalise(tensors[0]))
+                tensors = (*self.model.prepare(normalise(tensors[0])), *tensors[1:])
             yield tensors, self.targets[rows].to(self.where)
 
     def _stream(self, batches: list[Tensor]) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
@@ -119,7 +151,8 @@ class Feed:
             # the batch's own targets: a flip changes labels and captions
             recognition = self.run.model.task == "recognition"
             target = batch["label"] if recognition else self._tokens(batch["caption"])
-            yield self._prepare(batch["video"]), target.to(self.where)
+            real = (batch["real"].to(self.where),) if self.masked else ()
+            yield (*self._prepare(batch["video"]), *real), target.to(self.where)
 
     def all(self) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
         """As `epoch(0)`, with progress."""

@@ -1,8 +1,17 @@
 """Recognition and retrieval metrics. Shares are in percent, ranks start at 1.
 
-Ties: a rank is 1 + the number of strictly better candidates + half the number of equal ones, so
-that a model which cannot tell candidates apart gets the middle rank and no gift. (The official
-retrieval code enters a tied row several times, so its denominator exceeds the number of queries.)
+Ties. `ranks` (datasets with `ties: middle`, and recognition): 1 + the number of strictly better
+candidates + half the number of equal ones, so that a model which cannot tell candidates apart gets
+the middle rank and no gift. `entries` (`ties: official`, for numbers that stand beside published
+ones): the official codes find the right score in the sorted row, so a row whose right score is
+tied enters once for every place it fills, and the denominators exceed the number of queries.
+
+Several captions of a video (MSVD, VATEX): every caption looks for its video; a video looks for a
+video's captions by the best of them. `ties: official` then ranks captions by `places`, which gives
+each query one rank, and takes the lower of two middle ranks as the median.
+
+Checked against github.com/ArrowLuo/CLIP4Clip at 508ffa3 and LunarShen/TempMe at e624930 (metrics.py).
+Shapes: Q texts, V videos, N candidates.
 """
 
 import torch
@@ -37,23 +46,63 @@ def recognition(logits: Tensor, labels: Tensor, reversal: list[int] | None) -> d
     return out
 
 
-def retrieval(sim: Tensor, twins: list[tuple[int, int]]) -> dict[str, float]:
-    """(texts, videos) with the right video on the diagonal: both directions.
+def entries(scores: Tensor, target: Tensor) -> Tensor:
+    """As `ranks`, the official rule for one caption a video: (at least Q,) ranks, row by row."""
+    own = scores.gather(1, target[:, None])  # (Q, 1)
+    better, equal = (scores > own).sum(1), (scores == own).sum(1)  # the right one is its own equal
+    first = (equal.cumsum(0) - equal).repeat_interleave(equal)
+    return (1 + better.repeat_interleave(equal) + torch.arange(len(first)) - first).double()
+
+
+def places(scores: Tensor, target: Tensor) -> Tensor:
+    """As `ranks`, the official rule for several captions a video: places after sorting, (Q,).
+
+    Which of equal scores comes first is left open there; here it is the first candidate.
+    """
+    order = scores.argsort(dim=1, descending=True, stable=True)
+    return 1 + (order == target[:, None]).double().argmax(dim=1).double()
+
+
+def best_captions(sim: Tensor, owner: Tensor) -> Tensor:
+    """(Q, V) -> (V, V): for each video (row) the best similarity of each video's captions.
+
+    `owner` does not fall and leaves out no video.
+    """
+    parts = sim.split(owner.bincount().tolist())
+    return torch.stack([part.amax(dim=0) for part in parts]).T
+
+
+def retrieval(
+    sim: Tensor, owner: Tensor, twins: list[tuple[int, int]], ties: str = "middle"
+) -> dict[str, float]:
+    """Both directions of (Q, V) similarities; text q describes video `owner[q]`, texts in order.
 
     `twins` are pairs of clips whose captions differ only in motion: `pair` is the share of their
     captions that prefer their own video to its twin.
     """
-    target = torch.arange(len(sim))
-    out = {}
-    for prefix, scores in (("", sim), ("v2t_", sim.T)):
-        rank = ranks(scores, target)
-        recall = {f"{prefix}r{k}": top(rank, k) for k in SUM_AT}
-        out |= recall
-        out[f"{prefix}rsum"] = sum(recall.values())
-        out[f"{prefix}mdr"] = rank.quantile(0.5).item()
-        out[f"{prefix}mnr"] = rank.mean().item()
+    videos = torch.arange(sim.shape[1])
+    several = len(owner) > len(videos)
+    by_text = places if several else entries
+    rules = (by_text, entries) if ties == "official" else (ranks, ranks)
+    t2v = rules[0](sim, owner)
+    v2t = rules[1](best_captions(sim, owner), videos)
+    lower = several and ties == "official"
+    out = _summary("", t2v, "lower" if lower else "linear") | _summary("v2t_", v2t, "linear")
     if twins:
-        own, other = torch.tensor(twins + [(b, a) for a, b in twins]).T
-        two = torch.stack([sim[own, own], sim[own, other]], 1)  # (Q, 2)
+        partner = dict(twins) | {b: a for a, b in twins}
+        texts = [q for q, video in enumerate(owner.tolist()) if video in partner]
+        own = owner[texts]
+        other = torch.tensor([partner[video] for video in own.tolist()])
+        two = torch.stack([sim[texts, own], sim[texts, other]], 1)  # (Q, 2)
         out["pair"] = top(ranks(two, torch.zeros_like(own)), 1)
     return out
+
+
+def _summary(prefix: str, rank: Tensor, median: str) -> dict[str, float]:
+    """`median`: how two middle ranks become one."""
+    recall = {f"{prefix}r{k}": top(rank, k) for k in SUM_AT}
+    return recall | {
+        f"{prefix}rsum": sum(recall.values()),
+        f"{prefix}mdr": rank.quantile(0.5, interpolation=median).item(),
+        f"{prefix}mnr": rank.mean().item(),
+    }

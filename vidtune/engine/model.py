@@ -1,18 +1,21 @@
 """A run's model with its pre-trained weights, and the small file that holds what was tuned."""
 
-import hashlib
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vidtune import methods
-from vidtune.nn.task import VideoModel
-from vidtune.spec import Backbone, Run, UserError
+from vidtune import methods, official
+from vidtune.data import cache, records
+from vidtune.data.text import tokenizer
+from vidtune.nn.task import TextRecognizer, VideoModel
+from vidtune.spec import Backbone, Recipe, Run, UserError
 
 NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")  # in OpenAI's archives
+WRAPPERS = ("model", "module", "state_dict")  # as the loader of EVA (eva_clip/factory.py) has it
 
 
 def device() -> torch.device:
@@ -25,45 +28,98 @@ def device_name(where: torch.device) -> str:
     return f"cpu, {torch.get_num_threads()} threads"
 
 
-def load_weights(path: Path, backbone: Backbone) -> dict[str, Tensor]:
+def precision(recipe: Recipe, where: torch.device) -> AbstractContextManager[Any]:
+    """What a run computes in; weights stay in float32."""
+    if recipe.precision == "fp32":
+        return nullcontext()
+    return torch.autocast(
+        where.type, torch.float16 if recipe.precision == "fp16" else torch.bfloat16
+    )
+
+
+def load_weights(path: Path | None, backbone: Backbone) -> dict[str, Tensor]:
     """A backbone's state dict in float32: a state dict file or OpenAI's TorchScript archive.
 
+    `path` None: the released file, from the cache.
     Raises `UserError` where the file is missing, is not the published one, or cannot be read.
     """
-    if not path.is_file():
-        raise UserError(f"{path}: no weights of {backbone.name}; {_how_to_get(backbone)}")
-    expected = backbone.weights.sha256 if backbone.weights else None
-    if expected and hashlib.sha256(path.read_bytes()).hexdigest() != expected:
-        raise UserError(f"{path}: sha256 is not {expected}; delete the file and download it again")
+    released = cache.weights(backbone)
+    if released:
+        path = cache.find(released, path)
+    elif path is None or not path.is_file():
+        place = path or f"backbone {backbone.name}"
+        raise UserError(
+            f"{place}: no weights of {backbone.name}; run `vidtune pretrain` (snakemake does)"
+        )
+    content = _read(path)
+    for key in WRAPPERS:
+        content = content[key] if isinstance(content, dict) and key in content else content
+    if not isinstance(content, dict) or not all(map(torch.is_tensor, content.values())):
+        raise UserError(f"{path}: holds no named tensors; expected the weights of {backbone.name}")
+    return {k: v.float() for k, v in content.items() if k not in NOT_WEIGHTS}
+
+
+def _read(path: Path) -> Any:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as first:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # torch.jit is deprecated; the archives need it
-                state = torch.jit.load(str(path), map_location="cpu").state_dict()
+                return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
         except Exception:
             raise UserError(
                 f"{path}: not a readable weights file ({type(first).__name__}); delete it and make "
                 "or download it again"
             ) from None
-    return {k: v.float() for k, v in state.items() if k not in NOT_WEIGHTS}
-
-
-def _how_to_get(backbone: Backbone) -> str:
-    if backbone.weights is None:
-        return "run `vidtune pretrain` (snakemake does)"
-    w = backbone.weights
-    return f"download {w.url} (sha256 {w.sha256 or 'unknown'}) to that place"
 
 
 def build(run: Run, where: torch.device) -> tuple[VideoModel, set[str]]:
     """The model with its pre-trained weights, and the names of those weights in it."""
-    assert run.weights is not None
-    state = load_weights(Path(run.weights), run.model.backbone)
+    state = load_weights(Path(run.weights) if run.weights else None, run.model.backbone)
     model = methods.build(run.model, state=state)
     names = {f"clip.{k}" for k in state}
-    return model.to(where), names
+    model.to(where)
+    _name_classes(model, run)
+    return model, names
+
+
+def official_model(run: Run, checkpoint: Path, where: torch.device) -> VideoModel:
+    """The model with the weights of its authors' checkpoint."""
+    name = official.name_of(run.model)
+    state = official.read(checkpoint)
+    model = methods.build(run.model)
+    backbone = None
+    if official.needs_backbone(model, name, state):  # the file holds only what was tuned
+        backbone = load_weights(Path(run.weights) if run.weights else None, run.model.backbone)
+    try:
+        official.load_into(model, name, state, backbone)
+    except UserError as e:
+        raise UserError(f"{checkpoint}: {e}") from None
+    model.to(where)
+    _name_classes(model, run)
+    return model
+
+
+def _name_classes(model: VideoModel, run: Run) -> None:
+    if isinstance(model, TextRecognizer):
+        model.name_classes(_class_tokens(run))
+
+
+def _class_tokens(run: Run) -> Tensor:
+    """The dataset's class names without their quotes (Kinetics has some), as token ids (C, L)."""
+    place = f"{run.data}/manifest.json: classes"
+    names = [str(n).replace('"', "").strip() for n in records.manifest(Path(run.data))["classes"]]
+    if len(names) != run.model.classes:
+        raise UserError(f"{place}: expected {run.model.classes} names; found {len(names)}")
+    for name in names:
+        if not any(c.isalpha() for c in name):
+            raise UserError(
+                f"{place}: expected names in words, which {run.model.method} reads; found {name!r}; "
+                "write what the classes are called"
+            )
+    text = run.model.backbone.text
+    return tokenizer(text.vocabulary, text.context)(names)
 
 
 def tuned_state(model: nn.Module) -> dict[str, Tensor]:

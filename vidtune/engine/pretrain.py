@@ -22,7 +22,8 @@ from vidtune.data.progress import progress
 from vidtune.data.text import tokenizer
 from vidtune.data.words import APPEARANCES, ATTRIBUTES
 from vidtune.engine import model as models
-from vidtune.engine.train import MAX_LOGIT_SCALE, rate
+from vidtune.engine import optim
+from vidtune.engine.train import MAX_LOGIT_SCALE
 from vidtune.nn.clip import CLIP
 from vidtune.spec import Backbone, Pretraining, Recipe, UserError, write_json
 
@@ -66,11 +67,13 @@ def _train(clip: CLIP, job: Pretraining, where: torch.device) -> tuple[float, in
     pixels, which = torch.from_numpy(images), torch.from_numpy(appearance_index(kinds))
     captions = appearance_tokens(job.backbone).to(where)  # (U, L)
     per_epoch = files.stills // recipe.batch
-    steps = recipe.steps or (recipe.epochs or 0) * per_epoch
+    steps = optim.length(recipe, per_epoch)
     optimizer = torch.optim.AdamW(
         decayed(clip, recipe), recipe.lr, recipe.betas, recipe.eps, fused=True
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: rate(s, steps, recipe.warmup))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: optim.rate(recipe, step, per_epoch)
+    )
     order = torch.randperm(files.stills)
     losses: list[float] = []
     for step in progress(range(steps), steps, f"pretrain {job.backbone.name}"):

@@ -1,4 +1,4 @@
-"""Train one run: AdamW, warm-up and cosine, gradient clipping. The loop, readable top to bottom."""
+"""Train one run with its recipe's optimiser and schedule. The loop, readable top to bottom."""
 
 import math
 import time
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from vidtune import provenance
 from vidtune.data.progress import progress
 from vidtune.engine import model as models
+from vidtune.engine import optim
 from vidtune.engine.feed import Feed
 from vidtune.nn.task import Recognizer, VideoModel
 from vidtune.spec import Recipe, Run, write_json
@@ -19,6 +20,9 @@ from vidtune.spec import Recipe, Run, write_json
 MAX_LOGIT_SCALE = math.log(100)  # CLIP's bound, for methods that tune it
 POINTS = 60  # of the loss curve that is kept
 SAVE_EVERY = 60.0  # seconds between snapshots to resume from
+
+Losses = list[tuple[int, float]]
+Parts = dict[str, Any]  # what has a state besides the model: optimiser, schedule, scaler
 
 
 def train(run: Run, out: Path) -> None:
@@ -34,9 +38,10 @@ def train(run: Run, out: Path) -> None:
     state: dict[str, Tensor] = {}
     try:
         model, pretrained = models.build(run, where)
-        feed = Feed(run, model, "train", train=True, where=where)
+        with models.precision(run.recipe, where):
+            feed = Feed(run, model, "train", train=True, where=where)
         report["losses"] = _loop(run, model, pretrained, feed, out.parent / "resume.pt")
-        report["steps"] = _steps(run.recipe, len(feed))
+        report["steps"] = optim.length(run.recipe, len(feed))
         state = models.tuned_state(model)
         if not math.isfinite(report["losses"][-1][1]):
             report["status"], state = "diverged", {}
@@ -53,33 +58,34 @@ def train(run: Run, out: Path) -> None:
     (out.parent / "resume.pt").unlink(missing_ok=True)
 
 
-def _loop(
-    run: Run, model: VideoModel, pretrained: set[str], feed: Feed, snapshot: Path
-) -> list[tuple[int, float]]:
+def _loop(run: Run, model: VideoModel, pretrained: set[str], feed: Feed, snapshot: Path) -> Losses:
     """The loss curve as [step, mean loss since the last point]; ends early where it diverges."""
     recipe = run.recipe
-    steps = _steps(recipe, len(feed))
-    optimizer = torch.optim.AdamW(
-        groups(model, pretrained, recipe),
-        betas=recipe.betas,
-        eps=recipe.eps,
-        weight_decay=recipe.weight_decay,
-        fused=True,
+    steps = optim.length(recipe, len(feed))
+    optimizer = optim.optimizer(model, pretrained, recipe)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: optim.rate(recipe, step, len(feed))
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: rate(s, steps, recipe.warmup))
-    first, losses = _resume(run, model, optimizer, schedule, snapshot)
+    # float16 gradients vanish unscaled; on a CPU only the arithmetic of a step is of interest
+    scaled = recipe.precision == "fp16" and feed.where.type == "cuda"
+    scaler = torch.amp.GradScaler(feed.where.type, enabled=scaled)
+    parts = {"optimizer": optimizer, "schedule": schedule, "scaler": scaler}
+    first, losses = _resume(run, model, parts, snapshot)
     batches = _forever(feed, first)
     model.train()
     recent: list[float] = []
     saved = time.monotonic()
     for step in progress(range(first, steps), steps - first, f"{run.name}: train"):
-        inputs, target = next(batches)
-        loss = _loss(model, inputs, target, recipe)
+        with models.precision(recipe, feed.where):
+            inputs, target = next(batches)
+            loss = _loss(model, feed.outputs(inputs), target, recipe)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        scaler.scale(loss).backward()
         if recipe.clip_grad:
+            scaler.unscale_(optimizer)
             nn.utils.clip_grad_norm_(_tuned(model), recipe.clip_grad)
-        optimizer.step()
+        scaler.step(optimizer)
+        scaler.update()
         schedule.step()
         _clamp_logit_scale(model)
         recent.append(loss.item())
@@ -90,31 +96,14 @@ def _loop(
             recent = []
         if time.monotonic() - saved > SAVE_EVERY:
             saved = time.monotonic()
-            _save_snapshot(run, model, optimizer, schedule, snapshot, step + 1, losses)
+            _save_snapshot(run, model, parts, snapshot, step + 1, losses)
     return losses
 
 
-def rate(step: int, steps: int, warmup: float) -> float:
-    """Share of the base rate: linear over the first `warmup` of all steps, then half a cosine to 0."""
-    ramp = warmup * steps
-    if step < ramp:
-        return (step + 1) / (ramp + 1)
-    return 0.5 * (1 + math.cos(math.pi * (step - ramp) / max(1.0, steps - ramp)))
-
-
-def groups(model: nn.Module, pretrained: set[str], recipe: Recipe) -> list[dict[str, Any]]:
-    """New parameters at `lr`, tuned pre-trained ones at `backbone_lr`."""
-    old, new = [], []
-    for name, p in model.named_parameters():
-        if p.requires_grad:
-            (old if name in pretrained else new).append(p)
-    backbone_lr = recipe.lr if recipe.backbone_lr is None else recipe.backbone_lr
-    parts = [{"params": new, "lr": recipe.lr}, {"params": old, "lr": backbone_lr}]
-    return [g for g in parts if g["params"]]
-
-
-def _loss(model: VideoModel, inputs: tuple[Tensor, ...], target: Tensor, recipe: Recipe) -> Tensor:
-    out = model(*inputs)
+def _loss(
+    model: VideoModel, out: Tensor | tuple[Tensor, ...], target: Tensor, recipe: Recipe
+) -> Tensor:
+    """Cross-entropy with labels, or the method's own loss with texts."""
     if isinstance(model, Recognizer):
         smoothing = recipe.label_smoothing
         return nn.functional.cross_entropy(out, target, label_smoothing=smoothing)
@@ -132,10 +121,6 @@ def _clamp_logit_scale(model: VideoModel) -> None:
             scale.clamp_(max=MAX_LOGIT_SCALE)
 
 
-def _steps(recipe: Recipe, per_epoch: int) -> int:
-    return recipe.steps or (recipe.epochs or 0) * per_epoch
-
-
 def _forever(feed: Feed, first: int) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
     """Batches from step `first` on, epoch after epoch."""
     epoch, skip = divmod(first, len(feed))
@@ -150,20 +135,21 @@ def _made_by(run: Run) -> str:
     return f"{provenance.spec_digest(run)} {provenance.run_digest(run)}"
 
 
-def _save_snapshot(run, model, optimizer, schedule, path, step, losses) -> None:  # type: ignore[no-untyped-def]
+def _save_snapshot(
+    run: Run, model: VideoModel, parts: Parts, path: Path, step: int, losses: Losses
+) -> None:
     content = {
         "made_by": _made_by(run),
         "step": step,
         "losses": losses,
         "state": models.tuned_state(model),
-        "optimizer": optimizer.state_dict(),
-        "schedule": schedule.state_dict(),
         "rng": torch.get_rng_state(),
+        **{name: part.state_dict() for name, part in parts.items()},
     }
     models.save(path, content)
 
 
-def _resume(run, model, optimizer, schedule, path) -> tuple[int, list[tuple[int, float]]]:  # type: ignore[no-untyped-def]
+def _resume(run: Run, model: VideoModel, parts: Parts, path: Path) -> tuple[int, Losses]:
     """The step to go on from: 0 unless a snapshot of this very run and code is there."""
     if not path.is_file():
         return 0, []
@@ -171,7 +157,7 @@ def _resume(run, model, optimizer, schedule, path) -> tuple[int, list[tuple[int,
     if content["made_by"] != _made_by(run):
         return 0, []
     models.load_tuned(model, content["state"], path)
-    optimizer.load_state_dict(content["optimizer"])
-    schedule.load_state_dict(content["schedule"])
+    for name, part in parts.items():
+        part.load_state_dict(content[name])
     torch.set_rng_state(content["rng"])
     return content["step"], content["losses"]

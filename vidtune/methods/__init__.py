@@ -15,6 +15,7 @@ from torch import Tensor
 from vidtune.nn.clip import CLIP
 from vidtune.nn.eva import EVA
 from vidtune.nn.task import VideoModel
+from vidtune.nn.weights import difference
 from vidtune.spec import Model, UserError
 
 
@@ -42,34 +43,37 @@ def build(
             f"{model.name}: task: {model.method} serves {' and '.join(method.Options.tasks)} only; "
             f"found {model.task}"
         )
+    if model.backbone.arch not in method.Options.archs:
+        raise UserError(
+            f"{model.name}: backbone: {model.method} is for {' and '.join(method.Options.archs)} "
+            f"only; {model.backbone.name} is {model.backbone.arch}"
+        )
     if model.task == "recognition" and not model.classes:
         raise UserError(f"{model.name}: classes: recognition needs their number; add it")
     with torch.device(device) if device is not None else nullcontext():
         try:
-            return method.build(model, _backbone(model, state))
+            return method.build(model, _backbone(model, state, method.Options.reads_text))
         except UserError:
             raise
         except ValueError as e:
             raise UserError(f"{model.name}: {e}") from None
 
 
-def _backbone(model: Model, state: dict[str, Tensor] | None) -> CLIP | EVA:
+def _backbone(model: Model, state: dict[str, Tensor] | None, text: bool) -> CLIP | EVA:
     """The backbone; its weights are strict, but for the text tower where no text is used."""
-    text = model.task == "retrieval"
-    eva = model.backbone.arch == "eva"
-    backbone = EVA(model.backbone) if eva else CLIP(model.backbone, text=text)
+    text = text or model.task == "retrieval"
+    kind = EVA if model.backbone.arch == "eva" else CLIP
+    backbone = kind(model.backbone, text=text)
     if state is None:
         return backbone
     if not text:
         state = {k: v for k, v in state.items() if k.startswith("visual.")}
     expected = {k: tuple(v.shape) for k, v in backbone.state_dict().items()}
-    given = {k: tuple(v.shape) for k, v in state.items()}
-    for key in sorted(expected.keys() | given.keys()):
-        if expected.get(key) != given.get(key):
-            raise UserError(
-                f"{model.name}: weights of {model.backbone.name}: {key}: expected "
-                f"{expected.get(key, 'no such key')}, found {given.get(key, 'none')}; "
-                "these are another model's weights"
-            )
+    found = {k: tuple(v.shape) for k, v in state.items()}
+    if differs := difference(expected, found):
+        raise UserError(
+            f"{model.name}: weights of {model.backbone.name}: {differs}; "
+            "these are another model's weights"
+        )
     backbone.load_state_dict(state)
     return backbone

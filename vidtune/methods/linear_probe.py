@@ -17,6 +17,7 @@ from vidtune.nn.task import Recognizer
 
 class Options(spec.Options):
     tasks: ClassVar[tuple[str, ...]] = ("recognition",)
+    archs: ClassVar[tuple[str, ...]] = ("clip", "eva")
 
 
 class LinearProbe(Recognizer):

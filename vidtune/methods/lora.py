@@ -32,9 +32,9 @@ class LoRATuned(Retriever):
     def merge(self) -> None:
         merge_lora(self.clip)
 
-    def forward(self, video: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, video: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
         frames = self.clip.encode_image(video.flatten(0, 1))  # (B*T, E)
-        return (mean_of_frames(frames.unflatten(0, video.shape[:2])),)  # (B, E)
+        return (mean_of_frames(frames.unflatten(0, video.shape[:2]), mask),)  # (B, E)
 
 
 def build(model: spec.Model, clip: CLIP) -> Retriever:

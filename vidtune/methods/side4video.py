@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from vidtune import spec
 from vidtune.nn.clip import CLIP
 from vidtune.nn.eva import EVA
+from vidtune.nn.header import FrameTransformer
 from vidtune.nn.side import (
     SideNetwork,
     Switches,
@@ -30,6 +32,7 @@ from vidtune.spec import Depth, Width
 
 class Options(spec.Options):
     tasks: ClassVar[tuple[str, ...]] = ("recognition", "retrieval")
+    archs: ClassVar[tuple[str, ...]] = ("clip", "eva")
 
     layers: Depth = 12  # side blocks
     width: Width = 320  # d
@@ -44,6 +47,9 @@ class Options(spec.Options):
     # Equation 2 adds side and trunk; the code, and so the released weights, halve both.
     fuse: Literal["half", "sum"] = "half"
     interaction: Literal["wti", "mean"] = "wti"  # retrieval: how texts meet videos
+    # Retrieval: blocks of CLIP4Clip's seqTransf before wti; in the released code, but not in its
+    # scripts.
+    header_layers: Depth = Field(default=0, ge=0)
 
 
 class _SideTuned:
@@ -68,43 +74,56 @@ class _SideTuned:
         return list(self.clip.visual.blocks)
 
     @torch.no_grad()
-    def prepare(self, video: Tensor) -> tuple[Tensor, ...]:
-        """(B, T, 3, H, W) -> the pixels and the K trunk outputs (B, T, P+1, D) that are read."""
+    def _trunk(self, video: Tensor) -> tuple[list[Tensor], Tensor]:
+        """(B, T, 3, H, W) -> the K outputs that are read and the last one, each (B, T, P+1, D)."""
         visual = self.clip.visual
         x, taps = visual.embed(video.flatten(0, 1)), []  # (B*T, P+1, D)
         for i, block in enumerate(visual.blocks):
             x = block(x)
             if i in self.layers:
                 taps.append(x.unflatten(0, video.shape[:2]))  # (B, T, P+1, D)
-        return (video, *taps)
+        return taps, x.unflatten(0, video.shape[:2])
 
 
 class Side4VideoRecognizer(_SideTuned, Recognizer):
     def __init__(self, clip: CLIP | EVA, options: Options, model: spec.Model) -> None:
         super().__init__()
         self._attach(clip, options, model)
+        if isinstance(clip, CLIP):  # the released code's CLIP trunk ends with its blocks
+            del clip.visual.ln_post, clip.visual.proj
         self.fc = nn.Linear(options.width, model.classes)
         init_recognition(self.side)
+
+    def prepare(self, video: Tensor) -> tuple[Tensor, ...]:
+        """(B, T, 3, H, W) -> the pixels and the K trunk outputs (B, T, P+1, D) that are read."""
+        return (video, *self._trunk(video)[0])
 
     def forward(self, video: Tensor, *taps: Tensor) -> Tensor:
         return self.fc(self.side(video, taps).mean(dim=1))  # (B, C)
 
 
 class Side4VideoRetriever(_SideTuned, Retriever):
-    """The side network corrects the trunk's [CLS] before CLIP's own last norm and projection.
+    """The side network corrects the trunk's [CLS] before its own last norm and projection.
 
-    The official attention also lets the [CLS] ask and drops the answer; here it does not ask.
+    The official CLIP attention also lets the [CLS] ask and drops the answer; here it does not ask.
     The results are the same.
     """
 
-    def __init__(self, clip: CLIP, options: Options, model: spec.Model) -> None:
+    def __init__(self, clip: CLIP | EVA, options: Options, model: spec.Model) -> None:
         super().__init__()
         self._attach(clip, options, model)
         self.up = nn.Parameter(torch.zeros(options.width, model.backbone.width))  # starts as CLIP
-        self.interaction = None
+        self.interaction = self.header = None
         if options.interaction == "wti":
-            self.interaction = TokenInteraction(model.backbone.embed)
+            std = None if isinstance(clip, EVA) else 0.02  # the official start values
+            self.interaction = TokenInteraction(model.backbone.embed, std)
         init_retrieval(self.side)
+        if options.header_layers:
+            if not self.interaction:
+                raise ValueError(
+                    f"header_layers: expected 0 with interaction mean; found {options.header_layers}"
+                )
+            self.header = FrameTransformer(model.backbone, options.header_layers, model.frames)
         self._tune()
 
     def _tune(self) -> None:
@@ -112,15 +131,38 @@ class Side4VideoRetriever(_SideTuned, Retriever):
 
         The paper names the projection alone; the code trains the norm as well.
         """
-        self.clip.requires_grad_(True)
-        self.clip.visual.requires_grad_(False)
-        self.clip.visual.ln_post.requires_grad_(True)
-        self.clip.visual.proj.requires_grad_(True)
+        visual = self.clip.requires_grad_(True).visual
+        visual.requires_grad_(False)
+        for last in ("norm", "head") if isinstance(self.clip, EVA) else ("ln_post", "proj"):
+            getattr(visual, last).requires_grad_(True)
 
-    def forward(self, video: Tensor, *taps: Tensor) -> tuple[Tensor, ...]:
+    def prepare(self, video: Tensor) -> tuple[Tensor, ...]:
+        """As in recognition, and between them the trunk's last [CLS] (B, T, D)."""
+        taps, last = self._trunk(video)
+        return (video, last[:, :, 0], *taps)
+
+    def frames(self, video: Tensor, cls: Tensor, *taps: Tensor) -> Tensor:
+        """What `prepare` gives -> frames in the joint embedding, (B, T, E)."""
         update = self.side(video, taps) @ self.up  # (B, T, D)
-        frames = self.clip.visual.project(taps[-1][:, :, 0] + update)  # (B, T, E)
-        return (frames,) if self.interaction else (frames.mean(dim=1),)  # (B, E)
+        return self.clip.visual.project(cls + update)  # (B, T, E)
+
+    def describe(self, frames: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
+        """(B, T, E) -> for wti the frames and, on EVA, which are real (B, T); else a mean (B, E).
+
+        As in the released code, only EVA's model heeds `mask`, and a mean never does.
+        """
+        if self.interaction is None:
+            return (frames.mean(dim=1),)  # (B, E)
+        if not isinstance(self.clip, EVA):
+            mask = None
+        if self.header is not None:
+            frames = self.header(frames, mask)
+        return (frames,) if mask is None else (frames, mask)
+
+    def forward(
+        self, video: Tensor, cls: Tensor, *taps: Tensor, mask: Tensor | None = None
+    ) -> tuple[Tensor, ...]:
+        return self.describe(self.frames(video, cls, *taps), mask)
 
     def encode_text(self, tokens: Tensor) -> tuple[Tensor, ...]:
         """(B, L) -> words (B, L, E) and which are real (B, L); or the text (B, E)."""
@@ -133,18 +175,16 @@ class Side4VideoRetriever(_SideTuned, Retriever):
 
 
 def switches(options: Options, model: spec.Model) -> Switches:
-    """The side network's switches. The EVA code has no BatchNorm before pooling."""
-    eva = model.backbone.arch == "eva"
-    if eva and model.task == "retrieval":
-        raise ValueError("backbone: retrieval needs a text tower, which EVA lacks here; use CLIP")
+    """The side network's switches. EVA's recognition code has no BatchNorm before pooling."""
+    eva, retrieval = model.backbone.arch == "eva", model.task == "retrieval"
     return Switches(
         temporal=options.temporal,
         cls="shifted" if options.cls_shift else options.unshifted_cls,
         token={"gap": "none", "vit_cls": "vit", "extra_cls": "extra"}[options.pool],
         fuse=options.fuse,
-        cls_position=model.task == "retrieval",
+        cls_position=retrieval and not eva,
         post_norm=eva,
-        post_bn=not eva,
+        post_bn=retrieval or not eva,
     )
 
 

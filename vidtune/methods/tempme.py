@@ -17,9 +17,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from vidtune import spec
-from vidtune.nn.clip import CLIP, Block
+from vidtune.nn.clip import CLIP
 from vidtune.nn.lora import add_lora, merge_lora
-from vidtune.nn.merging import join, match, merge, sources
+from vidtune.nn.merging import join, match, merge, merging_block, sources
 from vidtune.nn.similarity import mean_of_frames
 from vidtune.nn.task import Retriever
 from vidtune.spec import Layers, Tokens
@@ -127,15 +127,21 @@ class TempMe(Retriever):
     def merge(self) -> None:
         merge_lora(self.clip)
 
-    def forward(self, video: Tensor) -> tuple[Tensor, ...]:
+    def forward(self, video: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
+        x, _ = self.tokens(video)
+        cls = x[:, : self.steps[-1].cls].reshape(*video.shape[:2], -1)  # (B, T, D)
+        return (mean_of_frames(self.clip.visual.project(cls), mask),)  # (B, E)
+
+    def tokens(self, video: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(B, T, 3, H, W) -> what leaves the last block, (N, n, D), and how many tokens each
+        stands for, (N, n, 1), None where nothing was merged; [CLS] first."""
         visual = self.clip.visual
         x, size = visual.embed(video.flatten(0, 1)), None  # (B*T, P+1, D)
         for i, (block, step) in enumerate(zip(visual.blocks, self.steps, strict=True)):
             if step.clips > 1 or step.across:
                 x, size = self._join(i, step, x, size, len(video))
-            x, size = self._block(block, step, x, size)
-        cls = x[:, : self.steps[-1].cls].reshape(*video.shape[:2], -1)  # (B, T, D)
-        return (mean_of_frames(visual.project(cls)),)  # (B, E)
+            x, size, _ = merging_block(block, x, size, step.within, step.cls, self.prop_attn)
+        return x, size
 
     def _join(
         self, i: int, step: Step, x: Tensor, size: Tensor | None, batch: int
@@ -153,19 +159,6 @@ class TempMe(Retriever):
         if not step.across:
             return x, size
         return merge(x, size, match(metric, step.across, step.cls))
-
-    def _block(
-        self, block: Block, step: Step, x: Tensor, size: Tensor | None
-    ) -> tuple[Tensor, Tensor | None]:
-        """(N, n, D) -> (N, n - within, D). Matching inside clips is done on the mean key."""
-        bias = None
-        if self.prop_attn and size is not None:
-            bias = size.log().transpose(1, 2)[:, None]  # (N, 1, 1, n)
-        y, keys = block.attn(block.ln_1(x), bias, with_keys=True)
-        x = x + y
-        if step.within:
-            x, size = merge(x, size, match(keys, step.within, step.cls))
-        return x + block.mlp(block.ln_2(x)), size
 
 
 def build(model: spec.Model, clip: CLIP) -> Retriever:

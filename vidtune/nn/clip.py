@@ -2,8 +2,8 @@
 
 An image and its caption are encoded apart and meet in one embedding space.
 Checked against github.com/openai/CLIP at d05afc4.
-Modifications: blocks are batch-first; attention is one `scaled_dot_product_attention` and takes an
-additive bias; the image tower can be had alone; a text may be shorter than the context.
+Modifications: blocks are batch-first; attention is fused and takes an additive bias; the image
+tower can be had alone; a text may be shorter than the context.
 Shapes: N images or frames, P patches, S tokens (P + 1 with [CLS] first), D width, H heads,
 L words, E joint embedding.
 """
@@ -14,7 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtune.spec import Backbone
+from vidtune.nn.attention import attend
+from vidtune.spec import Backbone, TextTower
+
+LOGIT_SCALE = math.log(1 / 0.07)  # start of the cosines' learned scale, a logarithm
 
 
 def heads_of(width: int) -> int:
@@ -49,7 +52,7 @@ class Attention(nn.Module):
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool) -> Tensor:
         """Heads -> projected tokens (N, S, D) of the queries."""
-        y = F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=causal)
+        y = attend(q, k, v, bias, causal=causal)
         return self.out_proj(y.transpose(1, 2).flatten(2))  # (N, S, D)
 
     def forward(
@@ -59,13 +62,17 @@ class Attention(nn.Module):
         *,
         causal: bool = False,
         with_keys: bool = False,
-    ) -> Tensor | tuple[Tensor, Tensor]:
-        """(N, S, D) -> (N, S, D); `with_keys` adds the keys, averaged over heads, (N, S, D/H).
+        with_heads: bool = False,
+    ) -> Tensor | tuple[Tensor, ...]:
+        """(N, S, D) -> (N, S, D); `with_keys` adds the keys, averaged over heads, (N, S, D/H);
+        `with_heads` adds queries and keys, each (N, H, S, D/H).
 
         `bias` is added to the logits and broadcasts to (N, H, S, S).
         """
         q, k, v = self.qkv(x)
         y = self.mix(q, k, v, bias, causal)
+        if with_heads:
+            return y, q, k
         return (y, k.mean(dim=1)) if with_keys else y
 
 
@@ -77,29 +84,31 @@ class QuickGELU(nn.Module):
 class Block(nn.Module):
     """Pre-norm transformer block. Methods may also call `ln_1`, `attn`, `ln_2`, `mlp` apart."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, gelu: type[nn.Module] = QuickGELU, eps: float = 1e-5) -> None:
         super().__init__()
         self.attn = Attention(width, heads_of(width))
-        self.ln_1 = nn.LayerNorm(width)
+        self.ln_1 = nn.LayerNorm(width, eps=eps)
         self.mlp = nn.Sequential()
         self.mlp.add_module("c_fc", nn.Linear(width, 4 * width))
-        self.mlp.add_module("gelu", QuickGELU())
+        self.mlp.add_module("gelu", gelu())
         self.mlp.add_module("c_proj", nn.Linear(4 * width, width))
-        self.ln_2 = nn.LayerNorm(width)
+        self.ln_2 = nn.LayerNorm(width, eps=eps)
 
-    def forward(self, x: Tensor, *, causal: bool = False) -> Tensor:
-        x = x + self.attn(self.ln_1(x), causal=causal)
+    def forward(self, x: Tensor, bias: Tensor | None = None, *, causal: bool = False) -> Tensor:
+        x = x + self.attn(self.ln_1(x), bias, causal=causal)
         return x + self.mlp(self.ln_2(x))
 
 
 class Transformer(nn.Module):
-    def __init__(self, width: int, layers: int) -> None:
+    def __init__(
+        self, width: int, layers: int, gelu: type[nn.Module] = QuickGELU, eps: float = 1e-5
+    ) -> None:
         super().__init__()
-        self.resblocks = nn.ModuleList(Block(width) for _ in range(layers))
+        self.resblocks = nn.ModuleList(Block(width, gelu, eps) for _ in range(layers))
 
-    def forward(self, x: Tensor, *, causal: bool = False) -> Tensor:
+    def forward(self, x: Tensor, bias: Tensor | None = None, *, causal: bool = False) -> Tensor:
         for block in self.resblocks:
-            x = block(x, causal=causal)
+            x = block(x, bias, causal=causal)
         return x
 
 
@@ -121,12 +130,16 @@ class VisionTower(nn.Module):
     def blocks(self) -> nn.ModuleList:
         return self.transformer.resblocks
 
-    def embed(self, frames: Tensor) -> Tensor:
-        """(N, 3, H, W) -> tokens that enter the first block, (N, P+1, D)."""
+    def tokens(self, frames: Tensor) -> Tensor:
+        """(N, 3, H, W) -> [CLS] and patches with their positions, (N, P+1, D), before `ln_pre`."""
         x = self.conv1(frames).flatten(2).transpose(1, 2)  # (N, P, D)
         cls = self.class_embedding.expand(len(x), 1, -1)  # (N, 1, D)
         x = torch.cat([cls.to(x.dtype), x], dim=1)  # (N, P+1, D)
-        return self.ln_pre(x + self.positional_embedding)
+        return x + self.positional_embedding
+
+    def embed(self, frames: Tensor) -> Tensor:
+        """(N, 3, H, W) -> tokens that enter the first block, (N, P+1, D)."""
+        return self.ln_pre(self.tokens(frames))
 
     def project(self, x: Tensor) -> Tensor:
         """Any tokens (..., D) that left the last block -> joint embedding (..., E)."""
@@ -137,25 +150,17 @@ class VisionTower(nn.Module):
         return self.project(self.transformer(self.embed(frames))[:, 0])  # (N, E)
 
 
-class CLIP(nn.Module):
-    """Both towers, or the vision tower alone where `text` is false (recognition)."""
+class TextEncoder(nn.Module):
+    """A causal text transformer. CLIP is one beside its `visual`, EVA has one under `text`."""
 
-    def __init__(self, backbone: Backbone, text: bool = True) -> None:
-        super().__init__()
-        self.visual = VisionTower(backbone)
-        if not text:
-            return
-        tower = backbone.text
-        self.transformer = Transformer(tower.width, tower.layers)
-        self.token_embedding = nn.Embedding(tower.vocab_size, tower.width)
-        self.positional_embedding = nn.Parameter(torch.empty(tower.context, tower.width))
-        self.ln_final = nn.LayerNorm(tower.width)
-        self.text_projection = nn.Parameter(torch.empty(tower.width, backbone.embed))
-        self.logit_scale = nn.Parameter(torch.full((), math.log(1 / 0.07)))
-        self._init_text(tower.width, tower.layers)
-
-    def _init_text(self, width: int, layers: int) -> None:
-        """CLIP's: residual projections shrink with depth. The vision tower keeps torch's own."""
+    def add_text(self, tower: TextTower, embed: int, gelu: type[nn.Module] = QuickGELU) -> None:
+        """CLIP's start: residual projections shrink with depth."""
+        width, layers = tower.width, tower.layers
+        self.transformer = Transformer(width, layers, gelu)
+        self.token_embedding = nn.Embedding(tower.vocab_size, width)
+        self.positional_embedding = nn.Parameter(torch.empty(tower.context, width))
+        self.ln_final = nn.LayerNorm(width)
+        self.text_projection = nn.Parameter(torch.empty(width, embed))
         nn.init.normal_(self.token_embedding.weight, std=0.02)
         nn.init.normal_(self.positional_embedding, std=0.01)
         nn.init.normal_(self.text_projection, std=width**-0.5)
@@ -164,10 +169,6 @@ class CLIP(nn.Module):
             nn.init.normal_(block.attn.out_proj.weight, std=width**-0.5 * (2 * layers) ** -0.5)
             nn.init.normal_(block.mlp.c_fc.weight, std=(2 * width) ** -0.5)
             nn.init.normal_(block.mlp.c_proj.weight, std=width**-0.5 * (2 * layers) ** -0.5)
-
-    def encode_image(self, frames: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, E), not normalised."""
-        return self.visual(frames)
 
     def text_hidden(self, tokens: Tensor) -> Tensor:
         """(N, L) ids, L <= context -> states after `ln_final`, (N, L, D).
@@ -187,6 +188,21 @@ class CLIP(nn.Module):
         x = self.text_hidden(tokens)
         end = tokens.argmax(dim=-1)[:, None, None].expand(-1, 1, x.shape[-1])  # (N, 1, D)
         return x.gather(1, end)[:, 0] @ self.text_projection  # (N, E)
+
+
+class CLIP(TextEncoder):
+    """Both towers, or the vision tower alone where `text` is false (recognition)."""
+
+    def __init__(self, backbone: Backbone, text: bool = True) -> None:
+        super().__init__()
+        self.visual = VisionTower(backbone)
+        if text:
+            self.add_text(backbone.text, backbone.embed)
+            self.logit_scale = nn.Parameter(torch.full((), LOGIT_SCALE))
+
+    def encode_image(self, frames: Tensor) -> Tensor:
+        """(N, 3, H, W) -> (N, E), not normalised."""
+        return self.visual(frames)
 
 
 def text_mask(tokens: Tensor) -> Tensor:

@@ -1,9 +1,12 @@
-"""EVA02-CLIP-bigE-14's vision tower (Sun et al., 2023, arXiv:2303.15389), "ViT-E/14".
+"""EVA02-CLIP-bigE-14 (Sun et al., 2023, arXiv:2303.15389), whose vision tower is "ViT-E/14".
 
-A ViT of 4.4 billion parameters whose blocks normalise after each branch; official parameter names.
-Checked against github.com/HJYao00/Side4Video at 5d72352 (Recognition/eva_clip).
-Modifications: fused attention; no dropout; options that this model does not use are left out.
-Shapes: N frames, P patches, S tokens (P + 1 with [CLS] first), D width, H heads.
+A ViT of 4.4 billion parameters whose blocks normalise after each branch, and a text tower like
+CLIP's with an exact GELU; official parameter names.
+Checked against github.com/HJYao00/Side4Video at 5d72352 (Recognition/eva_clip, Retrieval/eva_clip).
+Modifications: fused attention; no dropout; options that this model does not use are left out; a
+text may have any length up to the context, where the official mask takes 32 words alone.
+Shapes: N frames or texts, P patches, S tokens (P + 1 with [CLS] first), D width, H heads, L words,
+E joint embedding.
 """
 
 import math
@@ -12,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vidtune.nn.attention import attend
+from vidtune.nn.clip import LOGIT_SCALE, TextEncoder
 from vidtune.spec import Backbone
 
 EPS = 1e-6  # of the trunk's LayerNorms
@@ -33,7 +38,7 @@ class EVAAttention(nn.Module):
         bias = torch.cat([self.q_bias, torch.zeros_like(self.q_bias), self.v_bias])  # (3D,)
         qkv = F.linear(x, self.qkv.weight, bias)  # (N, S, 3D)
         q, k, v = (y.unflatten(-1, (self.heads, -1)).transpose(1, 2) for y in qkv.chunk(3, dim=-1))
-        y = F.scaled_dot_product_attention(q, k, v)  # (N, H, S, D/H)
+        y = attend(q, k, v)  # (N, H, S, D/H)
         return self.proj(y.transpose(1, 2).flatten(2))  # (N, S, D)
 
 
@@ -118,13 +123,30 @@ class EVATower(nn.Module):
         return self.project(x[:, 0])  # (N, E)
 
 
-class EVA(nn.Module):
-    """The vision tower under `visual`, as in `vidtune.nn.clip.CLIP`; there is no text tower."""
+class EVAText(TextEncoder):
+    def __init__(self, spec: Backbone) -> None:
+        super().__init__()
+        self.add_text(spec.text, spec.embed, nn.GELU)
 
-    def __init__(self, backbone: Backbone) -> None:
+
+class EVA(nn.Module):
+    """Both towers, with `vidtune.nn.clip.CLIP`'s methods, or the vision tower alone."""
+
+    def __init__(self, backbone: Backbone, text: bool = True) -> None:
         super().__init__()
         self.visual = EVATower(backbone)
+        if text:
+            self.text = EVAText(backbone)
+            self.logit_scale = nn.Parameter(torch.full((), LOGIT_SCALE))
 
     def encode_image(self, frames: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, E), not normalised."""
         return self.visual(frames)
+
+    def text_states(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, L) -> every word in the joint embedding, (N, L, E), and which are real, (N, L)."""
+        return self.text.text_states(tokens)
+
+    def encode_text(self, tokens: Tensor) -> Tensor:
+        """(N, L) -> the end-of-text token in the joint embedding, (N, E), not normalised."""
+        return self.text.encode_text(tokens)

@@ -17,14 +17,17 @@ from vidtune.nn.clip import Attention, heads_of
 
 
 def fusion_layers(fusion: str, layers: int, trunk: int) -> tuple[int, ...]:
-    """0-based trunk layers after which a side block stands; the last one is always among them.
+    """0-based trunk layers after which a side block stands.
 
-    "interval" of l blocks: the 1-based layers L/l, 2L/l, ..., L; "top": the last l layers.
+    "interval" of l blocks: the 1-based layers L/l, 2L/l, ..., L, and of half as many blocks as
+    layers the code's 2, 4, ..., which is the same where L is even; "top": the last l layers.
     """
     if not 1 <= layers <= trunk:
         raise ValueError(f"layers: expected 1 to the trunk's {trunk} layers; found {layers}")
     if fusion == "top":
         return tuple(range(trunk - layers, trunk))
+    if layers == trunk // 2:
+        return tuple(range(1, trunk, 2))
     return tuple((k + 1) * trunk // layers - 1 for k in range(layers))
 
 
@@ -229,7 +232,13 @@ def init_recognition(side: SideNetwork) -> None:
 
 @torch.no_grad()
 def init_retrieval(side: SideNetwork) -> None:
-    """The retrieval code's: BERT's 0.02 for linear layers, after its own for the rest."""
+    """The retrieval code's: BERT's 0.02 for linear layers, after its own for the rest.
+
+    EVA's variant starts as in recognition.
+    """
+    if side.switches.post_norm:
+        init_recognition(side)
+        return
     nn.init.normal_(side.position, std=0.01)
     for module in side.modules():
         if isinstance(module, nn.Linear):

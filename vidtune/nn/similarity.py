@@ -11,9 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
-def mean_of_frames(frames: Tensor) -> Tensor:
-    """(B, T, E) -> average direction of the frames, (B, E), not normalised."""
-    return F.normalize(frames, dim=-1).mean(dim=1)  # (B, E)
+def mean_of_frames(frames: Tensor, mask: Tensor | None = None) -> Tensor:
+    """(B, T, E), real frames (B, T) -> their average direction, (B, E), not normalised."""
+    frames = F.normalize(frames, dim=-1)
+    if mask is None:
+        return frames.mean(dim=1)  # (B, E)
+    weight = mask[..., None].to(frames.dtype)  # (B, T, 1)
+    return (frames * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
 
 
 def cosine(text: Tensor, video: Tensor) -> Tensor:
@@ -22,32 +26,43 @@ def cosine(text: Tensor, video: Tensor) -> Tensor:
 
 
 class TokenInteraction(nn.Module):
-    """Each word looks for its best frame and each frame for its best word; learned weights."""
+    """Each word looks for its best frame and each frame for its best word; learned weights.
 
-    def __init__(self, embed: int) -> None:
+    `std` of their start values; None: torch's own.
+    """
+
+    def __init__(self, embed: int, std: float | None = 0.02) -> None:
         super().__init__()
-        self.word_weight = _weight_net(embed)
-        self.frame_weight = _weight_net(embed)
+        self.word_weight = _weight_net(embed, std)
+        self.frame_weight = _weight_net(embed, std)
 
-    def forward(self, words: Tensor, real: Tensor, frames: Tensor) -> Tensor:
-        """(A, L, E), mask (A, L), (B, T, E) -> (A, B).
+    def forward(
+        self, words: Tensor, real: Tensor, frames: Tensor, real_frames: Tensor | None = None
+    ) -> Tensor:
+        """(A, L, E), mask (A, L), (B, T, E), mask (B, T) -> (A, B). No mask: all are real.
 
         Padded words are worth 0, not -inf, to a frame that looks for its best word: with
-        negative similarities only, padding wins. So the official code has it.
+        negative similarities only, padding wins. So the official code has it; frames likewise.
         """
         a = self.word_weight(words).squeeze(-1)  # (A, L)
         a = a.masked_fill(~real, -torch.inf).softmax(dim=-1)
-        b = self.frame_weight(frames).squeeze(-1).softmax(dim=-1)  # (B, T)
+        b = self.frame_weight(frames).squeeze(-1)  # (B, T)
+        if real_frames is not None:
+            b = b.masked_fill(~real_frames, -torch.inf)
+        b = b.softmax(dim=-1)
         words, frames = F.normalize(words, dim=-1), F.normalize(frames, dim=-1)
         s = torch.einsum("ale,bte->ablt", words, frames) * real[:, None, :, None]  # (A, B, L, T)
+        if real_frames is not None:
+            s = s * real_frames[:, None]
         by_word = torch.einsum("abl,al->ab", s.max(dim=3).values, a)  # (A, B)
         by_frame = torch.einsum("abt,bt->ab", s.max(dim=2).values, b)  # (A, B)
         return (by_word + by_frame) / 2
 
 
-def _weight_net(embed: int) -> nn.Sequential:
+def _weight_net(embed: int, std: float | None) -> nn.Sequential:
     net = nn.Sequential(nn.Linear(embed, embed), nn.ReLU(), nn.Linear(embed, 1))
-    for layer in (net[0], net[2]):
-        nn.init.normal_(layer.weight, std=0.02)
-        nn.init.zeros_(layer.bias)
+    if std is not None:
+        for layer in (net[0], net[2]):
+            nn.init.normal_(layer.weight, std=std)
+            nn.init.zeros_(layer.bias)
     return net

@@ -37,8 +37,45 @@ class Recognizer(VideoModel):
     """`forward(*prepared) -> (B, C)` logits."""
 
 
+class TextRecognizer(Recognizer):
+    """Its classifier is what the frozen text tower makes of the classes' names, encoded once.
+
+    Until `name_classes` all logits are 0. No checkpoint holds the names: they are the dataset's.
+    """
+
+    texts: Tensor
+
+    def __init__(self, clip: CLIP, classes: int, embed: int) -> None:
+        super().__init__()
+        self.clip = clip
+        self.names: Tensor | None = None
+        self.encoded = -1  # of which state of the backbone `texts` are
+        self.register_buffer("texts", torch.zeros(classes, embed), persistent=False)
+
+    def name_classes(self, tokens: Tensor) -> None:
+        """Token ids (C, L) of the classes' names, in the order of the labels."""
+        self.names, self.encoded = tokens, -1
+
+    def class_texts(self) -> Tensor:
+        """(C, E), not normalised; encoded anew where the backbone's weights have changed."""
+        state = sum(p._version for p in self.clip.parameters())  # torch counts in-place writes
+        if self.names is not None and state != self.encoded:
+            where = self.texts.device
+            with torch.no_grad(), torch.autocast(where.type, enabled=False):
+                self.texts = self.clip.encode_text(self.names.to(where))
+            self.encoded = state
+        return self.texts
+
+    def logits(self, video: Tensor) -> Tensor:
+        """Video features (B, E) -> (B, C)."""
+        return self.clip.logit_scale.exp() * cosine(video, self.class_texts())
+
+
 class Retriever(VideoModel):
-    """`forward(*prepared)` -> video features, each (B, ...); compared with text by `similarity`."""
+    """`forward(*prepared, mask=None)` -> video features, each (B, ...), for `similarity`.
+
+    `mask` (B, T) says which frames are real; without it all are.
+    """
 
     def encode_text(self, tokens: Tensor) -> tuple[Tensor, ...]:
         """(B, L) token ids, 0 where padded -> text features, each (B, ...)."""

@@ -120,6 +120,8 @@ def check(c: Config) -> None:
             known("backbone", v.backbone, c.backbones, f"{where}.backbone")
             known("dataset", v.dataset, c.datasets, f"{where}.dataset")
             known("recipe", v.recipe, c.recipes, f"{where}.recipe")
+            for metric in v.fitted:
+                known("metric", metric, c.metrics, f"{where}.fitted")
             if c.recipes[v.recipe].task != c.datasets[v.dataset].task:
                 raise UserError(
                     f"{where}.recipe: {v.recipe} is not for {c.datasets[v.dataset].task}"

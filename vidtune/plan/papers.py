@@ -75,10 +75,9 @@ def resolve_base(
     merged = {**under, **{k: v for k, v in fields.items() if k != "base"}}
     if isinstance(under.get("options"), dict) and isinstance(fields.get("options"), dict):
         merged["options"] = {**under["options"], **fields["options"]}
-    if "label" not in fields:
-        merged.pop("label", None)
-    if "note" not in fields:
-        merged.pop("note", None)
+    for own in ("label", "note", "fitted"):
+        if own not in fields:
+            merged.pop(own, None)
     return merged
 
 

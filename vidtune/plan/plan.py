@@ -165,9 +165,7 @@ def _run(c: Config, scale: Scale, root: Path, v: Variant, declared: Model, seed:
             "max_words": min(recipe.max_words, backbone.text.context),
         }
     )
-    weights = f"weights/{backbone.name}.pt"
-    if backbone.pretraining:
-        weights = str(root / "backbones" / backbone.name / "clip.pt")
+    weights = str(root / "backbones" / backbone.name / "clip.pt") if backbone.pretraining else None
     return Run(
         name=f"{v.name}@{seed}",
         scale=scale.name,
@@ -200,6 +198,8 @@ def _premise(run: Run) -> Premise:
         warmup=0.0,
         fps=r.fps,
         sampler=r.sampler,
+        stride=r.stride,
+        slice_framepos=r.slice_framepos,
     )
     return Premise(backbone=run.model.backbone, data=run.data, probe=probe, frames=run.model.frames)
 

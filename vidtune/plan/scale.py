@@ -51,9 +51,9 @@ def map_options(
     if declared == here:
         return options
     rules = {
-        "depth": lambda n: max(1, round(n * here.layers / declared.layers)),
+        "depth": lambda n: max(1, round(n * here.layers / declared.layers)) if n else 0,
         "layers": lambda ns: _indices(ns, declared.layers, here.layers),
-        "width": lambda n: max(8, round(n * here.width / declared.width / 8) * 8),
+        "width": lambda n: max(8, round(n * here.width / declared.width / 8) * 8) if n else 0,
         "tokens": lambda n: max(1, round(n * here.patches / declared.patches)) if n else 0,
     }
     mapped = {

@@ -84,12 +84,17 @@ def _values(rows: list[Row], paper: str, test: ClaimTest, source: str) -> dict[s
 def _ours(
     plan: Plan, rows: list[Row], paper: str, test: ClaimTest, theirs: dict[str, list[Row]]
 ) -> dict[str, list[Row]]:
-    """Ours; a counted number of a cited system, which we cannot have, is the published one."""
+    """Ours; a counted number that we cannot have (of a cited system, or where our reading was
+    chosen to have it) is the published one."""
     ours = _values(rows, paper, test, "ours")
     if plan.config.metrics[test.metric].kind != "counted":
         return ours
-    cited = plan.config.papers[paper].cited
-    return {name: theirs[name] if name in cited else found for name, found in ours.items()}
+
+    def borrowed(name: str) -> bool:
+        variant = plan.variants.get(f"{paper}/{name}")
+        return variant is None or test.metric in variant.fitted
+
+    return {name: theirs[name] if borrowed(name) else found for name, found in ours.items()}
 
 
 def _judge(

@@ -12,6 +12,22 @@ Task = Literal["recognition", "retrieval"]
 Kind = Literal["counted", "predicted", "measured", "learned"]
 Count = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Schedule = Literal["cosine", "huggingface", "bert", "side4video", "slowfast", "mmcv"]
+ParameterKind = Literal["bias", "vector", "norm", "token", "position"]
+Sampler = Literal[
+    "uniform",
+    "clip4clip",
+    "side4video",
+    "side4video_vatex",
+    "segments",
+    "tsn",
+    "kinetics",
+    "dense",
+    "stride",
+    "mmaction",
+    "dist",
+]
 SPLITS = ("train", "val", "test")
 
 
@@ -22,10 +38,11 @@ class Noun(BaseModel):
 
 
 class Weights(Noun):
-    """Where released weights come from; `sha256` is checked whenever they are loaded."""
+    """Where released weights come from; size and sha256 are checked whenever they are loaded."""
 
     url: str
-    sha256: str | None  # None: nobody has computed it yet
+    sha256: str | None  # None: nobody has published it
+    bytes: Count | None = None  # None: unknown
 
 
 class TextTower(Noun):
@@ -85,37 +102,77 @@ class Dataset(Noun):
     classes: Count | None = None  # recognition
     expected: dict[Literal["train", "val", "test"], int] = Field(default_factory=dict)
     evaluate_on: Literal["val", "test"] = "test"
+    # Ranks among equal similarities: our middle rank, or as the official code enters them, which
+    # published numbers are compared by (vidtune/engine/metrics.py).
+    ties: Literal["middle", "official"] = "middle"
     source: str | None = None
 
 
 class Recipe(Noun):
-    """How a model is trained and evaluated. Rates are per step, lengths in epochs or steps."""
+    """How a model is trained and evaluated. Rates are per step, lengths in epochs or steps.
+
+    vidtune/engine/optim.py says what optimisers, schedules and kinds of parameters are,
+    vidtune/data/sampling.py what samplers take.
+    """
 
     name: str
     task: Task | Literal["pretraining"]
     lr: Rate
     backbone_lr: Rate | None = None  # of tuned pre-trained weights; None: as `lr`
+    head_lr: Rate | None = None  # of the classifier; None: as `lr`
+    optimizer: Literal["adamw", "adamw_hf", "bertadam"] = "adamw"
     weight_decay: float
+    no_decay: tuple[ParameterKind, ...] = ()  # kinds of parameters that do not decay
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     batch: Count  # clips per step, all devices together
     epochs: Count | None = None
     steps: Count | None = None
-    warmup: float = Field(ge=0, le=1)  # share of all steps
+    schedule: Schedule = "cosine"
+    warmup: Share = 0.0  # share of all steps
+    warmup_epochs: Annotated[float, Field(ge=0)] | None = None  # or its length in epochs
+    warmup_from: Share = 0.0  # slowfast, mmcv: share of the rate at the first step
     clip_grad: float | None = None  # global norm
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32"  # of autocast; weights are in float32
     label_smoothing: float = 0.0
     fps: float | None = None  # frames are first taken at this rate; None: every frame
-    sampler: Literal["uniform", "segments"] = "uniform"
-    random_train_frames: bool = False  # segments: a random frame of each segment while training
+    sampler: Sampler = "uniform"
+    stride: Count | None = None  # stride, mmaction: from one frame taken to the next
+    slice_framepos: Literal["head", "tail", "even"] = "even"  # clip4clip: which of too many frames
+    random_train_frames: bool = False  # the sampler's random rule while training
     augment: tuple[Literal["flip"], ...] = ()
     max_words: Count = 32
     source: str | None = None
 
     @model_validator(mode="after")
-    def _one_length(self) -> "Recipe":
+    def _consistent(self) -> "Recipe":
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give either epochs or steps")
+        if self.warmup_epochs is not None and (self.warmup or self.epochs is None):
+            raise ValueError("warmup_epochs: expected with epochs, and in place of warmup")
+        if self.schedule in ("side4video", "mmcv") and self.epochs is None:
+            raise ValueError(f"schedule: {self.schedule} counts in epochs; give epochs, not steps")
+        if self.warmup_from and self.schedule not in ("slowfast", "mmcv"):
+            raise ValueError(
+                f"warmup_from: schedule {self.schedule} has a start of its own; drop it"
+            )
+        if (self.stride is None) == (self.sampler in ("stride", "mmaction")):
+            raise ValueError(
+                f"stride: expected with samplers stride and mmaction; found {self.stride}"
+            )
+        if self.random_train_frames and self.sampler in ("uniform", "clip4clip"):
+            raise ValueError(f"random_train_frames: {self.sampler} has no random rule; drop it")
+        if self.sampler == "clip4clip" and self.task != "retrieval":
+            raise ValueError("sampler: clip4clip pads short videos, which only retrieval masks")
         return self
+
+    @property
+    def warmup_share(self) -> float:
+        """Of all steps."""
+        if self.warmup_epochs is None:
+            return self.warmup
+        assert self.epochs is not None
+        return self.warmup_epochs / self.epochs
 
 
 class Metric(Noun):
@@ -147,14 +204,20 @@ class Model(Noun):
     backbone: Backbone
     task: Task
     frames: Count
-    views: str = "1x1"  # spatial crops x temporal clips
+    views: str = Field(default="1x1", pattern=r"^(1|3)x[1-9]\d*$")  # spatial crops x temporal clips
     classes: int | None = None
     max_words: int = 32
 
     @property
-    def n_views(self) -> int:
+    def view_grid(self) -> tuple[int, int]:
+        """(crops, clips)"""
         crops, clips = self.views.split("x")
-        return int(crops) * int(clips)
+        return int(crops), int(clips)
+
+    @property
+    def n_views(self) -> int:
+        crops, clips = self.view_grid
+        return crops * clips
 
 
 class Costing(Noun):
@@ -192,4 +255,4 @@ class Run(Noun):
     recipe: Recipe
     seed: int
     data: str
-    weights: str | None
+    weights: str | None  # of a backbone pre-trained here; None: released ones, from the cache

@@ -22,3 +22,5 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     tasks: ClassVar[tuple[str, ...]] = ("recognition", "retrieval")
+    archs: ClassVar[tuple[str, ...]] = ("clip",)  # backbones that it can tune
+    reads_text: ClassVar[bool] = False  # whether recognition needs the text tower as well

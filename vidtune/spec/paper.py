@@ -24,11 +24,12 @@ class Variant(Noun):
     backbone: str
     dataset: str
     frames: int = Field(gt=0)
-    views: str = Field(default="1x1", pattern=r"^\d+x\d+$")
+    views: str = Field(default="1x1", pattern=r"^(1|3)x[1-9]\d*$")  # crops x clips
     recipe: str
     options: dict[str, Any] = Field(default_factory=dict)
     label: str | None = None  # the row's name in the paper
     note: str | None = None
+    fitted: tuple[str, ...] = ()  # metrics whose printed value the reading was chosen to have
 
 
 class Numbers(Noun):

@@ -1,5 +1,6 @@
 def needed(wildcards):
-    """Weights made here and generated videos of a run; real ones are brought by the user."""
+    """Weights and generated videos of a run; real videos are brought by the user."""
     run = PLAN.runs[wildcards.run]
     videos = [f"{run.data}/manifest.json"] if run.dataset.files else []
-    return [run.weights, *videos] if run.model.backbone.pretraining else videos
+    fetched = [f"{ROOT}/fetched/{file.name}" for file in cache.needed(run)]
+    return [*filter(None, [run.weights]), *fetched, *videos]

@@ -1,3 +1,17 @@
+# The file itself lies in the cache, which no rule owns: Snakemake deletes what it makes anew.
+rule fetch:
+    output:
+        touch(f"{ROOT}/fetched/{{released}}"),
+    log:
+        f"{ROOT}/logs/fetch/{{released}}.log",
+    priority: 1
+    localrule: True
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m vidtune fetch {wildcards.released:q} > {log:q} 2>&1"
+
+
 rule generate:
     input:
         spec=f"{SPECS}/files/{{files}}.json",

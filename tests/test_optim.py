@@ -1,0 +1,95 @@
+"""Learning-rate schedules by hand-made values, exemptions from decay, contradictory recipes."""
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from vidtune import methods
+from vidtune.engine import optim
+from vidtune.plan.options import resolve
+from vidtune.spec import Model, Recipe
+
+
+def rates(per_epoch: int, **how) -> list[float]:
+    """The schedule's shares over all steps."""
+    base = {"name": "r", "task": "recognition", "lr": 1.0, "weight_decay": 0.0, "batch": 1}
+    recipe = Recipe.model_validate({**base, **how})
+    return [optim.rate(recipe, s, per_epoch) for s in range(optim.length(recipe, per_epoch))]
+
+
+def test_the_schedule_of_this_project():
+    shares = rates(10, steps=100, warmup=0.1)
+    assert shares[0] == 1 / 11 and max(shares) == 1.0
+    assert shares.index(max(shares)) == 10 and shares[-1] < 0.001
+    assert shares[55] == pytest.approx(0.5)
+
+
+def test_the_schedules_of_the_compared_methods():
+    half = [0.5 * (1 + math.cos(math.pi * x / 100)) for x in range(100)]
+    # EVL: no warm-up; ST-Adapter: two epochs from 0
+    assert rates(10, steps=100, schedule="huggingface") == pytest.approx(half)
+    shares = rates(10, epochs=10, warmup_epochs=2, schedule="huggingface")
+    assert shares[:21] == pytest.approx([s / 20 for s in range(21)]) and shares[60] == 0.5
+    # DiST: from a share to the cosine, which is never shifted
+    shares = rates(10, epochs=10, warmup_epochs=2, warmup_from=0.1, schedule="slowfast")
+    assert shares[20:] == pytest.approx(half[20:]) and shares[0] == pytest.approx(0.1)
+    assert shares[10] == pytest.approx((0.1 + half[20]) / 2)
+    # AIM: whole epochs, under a line from a tenth to 1
+    shares = rates(10, epochs=10, warmup_epochs=2.5, warmup_from=0.1, schedule="mmcv")
+    assert shares[25:] == pytest.approx([half[s // 10 * 10] for s in range(25, 100)])
+    line = [0.1 + 0.9 * s / 25 for s in range(25)]
+    assert shares[:25] == pytest.approx([line[s] * half[s // 10 * 10] for s in range(25)])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 5}, "give either epochs or steps"),
+        ({"warmup": 0.1, "warmup_epochs": 1}, "in place of warmup"),
+        ({"epochs": None, "steps": 5, "schedule": "mmcv"}, "mmcv counts in epochs"),
+        ({"warmup_from": 0.1}, "warmup_from: schedule cosine"),
+        ({"sampler": "stride"}, "stride: expected with samplers"),
+        ({"stride": 4}, "stride: expected with samplers"),
+        ({"random_train_frames": True}, "uniform has no random rule"),
+        ({"sampler": "clip4clip"}, "only retrieval masks"),
+    ],
+)
+def test_recipes_that_make_no_sense(changes, message):
+    with pytest.raises(ValueError, match=message):
+        rates(1, **{"epochs": 1, **changes})
+
+
+@pytest.mark.parametrize(
+    ("method", "name", "exempt", "decaying"),
+    [
+        ("st_adapter", "st-adapter-ss", r"\.bias$", "adapters.0.pre_mlp.conv.weight"),
+        ("aim", "aim-ss", r"ln_post", "temporal_embedding"),
+        (
+            "dist",
+            "dist-ss",
+            r"bias$|ln\w*\.weight$|position$|query$|\.cls$",
+            "dist.reduce_cls.weight",
+        ),
+    ],
+)
+def test_the_compared_methods_decay_what_they_should(method, name, exempt, decaying, plan):
+    backbone = plan.config.backbones["vit-b16"]
+    options = resolve(method, {}, Path("x"), ())
+    model = Model(
+        name="x/y",
+        method=method,
+        options=options,
+        backbone=backbone,
+        task="recognition",
+        frames=8,
+        classes=174,
+    )
+    with torch.device("meta"):
+        net = methods.build(model)
+    kinds, free = optim.kinds(net), set(plan.config.recipes[name].no_decay)
+    tuned = [n for n, p in net.named_parameters() if p.requires_grad]
+    assert decaying in tuned
+    assert [n for n in tuned if kinds[n] & free] == [n for n in tuned if re.search(exempt, n)]

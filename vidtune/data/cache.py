@@ -1,0 +1,118 @@
+"""Released files (weights, a vocabulary): where each lies in the cache and what it must be.
+
+Nothing is downloaded here: a missing file is one line that says where it comes from and where it
+belongs. `vidtune fetch` brings it; a file put there by hand is checked the same way.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from platformdirs import user_cache_dir
+
+from vidtune.spec import Backbone, Run, UserError
+
+
+def folder() -> Path:
+    """The cache: $VIDTUNE_CACHE, or the user's own cache folder."""
+    place = os.environ.get("VIDTUNE_CACHE") or user_cache_dir("vidtune")
+    return Path(place).expanduser().absolute()
+
+
+@dataclass(frozen=True)
+class Released:
+    """A public file; `sha256` and `bytes` are None where nobody has published them."""
+
+    name: str  # what `vidtune fetch` calls it
+    place: str  # below the cache
+    urls: tuple[str, ...]  # the same file at each
+    sha256: str | None
+    bytes: int | None
+
+    @property
+    def path(self) -> Path:
+        return folder() / self.place
+
+
+# The mirror's file is the same git blob, 7b5088a.
+CLIP_BPE = Released(
+    name="clip-bpe",
+    place="vocabularies/bpe_simple_vocab_16e6.txt.gz",
+    urls=(
+        "https://github.com/openai/CLIP/raw/main/clip/bpe_simple_vocab_16e6.txt.gz",
+        "https://github.com/ArrowLuo/CLIP4Clip/raw/508ffa3de39ba0563a03199c440ab602a72e9b6f/"
+        "modules/bpe_simple_vocab_16e6.txt.gz",
+    ),
+    sha256="924691ac288e54409236115652ad4aa250f48203de50a9e4722a6ecd48d6804a",
+    bytes=1356917,
+)
+
+
+def weights(backbone: Backbone) -> Released | None:
+    """The weights of a released backbone; None: they are made here."""
+    w = backbone.weights
+    if w is None:
+        return None
+    return Released(backbone.name, f"weights/{backbone.name}.pt", (w.url,), w.sha256, w.bytes)
+
+
+def needed(run: Run) -> list[Released]:
+    """What a run reads from the cache."""
+    backbone = run.model.backbone
+    vocabulary = CLIP_BPE if backbone.text.vocabulary == CLIP_BPE.name else None
+    return [file for file in (weights(backbone), vocabulary) if file]
+
+
+def find(file: Released, path: Path | None = None) -> Path:
+    """Where a released file is: in the cache, or at `path`. Its size and sha256 are checked.
+
+    Raises `UserError` where it is absent or another file.
+    """
+    path = path or file.path
+    here = facts(file.urls[0], file.sha256, file.bytes)
+    if not there(path):
+        raise UserError(
+            f"{path}: no such file; run `vidtune fetch {file.name}`, or put {here} there by hand"
+        )
+    if problem := wrong(path, file.sha256, file.bytes):
+        raise UserError(
+            f"{path}: {problem}; expected {here}; delete it and run `vidtune fetch {file.name}`"
+        )
+    return path
+
+
+def facts(url: str, sha256: str | None, size: int | None) -> str:
+    """A file for a reader: "<url> (<size>, <sha256>)"."""
+    return f"{url} ({said(size)}, sha256 {sha256 or 'unknown'})"
+
+
+def said(size: int | None) -> str:
+    return "size unknown" if size is None else f"{size:,} bytes"
+
+
+def there(path: Path) -> bool:
+    """Whether a file is there. Raises `UserError` where one cannot look."""
+    try:
+        return path.is_file()
+    except OSError as e:
+        raise UserError(f"{path}: {e.strerror}; expected a readable place") from None
+
+
+def wrong(path: Path, sha256: str | None, size: int | None) -> str | None:
+    """What a file is not, as far as it is known what it should be; None: nothing is wrong.
+
+    Raises `UserError` where it cannot be read.
+    """
+    try:
+        found = path.stat().st_size
+        if size is not None and found != size:
+            return f"{found:,} bytes, not {size:,}"
+        if sha256 is not None:
+            with path.open("rb") as f:
+                digest = hashlib.file_digest(f, "sha256").hexdigest()
+            if digest != sha256:
+                return f"sha256 is not {sha256} but {digest}"
+    except OSError as e:
+        raise UserError(f"{path}: {e.strerror}; expected a readable file") from None
+    return None

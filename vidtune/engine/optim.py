@@ -1,0 +1,223 @@
+"""Optimisers, learning-rate schedules and parameter groups, as the official codes have them.
+
+`bertadam`: BERT's Adam as CLIP4Clip and Side4Video (retrieval) use it.
+`adamw_hf`: Hugging Face's first AdamW, which TempMe uses.
+`adamw`: PyTorch's, everywhere else.
+
+Schedules give the share of a base rate at a step (counted from 0). Warm-ups are linear.
+| name | warm-up | afterwards | of |
+|---|---|---|---|
+| cosine | (step+1)/(warm+1) | half a cosine over the other steps | the project's own |
+| huggingface | step/warm, warm rounded down | the same | TempMe, ST-Adapter, EVL |
+| bert | x/warm-up, x = step/steps | (1+cos(pi x))/2: never shifted | CLIP4Clip |
+| side4video | epochs/warm-up | half a cosine over the other epochs | Side4Video, recognition |
+| slowfast | from `warmup_from` to the cosine | (1+cos(pi x))/2 | DiST (runs/train.py) |
+| mmcv | the cosine x (`warmup_from` to 1) | (1+cos(pi epoch/epochs))/2 | AIM (mmcv's hooks) |
+`side4video` counts fractions of an epoch, but looks only at an epoch's first iteration and at every
+10th; `mmcv` counts whole epochs (its warm-up steps).
+
+Kinds of parameters that a recipe exempts from decay, over our names: `bias` (name ends so), `vector`
+(at most one axis), `norm` (gains and biases of normalisation layers), `token` (learned tokens),
+`position` (learned positions).
+
+Checked against github.com/ArrowLuo/CLIP4Clip at 508ffa3, HJYao00/Side4Video at 5d72352,
+LunarShen/TempMe at e624930, linziyi96/st-adapter at b914b38, alibaba-mmai-research/DiST at 4b3a09b
+and taoyang1122/adapt-image-models at b3580d2.
+"""
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+
+from vidtune.spec import Recipe
+
+NORMS = (nn.LayerNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+HEAD = "fc"  # every recognizer's classifier
+
+
+def optimizer(model: nn.Module, pretrained: set[str], recipe: Recipe) -> Optimizer:
+    """Over the tuned parameters, in the recipe's groups."""
+    parts = groups(model, pretrained, recipe)
+    if recipe.optimizer == "adamw":
+        return AdamW(parts, betas=recipe.betas, eps=recipe.eps, fused=True)
+    kind = BertAdam if recipe.optimizer == "bertadam" else AdamWHF
+    return kind(parts, betas=recipe.betas, eps=recipe.eps)
+
+
+def groups(model: nn.Module, pretrained: set[str], recipe: Recipe) -> list[dict[str, Any]]:
+    """New parameters at `lr`, the classifier at `head_lr`, tuned pre-trained ones at `backbone_lr`.
+
+    Each with and without decay. `pretrained` holds the names of the latter.
+    """
+    exempt = {n for n, found in kinds(model).items() if found & set(recipe.no_decay)}
+    rates = {"new": recipe.lr, "head": recipe.head_lr, "old": recipe.backbone_lr}
+    parts: dict[tuple[str, bool], dict[str, Any]] = {}
+    for place, lr in rates.items():
+        for decays in (True, False):
+            decay = recipe.weight_decay if decays else 0.0
+            parts[place, decays] = {"params": [], "lr": lr or recipe.lr, "weight_decay": decay}
+    for name, p in model.named_parameters():
+        if p.requires_grad:
+            place = "old" if name in pretrained else "new"
+            if name.split(".")[0] == HEAD:
+                place = "head"
+            parts[place, name not in exempt]["params"].append(p)
+    return [g for g in parts.values() if g["params"]]
+
+
+def kinds(model: nn.Module) -> dict[str, set[str]]:
+    """Name of every parameter -> the kinds it is of."""
+    normal = {id(p) for m in model.modules() if isinstance(m, NORMS) for p in m.parameters()}
+    out = {}
+    for name, p in model.named_parameters():
+        path = name.split(".")
+        is_a = {
+            "bias": path[-1].endswith("bias"),
+            "vector": p.ndim <= 1,
+            "norm": id(p) in normal,
+            "token": path[-1] in ("class_embedding", "cls")
+            or path[-1].endswith(("token", "query")),
+            "position": any(part.startswith(("position", "pos_embed")) for part in path),
+        }
+        out[name] = {kind for kind, yes in is_a.items() if yes}
+    return out
+
+
+class BertAdam(Optimizer):
+    """Adam without bias correction; decay is part of the update, and so scaled by the rate.
+
+    Each parameter's gradient is clipped to norm `max_norm` on top of any global clipping.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Any],
+        betas: tuple[float, float],
+        eps: float,
+        max_norm: float = 1.0,
+    ) -> None:
+        super().__init__(params, {"betas": betas, "eps": eps, "max_norm": max_norm})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:
+        assert closure is None
+        for group, p, state in _each(self):
+            nn.utils.clip_grad_norm_(p, group["max_norm"])
+            mean, square = _moments(p, state, group["betas"])
+            update = mean / (square.sqrt() + group["eps"])
+            update.add_(p, alpha=group["weight_decay"])
+            p.sub_(group["lr"] * update)
+
+
+class AdamWHF(Optimizer):
+    """Adam whose eps is added to the square root before its bias is corrected; decay comes last."""
+
+    def __init__(self, params: Iterable[Any], betas: tuple[float, float], eps: float) -> None:
+        super().__init__(params, {"betas": betas, "eps": eps})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:
+        assert closure is None
+        for group, p, state in _each(self):
+            state["step"] = state.get("step", 0) + 1
+            first, second = (1 - beta ** state["step"] for beta in group["betas"])
+            mean, square = _moments(p, state, group["betas"])
+            size = group["lr"] * math.sqrt(second) / first
+            p.addcdiv_(mean, square.sqrt().add_(group["eps"]), value=-size)
+            p.add_(p, alpha=-group["lr"] * group["weight_decay"])
+
+
+def _each(optimizer: Optimizer) -> Iterable[tuple[dict[str, Any], Tensor, dict[str, Any]]]:
+    """(group, parameter, its state) of every parameter with a gradient."""
+    for group in optimizer.param_groups:
+        for p in group["params"]:
+            if p.grad is not None:
+                yield group, p, optimizer.state[p]
+
+
+def _moments(p: Tensor, state: dict[str, Any], betas: tuple[float, float]) -> tuple[Tensor, Tensor]:
+    """Running means of the gradient and of its square, updated."""
+    if "mean" not in state:
+        state["mean"], state["square"] = torch.zeros_like(p), torch.zeros_like(p)
+    mean, square = state["mean"], state["square"]
+    mean.mul_(betas[0]).add_(p.grad, alpha=1 - betas[0])
+    square.mul_(betas[1]).addcmul_(p.grad, p.grad, value=1 - betas[1])
+    return mean, square
+
+
+def length(recipe: Recipe, per_epoch: int) -> int:
+    """Steps of a training."""
+    return recipe.steps or (recipe.epochs or 0) * per_epoch
+
+
+def rate(recipe: Recipe, step: int, per_epoch: int) -> float:
+    """Share of the base rates at `step` of 0 .. length - 1."""
+    return SCHEDULES[recipe.schedule](recipe, step, per_epoch)
+
+
+def warm(recipe: Recipe, per_epoch: int) -> float:
+    """Steps of the warm-up, perhaps a fraction of one too."""
+    if recipe.warmup_epochs is None:
+        return recipe.warmup * length(recipe, per_epoch)
+    return recipe.warmup_epochs * per_epoch
+
+
+def _half(x: float) -> float:
+    """Half a cosine: 1 at 0, 0 at 1."""
+    return 0.5 * (1 + math.cos(math.pi * x))
+
+
+def _cosine(recipe: Recipe, step: int, per_epoch: int) -> float:
+    steps, ramp = length(recipe, per_epoch), warm(recipe, per_epoch)
+    if step < ramp:
+        return (step + 1) / (ramp + 1)
+    return _half((step - ramp) / max(1.0, steps - ramp))
+
+
+def _huggingface(recipe: Recipe, step: int, per_epoch: int) -> float:
+    steps, ramp = length(recipe, per_epoch), int(warm(recipe, per_epoch))
+    if step < ramp:
+        return step / ramp
+    return _half((step - ramp) / max(1, steps - ramp))
+
+
+def _bert(recipe: Recipe, step: int, per_epoch: int) -> float:
+    x = step / length(recipe, per_epoch)
+    return x / recipe.warmup_share if x < recipe.warmup_share else _half(x)
+
+
+def _side4video(recipe: Recipe, step: int, per_epoch: int) -> float:
+    assert recipe.epochs is not None
+    ramp = warm(recipe, per_epoch) / per_epoch  # epochs, as x
+    epoch, at = divmod(step, per_epoch)
+    x = epoch + max(0, (at + 1) // 10 * 10 - 1) / per_epoch  # at the last refresh
+    return x / ramp if x < ramp else _half((x - ramp) / (recipe.epochs - ramp))
+
+
+def _slowfast(recipe: Recipe, step: int, per_epoch: int) -> float:
+    x, ramp = step / length(recipe, per_epoch), recipe.warmup_share
+    if x >= ramp:
+        return _half(x)
+    return recipe.warmup_from + (_half(ramp) - recipe.warmup_from) * x / ramp
+
+
+def _mmcv(recipe: Recipe, step: int, per_epoch: int) -> float:
+    assert recipe.epochs is not None
+    share, ramp = _half(step // per_epoch / recipe.epochs), warm(recipe, per_epoch)
+    if step >= ramp:
+        return share
+    return share * (1 - (1 - step / ramp) * (1 - recipe.warmup_from))
+
+
+SCHEDULES: dict[str, Callable[[Recipe, int, int], float]] = {
+    "cosine": _cosine,
+    "huggingface": _huggingface,
+    "bert": _bert,
+    "side4video": _side4video,
+    "slowfast": _slowfast,
+    "mmcv": _mmcv,
+}

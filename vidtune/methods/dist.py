@@ -1,0 +1,110 @@
+"""DiST (Qing et al., ICCV 2023, arXiv:2309.07911).
+
+A frozen image model reads every alpha-th frame; a thin temporal encoder beside it reads them all,
+and a branch that no gradient leaves towards the image model joins the two.
+Checked against github.com/alibaba-mmai-research/DiST at 4b3a09b.
+Shapes: B videos, F frames, T = F / alpha frames of the trunk, P patches, D trunk width,
+C classes, E embedding, K layers.
+"""
+
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from vidtune import spec
+from vidtune.nn.clip import CLIP
+from vidtune.nn.dist import DiSTNetwork, Sizes
+from vidtune.nn.task import TextRecognizer
+from vidtune.spec import Layers, Width
+
+
+class Options(spec.Options):
+    """Defaults are the released configuration for Something-Something V2."""
+
+    tasks: ClassVar[tuple[str, ...]] = ("recognition",)
+    reads_text: ClassVar[bool] = True
+
+    # The model is given all F frames: "8 frames" of print are 16 here.
+    alpha: int = Field(default=2, ge=1)
+    width: Width = Field(default=384, gt=0)  # of the integration branch
+    temporal_width: Width = Field(default=96, gt=0)  # of the temporal encoder
+    layers: Layers = ()  # 0-based trunk layers that are read; none: all
+    pooling_layers: int = Field(default=2, ge=0)  # the Kinetics configurations have 4
+    stem_frames: int = Field(default=5, ge=1)  # frames that a token of the temporal encoder covers
+    kernel: int = Field(default=3, ge=1)  # frames, of every convolution over time
+    temporal_ratio: float = Field(default=1.0, gt=0)  # hidden width by width: temporal encoder
+    mlp_ratio: float = Field(default=1.0, gt=0)  # integration
+    mixing_ratio: float = Field(default=0.25, gt=0)  # the integration's mixing of frames
+
+
+class DiST(TextRecognizer):
+    cacheable = True
+
+    def __init__(self, clip: CLIP, options: Options, model: spec.Model) -> None:
+        super().__init__(clip, model.classes, model.backbone.embed)
+        self.clip.requires_grad_(False)
+        self.alpha = options.alpha
+        self.layers = options.layers or tuple(range(model.backbone.layers))
+        self.dist = DiSTNetwork(sizes(options, model, len(self.layers)))
+
+    @torch.no_grad()
+    def prepare(self, video: Tensor) -> tuple[Tensor, ...]:
+        """(B, F, 3, H, W) -> the pixels and the K trunk outputs (B, T, P+1, D) that are read.
+
+        As in the official code all frames are cut into patches and most are dropped then, which is
+        0.6 % of the model's operations.
+        """
+        visual = self.clip.visual
+        x = visual.embed(video.flatten(0, 1)).unflatten(0, video.shape[:2])  # (B, F, P+1, D)
+        x, taps = x[:, :: self.alpha].flatten(0, 1), []  # (B*T, P+1, D)
+        for i, block in enumerate(visual.blocks):
+            x = block(x)
+            if i in self.layers:
+                taps.append(x.unflatten(0, (len(video), -1)))  # (B, T, P+1, D)
+        return (video, *taps)
+
+    def forward(self, video: Tensor, *taps: Tensor) -> Tensor:
+        return self.logits(self.dist(video, taps))  # (B, C)
+
+
+def sizes(options: Options, model: spec.Model, layers: int) -> Sizes:
+    return Sizes(
+        trunk=model.backbone.width,
+        embed=model.backbone.embed,
+        patch=model.backbone.patch,
+        frames=model.frames // options.alpha,
+        layers=layers,
+        **options.model_dump(exclude={"layers"}),
+    )
+
+
+def build(model: spec.Model, clip: CLIP) -> DiST:
+    options = spec.parse(Options, model.options, Path(model.name), ("options",))
+    _check(options, model)
+    return DiST(clip, options, model)
+
+
+def _check(options: Options, model: spec.Model) -> None:
+    if model.frames % options.alpha:
+        raise ValueError(
+            f"frames: expected a multiple of alpha, {options.alpha}; found {model.frames}"
+        )
+    for name in ("stem_frames", "kernel"):
+        if getattr(options, name) % 2 == 0:
+            raise ValueError(f"{name}: expected an odd number; found {getattr(options, name)}")
+    hidden = {
+        "temporal_ratio": options.temporal_width * options.temporal_ratio,
+        "mlp_ratio": options.width * options.mlp_ratio,
+        "mixing_ratio": options.width * options.mixing_ratio,
+    }
+    for name, channels in hidden.items():
+        if channels < 1:
+            raise ValueError(f"{name}: expected at least one channel; found {channels:.3g}")
+    trunk = range(model.backbone.layers)
+    if list(options.layers) != sorted(set(options.layers) & set(trunk)):
+        raise ValueError(
+            f"layers: expected rising layers from 0 to {trunk[-1]}; found {list(options.layers)}"
+        )

@@ -1,0 +1,60 @@
+"""Bottleneck adapters behind the attention and the MLP of frozen blocks.
+
+After Houlsby et al. (ICML 2019, arXiv:1902.00751), as Cross-Modal Adapter places them: inside the
+residual branch, with a residual of their own.
+Checked against github.com/LeapLabTHU/Cross-Modal-Adapter at 07b2203.
+Shapes: N sequences, S tokens, D width, C bottleneck, s channels that another module makes.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from vidtune.nn.clip import Block, QuickGELU
+
+
+class Bottleneck(nn.Module):
+    """x + up(gelu(down(x))). The last s of `up`'s channels may come from a shared layer."""
+
+    def __init__(self, width: int, inner: int, shared: nn.Linear | None = None) -> None:
+        super().__init__()
+        self.down = nn.Linear(width, inner)
+        self.gelu = QuickGELU()
+        self.up = nn.Linear(inner, width - (shared.out_features if shared else 0))
+        self._shared = (shared,)  # whoever owns it registers it
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.gelu(self.down(x))  # (N, S, C)
+        (shared,) = self._shared
+        y = self.up(z) if shared is None else torch.cat([self.up(z), shared(z)], dim=-1)
+        return x + y
+
+
+class Adapted(nn.Module):
+    """A frozen block with an adapter behind its attention and one behind its MLP."""
+
+    def __init__(self, block: Block, after_attn: Bottleneck, after_mlp: Bottleneck) -> None:
+        super().__init__()
+        self.block = block
+        self.after_attn = after_attn
+        self.after_mlp = after_mlp
+
+    @property
+    def attn(self) -> nn.Module:
+        return self.block.attn
+
+    @property
+    def mlp(self) -> nn.Module:
+        return self.block.mlp
+
+    def forward(self, x: Tensor, bias: Tensor | None = None, *, causal: bool = False) -> Tensor:
+        """(N, S, D) -> (N, S, D)."""
+        x = x + self.after_attn(self.attn(self.block.ln_1(x), bias, causal=causal))
+        return x + self.after_mlp(self.mlp(self.block.ln_2(x)))
+
+
+def add_adapters(blocks: nn.ModuleList, bottleneck: Callable[[int], Bottleneck]) -> None:
+    """Wrap every block; `bottleneck` makes the k-th adapter of the tower, two per block."""
+    for i, block in enumerate(blocks):
+        blocks[i] = Adapted(block, bottleneck(2 * i), bottleneck(2 * i + 1))

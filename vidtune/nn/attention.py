@@ -1,0 +1,45 @@
+"""Scaled dot-product attention: fused by default, explicit where the weights are to be seen.
+
+Both compute softmax(q k^T / sqrt(d) + bias) v; they differ in memory and in rounding.
+Shapes: N sequences, H heads, Q queries, K keys, d channels of a head.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+Backend = Literal["fused", "explicit"]
+_backend: ContextVar[Backend] = ContextVar("attention", default="fused")
+
+
+@contextmanager
+def attention(backend: Backend) -> Iterator[None]:
+    """What `attend` uses inside the block."""
+    token = _backend.set(backend)
+    try:
+        yield
+    finally:
+        _backend.reset(token)
+
+
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, *, causal: bool = False
+) -> Tensor:
+    """(N, H, Q, d), (N, H, K, d), (N, H, K, d) -> (N, H, Q, d).
+
+    `bias` is added to the logits and broadcasts to (N, H, Q, K); `causal` hides later keys.
+    """
+    if _backend.get() == "fused":
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=causal)
+    logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)  # (N, H, Q, K)
+    if bias is not None:
+        logits = logits + bias
+    if causal:
+        later = torch.ones(logits.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
+        logits = logits.masked_fill(later, -torch.inf)
+    return logits.softmax(dim=-1) @ v

@@ -1,0 +1,82 @@
+"""The authors' arguments, read by name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vidtune.spec import Backbone, TextTower, UserError
+
+_REQUIRED = object()
+
+
+class Arguments:
+    """Raises `UserError` that names the argument which is missing or of another type."""
+
+    def __init__(self, method: str, values: Mapping[str, Any]) -> None:
+        self.method, self._values = method, values
+
+    def get(self, name: str, kind: type, default: Any = _REQUIRED) -> Any:
+        value = self._values.get(name, default)
+        if value is _REQUIRED:
+            raise UserError(f"official {self.method}: {name}: missing; add the authors' argument")
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if not isinstance(value, kind):
+            raise UserError(
+                f"official {self.method}: {name}: expected {kind.__name__}; found {value!r}"
+            )
+        return value
+
+    def int(self, name: str, default: Any = _REQUIRED) -> int:
+        return self.get(name, int, default)
+
+    def str(self, name: str, default: Any = _REQUIRED) -> str:
+        return self.get(name, str, default)
+
+    def dashed(self, name: str) -> tuple[int, ...]:
+        """Integers written "8-9-10"."""
+        text = self.str(name)
+        try:
+            return tuple(int(part) for part in text.split("-"))
+        except ValueError:
+            raise UserError(
+                f"official {self.method}: {name}: expected integers such as 8-9-10; found {text!r}"
+            ) from None
+
+    def choice(self, name: str, words: Mapping[str, str], default: str) -> str:
+        """Ours for one of the authors' words."""
+        word = self.str(name, default)
+        if word not in words:
+            raise UserError(
+                f"official {self.method}: {name}: expected {' or '.join(words)}; found {word!r}"
+            )
+        return words[word]
+
+    def header(self) -> dict[str, Any]:
+        """CLIP4Clip's option of what frames pass before they meet texts."""
+        words = {"meanP": "mean", "seqTransf": "transformer"}
+        if self.choice("sim_header", words, "meanP") == "mean":
+            return {}
+        return {"header_layers": self.int("cross_num_hidden_layers", 4)}
+
+    def backbone(self, arch: str = "clip") -> Backbone:
+        """The trunk. The sizes of a text tower count only where one is built."""
+        width = self.int("vision_width")
+        text = TextTower(
+            width=self.int("text_width", 64),
+            layers=self.int("text_layers", 1),
+            context=self.int("context_length", 77),
+            vocabulary="clip-bpe",
+            vocab_size=self.int("vocab_size", 49408),
+        )
+        return Backbone(
+            name=f"{arch} of {self.method}",
+            arch=arch,
+            image=self.int("image_size"),
+            patch=self.int("patch_size"),
+            width=width,
+            layers=self.int("vision_layers"),
+            embed=self.int("embed_dim", width),
+            head_width=self.int("head_width", 64),
+            mlp_ratio=self.get("mlp_ratio", float, 4.0),
+            text=text,
+        )

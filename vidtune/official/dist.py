@@ -1,0 +1,90 @@
+"""DiST's own checkpoints: github.com/alibaba-mmai-research/DiST at 4b3a09b (under `model_state`).
+
+Older files call the network `ladder_net` and some of its parts otherwise; process_dist_cpkt.py
+there holds the table.
+"""
+
+from vidtune.official.arguments import Arguments
+from vidtune.official.places import Rule
+from vidtune.spec import Model, UserError
+
+
+def model(method: str, config: Arguments) -> Model:
+    """Frames are all that the model is given; its trunk sees every alpha-th."""
+    frames, alpha = config.int("total_frames"), config.int("sparse_sample_alpha")
+    sparse = config.int("num_sparse_frames", frames // alpha)
+    if sparse * alpha != frames:
+        raise UserError(
+            f"official {method}: total_frames: expected num_sparse_frames x sparse_sample_alpha, "
+            f"{sparse * alpha}; found {frames}"
+        )
+    options = {
+        "alpha": alpha,
+        "width": config.int("integration_dim"),
+        "temporal_width": config.int("temporal_dim"),
+        "layers": config.get("selected_layers", list),
+        "pooling_layers": config.int("ada_pooling_layers"),
+        "stem_frames": config.int("t_patch_size"),
+        "kernel": config.int("temporal_kernel_size"),
+        "temporal_ratio": config.get("temporal_conv_mlp_ratio", float),
+        "mlp_ratio": config.get("integration_mlp_ratio", float),
+        "mixing_ratio": config.get("integration_temporal_mlp_ratio", float),
+    }
+    return Model(
+        name="official/dist",
+        method="dist",
+        options=options,
+        backbone=config.backbone(),
+        task="recognition",
+        frames=frames,
+        classes=config.int("num_classes"),
+    )
+
+
+NET = r"backbone\.base_encoder\.(?:dist_net|ladder_net)\."
+REDUCE = NET + r"(?:input_linears|input_map_feat_nets)\.(\d+)\."
+TEMPORAL = NET + r"temporal_nets\.(\d+)\."
+TO_TEMPORAL = NET + r"(?:integration2temporal_nets|s2t_fuse_nets)\.(\d+)\.linear_fuse\."
+TO_INTEGRATION = NET + r"(?:temporal2integration_nets|t2s_fuse_nets)\.(\d+)\."
+INTEGRATION = NET + r"(?:integration_nets|spatial_nets)\.(\d+)\."
+POOLING = NET + r"(?:adapooling_nets|final_temporal_nets)\.(\d+)\."
+
+
+def _query(kind: str, token: str, ours: str) -> list[Rule]:
+    """Rules of one of a pooling layer's two queries."""
+    place = rf"dist.pools.\1.{ours}"
+    return [
+        Rule(POOLING + rf"{kind}_transformer\.(.*)", rf"{place}.\2"),
+        Rule(POOLING + rf"output_map_{token}\.c_fc\.(.*)", rf"{place}.mlp.0.\2"),
+        Rule(POOLING + rf"output_map_{token}\.c_proj\.(.*)", rf"{place}.mlp.2.\2"),
+        Rule(POOLING + rf"ln_out_{kind[:4]}_cls_token\.(.*)", rf"{place}.ln_2.\2"),
+    ]
+
+
+RULES = {
+    "dist": [
+        Rule(NET + r"temporal_stem\.(.*)", r"dist.stem.\1"),
+        Rule(REDUCE + r"(.*)", r"dist.layers.\1.reduce.\2"),
+        Rule(TEMPORAL + r"temporal_net\.c_fc1\.(.*)", r"dist.layers.\1.temporal.over_time.\2"),
+        Rule(TEMPORAL + r"temporal_net\.c_fc2\.(.*)", r"dist.layers.\1.temporal.over_space.\2"),
+        Rule(TEMPORAL + r"ln\.(.*)", r"dist.layers.\1.temporal.ln.\2"),
+        Rule(TO_TEMPORAL + r"(.*)", r"dist.layers.\1.to_temporal.\2"),
+        Rule(TO_INTEGRATION + r"linear_fuse\.(.*)", r"dist.layers.\1.to_integration.\2"),
+        Rule(TO_INTEGRATION + "cls_token", r"dist.layers.\1.cls"),
+        Rule(INTEGRATION + r"ffn\.c_fc\.(.*)", r"dist.layers.\1.integrate.mlp.0.\2"),
+        Rule(INTEGRATION + r"ffn\.c_proj\.(.*)", r"dist.layers.\1.integrate.mlp.2.\2"),
+        Rule(INTEGRATION + r"temporal_ffn\.c_fc1\.(.*)", r"dist.layers.\1.integrate.mix.0.\2"),
+        Rule(INTEGRATION + r"temporal_ffn\.c_fc2\.(.*)", r"dist.layers.\1.integrate.mix.1.\2"),
+        Rule(INTEGRATION + r"temporal_ffn\.c_proj\.(.*)", r"dist.layers.\1.integrate.mix.3.\2"),
+        Rule(INTEGRATION + r"ln_temporal\.(.*)", r"dist.layers.\1.integrate.ln_mix.\2"),
+        Rule(INTEGRATION + r"ln\.(.*)", r"dist.layers.\1.integrate.ln.\2"),
+        Rule(POOLING + "positional_embedding", r"dist.pools.\1.position"),
+        *_query("spatial", "spatial_cls_token", "frame"),
+        *_query("temporal", "cls_token", "video"),
+        Rule(NET + "aggregated_cls_token", "dist.video_query"),
+        Rule(NET + "aggregated_spatial_cls_token", "dist.frame_query"),
+        Rule(NET + r"proj_spatial_cls_token\.(.*)", r"dist.reduce_cls.\1"),
+        Rule(NET + r"(ln_post\..*|proj)", r"dist.\1"),
+        Rule(r"backbone\.base_encoder\.(.*)", r"clip.\1"),
+    ]
+}

@@ -1,0 +1,40 @@
+"""ST-Adapter's own checkpoints: github.com/linziyi96/st-adapter at b914b38.
+
+Files are `{model: tensors, ...}` and hold what was tuned alone; the trunk is OpenAI's.
+"""
+
+from vidtune.official.arguments import Arguments
+from vidtune.official.places import Rule
+from vidtune.spec import Model
+
+
+def model(method: str, config: Arguments) -> Model:
+    backbone = config.backbone()
+    before = {k: config.get(f"adapter_{k}", bool) for k in ("pre_attn", "pre_mlp")}
+    layers = config.int("adapter_layers") if any(before.values()) else 0
+    options = {
+        "width": config.int("adapter_width"),
+        "layers": min(layers, backbone.layers),  # more are no error there
+        "kernel": config.get("adapter_kernel_size", list),
+        **before,
+    }
+    return Model(
+        name="official/st_adapter",
+        method="st_adapter",
+        options=options,
+        backbone=backbone,
+        task="recognition",
+        frames=config.int("num_frames"),
+        classes=config.int("num_classes"),
+    )
+
+
+RULES = {
+    "st_adapter": [
+        Rule(
+            r"transformer\.resblocks\.(\d+)\.adapter_(pre_attn|pre_mlp)\.(.*)", r"adapters.\1.\2.\3"
+        ),
+        Rule(r"fc\.(.*)", r"fc.\1"),
+        Rule(r"(.*)", r"clip.visual.\1"),
+    ]
+}

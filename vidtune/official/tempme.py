@@ -1,0 +1,50 @@
+"""TempMe's own checkpoints: github.com/LunarShen/TempMe at e624930 (best.pth, a state dict)."""
+
+from vidtune.official.arguments import Arguments
+from vidtune.official.places import Rule
+from vidtune.spec import Model, UserError
+
+
+def model(method: str, config: Arguments) -> Model:
+    backbone = config.backbone()
+    layers, by = config.dashed("merge_layer"), config.dashed("merge_frame_num")
+    share = config.dashed("merge_token_proportion")
+    if len(share) != 2:
+        raise UserError(
+            f"official tempme: merge_token_proportion: expected two, as in 30-10; found {share}"
+        )
+    joins = [(i, f) for i, f in zip(layers, by, strict=False) if i < backbone.layers and f > 1]
+    options = {
+        "lora_rank": config.int("lora_dim"),
+        "img_merge": config.int("tome_r"),
+        # With no layer that joins, every block stands before the first that does.
+        "img_merge_layers": "before_join" if joins else "all",
+        "clip_merge": "both" if joins else "none",
+        "merge_layers": [i for i, _ in joins],
+        "merge_frames": [f for _, f in joins],
+        "cross": share[0],
+        "intra": share[1],
+        "frame_pos": bool(config.int("frame_pos")),
+        "prop_attn": config.get("tome_propattn", bool, True),
+    }
+    return Model(
+        name="official/tempme",
+        method="tempme",
+        options=options,
+        backbone=backbone,
+        task="retrieval",
+        frames=config.int("max_frames"),
+        max_words=config.int("max_words"),
+    )
+
+
+RULES = {
+    "tempme": [
+        Rule(r"clip\.(.*)\.attn\.TVPt_LoRA_([ab])", r"clip.\1.attn.lora.\2"),
+        Rule(
+            r"clip\.visual\.transformer\.resblocks\.(\d+)\.TVPt_Video_Positional_embedding",
+            r"positions.\1",
+        ),
+        Rule(r"clip\.(.*)", r"clip.\1"),
+    ]
+}
