@@ -8,18 +8,10 @@ from vidtune.spec import Model
 
 def model(method: str, config: Arguments) -> Model:
     options = {
-        "temporal_adapters": config.int("num_tadapter", 1),
+        "temporal_adapters": config.integer("num_tadapter", 1),
         "scale": config.get("adapter_scale", float, 0.5),
     }
-    return Model(
-        name="official/aim",
-        method="aim",
-        options=options,
-        backbone=config.backbone(),
-        task="recognition",
-        frames=config.int("num_frames"),
-        classes=config.int("num_classes"),
-    )
+    return config.model("aim", options)
 
 
 def _rules() -> list[Rule]:

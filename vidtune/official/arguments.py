@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vidtune.spec import Backbone, TextTower, UserError
+from vidtune.spec import Backbone, Model, TextTower, UserError
 
 _REQUIRED = object()
 
@@ -26,15 +26,15 @@ class Arguments:
             )
         return value
 
-    def int(self, name: str, default: Any = _REQUIRED) -> int:
+    def integer(self, name: str, default: Any = _REQUIRED) -> int:
         return self.get(name, int, default)
 
-    def str(self, name: str, default: Any = _REQUIRED) -> str:
+    def word(self, name: str, default: Any = _REQUIRED) -> str:
         return self.get(name, str, default)
 
     def dashed(self, name: str) -> tuple[int, ...]:
         """Integers written "8-9-10"."""
-        text = self.str(name)
+        text = self.word(name)
         try:
             return tuple(int(part) for part in text.split("-"))
         except ValueError:
@@ -44,7 +44,7 @@ class Arguments:
 
     def choice(self, name: str, words: Mapping[str, str], default: str) -> str:
         """Ours for one of the authors' words."""
-        word = self.str(name, default)
+        word = self.word(name, default)
         if word not in words:
             raise UserError(
                 f"official {self.method}: {name}: expected {' or '.join(words)}; found {word!r}"
@@ -56,27 +56,48 @@ class Arguments:
         words = {"meanP": "mean", "seqTransf": "transformer"}
         if self.choice("sim_header", words, "meanP") == "mean":
             return {}
-        return {"header_layers": self.int("cross_num_hidden_layers", 4)}
+        return {"header_layers": self.integer("cross_num_hidden_layers", 4)}
 
     def backbone(self, arch: str = "clip") -> Backbone:
         """The trunk. The sizes of a text tower count only where one is built."""
-        width = self.int("vision_width")
+        width = self.integer("vision_width")
         text = TextTower(
-            width=self.int("text_width", 64),
-            layers=self.int("text_layers", 1),
-            context=self.int("context_length", 77),
+            width=self.integer("text_width", 64),
+            layers=self.integer("text_layers", 1),
+            context=self.integer("context_length", 77),
             vocabulary="clip-bpe",
-            vocab_size=self.int("vocab_size", 49408),
+            vocab_size=self.integer("vocab_size", 49408),
         )
         return Backbone(
             name=f"{arch} of {self.method}",
             arch=arch,
-            image=self.int("image_size"),
-            patch=self.int("patch_size"),
+            image=self.integer("image_size"),
+            patch=self.integer("patch_size"),
             width=width,
-            layers=self.int("vision_layers"),
-            embed=self.int("embed_dim", width),
-            head_width=self.int("head_width", 64),
+            layers=self.integer("vision_layers"),
+            embed=self.integer("embed_dim", width),
+            head_width=self.integer("head_width", 64),
             mlp_ratio=self.get("mlp_ratio", float, 4.0),
             text=text,
+        )
+
+    def model(
+        self,
+        method: str,
+        options: dict[str, Any],
+        *,
+        retrieval: bool = False,
+        arch: str = "clip",
+        frames: int | None = None,
+    ) -> Model:
+        """Our method with these options on their backbone; `frames` where not `num_frames`."""
+        return Model(
+            name=f"official/{self.method}",
+            method=method,
+            options=options,
+            backbone=self.backbone(arch),
+            task="retrieval" if retrieval else "recognition",
+            frames=self.integer("num_frames") if frames is None else frames,
+            classes=None if retrieval else self.integer("num_classes"),
+            max_words=self.integer("max_words", 32),
         )

@@ -6,15 +6,7 @@ from vidtune.spec import Model
 
 
 def model(method: str, config: Arguments) -> Model:
-    return Model(
-        name="official/clip4clip",
-        method="clip4clip",
-        options=config.header(),
-        backbone=config.backbone(),
-        task="retrieval",
-        frames=config.int("num_frames"),
-        max_words=config.int("max_words"),
-    )
+    return config.model("clip4clip", config.header(), retrieval=True)
 
 
 RULES = {

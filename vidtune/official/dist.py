@@ -11,8 +11,8 @@ from vidtune.spec import Model, UserError
 
 def model(method: str, config: Arguments) -> Model:
     """Frames are all that the model is given; its trunk sees every alpha-th."""
-    frames, alpha = config.int("total_frames"), config.int("sparse_sample_alpha")
-    sparse = config.int("num_sparse_frames", frames // alpha)
+    frames, alpha = config.integer("total_frames"), config.integer("sparse_sample_alpha")
+    sparse = config.integer("num_sparse_frames", frames // alpha)
     if sparse * alpha != frames:
         raise UserError(
             f"official {method}: total_frames: expected num_sparse_frames x sparse_sample_alpha, "
@@ -20,25 +20,17 @@ def model(method: str, config: Arguments) -> Model:
         )
     options = {
         "alpha": alpha,
-        "width": config.int("integration_dim"),
-        "temporal_width": config.int("temporal_dim"),
+        "width": config.integer("integration_dim"),
+        "temporal_width": config.integer("temporal_dim"),
         "layers": config.get("selected_layers", list),
-        "pooling_layers": config.int("ada_pooling_layers"),
-        "stem_frames": config.int("t_patch_size"),
-        "kernel": config.int("temporal_kernel_size"),
+        "pooling_layers": config.integer("ada_pooling_layers"),
+        "stem_frames": config.integer("t_patch_size"),
+        "kernel": config.integer("temporal_kernel_size"),
         "temporal_ratio": config.get("temporal_conv_mlp_ratio", float),
         "mlp_ratio": config.get("integration_mlp_ratio", float),
         "mixing_ratio": config.get("integration_temporal_mlp_ratio", float),
     }
-    return Model(
-        name="official/dist",
-        method="dist",
-        options=options,
-        backbone=config.backbone(),
-        task="recognition",
-        frames=frames,
-        classes=config.int("num_classes"),
-    )
+    return config.model("dist", options, frames=frames)
 
 
 NET = r"backbone\.base_encoder\.(?:dist_net|ladder_net)\."

@@ -12,23 +12,16 @@ from vidtune.spec import Model
 def model(method: str, config: Arguments) -> Model:
     """Arguments that are not given have the defaults of the authors' command line."""
     switches = ("temporal_conv", "temporal_pos_embed", "temporal_cross_attention")
-    return Model(
-        name="official/evl",
-        method="evl",
-        options={
-            "layers": config.int("decoder_num_layers", 4),
-            "width": config.int("decoder_qkv_dim", 768),
-            "heads": config.int("decoder_num_heads", 12),
-            "mlp_ratio": config.get("decoder_mlp_factor", float, 4.0),
-            "mlp_dropout": config.get("decoder_mlp_dropout", float, 0.5),
-            "cls_dropout": config.get("cls_dropout", float, 0.5),
-            **{name: config.get(name, bool, True) for name in switches},
-        },
-        backbone=config.backbone(),
-        task="recognition",
-        frames=config.int("num_frames", 8),
-        classes=config.int("num_classes", 400),
-    )
+    options = {
+        "layers": config.integer("decoder_num_layers", 4),
+        "width": config.integer("decoder_qkv_dim", 768),
+        "heads": config.integer("decoder_num_heads", 12),
+        "mlp_ratio": config.get("decoder_mlp_factor", float, 4.0),
+        "mlp_dropout": config.get("decoder_mlp_dropout", float, 0.5),
+        "cls_dropout": config.get("cls_dropout", float, 0.5),
+        **{name: config.get(name, bool, True) for name in switches},
+    }
+    return config.model("evl", options)
 
 
 _START = r"(?:module\.)?"  # saved from within DistributedDataParallel

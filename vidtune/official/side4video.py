@@ -11,9 +11,9 @@ from vidtune.spec import Model, UserError
 def model(method: str, config: Arguments) -> Model:
     eva, retrieval = "_eva" in method, method.endswith("retrieval")
     backbone = config.backbone("eva" if eva else "clip")
-    mode = "interval" if eva else config.str("side_layers_mode", "all")
+    mode = "interval" if eva else config.word("side_layers_mode", "all")
     options: dict[str, object] = {
-        "width": config.int("side_dim"),
+        "width": config.integer("side_dim"),
         "layers": _layers(config, mode, backbone.layers),
         "fusion": "top" if mode == "top" else "interval",
     }
@@ -21,16 +21,7 @@ def model(method: str, config: Arguments) -> Model:
         words = {"wti": "wti", "None": "mean"}
         options["interaction"] = config.choice("interaction", words, "wti")
         options |= {} if eva else config.header()
-    return Model(
-        name=f"official/{method}",
-        method="side4video",
-        options=options,
-        backbone=backbone,
-        task="retrieval" if retrieval else "recognition",
-        frames=config.int("num_frames"),
-        classes=None if retrieval else config.int("num_classes"),
-        max_words=config.int("max_words", 32),
-    )
+    return config.model("side4video", options, retrieval=retrieval, arch="eva" if eva else "clip")
 
 
 def _layers(config: Arguments, mode: str, trunk: int) -> int:
@@ -39,7 +30,7 @@ def _layers(config: Arguments, mode: str, trunk: int) -> int:
     if mode == "interval":
         return trunk // 2
     if mode == "top":
-        return trunk - config.int("side_start_layer", trunk // 2)
+        return trunk - config.integer("side_start_layer", trunk // 2)
     raise UserError(
         f"official {config.method}: side_layers_mode: expected all, interval or top; found {mode!r}"
     )

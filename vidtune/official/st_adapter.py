@@ -11,22 +11,14 @@ from vidtune.spec import Model
 def model(method: str, config: Arguments) -> Model:
     backbone = config.backbone()
     before = {k: config.get(f"adapter_{k}", bool) for k in ("pre_attn", "pre_mlp")}
-    layers = config.int("adapter_layers") if any(before.values()) else 0
+    layers = config.integer("adapter_layers") if any(before.values()) else 0
     options = {
-        "width": config.int("adapter_width"),
+        "width": config.integer("adapter_width"),
         "layers": min(layers, backbone.layers),  # more are no error there
         "kernel": config.get("adapter_kernel_size", list),
         **before,
     }
-    return Model(
-        name="official/st_adapter",
-        method="st_adapter",
-        options=options,
-        backbone=backbone,
-        task="recognition",
-        frames=config.int("num_frames"),
-        classes=config.int("num_classes"),
-    )
+    return config.model("st_adapter", options)
 
 
 RULES = {

@@ -15,8 +15,8 @@ def model(method: str, config: Arguments) -> Model:
         )
     joins = [(i, f) for i, f in zip(layers, by, strict=False) if i < backbone.layers and f > 1]
     options = {
-        "lora_rank": config.int("lora_dim"),
-        "img_merge": config.int("tome_r"),
+        "lora_rank": config.integer("lora_dim"),
+        "img_merge": config.integer("tome_r"),
         # With no layer that joins, every block stands before the first that does.
         "img_merge_layers": "before_join" if joins else "all",
         "clip_merge": "both" if joins else "none",
@@ -24,18 +24,10 @@ def model(method: str, config: Arguments) -> Model:
         "merge_frames": [f for _, f in joins],
         "cross": share[0],
         "intra": share[1],
-        "frame_pos": bool(config.int("frame_pos")),
+        "frame_pos": bool(config.integer("frame_pos")),
         "prop_attn": config.get("tome_propattn", bool, True),
     }
-    return Model(
-        name="official/tempme",
-        method="tempme",
-        options=options,
-        backbone=backbone,
-        task="retrieval",
-        frames=config.int("max_frames"),
-        max_words=config.int("max_words"),
-    )
+    return config.model("tempme", options, retrieval=True, frames=config.integer("max_frames"))
 
 
 RULES = {
