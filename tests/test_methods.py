@@ -286,3 +286,40 @@ def test_unknown_method_wrong_task_or_backbone_is_an_error():
         methods.build(model("tempme", "retrieval", TEMPME, EVA))
     with pytest.raises(UserError, match="serves retrieval only"):
         methods.build(model("tempme", "recognition", {}))
+
+
+# What the papers' main rows are built with; every other option is an ablation or a control.
+PAPER = {
+    "side4video": {"layers": 12, "width": 320, "fusion": "interval", "temporal": "conv"}
+    | {"cls_shift": True, "pool": "gap", "fuse": "half", "interaction": "wti", "header_layers": 0},
+    "tempme": {"tune": "lora", "lora_rank": 8, "img_merge": 2, "merge_layers": (8, 9, 10)}
+    | {"merge_frames": (2, 2, 3), "cross": 30, "intra": 10, "clip_merge": "both", "join": True}
+    | {"frame_pos": True, "prop_attn": True, "img_merge_layers": "before_join"},
+    "clip4clip": {"frozen_vision": False, "header_layers": 0},
+    "lora": {"lora_rank": 8},
+    "st_adapter": {"width": 384, "layers": 12, "kernel": (3, 1, 1), "pre_attn": False}
+    | {"pre_mlp": True, "dropout": 0.5},
+    "aim": {"temporal_adapters": 2, "scale": 1.0, "ratio": 0.25, "drop_path": 0.2, "dropout": 0.5},
+    "evl": {"layers": 12, "width": 0, "heads": 0, "mlp_ratio": 4.0, "temporal_conv": True}
+    | {"temporal_pos_embed": True, "temporal_cross_attention": True}
+    | {"mlp_dropout": 0.5, "cls_dropout": 0.5},
+    "dist": {"alpha": 2, "width": 384, "temporal_width": 96, "layers": (), "pooling_layers": 2}
+    | {"stem_frames": 5, "kernel": 3, "temporal_ratio": 1.0, "mlp_ratio": 1.0}
+    | {"mixing_ratio": 0.25},
+    "tome": {"merged": 2, "inflection": 0.0, "prop_attn": True, "lora_rank": 8},
+    "vop": {"prompts": 8, "text_before": 4, "text_after": 4, "frame_prompts": "learned"}
+    | {"joint": False},
+    "dgl": {"latent": "transformer", "prompts": 4, "output": "first"},
+    "adapter": {"width": 8},
+    "cross_modal_adapter": {"width": 8, "shared": 16, "pool": "text", "temperature": 5.0},
+}
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_defaults_are_the_papers(name):
+    defaults = {k: f.default for k, f in options_class(name).model_fields.items()}
+    assert {k: defaults[k] for k in PAPER[name]} == PAPER[name]
+
+
+def test_every_method_has_its_papers_defaults():
+    assert {*PAPER, "linear_probe"} == set(methods.names())
