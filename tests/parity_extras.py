@@ -209,6 +209,7 @@ def test_frames_of_recognition_and_clip4clip(name):
 def test_frames_of_tempme(name):
     about = goldens.about(name)
     found = [(k, re.fullmatch(r"tempme_decord_(\d+)fps", k)) for k in about]
+    assert any(m for _, m in found), "no frames of TempMe in this golden"
     for key, rate in ((k, m[1]) for k, m in found if m):
         for case in about[key]:
             how = recipe(task="retrieval", steps=1, sampler="uniform", fps=float(rate))

@@ -243,6 +243,17 @@ def test_three_crops_are_start_middle_and_end_of_the_longer_side():
     assert [resize(high, 4, k, 3)[0, 0, :, 0].tolist() for k in range(3)] == columns
 
 
+def test_frames_may_have_a_size_of_their_own_before_the_crop(copy: Path):
+    frames = np.zeros((1, 10, 30, 3), dtype=np.uint8)
+    frames[:, 5:] = 200  # the lower half, whose edge the middle row of any crop shows
+    crops = [resize(frames, 8, k, 3, (12, 16)) for k in range(3)]
+    assert all(c.shape == (1, 3, 8, 8) for c in crops)
+    assert all((c[0, 0, :3] < 20).all() and (c[0, 0, 5:] > 180).all() for c in crops)
+    rows = records.read(copy, "test")
+    with pytest.raises(UserError, match="resize: expected at least the model's 32 pixels"):
+        Clips(rows, recipe(resize=(32, 16)), 4, 32, train=False, seed=0)
+
+
 def test_views_run_over_the_clips_of_each_crop(made: Path):
     rows = records.read(made, "test")[:1]
     how = recipe(sampler="segments")

@@ -83,6 +83,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.setattr(fetch, "WAITS", (0.0, 0.0))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     made = Server()
     threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True).start()
     yield made
@@ -330,7 +331,9 @@ def test_specs_know_no_machine(cached, tmp_path, monkeypatch):
     assert {k: read.dump(s) for k, s in again.specs().items()} == here
     run = again.runs["side4video/b16-ssv1@0"]
     assert run.weights is None and json.loads(read.dump(run))["weights"] is None
-    assert {f.name for f in cache.needed(run)} == {"vit-b16", "clip-bpe"}
+    assert [f.name for f in cache.needed(run)] == ["vit-b16"]
+    reads = again.runs["side4video/dist-b16@0"], again.runs["tempme/tempme-b32@0"]
+    assert {f.name for f in cache.needed(*reads)} == {"vit-b16", "vit-b32", "clip-bpe"}
     digest = provenance.run_digest(run)
     monkeypatch.delenv("VIDTUNE_CACHE")
     assert provenance.run_digest(run) == digest

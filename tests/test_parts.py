@@ -22,6 +22,7 @@ from zoo import (
 from vidtune.nn.clip import CLIP, Attention, text_mask
 from vidtune.nn.merging import join, match, merge
 from vidtune.nn.side import PatchAttention, TokenBatchNorm, fusion_layers, shift
+from vidtune.nn.similarity import TokenInteraction, cosine
 
 
 def test_attention_is_torchs():
@@ -78,6 +79,23 @@ def test_token_batch_norm_is_batch_norm_3d():
     y = theirs(x.movedim(-1, 1).unflatten(-1, (2, 3)).contiguous())
     torch.testing.assert_close(ours(x), y.flatten(3).movedim(1, -1))
     torch.testing.assert_close(ours.running_var, theirs.running_var)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_similarities_are_never_in_half_precision(dtype):
+    """Rounded to half precision, candidates tie that differ."""
+    torch.manual_seed(0)
+    text, video = torch.randn(50, 64), torch.randn(50, 64)
+    words, frames = text.view(10, 5, 64), video.view(10, 5, 64)
+    real = torch.ones(10, 5, dtype=torch.bool)
+    net = TokenInteraction(64)
+    with torch.no_grad(), torch.autocast("cpu", dtype):
+        flat, tokens = cosine(text, video), net(words, real, frames)
+    assert flat.dtype == tokens.dtype == torch.float32
+    torch.testing.assert_close(flat, cosine(text, video), rtol=0, atol=0)
+    with torch.no_grad():
+        torch.testing.assert_close(tokens, net(words, real, frames), rtol=0, atol=1e-3)
+    assert cosine(text.double(), video.double()).dtype == torch.float64
 
 
 def test_padding_reaches_no_text_feature():

@@ -153,3 +153,39 @@ def test_a_paper_needs_variants(tmp_path):
     path.write_text("cite: {key: k, title: t, arxiv: '1', code: a/b@c}\n")
     with pytest.raises(UserError, match="variants: expected a mapping"):
         read_paper(path)
+
+
+def test_a_new_paper_is_trained_at_the_default_scale(config):
+    """As the README says of one file and one yaml."""
+    (config / "papers" / "mine.yaml").write_text(
+        "cite: {key: me2026, title: Mine, arxiv: '2601.00000', code: me/mine@0123abc}\n"
+        "variants:\n"
+        "  b16-ssv1: {method: side4video, backbone: vit-b16, dataset: ssv1, frames: 8, "
+        "recipe: side4video-ss1-b}\n"
+    )
+    settings = config / "config.yaml"
+    settings.write_text(settings.read_text().replace("[side4video, tempme]", "[mine]"))
+    plan = load(config)
+    assert plan.scale.name == "mini" and set(plan.runs) == {"mine/b16-ssv1@0"}
+
+
+def test_mini_trains_no_row_twice(mini):
+    """The compared methods' L/14 rows would be their B/16 rows again."""
+    trained = {r.model.name for r in mini.runs.values()}
+    left_out = set(mini.variants) - trained
+    assert left_out == {f"side4video/{m}-l14" for m in ("st-adapter", "aim", "evl", "dist")}
+    for name in left_out:
+        twin = next(r for r in mini.runs.values() if r.model.name == name.replace("l14", "b16"))
+        assert twin.model.method == mini.models[name].method
+
+
+def test_a_backbone_that_a_method_cannot_tune(config):
+    s4v = config / "papers/side4video.yaml"
+    s4v.write_text(
+        s4v.read_text().replace(
+            "aim-l14: {base: aim-b16, backbone: vit-l14",
+            "aim-l14: {base: aim-b16, backbone: vit-e14",
+        )
+    )
+    with pytest.raises(UserError, match=r"aim-l14.backbone: aim is for clip; vit-e14 is eva"):
+        load(config)

@@ -11,7 +11,7 @@ CHECKPOINT_MB, CLIP_MB = 0.4, 0.02  # a mini run's files; a generated clip of 64
 def jobs(p: Plan) -> dict[str, Any]:
     """Jobs and seconds per rule; `None` where nobody has measured it."""
     rules: list[dict[str, Any]] = []
-    released = {f.name: f for run in p.runs.values() for f in cache.needed(run)}
+    released = cache.needed(*p.runs.values())
     for rule, count in {**p.counts(), "fetch": len(released)}.items():
         each = p.scale.seconds.get(rule)
         seconds = None if each is None and count else round((each or 0) * count)
@@ -19,13 +19,14 @@ def jobs(p: Plan) -> dict[str, Any]:
     known = [r["seconds"] for r in rules]
     total = None if None in known else round(sum(known) / 2)
     clips = sum(sum(f.clips.values()) for f in p.files.values())
+    downloads = sum(f.bytes or 0 for f in released) / 1e6
     runs = p.runs.values()
     return {
         "scale": p.scale.name,
         "rules": rules,
         "seconds_2_cores": total,
-        "disk_mb": round(clips * CLIP_MB + len(p.runs) * CHECKPOINT_MB + 5),
-        "downloads": sorted(f"{f.urls[0]} ({cache.said(f.bytes)})" for f in released.values()),
+        "disk_mb": round(clips * CLIP_MB + len(p.runs) * CHECKPOINT_MB + downloads + 5),
+        "downloads": sorted(f"{f.urls[0]} ({cache.said(f.bytes)})" for f in released),
         "bring": sorted({f"{r.data}: {r.dataset.expected}" for r in runs if not r.dataset.files}),
     }
 

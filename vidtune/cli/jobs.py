@@ -54,9 +54,9 @@ def _list(p: Plan) -> None:
     """What a plan's runs read from the cache, and what of it is there."""
     from vidtune.data import cache
 
-    files = {f.name: f for run in p.runs.values() for f in cache.needed(run)}
+    files = cache.needed(*p.runs.values())
     print(f"scale {p.scale.name}: {len(files)} released files; cache {cache.folder()}")
-    for f in files.values():
+    for f in files:
         state = "absent"
         if cache.there(f.path):
             state = cache.wrong(f.path, f.sha256, f.bytes) or "there"
@@ -87,9 +87,9 @@ def train(args: argparse.Namespace) -> int:
 
 def evaluate(args: argparse.Namespace) -> int:
     """A run's own checkpoint beside --out; with --official, that of the method's authors."""
-    from vidtune.engine.evaluate import evaluate, evaluate_official
-
     if args.official:
+        from vidtune.engine.official import evaluate_official
+
         result = evaluate_official(_declared_run(args), Path(args.official))
         if args.out:
             write_json(Path(args.out), result)
@@ -98,6 +98,8 @@ def evaluate(args: argparse.Namespace) -> int:
         return 0
     if args.variant or not (args.spec and args.out):
         raise UserError("give --spec and --out, or a variant and --official CHECKPOINT")
+    from vidtune.engine.evaluate import evaluate
+
     out = Path(args.out)
     write_json(out, evaluate(_spec(Run, args), out.parent / "model.pt"))
     return 0

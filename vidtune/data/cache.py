@@ -11,6 +11,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_dir
 
+from vidtune.plan.options import options_class
 from vidtune.spec import Backbone, Run, UserError
 
 
@@ -57,11 +58,16 @@ def weights(backbone: Backbone) -> Released | None:
     return Released(backbone.name, f"weights/{backbone.name}.pt", (w.url,), w.sha256, w.bytes)
 
 
-def needed(run: Run) -> list[Released]:
-    """What a run reads from the cache."""
-    backbone = run.model.backbone
-    vocabulary = CLIP_BPE if backbone.text.vocabulary == CLIP_BPE.name else None
-    return [file for file in (weights(backbone), vocabulary) if file]
+def needed(*runs: Run) -> list[Released]:
+    """What runs read from the cache, each file once."""
+    files: dict[str, Released | None] = {}
+    for run in runs:
+        m = run.model
+        reads = m.task == "retrieval" or options_class(m.method).reads_text
+        files[m.backbone.name] = weights(m.backbone)
+        if reads and m.backbone.text.vocabulary == CLIP_BPE.name:
+            files[CLIP_BPE.name] = CLIP_BPE
+    return [file for file in files.values() if file]
 
 
 def find(file: Released, path: Path | None = None) -> Path:

@@ -20,25 +20,36 @@ from vidtune.data.records import Record
 from vidtune.data.sampling import PADDING, indices
 from vidtune.data.video import read_frames
 from vidtune.data.words import mirrored
-from vidtune.spec import Recipe
+from vidtune.spec import Recipe, UserError
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # openai/CLIP, of RGB in 0..1
 STD = (0.26862954, 0.26130258, 0.27577711)
 
 
-def resize(frames: NDArray[np.uint8], side: int, crop: int = 0, crops: int = 1) -> Tensor:
+def resize(
+    frames: NDArray[np.uint8],
+    side: int,
+    crop: int = 0,
+    crops: int = 1,
+    size: tuple[int, int] | None = None,
+) -> Tensor:
     """(T, H, W, 3) -> uint8 (T, 3, side, side): antialiased bicubic, then the centre.
 
-    Of three crops the first is the start of the longer side and the last its end.
+    Before the crop frames have `size` (height, width), or `side` as their short side. Of three
+    crops the first is the start of the longer side and the last its end.
     """
     x = torch.from_numpy(frames).permute(0, 3, 1, 2)  # (T, 3, H, W)
     height, width = x.shape[-2:]
     short = min(height, width)
-    if short != side:
-        size = (max(side, height * side // short), max(side, width * side // short))
+    size = size or (max(side, height * side // short), max(side, width * side // short))
+    if size != (height, width):
         x = F.interpolate(x, size=size, mode="bicubic", antialias=True)
     over = x.shape[-2] - side, x.shape[-1] - side
-    top, left = (m * crop // 2 if crops == 3 else m // 2 for m in over)
+    at = [m // 2 for m in over]
+    if crops == 3:
+        longer = int(over[1] > over[0])
+        at[longer] = over[longer] * crop // 2
+    top, left = at
     return x[..., top : top + side, left : left + side].contiguous()  # (T, 3, S, S)
 
 
@@ -72,6 +83,11 @@ class Clips(Dataset[dict[str, Any]]):
         self.records, self.recipe = records, recipe
         self.frames, self.side, self.train, self.seed = frames, side, train, seed
         self.view, self.views = view, views
+        if recipe.resize and min(recipe.resize) < side:
+            raise UserError(
+                f"recipe {recipe.name}: resize: expected at least the model's {side} pixels; "
+                f"found {recipe.resize}"
+            )
         self.epoch = 0
         unfold = train and recipe.task == "retrieval"
         self.items = [
@@ -119,7 +135,8 @@ class Clips(Dataset[dict[str, Any]]):
         """(T, 3, S, S)"""
         there = [i for i in take if i != PADDING]  # padding is always at the end
         frames = read_frames(record.path, there)
-        video = resize(frames, self.side, self.view // self.views[1], self.views[0])
+        crop, crops = self.view // self.views[1], self.views[0]
+        video = resize(frames, self.side, crop, crops, self.recipe.resize)
         return torch.cat([video, video.new_zeros(len(take) - len(there), *video.shape[1:])])
 
 

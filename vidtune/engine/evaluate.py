@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,31 +28,26 @@ def evaluate(run: Run, checkpoint: Path) -> dict[str, Any]:
         models.load_tuned(model, trained["state"], checkpoint)
         return model
 
-    return _evaluated(run, trained["status"], load)
+    return evaluated(run, trained["status"], load, provenance.run_digest(run))
 
 
-def evaluate_official(run: Run, checkpoint: Path) -> dict[str, Any]:
-    """As `evaluate`, with the weights of a checkpoint of the method's authors."""
-    result = _evaluated(run, "ok", partial(models.official_model, run, checkpoint))
-    return result | {"official": str(checkpoint)}
-
-
-def _evaluated(run: Run, status: str, load: Callable[[torch.device], VideoModel]) -> dict[str, Any]:
+def evaluated(
+    run: Run, status: str, load: Callable[[torch.device], VideoModel], digest: str
+) -> dict[str, Any]:
+    """What `evaluate` gives, of the model that `load` gives; made by code of this digest."""
     start = time.monotonic()
     where = models.device()
     result: dict[str, Any] = {"status": status, "metrics": {}, "n": 0}
     if status == "ok":
         try:
-            with torch.no_grad(), models.precision(run.recipe, where):
+            with torch.no_grad():
                 result |= _scored(run, load(where).eval(), where)
         except (RuntimeError, MemoryError) as e:
             if not models.out_of_memory(e):
                 raise
             result["status"] = "oom"
     result["seconds"] = time.monotonic() - start
-    result["provenance"] = provenance.stamp(
-        provenance.run_digest(run), models.device_name(where), run
-    )
+    result["provenance"] = provenance.stamp(digest, models.device_name(where), run)
     return result
 
 

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from vidtune.data import records
 from vidtune.data.clips import Clips, load, normalise
 from vidtune.data.progress import progress
-from vidtune.data.text import tokenizer
+from vidtune.data.text import Tokenizer, tokenizer
 from vidtune.nn.task import VideoModel
 from vidtune.spec import Run, UserError
 
@@ -55,6 +55,9 @@ class Feed:
         )
         self.masked = run.recipe.sampler == "clip4clip"  # whether forward is told the real frames
         self.batch = min(run.recipe.batch, len(self.clips)) if train else AT_ONCE
+        self.tokenize: Tokenizer | None = None
+        if m.task == "retrieval":
+            self.tokenize = tokenizer(m.backbone.text.vocabulary, m.max_words)
         self.targets = self._targets()
         self.prepared = False  # whether what is kept has passed the model's frozen part
         size = len(self.clips) * m.frames * 3 * m.backbone.image**2
@@ -83,8 +86,8 @@ class Feed:
 
     def _tokens(self, captions: list[str]) -> Tensor:
         """Token ids (B, L)."""
-        m = self.run.model
-        return tokenizer(m.backbone.text.vocabulary, m.max_words)(captions)
+        assert self.tokenize is not None, "recognition has no captions"
+        return self.tokenize(captions)
 
     def queries(self) -> tuple[Tensor, Tensor]:
         """Every caption of every record: token ids (Q, L), the index of its video (Q,)."""

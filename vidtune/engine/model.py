@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vidtune import methods, official
+from vidtune import methods
 from vidtune.data import cache, records
 from vidtune.data.text import tokenizer
 from vidtune.nn.task import TextRecognizer, VideoModel
@@ -29,7 +29,7 @@ def device_name(where: torch.device) -> str:
 
 
 def precision(recipe: Recipe, where: torch.device) -> AbstractContextManager[Any]:
-    """What a run computes in; weights stay in float32."""
+    """What a training computes in; weights stay in float32."""
     if recipe.precision == "fp32":
         return nullcontext()
     return torch.autocast(
@@ -80,28 +80,12 @@ def build(run: Run, where: torch.device) -> tuple[VideoModel, set[str]]:
     model = methods.build(run.model, state=state)
     names = {f"clip.{k}" for k in state}
     model.to(where)
-    _name_classes(model, run)
+    name_classes(model, run)
     return model, names
 
 
-def official_model(run: Run, checkpoint: Path, where: torch.device) -> VideoModel:
-    """The model with the weights of its authors' checkpoint."""
-    name = official.name_of(run.model)
-    state = official.read(checkpoint)
-    model = methods.build(run.model)
-    backbone = None
-    if official.needs_backbone(model, name, state):  # the file holds only what was tuned
-        backbone = load_weights(Path(run.weights) if run.weights else None, run.model.backbone)
-    try:
-        official.load_into(model, name, state, backbone)
-    except UserError as e:
-        raise UserError(f"{checkpoint}: {e}") from None
-    model.to(where)
-    _name_classes(model, run)
-    return model
-
-
-def _name_classes(model: VideoModel, run: Run) -> None:
+def name_classes(model: VideoModel, run: Run) -> None:
+    """Tell a method that classifies by texts what the dataset's classes are called."""
     if isinstance(model, TextRecognizer):
         model.name_classes(_class_tokens(run))
 

@@ -158,6 +158,7 @@ def _resume(run: Run, model: VideoModel, parts: Parts, path: Path) -> tuple[int,
         return 0, []
     models.load_tuned(model, content["state"], path)
     for name, part in parts.items():
-        part.load_state_dict(content[name])
+        if content[name]:  # a scaler that was not used has none
+            part.load_state_dict(content[name])
     torch.set_rng_state(content["rng"])
     return content["step"], content["losses"]

@@ -21,8 +21,18 @@ def mean_of_frames(frames: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def cosine(text: Tensor, video: Tensor) -> Tensor:
-    """(A, E), (B, E) -> (A, B)."""
-    return F.normalize(text, dim=-1) @ F.normalize(video, dim=-1).T  # (A, B)
+    """(A, E), (B, E) -> (A, B), never below single precision: half precision makes ties."""
+    with _exact(text):
+        text, video = F.normalize(_single(text), dim=-1), F.normalize(_single(video), dim=-1)
+        return text @ video.T  # (A, B)
+
+
+def _exact(like: Tensor) -> torch.autocast:
+    return torch.autocast(like.device.type, enabled=False)
+
+
+def _single(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 class TokenInteraction(nn.Module):
@@ -50,13 +60,16 @@ class TokenInteraction(nn.Module):
         if real_frames is not None:
             b = b.masked_fill(~real_frames, -torch.inf)
         b = b.softmax(dim=-1)
-        words, frames = F.normalize(words, dim=-1), F.normalize(frames, dim=-1)
-        s = torch.einsum("ale,bte->ablt", words, frames) * real[:, None, :, None]  # (A, B, L, T)
-        if real_frames is not None:
-            s = s * real_frames[:, None]
-        by_word = torch.einsum("abl,al->ab", s.max(dim=3).values, a)  # (A, B)
-        by_frame = torch.einsum("abt,bt->ab", s.max(dim=2).values, b)  # (A, B)
-        return (by_word + by_frame) / 2
+        with _exact(words):
+            words, frames, a, b = (_single(x) for x in (words, frames, a, b))
+            words, frames = F.normalize(words, dim=-1), F.normalize(frames, dim=-1)
+            s = torch.einsum("ale,bte->ablt", words, frames)  # (A, B, L, T)
+            s = s * real[:, None, :, None]
+            if real_frames is not None:
+                s = s * real_frames[:, None]
+            by_word = torch.einsum("abl,al->ab", s.max(dim=3).values, a)  # (A, B)
+            by_frame = torch.einsum("abt,bt->ab", s.max(dim=2).values, b)  # (A, B)
+            return (by_word + by_frame) / 2
 
 
 def _weight_net(embed: int, std: float | None) -> nn.Sequential:

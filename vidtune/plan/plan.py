@@ -127,11 +127,17 @@ def _model(c: Config, v: Variant) -> Model:
             f"{path}: variants.{key}: {v.method} is for {' and '.join(cls.tasks)}; "
             f"{v.dataset} is for {dataset.task}"
         )
+    backbone = c.backbones[v.backbone]
+    if backbone.arch not in cls.archs:
+        raise UserError(
+            f"{path}: variants.{key}.backbone: {v.method} is for {' and '.join(cls.archs)}; "
+            f"{backbone.name} is {backbone.arch}"
+        )
     return Model(
         name=v.name,
         method=v.method,
         options=resolve(v.method, v.options, path, ("variants", key, "options")),
-        backbone=c.backbones[v.backbone],
+        backbone=backbone,
         task=dataset.task,
         frames=v.frames,
         views=v.views,
@@ -205,8 +211,9 @@ def _premise(run: Run) -> Premise:
 
 
 def _check_patterns(c: Config, scale: Scale, variants: dict[str, Variant]) -> None:
-    """Patterns of `learn` and `seeds` match a variant, unless its paper is left out."""
-    for what, patterns in (("learn", scale.learn), ("seeds", tuple(scale.seeds))):
+    """Patterns of `learn`, `skip` and `seeds` match a variant, unless its paper is left out."""
+    given = {"learn": scale.learn, "skip": scale.skip, "seeds": tuple(scale.seeds)}
+    for what, patterns in given.items():
         for pattern in patterns:
             paper = pattern.split("/")[0]
             left_out = (

@@ -20,6 +20,7 @@ class Scale(Noun):
     recipes: dict[str, str]
     seeds: dict[str, tuple[int, ...]]
     learn: tuple[str, ...]
+    skip: tuple[str, ...] = ()  # of these, what is not
     seconds: dict[str, float]
 
     @model_validator(mode="after")
@@ -39,7 +40,8 @@ def swap(table: dict[str, str], name: str) -> str:
 
 def seeds_of(scale: Scale, variant: str) -> tuple[int, ...]:
     """Seeds of "<paper>/<variant>": first pattern that matches; none: not trained."""
-    if not any(fnmatch(variant, pattern) for pattern in scale.learn):
+    learned = any(fnmatch(variant, pattern) for pattern in scale.learn)
+    if not learned or any(fnmatch(variant, pattern) for pattern in scale.skip):
         return ()
     return next((s for p, s in scale.seeds.items() if fnmatch(variant, p)), (0,))
 

@@ -18,7 +18,8 @@ def gflops(plan: Plan, rows: list[Row], facts: Facts) -> Drawn | str:
     """Printed against counted, and how far apart they are."""
     ours = {r.variant: r.value for r in rows if r.metric == "gflops" and r.source == "ours"}
     printed = {r.variant: r.value for r in rows if r.metric == "gflops" and r.source == "paper"}
-    pairs = {v: (printed[v], ours[v]) for v in printed if v in ours}
+    fitted = {v for v in printed if v in plan.variants and "gflops" in plan.variants[v].fitted}
+    pairs = {v: (printed[v], ours[v]) for v in printed if v in ours and v not in fitted}
     if not pairs:
         return "no variant has both a printed and a counted number of GFLOPs yet"
     bound = plan.config.metrics["gflops"].within or 0.0

@@ -83,6 +83,10 @@ def counted(plan: Plan, name: str, cost: dict[str, Any], where: str) -> Iterator
 
 def learned(plan: Plan, name: str, result: dict[str, Any], where: str) -> Iterator[Row]:
     """Rows of one `eval.json`; none where the training diverged or ran out of memory."""
+    if "official" in result:
+        raise UserError(
+            f"{where}: made from {result['official']}, not from our training; move it elsewhere"
+        )
     run = plan.runs[name]
     stamp = result.get("provenance", {})
     fresh = (provenance.run_digest(run), provenance.spec_digest(run))

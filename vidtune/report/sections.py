@@ -26,7 +26,7 @@ MEANINGS = {
     "near": "learned at full scale: within two standard deviations of print.",
     "off": "neither. The reason, where there is one, is a footnote.",
     "subset": "learned on too small a share of the data.",
-    "not comparable": "ours exists, but was learned at another scale than the paper's.",
+    "not comparable": "ours exists, but was learned at another scale, or chosen to agree.",
     "not run": "there is no number of ours, for the reason its cell gives.",
 }
 STATUSES = ("holds", "fails", "within noise", "not judged")

@@ -133,13 +133,14 @@ class Recipe(Noun):
     warmup_epochs: Annotated[float, Field(ge=0)] | None = None  # or its length in epochs
     warmup_from: Share = 0.0  # slowfast, mmcv: share of the rate at the first step
     clip_grad: float | None = None  # global norm
-    precision: Literal["fp32", "fp16", "bf16"] = "fp32"  # of autocast; weights are in float32
+    precision: Literal["fp32", "fp16", "bf16"] = "fp32"  # of autocast in training
     label_smoothing: float = 0.0
     fps: float | None = None  # frames are first taken at this rate; None: every frame
     sampler: Sampler = "uniform"
     stride: Count | None = None  # stride, mmaction: from one frame taken to the next
     slice_framepos: Literal["head", "tail", "even"] = "even"  # clip4clip: which of too many frames
     random_train_frames: bool = False  # the sampler's random rule while training
+    resize: tuple[Count, Count] | None = None  # height, width before the crop; None: short side
     augment: tuple[Literal["flip"], ...] = ()
     max_words: Count = 32
     source: str | None = None
@@ -150,6 +151,11 @@ class Recipe(Noun):
             raise ValueError("give either epochs or steps")
         if self.warmup_epochs is not None and (self.warmup or self.epochs is None):
             raise ValueError("warmup_epochs: expected with epochs, and in place of warmup")
+        if self.warmup_epochs is not None and self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"warmup_epochs: expected fewer than the {self.epochs} epochs; "
+                f"found {self.warmup_epochs:g}"
+            )
         if self.schedule in ("side4video", "mmcv") and self.epochs is None:
             raise ValueError(f"schedule: {self.schedule} counts in epochs; give epochs, not steps")
         if self.warmup_from and self.schedule not in ("slowfast", "mmcv"):
