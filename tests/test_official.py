@@ -4,7 +4,7 @@ import golden as goldens
 import pytest
 import torch
 
-from vidtune import official
+from vidtune import methods, official
 from vidtune.spec import UserError
 
 
@@ -69,7 +69,7 @@ def test_dist_frames_must_agree():
         ("tempme", {"merge_layer": "8,9"}, "merge_layer: expected integers such as 8-9-10"),
         ("tempme", {"merge_token_proportion": "30"}, "merge_token_proportion: expected two"),
         ("tempme", {"max_frames": "12"}, "max_frames: expected int; found '12'"),
-        ("tempme", {"merge_frame_num": "5-2-3"}, "merge_frames: expected 2 or more"),
+        ("tempme", {"merge_frame_num": "5-2-3"}, "merge_frames: expected 1 or more"),
     ],
 )
 def test_impossible_arguments_are_one_line(method, changes, says):
@@ -116,3 +116,65 @@ def test_half_precision_files_load_into_single_precision():
     assert {p.dtype for p in net.parameters()} == {torch.float32}
     key = "clip.visual.conv1.weight"
     assert torch.equal(net.state_dict()[key], half[key].float())
+
+
+def test_evl_takes_the_trunk_from_the_same_dict_as_well():
+    golden = goldens.read("evl")
+    trunk = {k: v for k, v in golden.weights.items() if k.startswith("visual.")}
+    tuned = {k: v for k, v in golden.weights.items() if k not in trunk}
+    whole = official.load("evl", golden.config, golden.weights).state_dict()
+    apart = official.load("evl", golden.config, tuned, trunk).state_dict()
+    assert all(torch.equal(v, apart[k]) for k, v in whole.items())
+
+
+def test_names_saved_from_distributed_training():
+    golden = goldens.read("tempme_heads2")
+    net = official.load("tempme", golden.config, golden.weights)
+    wrapped = {f"module.{k}": v for k, v in golden.weights.items()}
+    again = official.load("tempme", golden.config, wrapped).state_dict()
+    assert all(torch.equal(v, again[k]) for k, v in net.state_dict().items())
+    with pytest.raises(UserError, match=r"unexpected: their module\.clip\.logit_scale"):
+        official.load_into(
+            net, "tempme", golden.weights | {"module.clip.logit_scale": torch.ones(())}
+        )
+
+
+@pytest.mark.parametrize("part", "qkv")
+def test_a_wrong_part_of_a_packed_tensor_is_named(part):
+    golden = goldens.read("side4video_eva")
+    net = official.load("side4video_eva", golden.config, golden.weights)
+    before = {k: v.clone() for k, v in net.state_dict().items()}
+    wrong = golden.weights | {f"visual.side_blocks.0.attn.{part}_proj.weight": torch.ones(3, 3)}
+    with pytest.raises(UserError, match=r"of another shape: side\.blocks\.0\.attn\.in_proj_weight"):
+        official.load_into(net, "side4video_eva", wrong)
+    assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
+
+
+# Tokens that the official code has after its last block, of 12 blocks and 12 frames of 49 patches.
+JOINS = [
+    ({"merge_layer": "8", "merge_frame_num": "1", "merge_token_proportion": "30-10"}, 25),
+    ({"merge_layer": "8", "merge_frame_num": "1", "merge_token_proportion": "0-0"}, 34),
+    ({"merge_layer": "6-8-9", "merge_frame_num": "1-2-6"}, 133),
+    ({"merge_layer": "2-8-9", "merge_token_proportion": "29-10", "tome_r": 0}, 86),
+    ({"merge_token_proportion": "0-0", "tome_r": 0}, 600),
+]
+
+
+@pytest.mark.parametrize(("changes", "tokens"), JOINS)
+def test_tempme_schedules_of_the_official_code(changes, tokens):
+    golden = goldens.read("tempme")
+    config = golden.config | changes
+    model = official.model_of("tempme", config)
+    net = methods.build(model)
+    x, sizes = net.tokens(golden.inputs["video"][:1])
+    assert x.shape[1] == tokens
+    joined = max(model.options["merge_frames"]) > 1
+    assert sizes.shape == (*x.shape[:2], 1) and (sizes.sum(1) == 50 * (12 if joined else 1)).all()
+    assert len(net.positions) == len(model.options["merge_layers"])
+
+
+def test_sizes_that_cannot_be_are_one_line():
+    golden = goldens.read("aim")
+    with pytest.raises(UserError, match=r"official aim: backbone: .*not a multiple of patch") as e:
+        official.model_of("aim", golden.config | {"image_size": 13})
+    assert "\n" not in str(e.value)

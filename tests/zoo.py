@@ -124,9 +124,16 @@ DEAD = {
     # ST-Adapter's last one before an MLP changes patches that nothing reads any more.
     *(f"adapters.5.pre_mlp.{k}.{p}" for k in ("fc1", "conv", "fc2") for p in ("weight", "bias")),
 }
-# What the last layer would tell DiST's temporal encoder; the official code has it and drops it.
-UNREAD = {"dist.layers.2.to_temporal.weight", "dist.layers.2.to_temporal.bias"}
 every_model = pytest.mark.parametrize("m", MODELS, ids=shown)
+
+
+def unread(m: Model) -> set[str]:
+    """Tuned parameters that the official code has as well and never reads."""
+    if m.method == "dist":  # what the last layer would tell the temporal encoder
+        return {f"dist.layers.2.to_temporal.{p}" for p in ("weight", "bias")}
+    if m.options.get("cross") == 0 or m.options.get("clip_merge") == "intra":
+        return {f"positions.{i}" for i in m.options["merge_layers"]}  # nothing merges across
+    return set()
 
 
 def videos(n: int = 3) -> Tensor:

@@ -74,12 +74,14 @@ def schedule(options: Options, layers: int, frames: int, patches: int) -> list[S
         clips = merges.get(i, 1) if options.join else 1
         n, c, n0 = n * clips, c * clips, 0
         if i in merges:
-            n0 = min((n - c) // 2, n * across // 100)
-            n1 = min((n - c - n0) // 2, (n - n0) * within // 100)
+            n0 = min((n - c) // 2, int(n * (across / 100)))
+            n1 = min((n - c - n0) // 2, int((n - n0) * (within / 100)))
+            if merges[i] == 1:  # the code merges across nothing, but counts as if it had
+                n0 = 0
         elif i < first or options.img_merge_layers == "all":
             n1 = options.img_merge
         else:
-            n1 = min((n - c) // 2, n * within // 100)
+            n1 = min((n - c) // 2, int(n * (within / 100)))
         n -= n0
         if n1 > sources(n, c):
             raise ValueError(
@@ -98,8 +100,8 @@ def _check(options: Options, layers: int, frames: int) -> None:
     if list(at) != sorted(set(at)) or any(not 0 <= i < layers for i in at):
         raise ValueError(f"merge_layers: expected ascending indices below {layers}; found {at}")
     joined = options.join and options.clip_merge != "none"
-    if any(f < 2 for f in by) or (joined and frames % prod(by)):
-        raise ValueError(f"merge_frames: expected 2 or more, product dividing {frames}; found {by}")
+    if any(f < 1 for f in by) or (joined and frames % prod(by)):
+        raise ValueError(f"merge_frames: expected 1 or more, product dividing {frames}; found {by}")
     if options.img_merge < 0:
         raise ValueError(f"img_merge: expected 0 or more tokens; found {options.img_merge}")
     if options.img_merge_layers == "all" and options.clip_merge != "none":
@@ -116,13 +118,13 @@ class TempMe(Retriever):
         clip.requires_grad_(options.tune == "full")
         if options.tune == "lora":
             add_lora(clip, options.lora_rank)
+        # Every joining layer has positions; the code adds them only where it merges across clips.
         self.positions = nn.ParameterDict()
+        joins = options.frame_pos and options.join and options.clip_merge != "none"
         clips = model.frames
-        for i, step in enumerate(self.steps):
-            # The code adds positions only where something is merged across clips.
-            if options.frame_pos and step.clips > 1 and step.across:
-                self.positions[str(i)] = nn.Parameter(torch.zeros(clips, 1, backbone.width))
-            clips //= step.clips
+        for i in options.merge_layers if joins else ():
+            self.positions[str(i)] = nn.Parameter(torch.zeros(clips, 1, backbone.width))
+            clips //= self.steps[i].clips
 
     def merge(self) -> None:
         merge_lora(self.clip)
@@ -152,7 +154,9 @@ class TempMe(Retriever):
         """
         cls = step.cls // step.clips
         metric = join(x.detach(), step.clips, cls)
-        if str(i) in self.positions:
+        if step.clips > 1 and size is None:
+            size = torch.ones_like(x[..., :1])
+        if step.across and str(i) in self.positions:
             x = (x.unflatten(0, (batch, -1)) + self.positions[str(i)]).flatten(0, 1)
         x = join(x, step.clips, cls)
         size = size if size is None else join(size, step.clips, cls)

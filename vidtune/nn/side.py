@@ -170,8 +170,8 @@ class SideNetwork(nn.Module):
         switches: Switches,
     ) -> None:
         super().__init__()
-        if width % heads_of(width) or width % 2:
-            raise ValueError(f"width: expected an even multiple of its heads; found {width}")
+        if width % heads_of(width):
+            raise ValueError(f"width: expected a multiple of its heads; found {width}")
         self.switches = switches
         self.stem = nn.Conv3d(3, width, (3, patch, patch), (1, patch, patch), (1, 0, 0))
         self.stem_bn = TokenBatchNorm(width)

@@ -80,8 +80,14 @@ def load_into(
     state: Mapping[str, Tensor],
     backbone: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Fill a model of ours from the authors' tensors. Raises `UserError` as `load` does."""
-    fill(net, places_of(method, state), state, backbone or {}, method)
+    """Fill a model of ours from the authors' tensors. Raises `UserError` as `load` does.
+
+    Where their files lack the trunk, its tensors may also stand in `state`, under OpenAI's names.
+    """
+    trunk = getattr(_module(method), "TRUNK", None)
+    apart = {k: v for k, v in state.items() if trunk and k.startswith(trunk)}
+    state = {k: v for k, v in state.items() if k not in apart}
+    fill(net, places_of(method, state), state, {**(backbone or {}), **apart}, method)
 
 
 def needs_backbone(net: VideoModel, method: str, keys: Iterable[str]) -> bool:

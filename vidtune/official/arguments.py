@@ -1,11 +1,14 @@
 """The authors' arguments, read by name."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
 
 from vidtune.spec import Backbone, Model, TextTower, UserError
 
 _REQUIRED = object()
+N = TypeVar("N", Backbone, Model)
 
 
 class Arguments:
@@ -20,6 +23,10 @@ class Arguments:
             raise UserError(f"official {self.method}: {name}: missing; add the authors' argument")
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
+        if kind is list and isinstance(value, tuple):
+            value = list(value)
+        if kind is bool and value in (0, 1):
+            value = bool(value)
         if not isinstance(value, kind):
             raise UserError(
                 f"official {self.method}: {name}: expected {kind.__name__}; found {value!r}"
@@ -68,7 +75,8 @@ class Arguments:
             vocabulary="clip-bpe",
             vocab_size=self.integer("vocab_size", 49408),
         )
-        return Backbone(
+        return self._fitting(
+            Backbone,
             name=f"{arch} of {self.method}",
             arch=arch,
             image=self.integer("image_size"),
@@ -81,6 +89,15 @@ class Arguments:
             text=text,
         )
 
+    def _fitting(self, noun: type[N], **fields: Any) -> N:
+        """A noun of these sizes, or a `UserError` that names the one which cannot be."""
+        try:
+            return noun(**fields)
+        except ValidationError as e:
+            first = e.errors()[0]
+            where = ".".join(map(str, first["loc"])) or noun.__name__.lower()
+            raise UserError(f"official {self.method}: {where}: {first['msg']}") from None
+
     def model(
         self,
         method: str,
@@ -91,7 +108,8 @@ class Arguments:
         frames: int | None = None,
     ) -> Model:
         """Our method with these options on their backbone; `frames` where not `num_frames`."""
-        return Model(
+        return self._fitting(
+            Model,
             name=f"official/{self.method}",
             method=method,
             options=options,

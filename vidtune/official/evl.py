@@ -24,6 +24,7 @@ def model(method: str, config: Arguments) -> Model:
     return config.model("evl", options)
 
 
+TRUNK = "visual."  # OpenAI's, which their files do not hold
 _START = r"(?:module\.)?"  # saved from within DistributedDataParallel
 _DECODER = _START + r"decoder\."
 _LAYER = _DECODER + r"decoder_layers\.(\d+)\."

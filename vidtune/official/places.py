@@ -35,8 +35,8 @@ class Rule:
 
 
 def places(rules: Iterable[Rule], keys: Iterable[str]) -> dict[str, Place | None]:
-    """The first rule that matches decides."""
-    return {key: _place(rules, key) for key in keys}
+    """The first rule that matches decides; DistributedDataParallel's prefix is no part of a name."""
+    return {key: _place(rules, key.removeprefix("module.")) for key in keys}
 
 
 def _place(rules: Iterable[Rule], key: str) -> Place | None:
@@ -60,23 +60,21 @@ def fill(
     Raises `UserError` that names the tensors which do not fit; then `net` is left as it was.
     """
     ours = net.state_dict()
-    given = {f"clip.{k}": v for k, v in backbone.items() if f"clip.{k}" in ours}
-    covered: dict[str, set[tuple[int, int]]] = {k: {(0, 1)} for k in given}
     expected = {k: tuple(v.shape) for k, v in ours.items()}
-    found = {k: tuple(v.shape) for k, v in given.items()}
+    found: dict[str, tuple[int, ...]] = {}
+    covered: dict[str, set[int]] = {}
     for key, place in where.items():
-        if place is None or place.name not in ours:
+        taken = place is None or place.part in covered.get(place.name, ())
+        if place is None or place.name not in ours or taken:
             found[f"their {key}"] = tuple(state[key].shape)  # unexpected; no name of ours
             continue
-        if place.name in given:
-            del given[place.name], covered[place.name]
-        target = place.of(ours[place.name])
-        same = _core(target) == _core(state[key])
-        found[place.name] = expected[place.name] if same else tuple(state[key].shape)
-        covered.setdefault(place.name, set()).add((place.part, place.parts))
-    for name, parts in covered.items():
-        if len(parts) < next(iter(parts))[1]:  # a packed tensor of which not all parts came
-            del found[name]
+        covered.setdefault(place.name, set()).add(place.part)
+        if _core(place.of(ours[place.name])) != _core(state[key]):
+            found[place.name] = tuple(state[key].shape)
+        elif len(covered[place.name]) == place.parts:  # all of a packed tensor is there
+            found.setdefault(place.name, expected[place.name])
+    given = {k: v for k, v in backbone.items() if f"clip.{k}" in ours.keys() - covered.keys()}
+    found |= {f"clip.{k}": tuple(v.shape) for k, v in given.items()}
     problem = difference(expected, found)
     if problem:
         raise UserError(
@@ -85,7 +83,7 @@ def fill(
         )
     with torch.no_grad():
         for name, tensor in given.items():
-            ours[name].copy_(tensor)
+            ours[f"clip.{name}"].copy_(tensor)
         for key, place in where.items():
             assert place is not None
             target = place.of(ours[place.name])

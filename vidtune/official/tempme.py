@@ -13,18 +13,21 @@ def model(method: str, config: Arguments) -> Model:
         raise UserError(
             f"official tempme: merge_token_proportion: expected two, as in 30-10; found {share}"
         )
-    joins = [(i, f) for i, f in zip(layers, by, strict=False) if i < backbone.layers and f > 1]
+    joins = [(i, f) for i, f in zip(layers, by, strict=False) if i < backbone.layers]
+    frame_pos = config.integer("frame_pos")
+    if frame_pos not in (0, 1):
+        raise UserError(f"official tempme: frame_pos: expected 0 or 1; found {frame_pos}")
     options = {
         "lora_rank": config.integer("lora_dim"),
         "img_merge": config.integer("tome_r"),
-        # With no layer that joins, every block stands before the first that does.
+        # With no joining layer in the trunk every block stands before the first.
         "img_merge_layers": "before_join" if joins else "all",
         "clip_merge": "both" if joins else "none",
         "merge_layers": [i for i, _ in joins],
         "merge_frames": [f for _, f in joins],
         "cross": share[0],
         "intra": share[1],
-        "frame_pos": bool(config.integer("frame_pos")),
+        "frame_pos": bool(frame_pos),
         "prop_attn": config.get("tome_propattn", bool, True),
     }
     return config.model("tempme", options, retrieval=True, frames=config.integer("max_frames"))
