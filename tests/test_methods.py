@@ -117,7 +117,9 @@ def test_prepared_inputs_carry_no_gradient_where_cacheable(m):
 def test_builds_on_meta(m):
     net = methods.build(m, device="meta")
     assert all(p.is_meta for p in net.parameters())
-    net(*net.prepare(videos().to("meta")))
+    out = net(*net.prepare(videos().to("meta")))
+    if m.task == "retrieval":
+        assert net.similarity(net.encode_text(texts(2).to("meta")), out).shape == (2, 3)
 
 
 @every_model

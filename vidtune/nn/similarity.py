@@ -6,6 +6,8 @@ al., 2022, arXiv:2203.07111) as in github.com/HJYao00/Side4Video at 5d72352.
 Shapes: A texts, B videos, L words, T frames, E embedding.
 """
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -27,8 +29,9 @@ def cosine(text: Tensor, video: Tensor) -> Tensor:
         return text @ video.T  # (A, B)
 
 
-def _exact(like: Tensor) -> torch.autocast:
-    return torch.autocast(like.device.type, enabled=False)
+def _exact(like: Tensor) -> AbstractContextManager[object]:
+    """No autocast; the meta device knows none."""
+    return nullcontext() if like.is_meta else torch.autocast(like.device.type, enabled=False)
 
 
 def _single(x: Tensor) -> Tensor:
