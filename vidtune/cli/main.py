@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from vidtune import __version__
 from vidtune.cli import ask, jobs
+from vidtune.gpu import command
 from vidtune.spec import UserError
 
 
@@ -71,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     fetch = verb("fetch", jobs.fetch, "bring released weights and CLIP's vocabulary into the cache")
     fetch.add_argument("names", nargs="*", help="backbones or clip-bpe; none: list what is needed")
     planned(fetch)
+    command.arguments(verb("lease", command.lease, command.SAYS))
     planned(verb("collect", jobs.collect, "all numbers, ours and theirs, into rows.csv"))
     planned(verb("report", jobs.report, "tables, plots and the page from rows.csv"))
     return parser

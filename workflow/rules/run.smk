@@ -1,3 +1,7 @@
+# A GPU each, where the machine has some; jobs on mini backbones share them.
+LEASE = "python -m vidtune.gpu" + (" --shared" if MINI else "")
+
+
 rule pretrain:
     input:
         spec=f"{SPECS}/backbones/{{backbone}}.json",
@@ -9,8 +13,10 @@ rule pretrain:
     priority: 1  # everything that is learned waits for it
     conda:
         "../../environment.yml"
+    params:
+        lease=LEASE,
     shell:
-        "python -m vidtune pretrain --spec {input.spec:q} --out {output.weights:q} > {log:q} 2>&1"
+        "{params.lease} -- python -m vidtune pretrain --spec {input.spec:q} --out {output.weights:q} > {log:q} 2>&1"
 
 
 rule premise:
@@ -24,8 +30,10 @@ rule premise:
         f"{ROOT}/logs/premise/{{backbone}}.log",
     conda:
         "../../environment.yml"
+    params:
+        lease=LEASE,
     shell:
-        "python -m vidtune premise --spec {input.spec:q} --out {output:q} > {log:q} 2>&1"
+        "{params.lease} -- python -m vidtune premise --spec {input.spec:q} --out {output:q} > {log:q} 2>&1"
 
 
 rule train:
@@ -39,8 +47,10 @@ rule train:
         f"{ROOT}/logs/train/{{run}}.log",
     conda:
         "../../environment.yml"
+    params:
+        lease=LEASE,
     shell:
-        "python -m vidtune train --spec {input.spec:q} --out {output.model:q} > {log:q} 2>&1"
+        "{params.lease} -- python -m vidtune train --spec {input.spec:q} --out {output.model:q} > {log:q} 2>&1"
 
 
 rule evaluate:
@@ -54,5 +64,7 @@ rule evaluate:
         f"{ROOT}/logs/evaluate/{{run}}.log",
     conda:
         "../../environment.yml"
+    params:
+        lease=LEASE,
     shell:
-        "python -m vidtune evaluate --spec {input.spec:q} --out {output:q} > {log:q} 2>&1"
+        "{params.lease} -- python -m vidtune evaluate --spec {input.spec:q} --out {output:q} > {log:q} 2>&1"
