@@ -105,8 +105,8 @@ BAD = {
     ),
     "undeclared row": (
         S4V,
-        "b16-light-ssv2: {gflops: 445",
-        "b16-lite-ssv2: {gflops: 445",
+        "b16-light-ssv2: {trunk_layers",
+        "b16-lite-ssv2: {trunk_layers",
         [S4V, "b16-lite-ssv2", "neither a variant nor a cited system"],
     ),
     "a label of no row": (
@@ -123,9 +123,69 @@ BAD = {
     ),
     "other views than the table's": (
         S4V,
-        "views: 1x3\n    rows",
-        "views: 3x2\n    rows",
+        "views: 1x3\n    frames",
+        "views: 3x2\n    frames",
         [S4V, "3x2", "1x3"],
+    ),
+    "other views than the row's": (
+        S4V,
+        "b16-ssv1-f8: {backbone: ViT-B/16, pretrain: CLIP-400M, frames: 8, views: 3x2}",
+        "b16-ssv1-f8: {backbone: ViT-B/16, pretrain: CLIP-400M, frames: 8, views: 3x1}",
+        [S4V, "b16-ssv1-f8", "3x1", "3x2"],
+    ),
+    "views that are none": (
+        S4V,
+        "frames: 32, views: 3x4}",
+        "frames: 32, views: 12}",
+        [S4V, "conditions.vivit-ssv2.views", "12"],
+    ),
+    "a condition of no row": (
+        S4V,
+        "vivit-ssv2: {backbone",
+        "vivit-ssv3: {backbone",
+        [S4V, "vivit-ssv3", "no row"],
+    ),
+    "an unknown condition": (
+        S4V,
+        "gpu: A100 80G",
+        "gpus: A100 80G",
+        [S4V, "gpus", "unknown key", "gpu"],
+    ),
+    "a cited system without its name": (
+        S4V,
+        "video-swin-ssv2: {label: Video Swin-B,",
+        "video-swin-ssv2: {name: Video Swin-B,",
+        [S4V, "cited.video-swin-ssv2", "name", "unknown key"],
+    ),
+    "a cited system that is text": (
+        S4V,
+        "vit-b: {label: ViT-B,",
+        "vit-b: ViT-B #",
+        [S4V, "cited.vit-b"],
+    ),
+    "a cited system that is a variant": (
+        S4V,
+        "  vit-b: {label",
+        "  b16-ssv2: {label",
+        [S4V, "cited.b16-ssv2", "variant"],
+    ),
+    "a cited system of no table": (
+        S4V,
+        "  vit-b: {label",
+        "  vit-g: {label: ViT-G}\n  vit-b: {label",
+        [S4V, "cited.vit-g", "no table"],
+    ),
+    "a contradiction of no cell": (
+        S4V,
+        "cells: [e14-ssv2-f16/top1]",
+        "cells: [e14-ssv2-f16/top2]",
+        [S4V, "contradictions.0.cells", "e14-ssv2-f16/top2"],
+    ),
+    "half a contradiction": (
+        S4V,
+        "says: 74.6 % on SSV2 with ViT-E",
+        "sais: 74.6 % on SSV2 with ViT-E",
+        [S4V, "contradictions.0.sais", "unknown key"],
     ),
     "a name that is no folder's": (
         S4V,
@@ -226,7 +286,12 @@ BAD = {
         "\ndata_sets:\n",
         ["datasets.yaml", "data_sets", "unknown"],
     ),
-    "undeclared metric": (S4V, "{gflops: 455,", "{gflop: 455,", [S4V, "gflop", "not declared"]),
+    "undeclared metric": (
+        S4V,
+        "beta1: 0.9, beta2: 0.999",
+        "beta_1: 0.9, beta2: 0.999",
+        [S4V, "beta_1", "not declared"],
+    ),
     "no YAML": (S4V, "cite:", "cite: [", [S4V, "not valid YAML"]),
     "unknown paper": (
         "config.yaml",
@@ -345,3 +410,18 @@ def test_unreadable_base_shape():
         from vidtune.plan.papers import resolve_base
 
         resolve_base(Path("f.yaml"), "variants", {"a": 3}, "a")
+
+
+def test_every_published_table_has_a_file_with_all_its_columns():
+    config = load(REPO / "config").config
+    shown = {
+        (t.paper, where): set(t.columns)
+        for t in config.tables.values()
+        if t.paper
+        for where in t.where
+    }
+    for paper in config.papers.values():
+        for n in paper.numbers:
+            if n.where.startswith("Table"):
+                printed = {metric for cells in n.rows.values() for metric in cells}
+                assert printed <= shown[paper.name, n.where], n.where

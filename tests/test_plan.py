@@ -169,14 +169,45 @@ def test_a_new_paper_is_trained_at_the_default_scale(config):
     assert plan.scale.name == "mini" and set(plan.runs) == {"mine/b16-ssv1@0"}
 
 
-def test_mini_trains_no_row_twice(mini):
-    """The compared methods' L/14 rows would be their B/16 rows again."""
+def test_mini_leaves_out_what_it_trains_elsewhere(mini):
+    """Every method is trained; other datasets, backbones, views and frames are left to full scale."""
     trained = {r.model.name for r in mini.runs.values()}
-    left_out = set(mini.variants) - trained
-    assert left_out == {f"side4video/{m}-l14" for m in ("st-adapter", "aim", "evl", "dist")}
-    for name in left_out:
-        twin = next(r for r in mini.runs.values() if r.model.name == name.replace("l14", "b16"))
-        assert twin.model.method == mini.models[name].method
+    methods = {mini.models[name].method for name in trained}
+    assert {mini.models[name].method for name in set(mini.variants) - trained} <= methods
+    assert {v.method for v in mini.variants.values()} == methods
+    assert len(mini.runs) <= 50
+    for name in ("st-adapter", "aim", "evl", "dist"):
+        assert f"side4video/{name}-b16" in trained and f"side4video/{name}-l14" not in trained
+
+
+def test_every_row_that_a_method_can_express_is_a_variant(mini):
+    """At full size: each dataset and backbone of the papers' tables, 8 and 16 frames, all views."""
+    assert len(mini.variants) >= 60
+    for data, frames in {"ssv1": (8, 16), "ssv2": (8, 16), "k400": (8, 16)}.items():
+        for trunk in ("b16", "l14", "e14"):
+            for f in frames:
+                v = mini.variants[f"side4video/{trunk}-{data}-f{f}"]
+                assert (v.frames, v.dataset) == (f, data)
+                assert v.views == ("3x4" if data == "k400" else "3x2")
+    for data in ("msrvtt", "msvd", "vatex"):
+        for trunk in ("b32", "b16", "l14", "e14"):
+            assert mini.models[f"side4video/{trunk}-{data}"].options["width"] == 320
+    for data in ("activitynet", "didemo", "lsmdc"):
+        model = mini.models[f"tempme/tempme-b32-{data}"]
+        assert model.max_words == (32 if data == "lsmdc" else 64)
+
+
+def test_printed_frames_are_the_variants(mini):
+    """DiST's temporal encoder sees twice as many as its trunk, which print counts."""
+    for paper in mini.config.papers.values():
+        for numbers in paper.numbers:
+            for row in numbers.rows:
+                v, frames = paper.variants.get(row), numbers.under(row).frames
+                if v and frames is not None:
+                    assert v.frames == frames * (2 if v.method == "dist" else 1), (
+                        numbers.where,
+                        row,
+                    )
 
 
 def test_a_backbone_that_a_method_cannot_tune(config):

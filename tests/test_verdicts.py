@@ -6,7 +6,7 @@ import pytest
 from conftest import one_line, plan_at
 
 from vidtune import provenance
-from vidtune.plan import Plan, load
+from vidtune.plan import Plan
 from vidtune.report import claims, rows, verdicts
 from vidtune.report.rows import Row
 from vidtune.spec import UserError, write_text
@@ -63,12 +63,35 @@ def test_one_verdict_from_the_closed_list(plan, cell, values, scale, verdict):
     assert got.reason or verdict in ("match", "off")
 
 
-def test_a_cited_system_says_why_it_is_not_run(config):
-    path = config / "papers" / "tempme.yaml"
-    text = path.read_text().replace("numbers:\n", "cited: {stan-b16: STAN B/16}\nnumbers:\n", 1)
-    path.write_text(text.replace("    rows:\n", "    rows:\n      stan-b16: {gflops: 1}\n", 1))
-    cited = judged(load(config), "tempme/table-1/stan-b16/gflops", [])
+def test_a_cited_system_says_why_it_is_not_run(plan):
+    cited = judged(plan, "side4video/table-6/stan-msrvtt/r1", [])
     assert cited.verdict == "not run" and "cited" in cited.reason
+    noted = judged(plan, "side4video/table-6/cm-adapter-msrvtt/r1", [])
+    assert noted.verdict == "not run" and "backbone" in noted.reason
+
+
+def test_a_setting_is_the_printed_one_or_it_is_off(plan):
+    cell, variant = "side4video/table-12/e14-ssv2-f8/epochs", "side4video/e14-ssv2-f8"
+    assert judged(plan, cell, list(rows.declared(plan))).verdict == "match"
+    assert judged(plan, cell, [row(plan, variant, "epochs", 24.0)]).verdict == "off"
+    assert judged(plan, cell.replace("epochs", "flip"), []).verdict == "not run"
+
+
+def test_a_row_is_under_its_own_conditions_and_then_the_tables(plan):
+    table2 = next(n for n in plan.config.papers["side4video"].numbers if n.where == "Table 2")
+    under = table2.under("st-adapter-l14")
+    assert (under.batch, under.gpu, under.frames, under.views) == (16, "A100 80G", 8, "1x3")
+    assert under.text == "GFLOPs are of all views; frames 8, views 1x3, batch 16, on A100 80G"
+    table1 = next(n for n in plan.config.papers["tempme"].numbers if n.where == "Table 1")
+    assert (table1.under("dgl-b16").trust, table1.under("vop-b16").trust) == ("q", "Q")
+
+
+def test_every_setting_of_ours_is_printed_or_explained(plan):
+    """Table 12, Appendix E and TempMe's Section 4.1 against recipes and datasets."""
+    found = list(rows.declared(plan))
+    cells = [c for c in verdicts.cells(plan, found) if c.kind == "setting"]
+    assert sum(c.verdict == "match" for c in cells) > 100
+    assert [c.cell for c in cells if c.verdict == "off" and not c.reason] == []
 
 
 def test_a_reading_fitted_to_print_is_not_comparable(plan):

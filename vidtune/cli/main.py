@@ -4,11 +4,13 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from typing import get_args
 
 from vidtune import __version__
 from vidtune.cli import ask, jobs
 from vidtune.gpu import command
 from vidtune.spec import UserError
+from vidtune.spec.nouns import Kind
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     cost.add_argument("--spec", help="a paper's spec file instead of a variant")
     cost.add_argument("--out", help="with --spec: the JSON file to write")
     verify = listed(verb("verify", ask.verify, "a verdict on every published cell"))
-    verify.add_argument("--kind", choices=("counted", "predicted", "measured", "learned"))
+    verify.add_argument("--kind", choices=get_args(Kind))
     planned(verb("stale", ask.stale, "list results whose code has changed since"))
     schema = verb("schema", ask.schema, "write the JSON schemas of the config files")
     schema.add_argument("--out", default="config/schema", help="folder (default: config/schema)")

@@ -138,10 +138,10 @@ def _check_numbers(c: Config, paper: Paper, path: Path) -> None:
             where = f"{path}: numbers.{k}.rows.{row}"
             for metric in cells:
                 known("metric", metric, c.metrics, where)
-            v = paper.variants.get(row)
-            if v and numbers.views and numbers.views != v.views:
+            v, views = paper.variants.get(row), numbers.under(row).views
+            if v and views and views != v.views:
                 raise UserError(
-                    f"{where}: the table has {numbers.views} views, the variant {v.views}; mend one"
+                    f"{where}: the table has {views} views, the variant {v.views}; mend one"
                 )
     for name, claim in paper.claims.items():
         for test in claim.tests:

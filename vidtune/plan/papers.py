@@ -110,8 +110,16 @@ def _each(path: Path, template: str, fields: dict[str, Any]) -> list[tuple[str, 
 
 
 def _check_rows(path: Path, paper: Paper) -> None:
-    """Every published row and claim names a variant or a cited system."""
+    """Every published row and claim names a variant or a cited system, never both."""
     known = {*paper.variants, *paper.cited}
+    printed = {row for numbers in paper.numbers for row in numbers.rows}
+    for row in paper.cited:
+        if row in paper.variants:
+            raise UserError(f"{path}: cited.{row}: a variant as well; drop one of the two")
+        if row not in printed:
+            raise UserError(
+                f"{path}: cited.{row}: no table has this row; add its numbers or drop it"
+            )
     for k, numbers in enumerate(paper.numbers):
         for row in numbers.rows:
             if row not in known:
@@ -126,3 +134,21 @@ def _check_rows(path: Path, paper: Paper) -> None:
                     raise UserError(
                         f"{path}: claims.{name}: {row!r} is neither a variant nor a cited system"
                     )
+    _check_contradictions(path, paper)
+
+
+def _check_contradictions(path: Path, paper: Paper) -> None:
+    """The cells of a contradiction are published ones: a row, or a row and its metric."""
+    cells = {
+        name
+        for numbers in paper.numbers
+        for row, found in numbers.rows.items()
+        for name in (row, *(f"{row}/{metric}" for metric in found))
+    }
+    for k, one in enumerate(paper.contradictions):
+        for cell in one.cells:
+            if cell not in cells:
+                raise UserError(
+                    f"{path}: contradictions.{k}.cells: {cell!r} is no published row or row/metric; "
+                    "mend or drop it"
+                )

@@ -71,7 +71,8 @@ def _names(test: ClaimTest) -> tuple[str, ...]:
 
 
 def _values(rows: list[Row], paper: str, test: ClaimTest, source: str) -> dict[str, list[Row]]:
-    return {
+    """Where a paper prints a number in several places, the first counts: tables come first."""
+    found = {
         name: [
             r
             for r in rows
@@ -79,6 +80,7 @@ def _values(rows: list[Row], paper: str, test: ClaimTest, source: str) -> dict[s
         ]
         for name in _names(test)
     }
+    return {name: some[:1] if source == "paper" else some for name, some in found.items()}
 
 
 def _ours(

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from vidtune import provenance
 from vidtune.plan import Plan
+from vidtune.report.settings import settings
 from vidtune.spec import UserError, load_json, parse
 from vidtune.spec.nouns import Kind, Noun
 
@@ -58,13 +59,30 @@ def published(plan: Plan) -> Iterator[Row]:
                     )
 
 
+def declared(plan: Plan) -> Iterator[Row]:
+    """Ours beside published settings: what the configuration says."""
+    for name, metric, value in settings(plan):
+        m = plan.config.metrics[metric]
+        yield Row(
+            variant=name,
+            metric=metric,
+            value=value,
+            unit=m.unit,
+            kind=m.kind,
+            source="ours",
+            where=plan.config.folder,
+            scale=FULL_SIZE,
+            device="none (declared)",
+        )
+
+
 def counted(plan: Plan, name: str, cost: dict[str, Any], where: str) -> Iterator[Row]:
     """Rows of one model's `vidtune.cost.counted.cost`."""
-    raw = {"gflops": cost["gmacs"] * cost["views"], **cost}
+    raw = {"gflops": cost["gmacs"] * cost["views"], "tflops": cost["gmacs"], **cost}
     model = plan.models[name]
     stamp = cost.get("provenance", {})
     fresh = (provenance.model_digest(model.method), provenance.spec_digest(model))
-    for metric in ("gflops", "params_tuned", "params_total", "output_tokens"):
+    for metric in ("gflops", "tflops", "params_tuned", "params_total", "output_tokens"):
         m = plan.config.metrics[metric]
         yield Row(
             variant=name,
@@ -140,7 +158,7 @@ def eval_path(plan: Plan, name: str) -> Path:
 
 def gather(plan: Plan) -> list[Row]:
     """All rows of what the plan declares and the results folder holds."""
-    rows = list(published(plan))
+    rows = [*published(plan), *declared(plan)]
     known = costs(plan)
     for name in plan.models:
         if name in known:

@@ -20,9 +20,11 @@ KINDS = {
     "predicted": "computed from a model of the device.",
     "learned": "comes out of training (accuracy, recall): learned at the scale at hand, which its "
     "column names, and never mixed with what the paper learned.",
+    "setting": "chosen, not found (rates, epochs, sizes): ours is what the configuration says.",
 }
 MEANINGS = {
-    "match": "counted: inside the metric's bound of print; learned at full scale: as printed.",
+    "match": "counted: inside the metric's bound of print; a setting, or learned at full scale: as "
+    "printed.",
     "near": "learned at full scale: within two standard deviations of print.",
     "off": "neither. The reason, where there is one, is a footnote.",
     "subset": "learned on too small a share of the data.",

@@ -21,7 +21,7 @@ What = Literal["print", "ours", "learned", "verdict"]
 
 TRUST = (
     "P printed on an authoritative page, Q quoted from the paper and consistent with other "
-    "sources, q quoted by one source only"
+    "sources, q quoted by one source only, D derived from other cells, R read off a plot"
 )
 
 
@@ -149,7 +149,7 @@ def _grid(source: _Source, table: Table) -> Grid:
     remarks = [table.note] if table.note else []
     for n in blocks.values():
         trust = f"how the numbers were come by: {n.trust} ({TRUST})" if n.trust else None
-        remarks += [f"{n.where}: {text}" for text in (n.condition, trust) if text]
+        remarks += [f"{n.where}: {text}" for text in (n.text, trust) if text]
     return Grid(
         name=table.name,
         title=table.title,
@@ -198,10 +198,10 @@ def _line(source: _Source, table: Table, name: str, found: list[Numbers], datase
     cited = source.plan.config.papers[paper].cited.get(key)
     return Line(
         variant=name,
-        label=label or (variant and variant.label) or cited or key,
+        label=label or (variant and variant.label) or (cited and cited.label) or key,
         facts=options.facts(source.plan, name, dataset),
         cells={metric: _cell(source, name, metric, found) for metric in table.columns},
-        notes=source.note(variant.note if variant else None),
+        notes=source.note(variant.note if variant else cited and cited.note),
         added=bool(table.paper) and not found,
     )
 
@@ -249,8 +249,9 @@ def _learned(rows: list[Row]) -> Learned:
 
 
 def _printed_in(plan: Plan, name: str, numbers: Numbers) -> str:
-    cite = plan.config.papers[name.split("/")[0]].cite
-    parts = (f"{cite.key}, {numbers.where}: {numbers.caption}", numbers.condition, numbers.trust)
+    paper, key = name.split("/")
+    cite, under = plan.config.papers[paper].cite, numbers.under(key)
+    parts = (f"{cite.key}, {numbers.where}: {numbers.caption}", under.text, under.trust)
     return ". ".join(p for p in parts if p)
 
 

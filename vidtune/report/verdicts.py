@@ -1,6 +1,6 @@
 """Each published cell against ours: one verdict from a closed list.
 
-match            counted: inside the metric's bound; learned at full scale: equal as printed
+match            counted: inside the metric's bound; a setting, or learned at full scale: as printed
 near             learned at full scale: within the noise
 off              neither
 subset           learned on too small a share of the data
@@ -103,6 +103,8 @@ def _judge(
         if m.name in plan.variants[variant].fitted:
             return "not comparable", "a reading chosen to have this number: agreement says nothing"
         return ("match" if agrees(m, printed, value) else "off"), ""
+    if m.kind == "setting":
+        return ("match" if value == float(printed) else "off"), ""
     run = next(r for r in plan.runs.values() if r.model.name == variant)
     if found[0].scale != "full":
         of = "generated" if run.dataset.files else "other"
@@ -126,8 +128,12 @@ def _judge(
 
 
 def _why_not_run(plan: Plan, m: Metric, variant: str) -> str:
+    paper, name = variant.split("/")
     if variant not in plan.variants:
-        return "cited system: its method is not part of this version"
+        note = plan.config.papers[paper].cited[name].note
+        return note or "cited system: its method is not part of this version"
+    if m.kind == "setting":
+        return "not applied yet, or no setting here"
     if m.kind == "counted":
         return "not counted yet: run `vidtune cost`"
     if m.kind == "measured":

@@ -16,15 +16,29 @@ from vidtune.spec.nouns import (
     Weights,
 )
 from vidtune.spec.options import Depth, Layers, Options, Tokens, Width
-from vidtune.spec.paper import Citation, Claim, ClaimTest, Numbers, Paper, Table, Variant
+from vidtune.spec.paper import (
+    Citation,
+    Cited,
+    Claim,
+    ClaimTest,
+    Conditions,
+    Contradiction,
+    Numbers,
+    Paper,
+    Table,
+    Variant,
+)
 from vidtune.spec.read import UserError, load_json, parse, read_yaml, write_json, write_text
 
 __all__ = [
     "SPLITS",
     "Backbone",
     "Citation",
+    "Cited",
     "Claim",
     "ClaimTest",
+    "Conditions",
+    "Contradiction",
     "Costing",
     "Dataset",
     "Depth",

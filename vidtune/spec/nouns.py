@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Task = Literal["recognition", "retrieval"]
-Kind = Literal["counted", "predicted", "measured", "learned"]
+# What a number is: come by how, or "setting": what was chosen, which only has to be the same.
+Kind = Literal["counted", "predicted", "measured", "learned", "setting"]
 Count = Annotated[int, Field(gt=0)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -32,22 +32,52 @@ class Variant(Noun):
     fitted: tuple[str, ...] = ()  # metrics whose printed value the reading was chosen to have
 
 
-class Numbers(Noun):
+class Conditions(Noun):
+    """What printed cells were measured under, as far as the paper says; for a table or one row.
+
+    A count is a number, or text where print has more than one ("32 (B/16), 16 (L/14)").
+    """
+
+    condition: str | None = None  # what the fields below cannot say
+    views: str | None = Field(default=None, pattern=r"^(1|3)x[1-9]\d*$")  # crops x clips
+    frames: int | str | None = None  # of one clip
+    batch: int | str | None = None  # videos of one device
+    precision: str | None = None
+    gpu: str | None = None
+    backbone: str | None = None  # as printed
+    pretrain: str | None = None  # as printed
+    trust: str | None = None  # how sure the transcription is, where it is not the paper's own page
+
+    @property
+    def text(self) -> str:
+        """In words, for a reader; without `trust`."""
+        given = {
+            "backbone": self.backbone,
+            "pre-trained": self.pretrain,
+            "frames": self.frames,
+            "views": self.views,
+            "batch": self.batch,
+            "precision": self.precision,
+            "on": self.gpu,
+        }
+        parts = [f"{name} {value}" for name, value in given.items() if value is not None]
+        return "; ".join(filter(None, (self.condition, ", ".join(parts))))
+
+
+class Numbers(Conditions):
     """Published cells: `rows` maps a variant (or a cited system) to metric -> number.
 
     A number may be written as a string to keep its digits ("0.50"). `reasons` are standing ones,
-    for a whole row ("row") or one cell ("row/metric"). `trust` marks how sure the transcription
-    is, where a number does not come from the paper's own page.
+    for a whole row ("row") or one cell ("row/metric"). `conditions` are those of a row that differ
+    from the table's.
     """
 
     where: str  # "Table 9 (f)"
     caption: str
-    condition: str | None = None  # what the cells were measured under
-    views: str | None = None
     rows: dict[str, dict[str, float | int | str]]
     labels: dict[str, str] = Field(default_factory=dict)  # how the paper's table names a row
     reasons: dict[str, str] = Field(default_factory=dict)
-    trust: str | None = None
+    conditions: dict[str, Conditions] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _numbers(self) -> "Numbers":
@@ -65,7 +95,34 @@ class Numbers(Noun):
                 raise ValueError(
                     f"labels, reasons: {key!r} is no row (or row/metric) of this table"
                 )
+        for key in self.conditions:
+            if key not in self.rows:
+                raise ValueError(f"conditions: {key!r} is no row of this table")
         return self
+
+    def under(self, row: str) -> Conditions:
+        """The conditions of one row: its own over the table's."""
+        table = {name: getattr(self, name) for name in Conditions.model_fields}
+        own = self.conditions.get(row, Conditions()).model_dump(exclude_none=True)
+        return Conditions(**{**table, **own})
+
+
+class Cited(Noun):
+    """A system whose numbers a paper prints beside its own, and which is no variant here."""
+
+    label: str  # as the paper names it
+    cites: str = ""  # where it comes from
+    note: str = ""  # why it is no variant, where that is not plain
+
+
+class Contradiction(Noun):
+    """Where a paper disagrees with itself, with its code or with what can be counted."""
+
+    where: str  # the place of `says`
+    says: str
+    against: str  # what stands elsewhere, and where
+    note: str = ""  # which of the two we follow, and why
+    cells: tuple[str, ...] = ()  # "row/metric" or "row" that it touches
 
 
 class ClaimTest(Noun):
@@ -101,9 +158,10 @@ class Paper(Noun):
     name: str
     cite: Citation
     variants: dict[str, Variant]
-    cited: dict[str, str] = Field(default_factory=dict)  # row -> system, not declared as variant
+    cited: dict[str, Cited] = Field(default_factory=dict)  # row -> system
     numbers: tuple[Numbers, ...] = ()
     claims: dict[str, Claim] = Field(default_factory=dict)
+    contradictions: tuple[Contradiction, ...] = ()
 
 
 class Table(Noun):

@@ -1,0 +1,68 @@
+"""What the configuration says where a paper prints a setting: rates, lengths, sizes, clips."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from vidtune.plan import Plan
+from vidtune.spec import Dataset, Model, Recipe
+
+
+class Declared(NamedTuple):
+    """A variant as declared, at the paper's size."""
+
+    model: Model
+    recipe: Recipe
+    dataset: Dataset
+
+
+# Metric -> where it stands; None: this variant has no such setting.
+READ: dict[str, Callable[[Declared], float | None]] = {
+    "trunk_layers": lambda d: d.model.backbone.layers,
+    "trunk_width": lambda d: d.model.backbone.width,
+    "side_layers": lambda d: d.model.options.get("layers"),
+    "side_width": lambda d: d.model.options.get("width"),
+    "lora_rank": lambda d: d.model.options.get("lora_rank"),
+    "img_merge": lambda d: d.model.options.get("img_merge"),
+    "kept_cross": lambda d: _kept(d.model.options.get("cross")),
+    "kept_intra": lambda d: _kept(d.model.options.get("intra")),
+    "frames": lambda d: d.model.frames,
+    "max_words": lambda d: d.recipe.max_words,
+    "lr": lambda d: d.recipe.lr,
+    "backbone_lr": lambda d: d.recipe.backbone_lr,
+    "weight_decay": lambda d: d.recipe.weight_decay,
+    "beta1": lambda d: d.recipe.betas[0],
+    "beta2": lambda d: d.recipe.betas[1],
+    "batch": lambda d: d.recipe.batch,
+    "epochs": lambda d: d.recipe.epochs,
+    "warmup_epochs": lambda d: d.recipe.warmup_epochs,
+    "label_smoothing": lambda d: d.recipe.label_smoothing,
+    "flip": lambda d: 0.5 if "flip" in d.recipe.augment else None,
+    "classes": lambda d: d.dataset.classes,
+    "train_clips": lambda d: d.dataset.expected.get("train"),
+    "val_clips": lambda d: d.dataset.expected.get("val"),
+    "test_clips": lambda d: d.dataset.expected.get(d.dataset.evaluate_on),
+}
+
+
+def _kept(removed: int | None) -> int | None:
+    """The paper's shares in percent are kept ones, the options' are removed ones."""
+    return None if removed is None else 100 - removed
+
+
+def settings(plan: Plan) -> Iterator[tuple[str, str, float]]:
+    """(variant, metric, ours) of every published setting that a variant has."""
+    for paper in plan.config.papers.values():
+        asked = {
+            (row, metric): None
+            for numbers in paper.numbers
+            for row, cells in numbers.rows.items()
+            for metric in cells
+            if row in paper.variants and plan.config.metrics[metric].kind == "setting"
+        }
+        for row, metric in asked:
+            name = f"{paper.name}/{row}"
+            v, c = plan.variants[name], plan.config
+            declared = Declared(plan.models[name], c.recipes[v.recipe], c.datasets[v.dataset])
+            found = READ[metric](declared) if metric in READ else None
+            if found is not None:
+                yield name, metric, float(found)
