@@ -20,7 +20,7 @@ from vidtune.nn.task import Retriever
 class Options(spec.Options):
     tasks: ClassVar[tuple[str, ...]] = ("retrieval",)
 
-    lora_rank: int = 8
+    lora_rank: int = 8  # main.py:70
 
 
 class LoRATuned(Retriever):

@@ -1,0 +1,189 @@
+"""Where every hyper-parameter of a variant comes from: file and line, and what is said there.
+
+Declared values come from the variant or the entry that it builds on, an option that nobody gives
+from its method's default, a recipe's or backbone's field from the entry that sets it, with the
+paper's section and the official file that the entry names as its source.
+"""
+
+import ast
+import re
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from vidtune import spec
+from vidtune.plan.lines import Place, in_class, in_yaml
+from vidtune.plan.options import METHODS, marks, options_class
+from vidtune.plan.plan import Plan
+from vidtune.spec import Variant, read_yaml
+from vidtune.spec.nouns import Noun
+
+NOUNS = Path(spec.__file__).parent
+RULES = {
+    "depth": "by share of the trunk's layers",
+    "layers": "by share of the trunk's layers",
+    "width": "by the ratio of the trunks' widths",
+    "tokens": "by share of a frame's patches",
+}
+
+
+class Origin(Noun):
+    """One value: `of` says whose it is ("variant", "base b16", "default"), `where` in which line,
+    `says` what stands there about it, `source` what its entry names as its own."""
+
+    part: str  # variant, options, recipe, backbone, dataset, scale, scale's recipe
+    field: str
+    value: Any
+    of: str
+    where: str
+    says: str
+    source: str = ""
+
+
+def origins(plan: Plan, name: str) -> list[Origin]:
+    """Of a declared variant, at its declared size."""
+    v = plan.variants[name]
+    c, folder = plan.config, Path(plan.config.folder)
+    out = _variant(plan, v)
+    out += _entry("recipe", c.recipes[v.recipe], folder / "recipes.yaml")
+    out += _entry("backbone", c.backbones[v.backbone], folder / "backbones.yaml")
+    return out + _entry("dataset", c.datasets[v.dataset], folder / "datasets.yaml", ("datasets",))
+
+
+def at_scale(plan: Plan, name: str) -> list[Origin]:
+    """What the plan's scale puts in the place of what is declared; empty where nothing is."""
+    run = next((r for r in plan.runs.values() if r.model.name == name), None)
+    if run is None:
+        return []
+    v, model, scale = plan.variants[name], plan.models[name], plan.scale
+    path = Path(plan.config.folder) / "scales.yaml"
+    swaps = {
+        "backbone": (scale.backbones, v.backbone, v.backbone, run.model.backbone.name),
+        "dataset": (scale.datasets, f"{model.task}/{v.dataset}", v.dataset, run.dataset.name),
+        "recipe": (scale.recipes, f"{model.task}/{v.recipe}", v.recipe, run.recipe.name),
+    }
+    out = []
+    for field, (table, asked, declared, here) in swaps.items():
+        pattern = next((p for p in table if fnmatch(asked, p)), None)
+        if pattern is not None:
+            place = in_yaml(path)[scale.name, f"{field}s", pattern]
+            says = f"in place of {declared}"
+            out.append(_origin("scale", field, here, f"scale {scale.name}", place, says))
+    rules = marks(options_class(v.method))
+    places = in_class(METHODS / f"{v.method}.py", "Options")
+    for field, value in run.model.options.items():
+        if value != model.options[field]:
+            says = f"in place of {model.options[field]}, {RULES[rules[field]]}"
+            out.append(_origin("scale", field, value, "mapped", places[field], says))
+    if run.recipe.name != v.recipe:
+        recipes = Path(plan.config.folder) / "recipes.yaml"
+        out += _entry("scale's recipe", plan.config.recipes[run.recipe.name], recipes)
+    return out
+
+
+def method_source(method: str) -> str:
+    """What a method's file says it is and was checked against."""
+    text = ast.get_docstring(ast.parse((METHODS / f"{method}.py").read_text(encoding="utf-8")))
+    lines = (text or "").splitlines()
+    checked = re.search(r"Checked against (.+?)(?:\.\s|\.$|\n\n|$)", text or "", re.DOTALL)
+    said = f"; checked against {' '.join(checked[1].split())}" if checked else ""
+    return lines[0].rstrip(".") + said if lines else ""
+
+
+def _variant(plan: Plan, v: Variant) -> list[Origin]:
+    """The variant's own fields, then its options."""
+    paper, key = v.name.split("/")
+    path = Path(plan.config.folder) / "papers" / f"{paper}.yaml"
+    declared = read_yaml(path)["variants"]
+    chain = _chain(declared, key)
+    sharing = _sharing(declared, chain)
+    out = []
+    for field in ("method", "backbone", "dataset", "frames", "views", "recipe"):
+        given = _given(path, declared, chain, (field,))
+        default = in_class(NOUNS / "paper.py", "Variant")[field]
+        of, place = given or ("default", default)
+        says = method_source(v.method) if field == "method" else place.says
+        out.append(_origin("variant", field, getattr(v, field), of, place, says))
+    defaults = in_class(METHODS / f"{v.method}.py", "Options")
+    for field, value in plan.models[v.name].options.items():
+        given = _given(path, declared, sharing, ("options", field))
+        of, place = given or ("default", defaults[field])
+        says = place.says or defaults[field].says
+        out.append(_origin("options", field, value, of, place, says))
+    return out
+
+
+def _sharing(declared: dict[str, Any], chain: list[str]) -> list[str]:
+    """The entries of a chain whose options are inherited: a change of method ends it."""
+    methods = [declared[entry].get("method") for entry in chain]
+    for k, method in enumerate(methods[:-1], 1):
+        if method and method != next(filter(None, methods[k:]), None):
+            return chain[:k]
+    return chain
+
+
+def _chain(declared: dict[str, Any], key: str) -> list[str]:
+    """The entry that declares a variant, its base, the base's base and so on."""
+    name = key if key in declared else next(t for t in declared if _expands(declared[t], t, key))
+    out = [name]
+    while base := declared[out[-1]].get("base"):
+        out.append(base)
+    return out
+
+
+def _expands(fields: dict[str, Any], template: str, key: str) -> bool:
+    """Whether a template with `each` stands for this variant."""
+    each = fields.get("each") or {}
+    parts = re.split(r"{(\w+)}", template)
+    pattern = "".join(
+        f"(?P<{part}>.+)" if k % 2 else re.escape(part) for k, part in enumerate(parts)
+    )
+    found = re.fullmatch(pattern, key) if each else None
+    return bool(found) and all(found[k] in map(str, values) for k, values in each.items())
+
+
+def _given(
+    path: Path, declared: dict[str, Any], chain: list[str], keys: tuple[str, ...]
+) -> tuple[str, Place] | None:
+    """(whose, where) of the first entry of a chain that gives a value; None: nobody does."""
+    places = in_yaml(path)
+    for k, entry in enumerate(chain):
+        for found in (keys, ("each", keys[-1])):
+            place = places.get(("variants", entry, *found))
+            if place:
+                return ("variant" if k == 0 else f"base {entry}"), place
+    return None
+
+
+def _entry(part: str, noun: Noun, path: Path, keys: tuple[str, ...] = ()) -> list[Origin]:
+    """Every field of an entry of a config file; unset ones come from the noun's default."""
+    places, declared = in_yaml(path), read_yaml(path)
+    for key in keys:
+        declared = declared[key]
+    chain = _chain(declared, noun.name)
+    defaults = in_class(NOUNS / "nouns.py", type(noun).__name__)
+    out = []
+    for field in type(noun).model_fields:
+        if field in ("name", "source"):
+            continue
+        entry = next((e for e in chain if (*keys, e, field) in places), None)
+        if entry is None:
+            of, place, source = "default", defaults[field], ""
+        else:
+            of, place = f"{type(noun).__name__.lower()} {entry}", places[*keys, entry, field]
+            source = declared[entry].get("source") or ""
+        value = getattr(noun, field)
+        out.append(_origin(part, field, value, of, place, place.says, source))
+    return out
+
+
+def _origin(
+    part: str, field: str, value: Any, of: str, place: Place, says: str, source: str = ""
+) -> Origin:
+    if isinstance(value, Noun):
+        value = value.model_dump(mode="json")
+    elif isinstance(value, tuple):
+        value = list(value)
+    return Origin(
+        part=part, field=field, value=value, of=of, where=place.where, says=says, source=source
+    )
