@@ -10,7 +10,7 @@ import pytest
 from conftest import REPO, one_line, plan_at
 
 from vidtune.plan import Plan, load
-from vidtune.report import facts, formats, page, plots, rows, style, tables, verdicts
+from vidtune.report import facts, formats, page, plots, results, rows, style, tables, verdicts
 from vidtune.spec import write_json, write_text
 
 DIVERGED, SEEDED = "side4video/b16-ssv1-w512@0", "side4video/b16-ssv1"
@@ -28,20 +28,20 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     one |= {"tokens": layers, "output_tokens": 97, "provenance": STAMP}
     for paper in plan.config.papers:
         models = [m for m in plan.models if m.startswith(f"{paper}/")]
-        write_json(rows.cost_path(plan, paper), dict.fromkeys(models, one))
+        write_json(results.cost_path(plan, paper), dict.fromkeys(models, one))
     for name, run in plan.runs.items():
         status = "diverged" if name == DIVERGED else "ok"
         keys = ("top1", "top5", "pair") if run.model.task == "recognition" else ("r1", "r5", "r10")
         found = {k: SHARES[k] + run.seed for k in keys} if status == "ok" else {}
         result = {"status": status, "metrics": found, "n": 320, "seconds": 1.0}
-        write_json(rows.eval_path(plan, name), {**result, "provenance": STAMP})
+        write_json(results.eval_path(plan, name), {**result, "provenance": STAMP})
         losses = [(10, 2.0), (20, 1.0)] if status == "ok" else [(10, 2.0), (20, float("nan"))]
         trained = {"status": status, "seconds": 2.0, "losses": losses}
-        write_json(rows.eval_path(plan, name).with_name("train.json"), trained)
+        write_json(results.eval_path(plan, name).with_name("train.json"), trained)
     probe = {"top1": 0.4, "within_pairs": 0.5, "n": 320, "chance": [0.43, 0.57]}
     about = {"zero_shot": {"colour": 1.0, "size": 0.98}, "probe": probe, "holds": {"all": True}}
     write_json(plan.root / "backbones" / "mini" / "premise.json", about)
-    write_text(plan.root / "rows.csv", rows.to_csv(rows.gather(plan)))
+    write_text(plan.root / "rows.csv", rows.to_csv(results.gather(plan)))
     page.write(plan)
     return plan
 
@@ -188,7 +188,7 @@ def test_diverged_runs_and_stale_results_are_named(made):
     assert DIVERGED in failed
     assert "diverged" in failed
     assert "eval.json" in text[text.index('id="stale"') : text.index('id="citations"')]
-    ours = [r for r in rows.gather(made) if r.source == "ours" and r.kind == "learned"]
+    ours = [r for r in results.gather(made) if r.source == "ours" and r.kind == "learned"]
     assert DIVERGED.split("@")[0] not in {r.variant for r in ours}
 
 
@@ -196,7 +196,7 @@ def test_every_plot_is_there_and_the_same_again(made):
     names = {p.name for p in (made.root / "plots").iterdir()}
     assert {f"{n}.{e}" for n in plots.PLOTS for e in ("svg", "png")} == names
     with matplotlib.rc_context(style.RC):
-        drawn = plots.PLOTS["gflops"](made, rows.gather(made), facts.read(made))
+        drawn = plots.PLOTS["gflops"](made, results.gather(made), facts.read(made))
         again = style.export("gflops", drawn)
     assert again.svg == (made.root / "plots" / "gflops.svg").read_text(encoding="utf-8")
     assert again.png == (made.root / "plots" / "gflops.png").read_bytes()
@@ -213,8 +213,8 @@ def test_an_empty_results_folder_still_makes_a_page(tmp_path, vidtune):
 
 def test_a_results_file_cut_short_is_one_clear_line(tmp_path, vidtune):
     plan = plan_at(tmp_path, "smoke")
-    write_text(plan.root / "rows.csv", rows.to_csv(rows.gather(plan)))
-    write_text(rows.eval_path(plan, next(iter(plan.runs))), '{"status": "o')
+    write_text(plan.root / "rows.csv", rows.to_csv(results.gather(plan)))
+    write_text(results.eval_path(plan, next(iter(plan.runs))), '{"status": "o')
     code, out, err = vidtune(
         "report", "--config", REPO / "config", "--results", tmp_path, "--scale", "smoke"
     )

@@ -7,7 +7,7 @@ from conftest import one_line, plan_at
 
 from vidtune import provenance
 from vidtune.plan import Plan
-from vidtune.report import claims, rows, verdicts
+from vidtune.report import claims, results, rows, verdicts
 from vidtune.report.rows import Row
 from vidtune.spec import UserError, write_text
 
@@ -28,10 +28,10 @@ def judged(plan: Plan, cell: str, found: list[Row]) -> verdicts.Cell:
 
 # --- verdicts ---
 
-LIGHT = ("side4video/table-2/b16-light-ssv2/gflops", "side4video/b16-light-ssv2", "gflops")
-VIEWS = ("side4video/table-2/b16-ssv2/top1", "side4video/b16-ssv2", "top1")
-PART = ("side4video/table-9b/b16-ssv1/top1", "side4video/b16-ssv1", "top1")
-BASE = ("side4video/table-9f/b16-ssv1/top1", "side4video/b16-ssv1", "top1")
+LIGHT = ("side4video/table2/b16-light-ssv2/gflops", "side4video/b16-light-ssv2", "gflops")
+VIEWS = ("side4video/table2/b16-ssv2/top1", "side4video/b16-ssv2", "top1")
+PART = ("side4video/table9b/b16-ssv1/top1", "side4video/b16-ssv1", "top1")
+BASE = ("side4video/table9f/b16-ssv1/top1", "side4video/b16-ssv1", "top1")
 
 
 @pytest.mark.parametrize(
@@ -64,14 +64,14 @@ def test_one_verdict_from_the_closed_list(plan, cell, values, scale, verdict):
 
 
 def test_a_cited_system_says_why_it_is_not_run(plan):
-    cited = judged(plan, "side4video/table-6/stan-msrvtt/r1", [])
+    cited = judged(plan, "side4video/table6/stan-msrvtt/r1", [])
     assert cited.verdict == "not run" and "cited" in cited.reason
-    noted = judged(plan, "side4video/table-6/cm-adapter-msrvtt/r1", [])
+    noted = judged(plan, "side4video/table6/cm-adapter-msrvtt/r1", [])
     assert noted.verdict == "not run" and "backbone" in noted.reason
 
 
 def test_a_setting_is_the_printed_one_or_it_is_off(plan):
-    cell, variant = "side4video/table-12/e14-ssv2-f8/epochs", "side4video/e14-ssv2-f8"
+    cell, variant = "side4video/table12/e14-ssv2-f8/epochs", "side4video/e14-ssv2-f8"
     assert judged(plan, cell, list(rows.declared(plan))).verdict == "match"
     assert judged(plan, cell, [row(plan, variant, "epochs", 24.0)]).verdict == "off"
     assert judged(plan, cell.replace("epochs", "flip"), []).verdict == "not run"
@@ -96,12 +96,12 @@ def test_every_setting_of_ours_is_printed_or_explained(plan):
 
 def test_a_reading_fitted_to_print_is_not_comparable(plan):
     found = [row(plan, "tempme/vop-b16", "gflops", 246.2)]
-    got = judged(plan, "tempme/table-1/vop-b16/gflops", found)
+    got = judged(plan, "tempme/table1/vop-b16/gflops", found)
     assert got.verdict == "not comparable" and "chosen" in got.reason
 
 
 def test_a_measured_cell_says_why_it_is_not_run(plan):
-    assert "GPU" in judged(plan, "side4video/table-2/b16-ssv2/train_gb", []).reason
+    assert "GPU" in judged(plan, "side4video/table2/b16-ssv2/train_gb", []).reason
 
 
 def finding(plan: Plan, found: list[Row], claim: str, metric: str) -> claims.Finding:
@@ -155,7 +155,7 @@ def test_a_result_of_another_spec_or_code_is_stale(plan):
     other = provenance.spec_digest(plan.models["side4video/b16-light-ssv2"])
     for stamp, stale in (((code, spec), False), ((code, other), True), (("0", spec), True)):
         made = {**cost, "provenance": dict(zip(("digest", "spec"), stamp, strict=True))}
-        assert {r.stale for r in rows.counted(plan, name, made, "made.json")} == {stale}
+        assert {r.stale for r in results.counted(plan, name, made, "made.json")} == {stale}
 
 
 def test_every_paper_supports_its_own_claims(plan):

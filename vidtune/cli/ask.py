@@ -114,47 +114,11 @@ def _told(model: Model, result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def verify(args: argparse.Namespace) -> int:
-    """Verdicts; counted cells are computed here where no result holds them. 1: off, unexplained."""
-    from vidtune.report import rows, verdicts
-
-    p = plan_of(args)
-    found = rows.gather(p)
-    if args.kind in (None, "counted"):
-        found = _counted(p, found)
-    cells = [c for c in verdicts.cells(p, found) if args.kind in (None, c.kind)]
-    if args.json:
-        print(json.dumps([c.model_dump() for c in cells], indent=1))
-    else:
-        for c in cells:
-            ours = "-" if c.ours is None else f"{c.ours:.2f}"
-            print(f"{c.verdict:14} {c.cell:55} print {c.print:>7} ours {ours:>8}  {c.reason}")
-        tally = {v: sum(c.verdict == v for c in cells) for v in verdicts.VERDICTS}
-        print(", ".join(f"{n} {v}" for v, n in tally.items() if n))
-    wrong = [c for c in cells if c.kind == "counted" and c.verdict == "off" and not c.reason]
-    return 1 if wrong else 0
-
-
-def _counted(p: Plan, found: list[Any]) -> list[Any]:
-    """Rows with the counted ones computed afresh where they are missing or stale."""
-    from vidtune.report import rows
-
-    fresh = {r.variant for r in found if r.source == "ours" and r.kind == "counted" and not r.stale}
-    keep = [r for r in found if not (r.source == "ours" and r.kind == "counted" and r.stale)]
-    published = {r.variant for r in found if r.source == "paper" and r.kind == "counted"}
-    for name, model in p.models.items():
-        if name in published and name not in fresh:
-            from vidtune.cost import counted
-
-            keep += rows.counted(p, name, counted.cost(model), "computed by vidtune verify")
-    return keep
-
-
 def stale(args: argparse.Namespace) -> int:
     """Result files whose code has changed since, for `snakemake -R $(vidtune stale)`."""
-    from vidtune.report import rows
+    from vidtune.report import results
 
-    for where in sorted({r.where for r in rows.gather(plan_of(args)) if r.stale}):
+    for where in sorted({r.where for r in results.gather(plan_of(args)) if r.stale}):
         print(where)
     return 0
 

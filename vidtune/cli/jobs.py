@@ -119,10 +119,10 @@ def _declared_run(args: argparse.Namespace) -> Run:
 
 
 def collect(args: argparse.Namespace) -> int:
-    from vidtune.report import rows
+    from vidtune.report import results, rows
 
     p = plan_of(args)
-    write_text(p.root / "rows.csv", rows.to_csv(rows.gather(p)))
+    write_text(p.root / "rows.csv", rows.to_csv(results.gather(p)))
     return 0
 
 

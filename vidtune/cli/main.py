@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import get_args
 
 from vidtune import __version__
-from vidtune.cli import ask, jobs
+from vidtune.cli import ask, complete, explain, jobs, verify
 from vidtune.gpu import command
 from vidtune.spec import UserError
 from vidtune.spec.nouns import Kind
@@ -46,8 +46,14 @@ def _parser() -> argparse.ArgumentParser:
     cost.add_argument("variant", nargs="?", help="<paper>/<variant>")
     cost.add_argument("--spec", help="a paper's spec file instead of a variant")
     cost.add_argument("--out", help="with --spec: the JSON file to write")
-    verify = listed(verb("verify", ask.verify, "a verdict on every published cell"))
-    verify.add_argument("--kind", choices=get_args(Kind))
+    check = listed(verb("verify", verify.verify, "a verdict on every published cell"))
+    check.add_argument("--kind", choices=get_args(Kind))
+    check.add_argument("--paper", help="only this paper's cells")
+    check.add_argument("--table", help="only this table's cells, as in table2")
+    cell = listed(verb("explain", explain.explain, "one published cell, told in full"))
+    cell.add_argument("cell", help="<paper>/<table>/<row>/<column>, as `vidtune verify` lists them")
+    shell = verb("completion", complete.completion, "print a shell's script for tab completion")
+    shell.add_argument("shell", choices=tuple(complete.SCRIPTS))
     planned(verb("stale", ask.stale, "list results whose code has changed since"))
     schema = verb("schema", ask.schema, "write the JSON schemas of the config files")
     schema.add_argument("--out", default="config/schema", help="folder (default: config/schema)")
@@ -82,7 +88,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Exit code: 0 done, 1 a counted cell is off without a reason, 2 bad input."""
-    args = _parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == [complete.VERB]:
+        return complete.complete(_parser(), words[1:])
+    args = _parser().parse_args(words)
     try:
         return args.run(args)
     except UserError as e:

@@ -113,6 +113,9 @@ def check(c: Config) -> None:
             known("files entry", dataset.files, c.files, where)
         if dataset.task == "recognition" and not dataset.classes:
             raise UserError(f"{where}: classes: a recognition dataset needs their number; add it")
+    for name, metric in c.metrics.items():
+        for other in metric.beside:
+            known("metric", other, c.metrics, f"{folder / 'metrics.yaml'}: {name}.beside")
     for paper in c.papers.values():
         path = folder / "papers" / f"{paper.name}.yaml"
         for key, v in paper.variants.items():

@@ -1,7 +1,8 @@
 """The papers' claims, held against their own numbers and against ours.
 
-A counted claim is always judged. A learned one is judged at the scale at hand, and only where
-every variant has at least two seeds: a difference counts when it exceeds twice its standard error.
+A counted claim is always judged. One about memory is judged on predicted raw GiB, and says so. A
+learned one is judged at the scale at hand, and only where every variant has at least two seeds: a
+difference counts when it exceeds twice its standard error.
 """
 
 import itertools
@@ -38,9 +39,10 @@ def findings(plan: Plan, rows: list[Row]) -> list[Finding]:
         for key, claim in paper.claims.items():
             for test in claim.tests:
                 metric = plan.config.metrics[test.metric]
-                theirs = _values(rows, paper.name, test, "paper")
-                ours = _ours(plan, rows, paper.name, test, theirs)
-                status, detail = _judge(test, metric, ours)
+                judged = _judged_on(plan, metric)
+                theirs = _values(rows, paper.name, test, test.metric, "paper")
+                ours = _ours(plan, rows, paper.name, test, judged, theirs)
+                status, detail = _judge(test, judged, ours)
                 out.append(
                     Finding(
                         claim=f"{paper.name}/{key}",
@@ -48,7 +50,7 @@ def findings(plan: Plan, rows: list[Row]) -> list[Finding]:
                         where=claim.where,
                         metric=test.metric,
                         test=describe(test, metric),
-                        kind=metric.kind,
+                        kind=judged.kind,
                         paper=_judge(test, metric, theirs, printed=True)[0],
                         ours=status,
                         detail=detail,
@@ -70,13 +72,21 @@ def _names(test: ClaimTest) -> tuple[str, ...]:
     return (test.of, test.against)
 
 
-def _values(rows: list[Row], paper: str, test: ClaimTest, source: str) -> dict[str, list[Row]]:
+def _judged_on(plan: Plan, metric: Metric) -> Metric:
+    """The metric of ours that a claim is held against: of memory the first predicted one."""
+    beside = (m for m in plan.config.metrics.values() if metric.name in m.beside)
+    return next(beside, metric)
+
+
+def _values(
+    rows: list[Row], paper: str, test: ClaimTest, metric: str, source: str
+) -> dict[str, list[Row]]:
     """Where a paper prints a number in several places, the first counts: tables come first."""
     found = {
         name: [
             r
             for r in rows
-            if r.source == source and r.variant == f"{paper}/{name}" and r.metric == test.metric
+            if r.source == source and r.variant == f"{paper}/{name}" and r.metric == metric
         ]
         for name in _names(test)
     }
@@ -84,12 +94,17 @@ def _values(rows: list[Row], paper: str, test: ClaimTest, source: str) -> dict[s
 
 
 def _ours(
-    plan: Plan, rows: list[Row], paper: str, test: ClaimTest, theirs: dict[str, list[Row]]
+    plan: Plan,
+    rows: list[Row],
+    paper: str,
+    test: ClaimTest,
+    metric: Metric,
+    theirs: dict[str, list[Row]],
 ) -> dict[str, list[Row]]:
     """Ours; a counted number that we cannot have (of a cited system, or where our reading was
     chosen to have it) is the published one."""
-    ours = _values(rows, paper, test, "ours")
-    if plan.config.metrics[test.metric].kind != "counted":
+    ours = _values(rows, paper, test, metric.name, "ours")
+    if metric.kind != "counted":
         return ours
 
     def borrowed(name: str) -> bool:
@@ -117,11 +132,15 @@ def _judge(
         detail += f" (published: {', '.join(borrowed)})"
     if learned:
         detail += f"; scale {next(iter(values.values()))[0].scale}, {_seeds(values)} seeds"
+    if metric.kind == "predicted":
+        detail += f" {metric.unit} (predicted)"
     if test.percent is not None:
         a, b = (mean[n] for n in _names(test))
         change = 100 * (a / b - 1)
         ok = abs(change - test.percent) <= test.within
-        return ("holds" if ok else "fails"), f"{detail}: {change:+.1f} %"
+        same = not ok and change * test.percent > 0
+        detail += f": {change:+.1f} %" + (", in the same direction" if same else "")
+        return ("holds" if ok else "fails"), detail
     return _order(metric, mean, values, learned), detail
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vidtune.plan import Plan
-from vidtune.report.rows import checked, eval_path
-from vidtune.report.rows import costs as known_costs
+from vidtune.report.results import costs as known_costs
+from vidtune.report.results import eval_path
+from vidtune.report.sound import checked
 
 
 @dataclass(frozen=True)

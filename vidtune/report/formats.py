@@ -3,7 +3,7 @@
 import csv
 import io
 
-from vidtune.report.tables import Cell, Grid, Line, Part
+from vidtune.report.grid import Cell, Grid, Line, Part
 
 KEY = "Ours: counted at full size. Learned: mean ± standard deviation over seeds (number of seeds)."
 
@@ -14,8 +14,12 @@ def shown(part: Part, cell: Cell) -> str:
         return cell.print
     if part.what == "verdict":
         return cell.verdict
+    if part.what == "beside":
+        found = cell.beside.get(part.beside)
+        return "" if found is None else f"{found.value:.{part.digits}f}"
     if part.what == "ours":
-        return "" if cell.ours is None else f"{cell.ours:.{part.digits}f}"
+        number = [] if cell.ours is None else [f"{cell.ours:.{part.digits}f}"]
+        return " ".join([*number, cell.ended] if cell.ended else number)
     if cell.learned is None:
         return ""
     mean, sd, seeds, *_ = cell.learned
@@ -77,6 +81,8 @@ def to_csv(grid: Grid) -> str:
 def _fields(part: Part) -> list[str]:
     if part.what == "learned":
         return [f"{part.metric}_{part.scale}_{k}" for k in ("mean", "sd", "seeds", "clips")]
+    if part.what == "beside":
+        return [part.beside]
     return [f"{part.metric}_{part.what}"]
 
 

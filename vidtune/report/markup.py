@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from vidtune.report import formats
+from vidtune.report.grid import Cell, Grid, Line, Part
 from vidtune.report.style import Plot, inline
-from vidtune.report.tables import Cell, Grid, Line, Part
 
 GLYPHS = {  # the meaning of a chip does not hang on its colour
     "match": "✓",
@@ -146,7 +146,9 @@ def _cell(grid: Grid, part: Part, cell: Cell) -> str:
     printed = part.what == "print"
     number, _, rest = text.partition(" ")
     inside = escape(number) + (tag("span", " ", escape(rest), class_="spread") if rest else "")
-    stale = tag("sup", "stale", class_="stale") if cell.stale and not printed else ""
+    beside = cell.beside[part.beside].made_by if part.what == "beside" else None
+    own = part.what in ("ours", "learned")
+    stale = tag("sup", "stale", class_="stale") if cell.stale and own else ""
     return tag(
         "td",
         inside,
@@ -155,7 +157,7 @@ def _cell(grid: Grid, part: Part, cell: Cell) -> str:
         class_=_kind(part),
         data_v=number,
         data_cell=cell.id if printed else None,
-        title=cell.printed_in if printed else cell.made_by,
+        title=cell.printed_in if printed else beside or cell.made_by,
         tabindex=0,
     )
 

@@ -11,10 +11,10 @@ from vidtune.plan import Plan
 from vidtune.report import claims, formats, markup, plots, sections, tables, verdicts
 from vidtune.report import facts as facts_of
 from vidtune.report import rows as rows_of
+from vidtune.report.grid import Grid
 from vidtune.report.markup import tag
 from vidtune.report.rows import Row
 from vidtune.report.style import SERIES, Plot
-from vidtune.report.tables import Grid
 from vidtune.spec import write_text
 from vidtune.spec.read import write_bytes
 
@@ -61,7 +61,7 @@ def _declared(plan: Plan, rows: list[Row]) -> list[Row]:
 
 
 def _papers(plan: Plan, grids: list[Grid], found: list[claims.Finding]) -> list[Section]:
-    """Each paper's tables, then its claims."""
+    """Each paper's tables, then its claims and contradictions."""
     out = []
     for paper in plan.config.papers.values():
         mine = [f for f in found if f.claim.startswith(f"{paper.name}/")]
@@ -69,6 +69,9 @@ def _papers(plan: Plan, grids: list[Grid], found: list[claims.Finding]) -> list[
         content += "".join(markup.table(g) for g in grids if g.paper == paper.name)
         if mine:
             content += tag("h3", f"Claims of {escape(paper.name)}") + sections.claims(mine)
+        if paper.contradictions:
+            content += tag("h3", f"Where {escape(paper.name)} contradicts itself or its code")
+            content += sections.contradictions(paper)
         out.append((f"paper-{paper.name}", paper.name, content))
     return out
 

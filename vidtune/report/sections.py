@@ -11,24 +11,30 @@ from vidtune.report.facts import Facts
 from vidtune.report.markup import chip, plain, tag
 from vidtune.report.rows import Row
 from vidtune.report.verdicts import VERDICTS, Cell
-from vidtune.spec import Citation
+from vidtune.spec import Citation, Paper
 
 KINDS = {
     "counted": "follows from the architecture alone (parameters, GFLOPs, tokens): computed at the "
     "papers' full size, without weights, data or a GPU.",
-    "measured": "read from a device (training memory, throughput): needs the paper's GPU.",
-    "predicted": "computed from a model of the device.",
+    "measured": "read from a device (memory, throughput): here by `make bench-gpu`, or before and "
+    "kept under results/reference. Comparable with print where batch, frames and precision agree, "
+    "speed on the same GPU only.",
+    "predicted": "memory followed on fake tensors through a training step, without a GPU, under a "
+    "named convention: raw GiB, and apart from it GB fitted to printed rows. It stands beside "
+    "printed memory, decides the memory claims, and never a cell's verdict.",
     "learned": "comes out of training (accuracy, recall): learned at the scale at hand, which its "
     "column names, and never mixed with what the paper learned.",
     "setting": "chosen, not found (rates, epochs, sizes): ours is what the configuration says.",
 }
 MEANINGS = {
-    "match": "counted: inside the metric's bound of print; a setting, or learned at full scale: as "
+    "match": "counted, measured: inside the metric's bound of print; a setting, or learned at full "
+    "scale: as "
     "printed.",
     "near": "learned at full scale: within two standard deviations of print.",
     "off": "neither. The reason, where there is one, is a footnote.",
     "subset": "learned on too small a share of the data.",
-    "not comparable": "ours exists, but was learned at another scale, or chosen to agree.",
+    "not comparable": "ours exists, but was learned at another scale, measured under other "
+    "conditions, or chosen to agree.",
     "not run": "there is no number of ours, for the reason its cell gives.",
 }
 STATUSES = ("holds", "fails", "within noise", "not judged")
@@ -152,6 +158,21 @@ def claims(found: list[Finding]) -> str:
         rows.append([says, escape(f.test), escape(f.kind), chip(f.paper), chip(f.ours) + detail])
     head = ["Claim", "Test", "Kind", "Paper's own numbers", "Ours"]
     return tag("div", plain(head, rows, "Claims"), class_="claims")
+
+
+def contradictions(paper: Paper) -> str:
+    """Where a paper disagrees with itself, with its code, or with what can be counted."""
+    rows = [
+        [
+            tag("b", escape(c.where)),
+            escape(c.says),
+            escape(c.against),
+            escape(c.note) + "".join(tag("small", tag("code", escape(cell))) for cell in c.cells),
+        ]
+        for c in paper.contradictions
+    ]
+    head = ["Where", "Says", "Against it", "What we follow; cells it touches"]
+    return tag("div", plain(head, rows, "Contradictions"), class_="claims")
 
 
 def failures(plan: Plan, facts: Facts) -> str:

@@ -188,6 +188,8 @@ class Metric(Noun):
     `within` (a share) and `digits` judge counted numbers: a match is inside `within` of print,
     or inside one unit of its last printed digit where `within` is None.
     `noise` is the spread (one standard deviation) a published learned number is assumed to have.
+    `beside` are the measured metrics that a predicted one stands beside, under its label's first
+    word.
     """
 
     name: str
@@ -199,6 +201,7 @@ class Metric(Noun):
     within: float | None = None
     noise: float | None = None
     scale: float = 1.0  # raw value x scale = value in `unit`
+    beside: tuple[str, ...] = ()
     source: str | None = None
 
 

@@ -1,0 +1,54 @@
+"""What a number was taken under: "batch 32; frames 8; precision fp16", as text and back.
+
+Two measurements can be compared where these agree. What the paper does not state is taken from the
+variant that reproduces it: its frames, and the precision of its recipe.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from vidtune.plan import Plan
+from vidtune.spec import Numbers
+
+STATED = ("gpu", "batch", "frames", "precision")  # fields of `Numbers` that bear on a measurement
+MEMORY = ("batch", "frames", "precision")  # what training memory depends on, besides the model
+
+AUTOCAST = {"fp16": "amp16"}  # a recipe's precision, as predictions and measurements name it
+
+
+def told(given: Mapping[str, Any]) -> str:
+    """ "batch 32; frames 8" of what is known."""
+    return "; ".join(f"{k} {v}" for k, v in given.items() if v not in (None, ""))
+
+
+def read(text: str) -> dict[str, str]:
+    """What `told` was given, as text."""
+    pairs = (part.partition(" ") for part in text.split("; ") if part)
+    return {key: value for key, _, value in pairs}
+
+
+def stated(numbers: Numbers, row: str) -> dict[str, str]:
+    """The conditions that a published table states of one of its rows."""
+    under = numbers.under(row)
+    found = {key: getattr(under, key) for key in STATED}
+    return {key: str(value) for key, value in found.items() if value is not None}
+
+
+def same(key: str, one: str, other: str) -> bool:
+    """Whether two conditions agree; GPUs by their model: "A100 80G", "NVIDIA A100-SXM4-80GB"."""
+    if key != "gpu":
+        return one == other
+    models = [re.search(r"[A-Z]+\d+\w*", text) for text in (one, other)]
+    return None not in models and len({m[0] for m in models if m}) == 1
+
+
+def needed(plan: Plan, numbers: Numbers, variant: str) -> dict[str, str]:
+    """What a measurement of a variant must have to stand beside the published one. Frames are as
+    declared: of DiST's 8 frames in print, the model is given 16."""
+    found = stated(numbers, variant.split("/")[1])
+    v = plan.variants.get(variant)
+    if v is None:
+        return found
+    precision = plan.config.recipes[v.recipe].precision
+    return {"precision": AUTOCAST.get(precision, precision), **found, "frames": str(v.frames)}

@@ -1,0 +1,63 @@
+"""Predicted memory as rows: raw GiB, and apart from it GB calibrated on published rows.
+
+<results>/<scale>/memory/<paper>.json holds each model's peak of a training step and of inference
+under one named convention of precision, attention, batch and frames.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vidtune.plan import Plan
+from vidtune.report import conditions
+from vidtune.report.rows import FULL_SIZE, Row
+from vidtune.report.sound import checked, having
+
+RAW, FITTED, INFERENCE = "train_gib", "train_gb_fit", "infer_gib"
+
+
+def memory_path(plan: Plan, paper: str) -> Path:
+    return plan.root / "memory" / f"{paper}.json"
+
+
+def gather(plan: Plan) -> Iterator[Row]:
+    """The rows of the papers whose memory has been predicted."""
+    for paper in plan.config.papers:
+        path = memory_path(plan, paper)
+        if path.exists():
+            found = checked(path, ())
+            for name in [n for n in plan.models if n in found]:
+                yield from rows(plan, name, having(path, found[name], ("convention",)), str(path))
+
+
+def rows(plan: Plan, name: str, memory: dict[str, Any], where: str) -> Iterator[Row]:
+    """Rows of one model's predicted memory; what was not predicted is absent."""
+    under = conditions.told({k: memory.get(k) for k in ("batch", "frames", "precision")})
+    under = f"{memory['convention']}; {under}"
+    fit = memory.get("fit") or {}
+    values = {
+        RAW: (memory.get("train") or {}).get("peak_gib"),
+        FITTED: fit.get("gb"),
+        INFERENCE: (memory.get("inference") or {}).get("peak_gib"),
+    }
+    stamp = memory.get("provenance", {})
+    for metric, value in values.items():
+        m = plan.config.metrics.get(metric)
+        if m is not None and value is not None:
+            yield Row(
+                variant=name,
+                metric=metric,
+                value=value,
+                unit=m.unit,
+                kind=m.kind,
+                source="ours",
+                where=where,
+                scale=FULL_SIZE,
+                device="none (predicted on fake tensors)",
+                digest=stamp.get("digest", ""),
+                condition=f"{under}; {_fitted(fit)}" if metric == FITTED else under,
+            )
+
+
+def _fitted(fit: dict[str, Any]) -> str:
+    return f"fitted on {fit['fitted_on']}: {fit['slope']:.4g} x GiB + {fit['offset']:.3g} GB"
