@@ -45,7 +45,7 @@ def cell(source: Source, name: str, metric: str, found: list[Numbers]) -> Cell:
     marks = source.note(judged.reason if telling else "")
     for c in source.plan.config.papers[name.split("/")[0]].contradictions:
         if f"{key}/{metric}" in c.cells:
-            marks += source.note(f"{c.where}: {c.says}; against it: {c.against}")
+            marks += source.note(f"contradicted, as listed below: {c.says} ({c.where})")
     for n in others:
         marks += source.note(f"{n.where} prints {n.rows[key][metric]} {m.unit}")
     return Cell(

@@ -5,7 +5,10 @@ import io
 
 from vidtune.report.grid import Cell, Grid, Line, Part
 
-KEY = "Ours: counted at full size. Learned: mean ± standard deviation over seeds (number of seeds)."
+KEY = (
+    "Counted: at full size. Predicted: on fake tensors, without a GPU. Learned: mean ± standard "
+    "deviation over seeds (number of seeds)."
+)
 
 
 def shown(part: Part, cell: Cell) -> str:
