@@ -82,6 +82,7 @@ def test_every_hyper_parameter_has_one_origin_that_stands_where_it_says(plan):
         recipe = plan.config.recipes[variant.recipe]
         has = {o.field for o in found if o.part == "recipe"}
         assert has == set(type(recipe).model_fields) - {"name", "source"}
+        assert all(o.source for o in found if o.part == "recipe" and o.of != "default")
         for o in found:
             file, _, line = o.where.rpartition(":")
             path = Path(file) if Path(file).is_absolute() else REPO / file
@@ -101,6 +102,7 @@ def test_an_origin_is_the_nearest_entry_that_gives_the_value(plan):
     assert "halve" in fuse.says
     lr = of(plan, "side4video/b16-ssv1", "recipe", "lr")
     assert lr.of == "recipe side4video-ss-b" and "Table 12" in lr.source
+    assert lr.says.startswith("sthv2_train_rgb_vitb-16-side4video.yaml:43")
 
 
 def test_options_are_no_legacy_of_another_method(config):
