@@ -7,12 +7,21 @@ from typing import Any
 
 from vidtune.cli import estimate
 from vidtune.plan import Plan, load, schemas
-from vidtune.spec import Costing, Model, UserError, load_json, parse, write_json, write_text
+from vidtune.spec import Model, write_text
+from vidtune.spec.names import unknown
 
 
 def plan_of(args: argparse.Namespace) -> Plan:
-    chosen = {k: getattr(args, k, None) for k in ("scale", "results", "papers")}
-    return load(args.config, {k: v for k, v in chosen.items() if v is not None})
+    given = {k: getattr(args, k, None) for k in ("scale", "results", "papers")}
+    return load(args.config, {k: v for k, v in given.items() if v is not None})
+
+
+def chosen(p: Plan, names: list[str]) -> list[Model]:
+    """Declared models by name; none: all."""
+    for name in names:
+        if name not in p.models:
+            raise unknown("variant", name, p.models)
+    return [p.models[name] for name in names or p.models]
 
 
 def ls(args: argparse.Namespace) -> int:
@@ -72,46 +81,6 @@ def plan(args: argparse.Namespace) -> int:
     return 0
 
 
-def cost(args: argparse.Namespace) -> int:
-    """`vidtune.cost.counted.cost` of a variant; with --spec, of all models of a paper."""
-    if bool(args.variant) == bool(args.spec) or bool(args.spec) != bool(args.out):
-        raise UserError("name a variant (see `vidtune ls`), or give both --spec and --out")
-    if args.spec:
-        return _costs(Path(args.spec), Path(args.out))
-    models = plan_of(args).models
-    if args.variant not in models:
-        known = ", ".join(sorted(models))
-        raise UserError(f"{args.variant}: not a declared variant; known: {known}")
-    from vidtune.cost import counted
-
-    model = models[args.variant]
-    result = counted.cost(model)
-    print(json.dumps(result, indent=1) if args.json else _told(model, result))
-    return 0
-
-
-def _costs(spec: Path, out: Path) -> int:
-    from vidtune.cost.table import table
-
-    job = parse(Costing, load_json(spec), spec)
-    write_json(out, table(job, out.parent / "kept" / job.paper))
-    return 0
-
-
-def _told(model: Model, result: dict[str, Any]) -> str:
-    """Counted costs for a reader."""
-    size, tuned = result["params_total"] / 1e6, result["params_tuned"] / 1e6
-    total = result["gmacs"] * result["views"]
-    lines = [
-        f"{model.name}: {model.backbone.name}, {model.frames} frames, {model.views} views",
-        f"  parameters     {size:.3f} M, tuned {tuned:.3f} M",
-        f"  GMACs          {result['gmacs']:.2f} a view, {total:.2f} in all, as the papers count",
-        f"  output tokens  {result['output_tokens']}",
-    ]
-    for i, t in enumerate(result["tokens"]):
-        entering, leaving = t["entering_attention"], t["leaving"]
-        lines.append(f"  layer {i:3}      {t['sequences']} x {entering} -> {leaving}")
-    return "\n".join(lines)
 
 
 def stale(args: argparse.Namespace) -> int:

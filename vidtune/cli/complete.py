@@ -79,6 +79,7 @@ def _named(dest: str, before: list[str], last: str) -> list[str]:
     folder = before[before.index("--config") + 1] if "--config" in before[:-1] else "config"
     kinds: dict[str, Callable[[Plan], Iterable[str]]] = {
         "variant": lambda p: p.variants,
+        "variants": lambda p: p.variants,
         "scale": lambda p: p.config.scales,
         "paper": lambda p: p.config.papers,
         "papers": lambda p: p.config.papers,

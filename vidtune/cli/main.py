@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import get_args
 
 from vidtune import __version__
-from vidtune.cli import ask, complete, explain, jobs, verify
+from vidtune.cli import ask, complete, counts, explain, jobs, verify
 from vidtune.gpu import command
 from vidtune.spec import UserError
 from vidtune.spec.nouns import Kind
@@ -41,11 +41,15 @@ def _parser() -> argparse.ArgumentParser:
     listed(verb("ls", ask.ls, "list the declared variants"))
     listed(verb("plan", ask.plan, "list the jobs with time, disk and downloads"))
     cost = listed(
-        verb("cost", ask.cost, "parameters, tokens and GFLOPs at full size, on the meta device")
+        verb("cost", counts.cost, "parameters, tokens and GFLOPs at full size, on the meta device")
     )
     cost.add_argument("variant", nargs="?", help="<paper>/<variant>")
     cost.add_argument("--spec", help="a paper's spec file instead of a variant")
     cost.add_argument("--out", help="with --spec: the JSON file to write")
+    audit = listed(
+        verb("audit", counts.audit, "matrix products by three independent counters; 1: they differ")
+    )
+    audit.add_argument("variants", nargs="*", help="<paper>/<variant>; none: all")
     check = listed(verb("verify", verify.verify, "a verdict on every published cell"))
     check.add_argument("--kind", choices=get_args(Kind))
     check.add_argument("--paper", help="only this paper's cells")
@@ -87,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Exit code: 0 done, 1 a counted cell is off without a reason, 2 bad input."""
+    """Exit code: 0 done, 1 a counted cell is off without a reason or counters differ, 2 bad input."""
     words = sys.argv[1:] if argv is None else argv
     if words[:1] == [complete.VERB]:
         return complete.complete(_parser(), words[1:])

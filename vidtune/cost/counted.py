@@ -3,117 +3,42 @@
 The papers' convention is fvcore's (github.com/facebookresearch/fvcore): one multiply-accumulate is
 one operation, normalisation is a small multiple of its elements, everything else is free. fvcore
 itself misses fused attention; here the operators are seen below it, on the meta device.
+`vidtune.cost.formulas` has what an operator costs, `vidtune.cost.audit` two other ways to count.
 """
 
 from collections.abc import Callable
-from math import prod
 from typing import Any
 
 import torch
-from torch import Tag, Tensor, nn
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vidtune import methods
-from vidtune.nn.task import VideoModel
-from vidtune.spec import Model, UserError
+from vidtune.cost.formulas import Tally, tally
+from vidtune.nn.attention import attention
+from vidtune.nn.task import Retriever, TextRecognizer, VideoModel
+from vidtune.spec import Model
 
-aten = torch.ops.aten
-
-
-def _mm(a: Tensor, b: Tensor) -> int:
-    """(n, k) x (k, m): n k m multiply-accumulates."""
-    return a.shape[0] * a.shape[1] * b.shape[1]
-
-
-def _addmm(bias: Tensor, a: Tensor, b: Tensor, **_: Any) -> int:
-    """A linear layer; its bias is free."""
-    return _mm(a, b)
-
-
-def _bmm(a: Tensor, b: Tensor) -> int:
-    """b times (n, k) x (k, m)."""
-    return prod(a.shape) * b.shape[2]
-
-
-def _convolution(x: Tensor, weight: Tensor, *rest: Any, out: Tensor) -> int:
-    """Each output element needs one filter: kernel x input channels per group."""
-    transposed = rest[4]
-    assert not transposed, "no method has a transposed convolution"
-    return out.numel() * prod(weight.shape[1:])
-
-
-def _attention(q: Tensor, k: Tensor, v: Tensor, *_: Any, **__: Any) -> int:
-    """Both products of (..., S, d) queries with (..., K, d) keys and (..., K, e) values."""
-    return q.numel() * k.shape[-2] + prod(q.shape[:-1]) * k.shape[-2] * v.shape[-1]
-
-
-def _layer_norm(x: Tensor, shape: Any, weight: Tensor | None, *_: Any) -> int:
-    """5 per element where affine, else 4: fvcore's rough estimate."""
-    return x.numel() * (5 if weight is not None else 4)
-
-
-def _batch_norm(x: Tensor, weight: Tensor | None, *_: Any) -> int:
-    """In evaluation a scale and a shift per element: 2 where affine, else 1."""
-    return x.numel() * (2 if weight is not None else 1)
-
-
-FORMULAS: dict[Any, Callable[..., int]] = {
-    aten.mm.default: _mm,
-    aten.addmm.default: _addmm,
-    aten.bmm.default: _bmm,
-    aten.convolution.default: _convolution,
-    aten._scaled_dot_product_flash_attention.default: _attention,
-    aten._scaled_dot_product_flash_attention_for_cpu.default: _attention,
-    aten._scaled_dot_product_efficient_attention.default: _attention,
-    aten._scaled_dot_product_cudnn_attention.default: _attention,
-    aten.native_layer_norm.default: _layer_norm,
-    aten.native_batch_norm.default: _batch_norm,
-}
-
-# Free besides views and point-wise operators: what only moves, chooses or reduces elements.
-FREE = frozenset(
-    {
-        *(
-            "_safe_softmax",
-            "_softmax",
-            "argmax",
-            "amax",
-            "linalg_vector_norm",
-            "max",
-            "mean",
-            "sum",
-        ),
-        *("argsort", "sort", "topk", "gather", "index", "index_select", "embedding"),
-        *("scatter_add", "constant_pad_nd", "cat", "stack", "_to_copy", "_unsafe_view", "copy_"),
-        *("arange", "empty", "full", "ones", "ones_like", "zeros", "zeros_like", "scalar_tensor"),
-        *("fill_", "zero_", "tril", "triu", "unsafe_split"),
-    }
-)
+SIDES = ("vision", "head", "text")  # as `passes` has them
+# Modules that methods put inside a tower of the backbone, and the part that their parameters are.
+INSIDE = {"lora": "lora", "after_attn": "adapters", "after_mlp": "adapters"}
 
 
 class Counter(TorchDispatchMode):
-    """Adds up `macs` of everything that runs inside it.
+    """Adds up what runs inside it.
 
-    Raises `UserError` for an operator that has no formula and is not known to be free,
-    so that no product is missed in silence.
+    Raises `UserError` for an operator that has no formula and is not known to be free.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.macs = 0
+        self.tally = Tally()
 
     def __torch_dispatch__(
         self, op: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         out = op(*args, **(kwargs or {}))
-        if op is aten.convolution.default:
-            self.macs += _convolution(*args, out=out)
-        elif op in FORMULAS:
-            self.macs += FORMULAS[op](*args, **(kwargs or {}))
-        elif not (op.is_view or Tag.pointwise in op.tags or op.overloadpacket.__name__ in FREE):
-            raise UserError(
-                f"{op}: no counting formula; add one to FORMULAS, or to FREE if it costs nothing"
-            )
+        self.tally += tally(op, out, args, kwargs or {})
         return out
 
 
@@ -142,39 +67,105 @@ class TokenTrace:
         return hook
 
 
-def parameters(net: nn.Module) -> dict[str, int]:
-    """All parameters, and the tuned ones: those with `requires_grad`."""
-    sizes = [(p.numel(), p.requires_grad) for p in net.parameters()]
+def parameters(net: nn.Module) -> dict[str, Any]:
+    """All parameters and the tuned ones, those with `requires_grad`: in all and by part."""
+    parts: dict[str, dict[str, int]] = {}
+    for name, p in net.named_parameters():
+        part = parts.setdefault(part_of(name), {"total": 0, "tuned": 0})
+        part["total"] += p.numel()
+        part["tuned"] += p.numel() * p.requires_grad
     return {
-        "params_total": sum(n for n, _ in sizes),
-        "params_tuned": sum(n for n, tuned in sizes if tuned),
+        "params_total": sum(part["total"] for part in parts.values()),
+        "params_tuned": sum(part["tuned"] for part in parts.values()),
+        "params_by_part": parts,
     }
 
 
-def vision_macs(net: VideoModel, video: Tensor) -> int:
-    """Multiply-accumulates of the vision side on one batch, head included, text excluded."""
-    with torch.no_grad(), Counter() as counter:
-        net(*net.prepare(video))
-    return counter.macs
+def part_of(name: str) -> str:
+    """A parameter's part: the model's module that has it; of the backbone its vision tower
+    ("trunk"), its text tower ("text"), what a method has put inside either ("text lora"), or the
+    scale of its similarities."""
+    first, *rest = name.split(".")
+    if first != "clip":
+        return first
+    if rest == ["logit_scale"]:
+        return "scale"
+    tower = "trunk" if rest[0] == "visual" else "text"
+    inside = next((INSIDE[module] for module in rest if module in INSIDE), None)
+    return f"{tower} {inside}" if inside else tower
+
+
+def passes(net: VideoModel, model: Model) -> dict[str, Callable[[], Any]]:
+    """What is counted apart, as calls on zeros; a later one uses what those before it gave.
+
+    `vision`: one video to its logits or features, which is the cost that the papers print. `head`:
+    the similarity of one text with one video. `text`: one text of `model.max_words`, or one class
+    name of the text tower's whole context. What a model does not have is not in the dict.
+    """
+    like, side = next(net.clip.parameters()), model.backbone.image
+    video = like.new_zeros(1, model.frames, 3, side, side)
+    words = model.max_words if model.task == "retrieval" else model.backbone.text.context
+    tokens = like.new_zeros(1, words, dtype=torch.long)
+    given: dict[str, Any] = {}
+
+    def vision() -> Any:
+        given["video"] = net(*net.prepare(video))
+        return given["video"]
+
+    calls: dict[str, Callable[[], Any]] = {"vision": vision}
+    if isinstance(net, TextRecognizer):
+        calls["text"] = lambda: net.clip.encode_text(tokens)
+    if isinstance(net, Retriever):
+
+        def text() -> Any:
+            given["text"] = net.encode_text(tokens)
+            return given["text"]
+
+        calls |= {"text": text, "head": lambda: net.similarity(given["text"], given["video"])}
+    return calls
+
+
+@torch.no_grad()
+def tallies(net: VideoModel, model: Model) -> dict[str, Tally]:
+    """What each pass of a model on the meta device costs.
+
+    Attention is taken apart into its steps, which costs the same products as when it is fused.
+    """
+    out = {side: Tally() for side in SIDES}
+    for side, call in passes(net, model).items():
+        with attention("explicit"), Counter() as counter:
+            call()
+        out[side] = counter.tally
+    return out
+
+
+def built(model: Model) -> VideoModel:
+    """The model as it is counted: in evaluation, on the meta device."""
+    return methods.build(model, device="meta").eval()
 
 
 def cost(model: Model) -> dict[str, Any]:
     """Counts of one video in evaluation, low-rank updates merged.
 
-    `gmacs` is in G for one view; `views` how many the protocol takes; `tokens` per trunk layer of
-    one video `{sequences, entering_attention, leaving}`; `output_tokens` all that leave the last
-    layer. Parameters are counted before the merge, text tower included where there is one.
+    `gmacs` is in G for one view, vision side, as the papers count; `gmacs_by` has the same under
+    every convention of `Tally.macs`, and of every side (`passes`; 0 where there is none); `views`
+    how many the protocol takes; `tokens` per trunk layer of one video `{sequences,
+    entering_attention, leaving}`; `output_tokens` all that leave the last layer. Parameters are
+    counted before the merge, text tower included where there is one.
     """
-    net = methods.build(model, device="meta").eval()
+    net = built(model)
     params = parameters(net)
     net.merge()
     trace = TokenTrace(net.trunk_blocks())
-    side = model.backbone.image
-    macs = vision_macs(net, torch.empty(1, model.frames, 3, side, side, device="meta"))
+    macs = {side: t.macs() for side, t in tallies(net, model).items()}
     last = trace.layers[-1]
     return {
         **params,
-        "gmacs": macs / 1e9,
+        "gmacs": macs["vision"]["paper"] / 1e9,
+        "gmacs_by": {
+            convention: {side: macs[side][convention] / 1e9 for side in SIDES}
+            for convention in macs["vision"]
+        },
         "views": model.n_views,
         "tokens": trace.layers,
         "output_tokens": last["sequences"] * last["leaving"],

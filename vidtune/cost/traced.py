@@ -1,0 +1,131 @@
+"""fvcore's own counter (github.com/facebookresearch/fvcore), on a model of real tensors.
+
+It traces the model, reads shapes off the graph and so has to run every product: seconds for
+ViT-B/16, and no meta tensors. Operators that it has no formula for it skips; the two that hold
+products get one here, and are named in what comes back.
+"""
+
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tag, Tensor, nn
+
+from vidtune.cost import formulas
+from vidtune.nn.task import VideoModel
+
+Handle = Callable[[list[Any], list[Any]], int]
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What fvcore made of one call."""
+
+    products: int  # multiply-accumulates
+    given: Counter[str]  # calls of operators whose formula it got from here
+    unseen: Counter[str]  # calls of operators without one that are not known to be free
+
+
+def _shape(value: Any) -> list[int]:
+    return value.type().sizes()
+
+
+def _attention(inputs: list[Any], outputs: list[Any]) -> int:
+    """Both products of (..., S, d) queries with (..., K, d) keys and (..., K, e) values."""
+    q, k, v = map(_shape, inputs[:3])
+    return prod(q) * k[-2] + prod(q[:-1]) * k[-2] * v[-1]
+
+
+def _lstm(inputs: list[Any], outputs: list[Any]) -> int:
+    """Every matrix of its gates meets every step of every sequence once."""
+    steps = prod(_shape(inputs[0])[:-1])
+    weights = [_shape(w) for w in inputs[2].node().inputs()]
+    return steps * sum(prod(w) for w in weights if len(w) == 2)
+
+
+HANDLES: dict[str, Handle] = {
+    "scaled_dot_product_attention": _attention,
+    "lstm": _lstm,
+}
+NORMS = ("layer_norm", "batch_norm", "group_norm", "instance_norm")
+# Composites, which only a traced graph holds: they move elements, or are a softmax.
+COMPOSITES = frozenset(
+    {"unflatten", "view_as", "expand_as", "pad", "numpy_T", "softmax", "repeat_interleave"}
+)
+
+
+class _Call(nn.Module):
+    """A function of a model as a module, which is what can be traced."""
+
+    def __init__(self, net: VideoModel, call: Callable[[], Any]) -> None:
+        super().__init__()
+        self.net, self.call = net, call
+
+    def forward(self, nothing: Tensor) -> Any:
+        return self.call()
+
+
+def count(net: VideoModel, call: Callable[[], Any]) -> Traced:
+    """fvcore's count of `call()`, which runs `net`; matrix products only."""
+    given: Counter[str] = Counter()
+
+    def noted(name: str) -> Handle:
+        def handle(inputs: list[Any], outputs: list[Any]) -> int:
+            given[name] += 1
+            return HANDLES[name](inputs, outputs)
+
+        return handle
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated, and warns of what it traces
+        from fvcore.nn import FlopCountAnalysis
+
+        analysis = FlopCountAnalysis(_Call(net, call), torch.zeros(()))
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        analysis.set_op_handle(**{f"aten::{name}": noted(name) for name in HANDLES})
+        with torch.no_grad():
+            by_operator = analysis.by_operator()
+    products = sum(n for name, n in by_operator.items() if name not in NORMS)
+    missing = {op.removeprefix("aten::"): n for op, n in analysis.unsupported_ops().items()}
+    return Traced(int(products), given, Counter({k: n for k, n in missing.items() if not _free(k)}))
+
+
+def _free(name: str) -> bool:
+    """Whether an operator is known to hold no product."""
+    if name in COMPOSITES or name in formulas.FREE or name in formulas.NAMED:
+        return True
+    packet = getattr(torch.ops.aten, name, None)
+    overloads = [getattr(packet, o) for o in packet.overloads()] if packet else []
+    return any(Tag.pointwise in o.tags for o in overloads)
+
+
+def real(net: VideoModel) -> VideoModel:
+    """A model from the meta device as zeros in memory, in the precision that is fast here.
+
+    Shapes are all that is read; a recurrent net stays in float32, which every CPU has it in.
+    """
+    net = net.to_empty(device="cpu")
+    with torch.no_grad():
+        for x in (*net.parameters(), *net.buffers()):
+            x.zero_()
+    recurrent = any(isinstance(m, nn.RNNBase) for m in net.modules())
+    return net if recurrent or _fast() is torch.float32 else net.to(_fast())
+
+
+@cache
+def _fast() -> torch.dtype:
+    """Of float32 and bfloat16, the one that a CPU multiplies faster."""
+    spent = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        x = torch.ones(512, 512, dtype=dtype)
+        x @ x  # the first call sets things up
+        start = time.perf_counter()
+        x @ x
+        spent[dtype] = time.perf_counter() - start
+    return min(spent, key=spent.__getitem__)
