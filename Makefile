@@ -32,6 +32,7 @@ lint: $(READY)
 	$(BIN)/snakemake --lint
 
 bench: $(READY)
+	$(BIN)/python benchmarks/counting.py
 	$(BIN)/python benchmarks/steps.py
 
 clean:

@@ -4,6 +4,7 @@ Each model's result is kept under a digest of what it is and of the code that co
 changed variant costs its own seconds only.
 """
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ def table(job: Costing, kept: Path) -> dict[str, Any]:
     for k, model in enumerate(job.models, 1):
         path = kept / f"{_key(model)}.json"
         if not path.exists():
+            start = time.perf_counter()
             stamp = provenance.stamp(provenance.model_digest(model.method), "meta", model)
             write_json(path, {**counted.cost(model), "provenance": stamp})
-            print(f"cost {job.paper}: {k}/{len(job.models)} {model.name}", flush=True)
+            spent = time.perf_counter() - start
+            print(f"cost {k}/{len(job.models)} {model.name} {spent:.2f} s", flush=True)
         out[model.name] = load_json(path)
     for path in set(kept.glob("*.json")) - {kept / f"{_key(m)}.json" for m in job.models}:
         path.unlink()  # of variants that are no more
