@@ -2,7 +2,8 @@
 
 It traces the model, reads shapes off the graph and so has to run every product: seconds for
 ViT-B/16, and no meta tensors. Operators that it has no formula for it skips; the two that hold
-products get one here, and are named in what comes back.
+products get one here, and are named in what comes back. What nothing reads is not in its graph: 0.036 %
+of DiST, whose last layer still tells the temporal encoder something.
 """
 
 import time
