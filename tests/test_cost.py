@@ -3,8 +3,10 @@
 import pytest
 
 from vidtune import methods
+from vidtune.cost import counted
 from vidtune.cost.counted import SIDES, cost, tallies
-from vidtune.spec import Backbone, Model, TextTower
+from vidtune.cost.table import table
+from vidtune.spec import Backbone, Costing, Model, TextTower
 
 
 def backbone(name: str, patch: int, width: int, layers: int, embed: int, text: int, **more):
@@ -211,3 +213,19 @@ def test_parameters_by_part():
         for which in ("total", "tuned"):
             parts = counts["params_by_part"].values()
             assert counts[f"params_{which}"] == sum(n[which] for n in parts)
+
+
+def test_a_table_counts_what_is_alike_once(tmp_path, monkeypatch):
+    """Variants that differ in name and views alone; each keeps its own views and provenance."""
+    models = [
+        side(B32, 4, 64).model_copy(update={"name": f"tests/{views}", "views": views})
+        for views in ("1x1", "1x3")
+    ]
+    calls = []
+    monkeypatch.setattr(counted, "cost", lambda m: calls.append(m) or cost(m))
+    out = table(Costing(paper="tests", models=tuple(models)), tmp_path)
+    assert len(calls) == 1
+    assert [out[m.name]["views"] for m in models] == [1, 3]
+    assert len({c["provenance"]["spec"] for c in out.values()}) == 2
+    table(Costing(paper="tests", models=tuple(models)), tmp_path)
+    assert len(calls) == 1  # kept

@@ -16,11 +16,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from vidtune.cost import closed, traced
-from vidtune.cost.counted import built, passes, tallies
+from vidtune.cost.counted import alike, built, passes, tallies
 from vidtune.cost.formulas import PRODUCTS
 from vidtune.nn.task import VideoModel
 from vidtune.spec import Model
-from vidtune.spec.read import dump
 
 CLOSE = 0.002
 # What fvcore's own counter, which has to run the model, takes on: trunks up to ViT-B/16's width, and
@@ -52,10 +51,10 @@ def audits(models: Iterable[Model]) -> Iterator[Audit]:
     """One after the other; variants that are built alike are counted once."""
     seen: dict[str, Audit] = {}
     for model in models:
-        alike = dump(model.model_copy(update={"name": "", "views": "1x1"}))
-        if alike not in seen:
-            seen[alike] = audit(model)
-        yield replace(seen[alike], name=model.name)
+        key = alike(model)
+        if key not in seen:
+            seen[key] = audit(model)
+        yield replace(seen[key], name=model.name)
 
 
 def audit(model: Model) -> Audit:

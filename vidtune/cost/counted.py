@@ -18,6 +18,7 @@ from vidtune.cost.formulas import Tally, tally
 from vidtune.nn.attention import attention
 from vidtune.nn.task import Retriever, TextRecognizer, VideoModel
 from vidtune.spec import Model
+from vidtune.spec.read import dump
 
 SIDES = ("vision", "head", "text")  # as `passes` has them
 # Modules that methods put inside a tower of the backbone, and the part that their parameters are.
@@ -137,6 +138,11 @@ def tallies(net: VideoModel, model: Model) -> dict[str, Tally]:
             call()
         out[side] = counter.tally
     return out
+
+
+def alike(model: Model) -> str:
+    """What decides a model's counts of one view: variants that share it cost the same."""
+    return dump(model.model_copy(update={"name": "", "views": "1x1"}))
 
 
 def built(model: Model) -> VideoModel:

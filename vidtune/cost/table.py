@@ -15,13 +15,16 @@ from vidtune.spec import Costing, Model, load_json, write_json
 
 def table(job: Costing, kept: Path) -> dict[str, Any]:
     """Model name -> `counted.cost` with its provenance; `kept` is the folder of earlier results."""
-    out = {}
+    out, counts = {}, {}
     for k, model in enumerate(job.models, 1):
         path = kept / f"{_key(model)}.json"
         if not path.exists():
             start = time.perf_counter()
             stamp = provenance.stamp(provenance.model_digest(model.method), "meta", model)
-            write_json(path, {**counted.cost(model), "provenance": stamp})
+            key = counted.alike(model)
+            if key not in counts:
+                counts[key] = counted.cost(model)
+            write_json(path, {**counts[key], "views": model.n_views, "provenance": stamp})
             spent = time.perf_counter() - start
             print(f"cost {k}/{len(job.models)} {model.name} {spent:.2f} s", flush=True)
         out[model.name] = load_json(path)
