@@ -162,4 +162,4 @@ def test_audit_verb_fails_where_counters_differ(vidtune, monkeypatch):
 
 def test_audit_verb_knows_its_variants(vidtune):
     code, _, err = vidtune("audit", "side4video/nothing")
-    assert code == 2 and "not a declared variant" in err
+    assert code == 2 and "is not known" in err

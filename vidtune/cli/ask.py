@@ -81,8 +81,6 @@ def plan(args: argparse.Namespace) -> int:
     return 0
 
 
-
-
 def stale(args: argparse.Namespace) -> int:
     """Result files whose code has changed since, for `snakemake -R $(vidtune stale)`."""
     from vidtune.report import results
