@@ -179,7 +179,7 @@ def test_divergence_and_lack_of_memory_are_results(place, tmp_path, monkeypatch)
     def no_memory(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("vidtune.engine.train._loss", no_memory)
+    monkeypatch.setattr("vidtune.engine.step.Step.loss", no_memory)
     train(run, tmp_path / "b" / "model.pt")
     assert evaluate(run, tmp_path / "b" / "model.pt")["status"] == "oom"
 

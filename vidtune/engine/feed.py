@@ -146,11 +146,7 @@ class Feed:
 
     def _stream(self, batches: list[Tensor]) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
         """Decoded by workers as training goes."""
-        workers = min(len(os.sched_getaffinity(0)), 8)
-        loader = DataLoader(
-            self.clips, batch_sampler=[b.tolist() for b in batches], num_workers=workers
-        )
-        for batch in _clearly(loader):
+        for batch in decoded(self.clips, batches):
             # the batch's own targets: a flip changes labels and captions
             recognition = self.run.model.task == "recognition"
             target = batch["label"] if recognition else self._tokens(batch["caption"])
@@ -162,8 +158,14 @@ class Feed:
         return progress(self.epoch(0), len(self), f"{self.run.name}: evaluate")
 
 
-def _clearly(loader: DataLoader[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """A worker's `UserError` without the traceback that the loader wraps around it."""
+def workers() -> int:
+    """Processes that decode while a model computes."""
+    return min(len(os.sched_getaffinity(0)), 8)
+
+
+def decoded(clips: Clips, batches: list[Tensor]) -> Iterator[dict[str, Any]]:
+    """Batches of items, decoded by workers; their `UserError` comes without a traceback."""
+    loader = DataLoader(clips, batch_sampler=[b.tolist() for b in batches], num_workers=workers())
     try:
         yield from loader
     except UserError as e:

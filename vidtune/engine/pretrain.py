@@ -23,7 +23,7 @@ from vidtune.data.text import tokenizer
 from vidtune.data.words import APPEARANCES, ATTRIBUTES
 from vidtune.engine import model as models
 from vidtune.engine import optim
-from vidtune.engine.train import MAX_LOGIT_SCALE
+from vidtune.engine.step import MAX_LOGIT_SCALE
 from vidtune.nn.clip import CLIP
 from vidtune.spec import Backbone, Pretraining, Recipe, UserError, write_json
 

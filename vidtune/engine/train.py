@@ -7,17 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vidtune import provenance
 from vidtune.data.progress import progress
 from vidtune.engine import model as models
 from vidtune.engine import optim
 from vidtune.engine.feed import Feed
-from vidtune.nn.task import Recognizer, VideoModel
-from vidtune.spec import Recipe, Run, write_json
+from vidtune.engine.step import Step
+from vidtune.nn.task import VideoModel
+from vidtune.spec import Run, write_json
 
-MAX_LOGIT_SCALE = math.log(100)  # CLIP's bound, for methods that tune it
 POINTS = 60  # of the loss curve that is kept
 SAVE_EVERY = 60.0  # seconds between snapshots to resume from
 
@@ -62,14 +62,11 @@ def _loop(run: Run, model: VideoModel, pretrained: set[str], feed: Feed, snapsho
     """The loss curve as [step, mean loss since the last point]; ends early where it diverges."""
     recipe = run.recipe
     steps = optim.length(recipe, len(feed))
-    optimizer = optim.optimizer(model, pretrained, recipe)
+    stage = Step(model, pretrained, recipe, feed.where)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: optim.rate(recipe, step, len(feed))
+        stage.optimizer, lambda step: optim.rate(recipe, step, len(feed))
     )
-    # float16 gradients vanish unscaled; on a CPU only the arithmetic of a step is of interest
-    scaled = recipe.precision == "fp16" and feed.where.type == "cuda"
-    scaler = torch.amp.GradScaler(feed.where.type, enabled=scaled)
-    parts = {"optimizer": optimizer, "schedule": schedule, "scaler": scaler}
+    parts = {"optimizer": stage.optimizer, "schedule": schedule, "scaler": stage.scaler}
     first, losses = _resume(run, model, parts, snapshot)
     batches = _forever(feed, first)
     model.train()
@@ -78,16 +75,10 @@ def _loop(run: Run, model: VideoModel, pretrained: set[str], feed: Feed, snapsho
     for step in progress(range(first, steps), steps - first, f"{run.name}: train"):
         with models.precision(recipe, feed.where):
             inputs, target = next(batches)
-            loss = _loss(model, feed.outputs(inputs), target, recipe)
-        optimizer.zero_grad(set_to_none=True)
-        scaler.scale(loss).backward()
-        if recipe.clip_grad:
-            scaler.unscale_(optimizer)
-            nn.utils.clip_grad_norm_(_tuned(model), recipe.clip_grad)
-        scaler.step(optimizer)
-        scaler.update()
+            loss = stage.loss(feed.outputs(inputs), target)
+        stage.backward(loss)
+        stage.update()
         schedule.step()
-        _clamp_logit_scale(model)
         recent.append(loss.item())
         if not math.isfinite(recent[-1]):
             return [*losses, (step + 1, float("nan"))]
@@ -98,27 +89,6 @@ def _loop(run: Run, model: VideoModel, pretrained: set[str], feed: Feed, snapsho
             saved = time.monotonic()
             _save_snapshot(run, model, parts, snapshot, step + 1, losses)
     return losses
-
-
-def _loss(
-    model: VideoModel, out: Tensor | tuple[Tensor, ...], target: Tensor, recipe: Recipe
-) -> Tensor:
-    """Cross-entropy with labels, or the method's own loss with texts."""
-    if isinstance(model, Recognizer):
-        smoothing = recipe.label_smoothing
-        return nn.functional.cross_entropy(out, target, label_smoothing=smoothing)
-    return model.loss(model.encode_text(target), out)
-
-
-def _tuned(model: nn.Module) -> list[nn.Parameter]:
-    return [p for p in model.parameters() if p.requires_grad]
-
-
-def _clamp_logit_scale(model: VideoModel) -> None:
-    scale = getattr(model.clip, "logit_scale", None)
-    if scale is not None and scale.requires_grad:
-        with torch.no_grad():
-            scale.clamp_(max=MAX_LOGIT_SCALE)
 
 
 def _forever(feed: Feed, first: int) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
