@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import get_args
 
 from vidtune import __version__
-from vidtune.cli import ask, complete, counts, explain, jobs, verify
+from vidtune.cli import ask, bench, complete, counts, explain, jobs, verify
 from vidtune.gpu import command
 from vidtune.spec import UserError
 from vidtune.spec.nouns import Kind
@@ -58,6 +58,9 @@ def _parser() -> argparse.ArgumentParser:
     cell.add_argument("cell", help="<paper>/<table>/<row>/<column>, as `vidtune verify` lists them")
     shell = verb("completion", complete.completion, "print a shell's script for tab completion")
     shell.add_argument("shell", choices=tuple(complete.SCRIPTS))
+    bench.arguments(
+        listed(verb("bench", bench.bench, "time, memory and energy of a variant on this machine"))
+    )
     planned(verb("stale", ask.stale, "list results whose code has changed since"))
     schema = verb("schema", ask.schema, "write the JSON schemas of the config files")
     schema.add_argument("--out", default="config/schema", help="folder (default: config/schema)")

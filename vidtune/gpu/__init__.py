@@ -1,1 +1,1 @@
-"""GPUs of this machine: which there are, and who may use one. Imports no torch."""
+"""GPUs of this machine: which there are, who may use one, what it does. Imports no torch."""

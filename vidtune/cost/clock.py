@@ -1,0 +1,59 @@
+"""Times of the parts of a step: CUDA events on a GPU, the processor's clock otherwise.
+
+Events are recorded in the stream and read after one synchronisation at the end: measuring holds
+up nothing that it measures.
+"""
+
+import itertools
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+PERCENTILES = (50, 90, 95, 99)
+
+
+class Clock:
+    """`mark` before the first part and after each; `laps` reads all marks at once."""
+
+    def __init__(self, where: torch.device) -> None:
+        self.where = where
+        self.marks: list[Any] = []
+
+    def mark(self) -> None:
+        if self.where.type == "cuda":
+            event = torch.cuda.Event(enable_timing=True)
+            event.record()
+            self.marks.append(event)
+        else:
+            self.marks.append(time.perf_counter())
+
+    def laps(self, parts: int) -> list[list[float]]:
+        """Milliseconds of each part of every step, whose marks are `parts` + 1 in a row."""
+        assert parts and len(self.marks) % (parts + 1) == 0
+        steps = [self.marks[i : i + parts + 1] for i in range(0, len(self.marks), parts + 1)]
+        synchronise(self.where)
+        return [[self._between(a, b) for a, b in itertools.pairwise(s)] for s in steps]
+
+    def span(self) -> float:
+        """Seconds from the first mark to the last, gaps between steps included."""
+        synchronise(self.where)
+        return self._between(self.marks[0], self.marks[-1]) / 1e3
+
+    def _between(self, a: Any, b: Any) -> float:
+        return a.elapsed_time(b) if self.where.type == "cuda" else (b - a) * 1e3
+
+
+def synchronise(where: torch.device) -> None:
+    if where.type == "cuda":
+        torch.cuda.synchronize(where)
+
+
+def summary(laps: list[list[float]], parts: Sequence[str]) -> dict[str, float]:
+    """Percentiles and mean of whole steps, and the mean of each part: the parts sum to the mean."""
+    whole = [sum(lap) for lap in laps]
+    found = {f"p{q}": float(np.percentile(whole, q)) for q in PERCENTILES}
+    means = {part: float(np.mean([lap[k] for lap in laps])) for k, part in enumerate(parts)}
+    return {**found, "mean": float(np.mean(whole)), **means}

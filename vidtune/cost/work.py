@@ -1,0 +1,143 @@
+"""What is measured: a model's training step or its inference, as the engine does them.
+
+Weights are random: no time and no byte depends on their values.
+Shapes: B videos, T frames, S pixels, L words, C classes.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from vidtune import methods
+from vidtune.cost.clock import Clock
+from vidtune.engine import model as models
+from vidtune.engine.step import Step
+from vidtune.nn.attention import attention
+from vidtune.nn.task import TextRecognizer, VideoModel
+from vidtune.spec import Model, Recipe, UserError
+from vidtune.spec.nouns import Count, Noun
+
+Attention = Literal["fused", "memory-efficient", "explicit"]
+Phase = Literal["train", "inference", "loader"]
+
+
+class Job(Noun):
+    """What is measured, and under which conditions."""
+
+    model: Model  # with the frames asked for
+    recipe: Recipe  # with the batch and precision asked for
+    device: Literal["cpu", "cuda"]
+    compile: bool = False
+    attention: Attention = "fused"
+    steps: Count = 20
+    warmup: int = 5  # steps before, discarded
+    phases: tuple[Phase, ...] = ("train", "inference", "loader")
+
+    @property
+    def precision(self) -> str:
+        """fp16 weights are in no recipe: what it calls fp16 is autocast."""
+        return "amp16" if self.recipe.precision == "fp16" else self.recipe.precision
+
+
+@contextmanager
+def attending(job: Job) -> Iterator[None]:
+    """The job's kind of attention, in all of our models. Raises `UserError` where there is none."""
+    if job.attention == "memory-efficient" and job.device == "cpu":
+        raise UserError("--attention memory-efficient: a CPU has none; ask for fused or explicit")
+    with ExitStack() as stack:
+        stack.enter_context(attention("explicit" if job.attention == "explicit" else "fused"))
+        if job.attention == "memory-efficient":
+            stack.enter_context(sdpa_kernel(SDPBackend.EFFICIENT_ATTENTION))
+        yield
+
+
+class Work:
+    """One phase of a job: `parts` names what lies between the marks of one `step`."""
+
+    parts: tuple[str, ...]
+
+    def __init__(self, job: Job) -> None:
+        torch.manual_seed(0)
+        self.job, self.where = job, torch.device(job.device)
+        self.net = methods.build(job.model, device=self.where)
+        name_classes(self.net, job.model)
+
+    def video(self) -> Tensor:
+        """(B, T, 3, S, S) as `vidtune.data.clips.normalise` gives it: mean 0, deviation about 1."""
+        m = self.job.model
+        side = m.backbone.image
+        return torch.randn(self.job.recipe.batch, m.frames, 3, side, side, device=self.where)
+
+    def compiled(self) -> VideoModel:
+        """The model, both its parts through torch.compile where the job says so."""
+        if self.job.compile:
+            self.net.compile()
+            self.net.prepare = torch.compile(self.net.prepare)
+        return self.net
+
+    def step(self, video: Tensor, clock: Clock) -> None:
+        raise NotImplementedError
+
+
+class Training(Work):
+    """Forward with the loss (retrieval: with the text tower), backward, update."""
+
+    parts = ("forward", "backward", "optimizer")
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        pretrained = {n for n, _ in self.net.named_parameters() if n.startswith("clip.")}
+        self.net.train()
+        self.stage = Step(self.net, pretrained, job.recipe, self.where)
+        self.target = targets(job.model, job.recipe.batch).to(self.where)
+        self.compiled()
+
+    def step(self, video: Tensor, clock: Clock) -> None:
+        clock.mark()
+        with models.precision(self.job.recipe, self.where):
+            loss = self.stage.loss(self.net(*self.net.prepare(video)), self.target)
+        clock.mark()
+        self.stage.backward(loss)
+        clock.mark()
+        self.stage.update()
+        clock.mark()
+
+
+class Inference(Work):
+    """The vision side with its head, low-rank updates merged: what the papers' throughput is of."""
+
+    parts = ("forward",)
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(job)
+        self.net.eval()
+        self.net.merge()
+        self.compiled()
+
+    @torch.no_grad()
+    def step(self, video: Tensor, clock: Clock) -> None:
+        clock.mark()
+        with models.precision(self.job.recipe, self.where):
+            self.net(*self.net.prepare(video))
+        clock.mark()
+
+
+KINDS: dict[Phase, type[Work]] = {"train": Training, "inference": Inference}
+
+
+def targets(model: Model, batch: int) -> Tensor:
+    """Random labels (B,), or token ids (B, L)."""
+    if model.task == "recognition":
+        return torch.randint(model.classes or 1, (batch,))
+    return torch.randint(1, model.backbone.text.vocab_size, (batch, model.max_words))
+
+
+def name_classes(net: VideoModel, model: Model) -> None:
+    """Random names (C, L) for a method that classifies by texts."""
+    if isinstance(net, TextRecognizer):
+        text = model.backbone.text
+        net.name_classes(torch.randint(1, text.vocab_size, (model.classes or 1, text.context)))

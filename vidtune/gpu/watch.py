@@ -1,0 +1,172 @@
+"""What a GPU does while a job runs on it, polled from another process so as not to hold it up.
+
+`Watch` starts `python -m vidtune.gpu.watch`, which samples until it is told to stop or its parent
+is gone. NVML comes from the package nvidia-ml-py (imported as pynvml). What a driver does not
+answer is None: a virtual GPU has no energy counter, a MIG slice no utilisation, and in a container
+NVML may know processes by other numbers than ours.
+"""
+
+import itertools
+import json
+import select
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from vidtune.gpu import nvml
+from vidtune.gpu.nvml import ask
+from vidtune.spec import UserError
+
+EVERY = 0.02  # seconds between two samples
+PATIENCE = 60.0  # seconds to wait for an answer of the polling process
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One look at the device."""
+
+    at: float  # seconds
+    energy: int | None  # millijoules since the driver was loaded
+    power: int | None  # milliwatts
+    memory: int | None  # bytes of the watched process
+    device_memory: int | None  # bytes in use, by whomever
+    utilisation: int | None  # percent
+    sm_clock: int | None  # MHz
+    memory_clock: int | None
+    reasons: int | None  # bits: why the clocks are not higher
+
+
+def sample(lib: Any, handle: Any, pid: int) -> Sample:
+    rates = ask(lib, "nvmlDeviceGetUtilizationRates", handle)
+    memory = ask(lib, "nvmlDeviceGetMemoryInfo", handle)
+    reasons = ask(lib, "nvmlDeviceGetCurrentClocksEventReasons", handle)
+    if reasons is None:  # its name in older drivers
+        reasons = ask(lib, "nvmlDeviceGetCurrentClocksThrottleReasons", handle)
+    running = ask(lib, "nvmlDeviceGetComputeRunningProcesses", handle) or []
+    own = [p for p in running if p.pid == pid]
+    return Sample(
+        at=time.monotonic(),
+        energy=ask(lib, "nvmlDeviceGetTotalEnergyConsumption", handle),
+        power=ask(lib, "nvmlDeviceGetPowerUsage", handle),
+        memory=own[0].usedGpuMemory if own else None,
+        device_memory=None if memory is None else memory.used,
+        utilisation=None if rates is None else rates.gpu,
+        sm_clock=ask(lib, "nvmlDeviceGetClockInfo", handle, lib.NVML_CLOCK_SM),
+        memory_clock=ask(lib, "nvmlDeviceGetClockInfo", handle, lib.NVML_CLOCK_MEM),
+        reasons=reasons,
+    )
+
+
+def joules(samples: list[Sample]) -> tuple[float | None, str | None]:
+    """(energy from the first sample to the last, where it is from).
+
+    The device's counter, unless it is absent or ran backwards (it starts anew with the driver);
+    then power integrated over time by trapezes.
+    """
+    counts = [s.energy for s in samples]
+    if None not in counts and all(b >= a for a, b in itertools.pairwise(counts)):
+        return (counts[-1] - counts[0]) / 1e3, "counter"
+    known = [(s.at, s.power / 1e3) for s in samples if s.power is not None]
+    if len(known) < 2:
+        return None, None
+    pairs = itertools.pairwise(known)
+    return sum((b[0] - a[0]) * (a[1] + b[1]) / 2 for a, b in pairs), "integrated power"
+
+
+def summary(lib: Any, samples: list[Sample]) -> dict[str, Any]:
+    """What the samples come to: peaks of memory, means of rates, all reasons seen."""
+
+    def seen(name: str) -> list[int]:
+        return [v for v in (getattr(s, name) for s in samples) if v is not None]
+
+    def of(name: str) -> dict[str, float] | None:
+        v = seen(name)
+        return {"min": min(v), "mean": sum(v) / len(v), "max": max(v)} if v else None
+
+    energy, source = joules(samples)
+    bits = seen("reasons")
+    return {
+        "samples": len(samples),
+        "seconds": samples[-1].at - samples[0].at,
+        "joules": energy,
+        "energy_from": source,
+        "process_bytes": max(seen("memory"), default=None),
+        "device_bytes": max(seen("device_memory"), default=None),
+        "utilisation_percent": of("utilisation"),
+        "sm_mhz": of("sm_clock"),
+        "memory_mhz": of("memory_clock"),
+        "throttle_reasons": nvml.reasons(lib, bits) if bits else None,
+    }
+
+
+class Watch:
+    """`with Watch(uuid, pid) as watch: watch.begin(); work; found = watch.end()`."""
+
+    def __init__(self, uuid: str, pid: int) -> None:
+        self.command = [sys.executable, "-m", "vidtune.gpu.watch", uuid, str(pid)]
+
+    def __enter__(self) -> "Watch":
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self._answer()  # it is up: its start costs the measured time nothing
+        return self
+
+    def begin(self) -> None:
+        self._say("begin")
+        self._answer()
+
+    def end(self) -> dict[str, Any]:
+        """The summary of what was seen since `begin`."""
+        self._say("end")
+        return self._answer()
+
+    def _say(self, word: str) -> None:
+        assert self.process.stdin
+        self.process.stdin.write(f"{word}\n")
+        self.process.stdin.flush()
+
+    def _answer(self) -> dict[str, Any]:
+        assert self.process.stdout
+        ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
+        line = self.process.stdout.readline() if ready else ""
+        if not line:
+            raise UserError("NVML: the process that polls it gave no answer; see its message above")
+        return json.loads(line)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, e: BaseException | None, t: TracebackType | None
+    ) -> None:
+        assert self.process.stdin and self.process.stdout
+        self.process.stdin.close()
+        self.process.stdout.close()
+        self.process.wait()
+
+
+def poll(lib: Any, handle: Any, pid: int, every: float = EVERY) -> None:
+    """Obey "begin" and "end" on stdin, answer each with a line of JSON; end with the input."""
+    samples: list[Sample] = []
+    running = False
+    print("{}", flush=True)
+    while True:
+        ready, _, _ = select.select([sys.stdin], [], [], every if running else None)
+        word = sys.stdin.readline().strip() if ready else None
+        if word == "":
+            return
+        if word == "begin":
+            samples, running = [], True
+        samples.append(sample(lib, handle, pid))
+        if word == "end":
+            running = False
+        if word:
+            print(json.dumps({} if running else summary(lib, samples)), flush=True)
+
+
+if __name__ == "__main__":
+    library = nvml.library()
+    if library is None:
+        sys.exit("vidtune.gpu.watch: no NVIDIA driver")
+    poll(library, library.nvmlDeviceGetHandleByUUID(sys.argv[1]), int(sys.argv[2]))
