@@ -1,12 +1,13 @@
 # make reproduce: set-up and the whole pipeline on the embedded default
 # make test:      set-up and the tests
+# make bench-gpu: the papers' measured cells at full size, on a GPU of this machine
 PYTHON ?= python3
 PIP_ARGS ?=                # e.g. --extra-index-url https://download.pytorch.org/whl/cpu
 CORES ?= all
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup reproduce test lint bench clean
+.PHONY: setup reproduce test lint bench bench-gpu clean
 
 setup: $(READY)
 
@@ -34,6 +35,9 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/counting.py
 	$(BIN)/python benchmarks/steps.py
+
+bench-gpu: $(READY)
+	$(BIN)/python benchmarks/published.py
 
 clean:
 	rm -rf results/smoke results/mini results/full data/motion data/motion-smoke .snakemake .pytest_cache .ruff_cache .import_linter_cache

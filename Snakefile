@@ -20,6 +20,7 @@ sys.path.insert(0, str(workflow.basedir))
 
 from vidtune.cli.eta import Eta
 from vidtune.data import cache
+from vidtune.gpu import nvml
 from vidtune.plan import load
 from vidtune.spec import UserError
 
@@ -52,6 +53,7 @@ wildcard_constraints:
     backbone=r"[^/]+",
     files=r"[^/]+",
     released=r"[^/]+",
+    variant=r"[^/]+",
 
 
 include: "workflow/rules/common.smk"

@@ -1,12 +1,14 @@
 """Measuring: what a row holds and that it is consistent. No time is asserted."""
 
 import json
+import subprocess
+import sys
 from functools import partial
 
 import fake_nvml
 import pytest
 import torch
-from conftest import one_line, plan_at
+from conftest import REPO, one_line, plan_at
 from zoo import FRAMES, TINY, model, shown
 
 from vidtune.cost import loading, measured
@@ -232,3 +234,21 @@ def test_a_run_of_the_scale_at_hand_is_measured_and_written(vidtune, tmp_path, c
     assert code == 0 and row["conditions"]["backbone"] == "mini-smoke"
     assert "random weights" in out and "videos/s end to end" in out and "alone" in out
     assert row["conditions"]["frames"] == 12 and TINY.image == 32
+
+
+def dry(tmp_path, *targets):
+    """Names of the rules that Snakemake would run."""
+    given = ["-n", "--quiet", "--cores", "2", *targets]
+    given += ["--config", "scale=smoke", f"results={tmp_path}", f"data={tmp_path}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", *given], cwd=REPO, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_rule_measures_on_demand_only(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")  # whatever this machine has
+    assert "bench_variant" not in dry(tmp_path)
+    assert "bench_variant" in dry(tmp_path, "bench")
+    dry(tmp_path, f"{tmp_path}/smoke/bench/cpu/tempme/tempme-b32.json")

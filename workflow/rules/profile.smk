@@ -9,3 +9,30 @@ rule cost:
         "../../environment.yml"
     shell:
         "python -m vidtune cost --spec {input.spec:q} --out {output:q} > {log:q} 2>&1"
+
+
+# Measured at the declared size, on demand: `snakemake bench` for every variant, or one file of it.
+# The device is that of the machine Snakemake runs on; a CPU measures one video at a time.
+DEVICE = nvml.slug()
+BENCH = f"{ROOT}/bench/{DEVICE}"
+
+
+rule bench_variant:
+    output:
+        f"{BENCH}/{{paper}}/{{variant}}.json",
+    log:
+        f"{ROOT}/logs/bench/{{paper}}/{{variant}}.log",
+    conda:
+        "../../environment.yml"
+    threads: workflow.cores or 1  # nothing beside what is timed
+    params:
+        asked="--device cpu --batch 1 --steps 3 --warmup 1" if DEVICE == "cpu" else "",
+        clips=f"{DATA}/bench",
+    shell:
+        "python -m vidtune.gpu --exclusive -- python -m vidtune bench {wildcards.paper}/{wildcards.variant}"
+        " --clips {params.clips:q} {params.asked} --out {output:q} > {log:q} 2>&1"
+
+
+rule bench:
+    input:
+        expand(f"{BENCH}/{{variant}}.json", variant=PLAN.models),
