@@ -238,7 +238,7 @@ def test_a_run_of_the_scale_at_hand_is_measured_and_written(vidtune, tmp_path, c
 
 def dry(tmp_path, *targets):
     """Names of the rules that Snakemake would run."""
-    given = ["-n", "--quiet", "--cores", "2", *targets]
+    given = ["-n", "--cores", "2", *targets]
     given += ["--config", "scale=smoke", f"results={tmp_path}", f"data={tmp_path}"]
     done = subprocess.run(
         [sys.executable, "-m", "snakemake", *given], cwd=REPO, capture_output=True, text=True
