@@ -61,6 +61,19 @@ def test_exceptions_are_of_printed_cells(plan, published):
             assert any(fnmatch(c, pattern) for c in cells), pattern
 
 
+def test_jobs_keep_to_what_a_table_states(plan, published):
+    checked = 0
+    for group in published.read(plan).jobs:
+        for table in plan.config.papers[group.paper].numbers:
+            for row in set(table.rows) & set(group.variants) if table.where in group.where else ():
+                stated = table.under(row)
+                if isinstance(stated.batch, int):
+                    assert stated.batch == group.batch, f"{row}: {table.where}"
+                    checked += 1
+                assert stated.precision in (None, group.precision), f"{row}: {table.where}"
+    assert checked
+
+
 def test_a_list_with_a_slip_is_refused(plan, published, tmp_path):
     text = (REPO / "benchmarks" / "published.yaml").read_text()
     bad = tmp_path / "published.yaml"
