@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch._dynamo.exc import TorchDynamoException
 
 from vidtune import provenance
 from vidtune.cost import loading
@@ -97,13 +96,13 @@ def _phase(job: Job, name: str, clips: Path, gpu: dict[str, Any] | None) -> dict
     """One phase's numbers, or that its batch did not fit; memory is free again afterwards."""
     try:
         return {"status": "ok", **_measured(KINDS[name](job), clips, gpu)}
-    except TorchDynamoException as e:
-        why = str(e).strip().splitlines()[0]
-        raise UserError(f"{job.model.name}: --compile: {why}; measure without it") from None
     except (RuntimeError, MemoryError) as e:
-        if not models.out_of_memory(e):
-            raise
-        return {"status": "oom", "batch": job.recipe.batch}
+        if models.out_of_memory(e):
+            return {"status": "oom", "batch": job.recipe.batch}
+        if type(e).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            why = str(e).strip().splitlines()[0]
+            raise UserError(f"{job.model.name}: --compile: {why}; measure without it") from None
+        raise
     finally:
         gc.collect()
         if job.device == "cuda":
@@ -116,7 +115,7 @@ def _measured(work: Work, clips: Path, gpu: dict[str, Any] | None) -> dict[str, 
     for _ in range(job.warmup):
         work.step(video, Clock(work.where))
     synchronise(work.where)
-    _reset_peak(work.where)
+    reset_peak(work.where)
     with Watch(gpu["uuid"], os.getpid()) if gpu and "name" in gpu else nullcontext() as watch:
         if watch:
             watch.begin()
@@ -129,7 +128,7 @@ def _measured(work: Work, clips: Path, gpu: dict[str, Any] | None) -> dict[str, 
         "videos": done,
         "videos_per_s": done / seconds,
         "ms": summary(laps, work.parts),
-        **_peak(work.where),
+        **peak(work.where),
         **_told(seen, done),
     }
     if "loader" in job.phases:
@@ -155,7 +154,7 @@ def _told(seen: dict[str, Any] | None, videos: int) -> dict[str, Any]:
     }
 
 
-def _reset_peak(where: torch.device) -> None:
+def reset_peak(where: torch.device) -> None:
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
         return
@@ -163,7 +162,7 @@ def _reset_peak(where: torch.device) -> None:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
-def _peak(where: torch.device) -> dict[str, float | None]:
+def peak(where: torch.device) -> dict[str, float | None]:
     """GiB."""
     found: dict[str, float | None] = dict.fromkeys(
         ("peak_allocated_gib", "peak_reserved_gib", "peak_rss_gib")

@@ -1,0 +1,236 @@
+"""Ours against the authors' own code: time and peak memory, paired, in one run.
+
+    python benchmarks/against.py --official DIR       # DIR/st-adapter, DIR/Side4Video, DIR/TempMe
+
+Both get the same weights and videos and take turns; each round gives one ratio of their times, so
+that a machine which slows down slows both. Below 1: ours is faster. The range holds 95 % of the
+means (of the ratios' logarithms) that come out when rounds are drawn again. A training step is
+forward, loss and backward; inference is the vision side, with ours merged as it is always
+evaluated. Peak memory is taken in a process of each side's own: of the allocator on a GPU, of the
+process on a CPU.
+"""
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from adapters import ADAPTERS, Official
+from torch import Tensor, nn
+
+from vidtune import methods, official
+from vidtune.cost.clock import Clock, synchronise
+from vidtune.cost.measured import device_name, peak, reset_peak
+from vidtune.cost.work import targets
+from vidtune.nn.task import Recognizer, VideoModel
+from vidtune.plan import load
+from vidtune.spec import Model, UserError, write_json
+
+SIDES = ("ours", "theirs")
+DRAWS = 10_000  # of rounds, for the range
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two models with the same weights, and what both are given."""
+
+    model: Model
+    ours: VideoModel
+    theirs: Official
+    video: Tensor  # (B, T, 3, S, S)
+    target: Tensor  # labels (B,) or token ids (B, L)
+
+    def net(self, side: str) -> nn.Module:
+        return self.ours if side == "ours" else self.theirs.net
+
+    def output(self, side: str) -> Any:
+        """Logits, or video features."""
+        if side == "ours":
+            return self.ours(*self.ours.prepare(self.video))
+        out = self.theirs.video(self.video)
+        return out if isinstance(self.ours, Recognizer) else (out,)
+
+    def train(self, side: str) -> None:
+        self.net(side).zero_grad(set_to_none=True)
+        out = self.output(side)
+        if isinstance(self.ours, Recognizer):
+            loss = nn.functional.cross_entropy(out, self.target)
+        else:
+            encode = self.theirs.text
+            text = self.ours.encode_text(self.target)
+            if side == "theirs":
+                assert encode
+                text = (encode(self.target),)
+            loss = self.ours.loss(text, out)
+        loss.backward()
+
+    @torch.no_grad()
+    def infer(self, side: str) -> None:
+        self.output(side)
+
+
+def build(name: str, folder: Path, batch: int, where: torch.device) -> Pair:
+    """Raises `UserError` where the checkout is missing or does not fit."""
+    builder, variant = ADAPTERS[name]
+    if not (folder / name).is_dir():
+        raise UserError(f"--official {folder}: no folder {name}; expected a checkout of it there")
+    torch.manual_seed(0)
+    model = load("config").models[variant]
+    ours = methods.build(model)
+    theirs = builder(folder / name, model, ours)
+    with torch.no_grad():
+        for p in theirs.net.parameters():  # parts that start at zero would hide a difference
+            if p.requires_grad:
+                p.add_(torch.randn_like(p), alpha=0.02)
+    official.load_into(ours, theirs.name, theirs.net.state_dict())
+    ours.to(where)
+    theirs.net.to(where)
+    side = model.backbone.image
+    video = torch.randn(batch, model.frames, 3, side, side, device=where)
+    return Pair(model, ours, theirs, video, targets(model, batch).to(where))
+
+
+def difference(pair: Pair) -> float:
+    """Largest difference of the outputs in evaluation, relative to the largest output."""
+    for side in SIDES:
+        pair.net(side).eval()
+    with torch.no_grad():
+        a, b = (pair.output(side) for side in SIDES)
+    if not isinstance(pair.ours, Recognizer):
+        a, b = a[0], b[0]
+        a, b = (x / x.norm(dim=-1, keepdim=True) for x in (a, b))
+    return ((a - b).abs().max() / b.abs().max()).item()
+
+
+def seconds(call: Callable[[str], None], side: str, where: torch.device) -> float:
+    clock = Clock(where)
+    clock.mark()
+    call(side)
+    clock.mark()
+    return clock.span()
+
+
+def ratios(call: Callable[[str], None], rounds: int, where: torch.device) -> list[float]:
+    """Ours over theirs of each round; who comes first changes from round to round."""
+    for side in SIDES:
+        call(side)
+    found = []
+    for k in range(rounds):
+        took = {s: seconds(call, s, where) for s in (SIDES if k % 2 else SIDES[::-1])}
+        found.append(took["ours"] / took["theirs"])
+    return found
+
+
+def spread(found: list[float]) -> dict[str, float]:
+    """Geometric mean of ratios and its 95 % range, by drawing rounds again."""
+    logs = np.log(found)
+    drawn = np.random.default_rng(0).choice(logs, (DRAWS, len(logs))).mean(axis=1)
+    low, high = np.exp(np.percentile(drawn, [2.5, 97.5]))
+    return {"ratio": math.exp(logs.mean()), "low": float(low), "high": float(high)}
+
+
+def phases(pair: Pair) -> dict[str, Callable[[str], None]]:
+    return {"train": pair.train, "inference": pair.infer}
+
+
+def prepare(pair: Pair, phase: str) -> None:
+    for side in SIDES:
+        pair.net(side).train(phase == "train")
+    if phase == "inference":
+        pair.ours.merge()
+
+
+def compare(name: str, args: argparse.Namespace, where: torch.device) -> dict[str, Any]:
+    pair = build(name, Path(args.official), args.batch, where)
+    row: dict[str, Any] = {
+        "variant": pair.model.name,
+        "official": name,
+        "batch": args.batch,
+        "device": device_name(where),
+        "rounds": args.rounds,
+        "outputs_differ_by": difference(pair),
+    }
+    for phase, call in phases(pair).items():
+        prepare(pair, phase)
+        row[phase] = {"time": spread(ratios(call, args.rounds, where))}
+    del pair
+    for phase in ("train", "inference"):
+        row[phase]["peak_gib"] = {side: alone(name, args, phase, side) for side in SIDES}
+    return row
+
+
+def alone(name: str, args: argparse.Namespace, phase: str, side: str) -> float:
+    """Peak memory of one side in a process of its own, GiB above what it held before the step."""
+    given = ["--official", args.official, "--only", name, "--batch", str(args.batch)]
+    given += ["--device", args.device, "--peak", phase, side]
+    done = subprocess.run([sys.executable, __file__, *given], capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"{name}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def own_peak(name: str, args: argparse.Namespace, where: torch.device) -> float:
+    """What a step adds at most, while the other side only lies there."""
+    pair = build(name, Path(args.official), args.batch, where)
+    phase, side = args.peak
+    prepare(pair, phase)
+    reset_peak(where)
+    before = peak(where)
+    phases(pair)[phase](side)
+    synchronise(where)
+    key = "peak_allocated_gib" if where.type == "cuda" else "peak_rss_gib"
+    return peak(where)[key] - before[key]
+
+
+def told(row: dict[str, Any]) -> list[str]:
+    """Lines of a table."""
+    lines = []
+    for phase in ("train", "inference"):
+        t, p = row[phase]["time"], row[phase]["peak_gib"]
+        lines.append(
+            f"| {row['official']} | {row['variant']} | {phase} | {row['batch']} "
+            f"| {t['ratio']:.2f} ({t['low']:.2f} to {t['high']:.2f}) "
+            f"| {p['ours']:.2f} / {p['theirs']:.2f} | {row['outputs_differ_by']:.0e} |"
+        )
+    return lines
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--official", required=True, help="folder with the authors' checkouts")
+    parser.add_argument("--only", nargs="+", choices=tuple(ADAPTERS), default=tuple(ADAPTERS))
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--out", help="JSON file to write too")
+    parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)  # of a process of its own
+    args = parser.parse_args(argv)
+    where = torch.device(args.device)
+    try:
+        if args.peak:
+            print(own_peak(args.only[0], args, where))
+            return 0
+        rows = []
+        print("| official | ours | phase | batch | time, ours / theirs (95 %) "
+              "| peak of a step, ours / theirs, GiB | outputs differ by |")  # fmt: skip
+        print("|---|---|---|---|---|---|---|")
+        for name in args.only:
+            rows.append(compare(name, args, where))
+            print("\n".join(told(rows[-1])), flush=True)
+        if args.out:
+            write_json(Path(args.out), rows)
+    except UserError as e:
+        print(f"against: {e}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
