@@ -191,7 +191,7 @@ VARIANT = "side4video/b16-ssv2"
 BAD = [
     ([], "name a variant"),
     ([VARIANT, "--spec", "x.json"], "name a variant"),
-    (["side4video/b17"], "not a declared variant"),
+    (["side4video/b16-ssv3"], "did you mean"),
     (["--spec", "nowhere.json"], "nowhere.json"),
     ([VARIANT, "--device", "cpu", "--attention", "memory-efficient"], "memory-efficient"),
     ([VARIANT, "--device", "cuda"], "no GPU here"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidtune.cli.ask import plan_of
 from vidtune.spec import Model, Recipe, Run, UserError, load_json, parse, write_json
+from vidtune.spec.names import unknown
 
 if TYPE_CHECKING:
     from vidtune.cost.work import Job
@@ -60,8 +61,7 @@ def bench(args: argparse.Namespace) -> int:
 def _declared(args: argparse.Namespace) -> tuple[Model, Recipe]:
     p = plan_of(args)
     if args.variant not in p.models:
-        known = ", ".join(sorted(p.models))
-        raise UserError(f"{args.variant}: not a declared variant; known: {known}")
+        raise unknown("variant", args.variant, p.models)
     recipe = p.config.recipes[p.variants[args.variant].recipe]
     return p.models[args.variant], recipe
 
