@@ -53,7 +53,7 @@ class Pair:
     def output(self, side: str) -> Any:
         """Logits, or video features."""
         if side == "ours":
-            return self.ours(*self.ours.prepare(self.video))
+            return self.ours.at_once(self.video)
         out = self.theirs.video(self.video)
         return out if isinstance(self.ours, Recognizer) else (out,)
 

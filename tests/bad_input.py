@@ -281,4 +281,28 @@ BAD = {
     ),
     "wrong task": (S4V, "method: linear_probe", "method: lora", [S4V, "lora is for retrieval"]),
     "bad view": (S4V, "views: 1x3", "views: 3", [S4V, "views"]),
+    "predicted row that is no variant": (
+        "memory.yaml",
+        "- aim-b16",
+        "- aim-b61",
+        ["memory.yaml", "predictions.side4video", "aim-b61", "no variant"],
+    ),
+    "row predicted twice": (
+        "memory.yaml",
+        "- aim-b16",
+        "- evl-b16",
+        ["memory.yaml", "side4video/evl-b16", "twice"],
+    ),
+    "unknown fit": (
+        "memory.yaml",
+        "fit: side4video",
+        "fit: line",
+        ["memory.yaml", "fit", "'line'", "known: side4video"],
+    ),
+    "unknown precision of a prediction": (
+        "memory.yaml",
+        "precision: amp16",
+        "precision: amp",
+        ["memory.yaml", "precision", "'amp16'"],
+    ),
 }

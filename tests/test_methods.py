@@ -53,6 +53,17 @@ def test_output_shapes(m):
 
 
 @every_model
+def test_what_is_kept_in_memory_changes_no_output(m):
+    """Frozen and tuned part in step, and as the released code keeps its tensors."""
+    net = stirred(m).eval()
+    apart = net(*net.prepare(videos()))
+    in_step = net.at_once(videos())
+    net.as_released()
+    torch.testing.assert_close(in_step, apart)
+    torch.testing.assert_close(net.at_once(videos()), apart)
+
+
+@every_model
 def test_gradients_reach_what_is_tuned_and_nothing_else(m):
     net = stirred(m).train()
     objective(net, videos(), texts()).backward()

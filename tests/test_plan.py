@@ -125,7 +125,8 @@ def test_specs_are_rewritten_only_where_they_change(config, tmp_path):
         p.relative_to(plan.root / "specs") for p in paths if p.stat().st_mtime_ns != before[p]
     }
     name = "side4video/b16-ssv1-attention"
-    assert {str(p) for p in changed} == {f"runs/{name}@0.json", "costs/side4video.json"}
+    profiles = {"costs/side4video.json", "memory/side4video.json"}
+    assert {str(p) for p in changed} == {f"runs/{name}@0.json", *profiles}
 
 
 def test_plan_estimates(vidtune):

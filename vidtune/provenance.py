@@ -73,6 +73,11 @@ def model_digest(method: str) -> str:
     return digest("vidtune.cost.counted", f"vidtune.methods.{method}")
 
 
+def memory_digest(method: str) -> str:
+    """Of the code that decides a method's predicted memory."""
+    return digest("vidtune.cost.memory", f"vidtune.methods.{method}")
+
+
 def run_digest(run: Run) -> str:
     """Of the code that decides a trained and evaluated result, its backbone's and data's too."""
     code = ["vidtune.engine.train", "vidtune.engine.evaluate"]

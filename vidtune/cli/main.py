@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import get_args
 
 from vidtune import __version__
-from vidtune.cli import ask, bench, complete, counts, explain, jobs, verify
+from vidtune.cli import ask, bench, complete, counts, explain, jobs, memory, verify
 from vidtune.gpu import command
 from vidtune.spec import UserError
 from vidtune.spec.nouns import Kind
@@ -41,11 +41,12 @@ def _parser() -> argparse.ArgumentParser:
     listed(verb("ls", ask.ls, "list the declared variants"))
     listed(verb("plan", ask.plan, "list the jobs with time, disk and downloads"))
     cost = listed(
-        verb("cost", counts.cost, "parameters, tokens and GFLOPs at full size, on the meta device")
+        verb("cost", _cost, "parameters, tokens and GFLOPs, or memory, at full size without a GPU")
     )
     cost.add_argument("variant", nargs="?", help="<paper>/<variant>")
     cost.add_argument("--spec", help="a paper's spec file instead of a variant")
     cost.add_argument("--out", help="with --spec: the JSON file to write")
+    memory.arguments(cost)
     audit = listed(
         verb("audit", counts.audit, "matrix products by three independent counters; 1: they differ")
     )
@@ -91,6 +92,10 @@ def _parser() -> argparse.ArgumentParser:
     planned(verb("collect", jobs.collect, "all numbers, ours and theirs, into rows.csv"))
     planned(verb("report", jobs.report, "tables, plots and the page from rows.csv"))
     return parser
+
+
+def _cost(args: argparse.Namespace) -> int:
+    return (memory.cost if memory.asked(args) else counts.cost)(args)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -6,7 +6,7 @@ Shapes: B videos, T frames, S pixels, L words, C classes.
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -79,6 +79,12 @@ class Work:
             self.net.prepare = torch.compile(self.net.prepare)
         return self.net
 
+    def outputs(self, video: Tensor) -> Any:
+        """The model's two parts in step, as in training; torch.compile takes them apart."""
+        if self.job.compile:
+            return self.net(*self.net.prepare(video))
+        return self.net.at_once(video)
+
     def step(self, video: Tensor, clock: Clock) -> None:
         raise NotImplementedError
 
@@ -99,7 +105,7 @@ class Training(Work):
     def step(self, video: Tensor, clock: Clock) -> None:
         clock.mark()
         with models.precision(self.job.recipe, self.where):
-            loss = self.stage.loss(self.net(*self.net.prepare(video)), self.target)
+            loss = self.stage.loss(self.outputs(video), self.target)
         clock.mark()
         self.stage.backward(loss)
         clock.mark()
@@ -122,7 +128,7 @@ class Inference(Work):
     def step(self, video: Tensor, clock: Clock) -> None:
         clock.mark()
         with models.precision(self.job.recipe, self.where):
-            self.net(*self.net.prepare(video))
+            self.outputs(video)
         clock.mark()
 
 

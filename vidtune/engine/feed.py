@@ -1,4 +1,4 @@
-"""Batches of a split: what a model's `forward` takes, with the target.
+"""Batches of a split, with the target: clips, or what a model's `prepare` made of them.
 
 Where nothing random happens to the clips and they fit into memory, they are decoded once; where
 the model's frozen part is all that sees the pixels, its outputs are kept instead.
@@ -27,7 +27,7 @@ AT_ONCE = 32  # clips per batch outside training
 
 
 class Feed:
-    """One split of a run's data, prepared for one model on one device; one view of it in tests."""
+    """One split of a run's data for one model on one device; one view of it in tests."""
 
     def __init__(
         self,
@@ -103,21 +103,22 @@ class Feed:
             return (videos, *real)
         parts = []
         for some in videos.split(AT_ONCE):
-            parts.append(tuple(t.cpu() for t in self._prepare(some)))
+            parts.append(tuple(t.cpu() for t in self.model.prepare(self._ready(some))))
             if sum(t.nbytes for t in parts[0]) * len(videos) > KEEP * len(parts[0][0]):
                 return (videos, *real)  # features would take too much room
         self.prepared = True
         return (*(torch.cat(column) for column in zip(*parts, strict=True)), *real)
 
-    def _prepare(self, videos: Tensor) -> tuple[Tensor, ...]:
-        """uint8 (B, T, 3, S, S) -> what `forward` takes."""
-        return self.model.prepare(normalise(videos.to(self.where)))
+    def _ready(self, videos: Tensor) -> Tensor:
+        """uint8 (B, T, 3, S, S) -> normalised frames on the device."""
+        return normalise(videos.to(self.where))
 
     def outputs(self, inputs: tuple[Tensor, ...]) -> Tensor | tuple[Tensor, ...]:
         """What the model makes of a batch; with padded frames the last input says which are real."""
+        run = self.model if self.prepared else self.model.at_once
         if self.masked:
-            return self.model(*inputs[:-1], mask=inputs[-1])
-        return self.model(*inputs)
+            return run(*inputs[:-1], mask=inputs[-1])
+        return run(*inputs)
 
     def __len__(self) -> int:
         """Batches of an epoch; training drops the last incomplete one."""
@@ -141,7 +142,7 @@ class Feed:
         for rows in batches:
             tensors = tuple(t[rows].to(self.where) for t in self.kept)
             if not self.prepared:
-                tensors = (*self.model.prepare(normalise(tensors[0])), *tensors[1:])
+                tensors = (self._ready(tensors[0]), *tensors[1:])
             yield tensors, self.targets[rows].to(self.where)
 
     def _stream(self, batches: list[Tensor]) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
@@ -151,7 +152,7 @@ class Feed:
             recognition = self.run.model.task == "recognition"
             target = batch["label"] if recognition else self._tokens(batch["caption"])
             real = (batch["real"].to(self.where),) if self.masked else ()
-            yield (*self._prepare(batch["video"]), *real), target.to(self.where)
+            yield (self._ready(batch["video"]), *real), target.to(self.where)
 
     def all(self) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
         """As `epoch(0)`, with progress."""

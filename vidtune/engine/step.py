@@ -35,7 +35,6 @@ class Step:
         return self.model.loss(self.model.encode_text(target), out)
 
     def backward(self, loss: Tensor) -> None:
-        self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
 
     def update(self) -> None:
@@ -45,6 +44,7 @@ class Step:
             nn.utils.clip_grad_norm_(tuned, self.recipe.clip_grad)
         self.scaler.step(self.optimizer)
         self.scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)  # the next forward pass needs their room
         _clamp_logit_scale(self.model)
 
 

@@ -135,6 +135,10 @@ class AIM(Recognizer):
     def trunk_blocks(self) -> list[nn.Module]:
         return list(self.blocks)
 
+    def as_released(self) -> None:
+        for block in self.clip.visual.blocks:
+            block.attn.packed = True
+
     def frames(self, video: Tensor) -> Tensor:
         """(B, T, 3, H, W) -> the [CLS] of every frame, (B, T, D)."""
         visual = self.clip.visual

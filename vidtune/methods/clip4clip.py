@@ -49,6 +49,11 @@ class CLIP4Clip(Retriever):
         with torch.no_grad():
             return (self.frames(video),)
 
+    def as_released(self) -> None:
+        for tower in (self.clip.visual.transformer, self.clip.transformer):
+            for block in tower.resblocks:
+                block.attn.packed = True
+
     def frames(self, video: Tensor) -> Tensor:
         return self.clip.encode_image(video.flatten(0, 1)).unflatten(
             0, video.shape[:2]

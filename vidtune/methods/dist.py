@@ -54,6 +54,7 @@ class DiST(TextRecognizer):
     def __init__(self, clip: CLIP, options: Options, model: spec.Model) -> None:
         super().__init__(clip, model.classes, model.backbone.embed)
         self.clip.requires_grad_(False)
+        self.released = False
         self.alpha = options.alpha
         self.layers = options.layers or tuple(range(model.backbone.layers))
         self.dist = DiSTNetwork(sizes(options, model, len(self.layers)))
@@ -73,6 +74,25 @@ class DiST(TextRecognizer):
             if i in self.layers:
                 taps.append(x.unflatten(0, (len(video), -1)))  # (B, T, P+1, D)
         return (video, *taps)
+
+    def as_released(self) -> None:
+        self.released = True
+
+    def at_once(self, video: Tensor, mask: Tensor | None = None) -> Tensor:
+        """As released, frames are a copy of a clip whose channels come first; the tokens before the
+        first block are kept, of all frames and of the trunk's; and as tokens lie sequence first,
+        each projection of a tap copies it."""
+        if not self.released:
+            return super().at_once(video)
+        frames = video.clone()
+        with torch.no_grad():
+            every = self.clip.visual.embed(frames.flatten(0, 1))  # (B*F, P+1, D)
+        kept = (every, every[:: self.alpha].clone())
+        _, *taps = self.prepare(frames)
+        taps = [t.movedim(2, 0).contiguous().movedim(0, 2) for t in taps]
+        logits = self(frames, *taps)
+        del kept
+        return logits
 
     def forward(self, video: Tensor, *taps: Tensor) -> Tensor:
         return self.logits(self.dist(video, taps))  # (B, C)

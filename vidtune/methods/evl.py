@@ -8,6 +8,7 @@ Shapes: B videos, T frames, P patches, D trunk width, H trunk heads, d channels 
 C classes.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
@@ -43,12 +44,14 @@ class Options(spec.Options):
 
 class EVL(Recognizer):
     cacheable = True
+    frozen_in_half = True
 
     def __init__(self, clip: CLIP, options: Options, model: spec.Model) -> None:
         super().__init__()
         trunk = model.backbone.width
         self.clip = clip.requires_grad_(False)
         del clip.visual.ln_post, clip.visual.proj  # the released code's trunk ends with its blocks
+        self.released = False
         self.first = model.backbone.layers - options.layers  # 0-based, of the layers that are read
         self.with_heads = options.temporal_cross_attention
         self.decoder = Decoder(options.layers, sizes(options, model))
@@ -70,6 +73,34 @@ class EVL(Recognizer):
                 heads = (q[:, :, 1:], k[:, :, 1:]) if self.with_heads else ()
                 taps += [t.unflatten(0, video.shape[:2]) for t in (x, *heads)]
         return tuple(taps)
+
+    def as_released(self) -> None:
+        self.released = True
+
+    def at_once(self, video: Tensor, mask: Tensor | None = None) -> Tensor:
+        if not self.released:
+            return super().at_once(video)
+        return self.fc(self.decoder(self._released_taps(video)))
+
+    def _released_taps(self, video: Tensor) -> Iterator[tuple[Tensor, ...]]:
+        """As `prepare`, by layer. Frames are a copy of a clip whose channels come first. Queries,
+        keys, values, the attention's output and the block's are kept of all layers, and once more
+        in single precision where the layer is read."""
+        frames, kept = video.flatten(0, 1).clone(), []
+        with torch.no_grad():
+            x = self.clip.visual.embed(frames)
+            for block in self.clip.visual.blocks:
+                q, k, v = block.attn.qkv(block.ln_1(x))
+                y = block.attn.mix(q, k, v, None, causal=False)
+                x = x + y
+                x = x + block.mlp(block.ln_2(x))
+                kept.append((q, k, v, y, x))
+            layers = [[t.float() for t in layer] for layer in kept[self.first :]]
+        del kept, x, y, q, k, v
+        for layer in layers:
+            heads = [t[:, :, 1:] for t in layer[:2]] if self.with_heads else []
+            # the decoder's additions take the place of the block's output there
+            yield tuple(t.unflatten(0, video.shape[:2]) for t in (layer.pop(), *heads))
 
     def forward(self, *taps: Tensor) -> Tensor:
         step = 3 if self.with_heads else 1

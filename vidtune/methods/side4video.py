@@ -7,6 +7,8 @@ Shapes: B videos, T frames, P patches, D trunk width, d side width, K side block
 E embedding.
 """
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -78,15 +80,15 @@ class _SideTuned:
         return list(self.clip.visual.blocks)
 
     @torch.no_grad()
-    def _trunk(self, video: Tensor) -> tuple[list[Tensor], Tensor]:
-        """(B, T, 3, H, W) -> the K outputs that are read and the last one, each (B, T, P+1, D)."""
+    def _trunk(self, video: Tensor) -> Iterator[Tensor]:
+        """(B, T, 3, H, W) -> the K outputs that are read, then the last, each (B, T, P+1, D)."""
         visual = self.clip.visual
-        x, taps = visual.embed(video.flatten(0, 1)), []  # (B*T, P+1, D)
+        x = visual.embed(video.flatten(0, 1))  # (B*T, P+1, D)
         for i, block in enumerate(visual.blocks):
             x = block(x)
             if i in self.layers:
-                taps.append(x.unflatten(0, video.shape[:2]))  # (B, T, P+1, D)
-        return taps, x.unflatten(0, video.shape[:2])
+                yield x.unflatten(0, video.shape[:2])
+        yield x.unflatten(0, video.shape[:2])
 
 
 class Side4VideoRecognizer(_SideTuned, Recognizer):
@@ -100,9 +102,16 @@ class Side4VideoRecognizer(_SideTuned, Recognizer):
 
     def prepare(self, video: Tensor) -> tuple[Tensor, ...]:
         """(B, T, 3, H, W) -> the pixels and the K trunk outputs (B, T, P+1, D) that are read."""
-        return (video, *self._trunk(video)[0])
+        *taps, _ = self._trunk(video)
+        return (video, *taps)
 
     def forward(self, video: Tensor, *taps: Tensor) -> Tensor:
+        return self._classify(video, taps)
+
+    def at_once(self, video: Tensor, mask: Tensor | None = None) -> Tensor:
+        return self._classify(video, islice(self._trunk(video), len(self.layers)))
+
+    def _classify(self, video: Tensor, taps: Iterable[Tensor]) -> Tensor:
         return self.fc(self.side(video, taps).mean(dim=1))  # (B, C)
 
 
@@ -142,8 +151,13 @@ class Side4VideoRetriever(_SideTuned, Retriever):
 
     def prepare(self, video: Tensor) -> tuple[Tensor, ...]:
         """As in recognition, and between them the trunk's last [CLS] (B, T, D)."""
-        taps, last = self._trunk(video)
+        *taps, last = self._trunk(video)
         return (video, last[:, :, 0], *taps)
+
+    def at_once(self, video: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
+        trunk = self._trunk(video)
+        update = self.side(video, islice(trunk, len(self.layers))) @ self.up  # (B, T, D)
+        return self.describe(self.clip.visual.project(next(trunk)[:, :, 0] + update), mask)
 
     def frames(self, video: Tensor, cls: Tensor, *taps: Tensor) -> Tensor:
         """What `prepare` gives -> frames in the joint embedding, (B, T, E)."""

@@ -70,6 +70,8 @@ class Adapter(nn.Module):
 
 
 class STAdapter(Recognizer):
+    frozen_in_half = True
+
     def __init__(self, clip: CLIP, options: Options, model: spec.Model) -> None:
         super().__init__()
         width, layers = model.backbone.width, model.backbone.layers

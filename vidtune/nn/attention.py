@@ -42,4 +42,6 @@ def attend(
     if causal:
         later = torch.ones(logits.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
         logits = logits.masked_fill(later, -torch.inf)
-    return logits.softmax(dim=-1) @ v
+    shares = logits.softmax(dim=-1)
+    del logits  # as large as the shares, which the product is about to copy under autocast
+    return shares @ v

@@ -26,7 +26,13 @@ def heads_of(width: int) -> int:
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with packed projections, rows [q; k; v] of `in_proj_weight`."""
+    """Multi-head self-attention with packed projections, rows [q; k; v] of `in_proj_weight`.
+
+    `packed`: queries, keys and values are one copy, sequence first, as nn.MultiheadAttention makes
+    it: without a fused kernel its queries stay beside the scaled ones.
+    """
+
+    packed = False
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -48,6 +54,9 @@ class Attention(nn.Module):
         qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)  # (N, S, 3D)
         if self.lora is not None:
             qkv = qkv + self.lora(x)
+        if self.packed:
+            qkv = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 1, 0, 3, 4).contiguous()
+            return tuple(y.permute(1, 2, 0, 3) for y in qkv)  # of (3, S, N, H, D/H)
         return tuple(self.split(y) for y in qkv.chunk(3, dim=-1))
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool) -> Tensor:
@@ -76,6 +85,14 @@ class Attention(nn.Module):
         return (y, k.mean(dim=1)) if with_keys else y
 
 
+class LayerNorm(nn.LayerNorm):
+    """In single precision under autocast, which alone would leave its output there: the residual
+    stream keeps its type, as in OpenAI's code."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).to(x.dtype)
+
+
 class QuickGELU(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x * torch.sigmoid(1.702 * x)
@@ -87,12 +104,12 @@ class Block(nn.Module):
     def __init__(self, width: int, gelu: type[nn.Module] = QuickGELU, eps: float = 1e-5) -> None:
         super().__init__()
         self.attn = Attention(width, heads_of(width))
-        self.ln_1 = nn.LayerNorm(width, eps=eps)
+        self.ln_1 = LayerNorm(width, eps=eps)
         self.mlp = nn.Sequential()
         self.mlp.add_module("c_fc", nn.Linear(width, 4 * width))
         self.mlp.add_module("gelu", gelu())
         self.mlp.add_module("c_proj", nn.Linear(4 * width, width))
-        self.ln_2 = nn.LayerNorm(width, eps=eps)
+        self.ln_2 = LayerNorm(width, eps=eps)
 
     def forward(self, x: Tensor, bias: Tensor | None = None, *, causal: bool = False) -> Tensor:
         x = x + self.attn(self.ln_1(x), bias, causal=causal)
@@ -121,9 +138,9 @@ class VisionTower(nn.Module):
         self.conv1 = nn.Conv2d(3, width, spec.patch, stride=spec.patch, bias=False)
         self.class_embedding = nn.Parameter(scale * torch.randn(width))
         self.positional_embedding = nn.Parameter(scale * torch.randn(spec.patches + 1, width))
-        self.ln_pre = nn.LayerNorm(width)
+        self.ln_pre = LayerNorm(width)
         self.transformer = Transformer(width, spec.layers)
-        self.ln_post = nn.LayerNorm(width)
+        self.ln_post = LayerNorm(width)
         self.proj = nn.Parameter(scale * torch.randn(width, spec.embed))
 
     @property
@@ -135,7 +152,7 @@ class VisionTower(nn.Module):
         x = self.conv1(frames).flatten(2).transpose(1, 2)  # (N, P, D)
         cls = self.class_embedding.expand(len(x), 1, -1)  # (N, 1, D)
         x = torch.cat([cls.to(x.dtype), x], dim=1)  # (N, P+1, D)
-        return x + self.positional_embedding
+        return x + self.positional_embedding.to(x.dtype)
 
     def embed(self, frames: Tensor) -> Tensor:
         """(N, 3, H, W) -> tokens that enter the first block, (N, P+1, D)."""
@@ -159,7 +176,7 @@ class TextEncoder(nn.Module):
         self.transformer = Transformer(width, layers, gelu)
         self.token_embedding = nn.Embedding(tower.vocab_size, width)
         self.positional_embedding = nn.Parameter(torch.empty(tower.context, width))
-        self.ln_final = nn.LayerNorm(width)
+        self.ln_final = LayerNorm(width)
         self.text_projection = nn.Parameter(torch.empty(width, embed))
         nn.init.normal_(self.token_embedding.weight, std=0.02)
         nn.init.normal_(self.positional_embedding, std=0.01)

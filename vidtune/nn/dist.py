@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtune.nn.clip import Attention, QuickGELU, heads_of
+from vidtune.nn.clip import Attention, LayerNorm, QuickGELU, heads_of
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class TemporalBlock(nn.Module):
         super().__init__()
         width = sizes.temporal_width
         hidden = int(width * sizes.temporal_ratio)
-        self.ln = nn.LayerNorm(width)
+        self.ln = LayerNorm(width)
         self.over_time = OverTime(width, hidden, sizes.kernel)
         self.over_space = nn.Conv2d(hidden, width, 3, padding=1)
         self.gelu = QuickGELU()
@@ -75,9 +75,9 @@ class Integration(nn.Module):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         d, kernel = sizes.width, sizes.kernel
-        self.ln = nn.LayerNorm(d)
+        self.ln = LayerNorm(d)
         self.mlp = mlp(d, int(d * sizes.mlp_ratio))
-        self.ln_mix = nn.LayerNorm(d)
+        self.ln_mix = LayerNorm(d)
         hidden = int(d * sizes.mixing_ratio)
         self.mix = nn.Sequential(
             nn.Linear(d, hidden),
@@ -109,11 +109,13 @@ class Layer(nn.Module):
         """The temporal encoder's patches (B, F, P, e) added to the tokens m (B, T, S, d)."""
         patches = self.to_integration(t)  # (B, T, P, d)
         cls = self.cls[:, None].expand(len(m), -1, -1, -1)  # (B, T, 1, d)
-        return m + torch.cat([cls.to(patches.dtype), patches], dim=2)
+        return m + torch.cat([cls, patches], dim=2)
 
     def inform(self, t: Tensor, m: Tensor) -> Tensor:
         """The patches of m (B, T, S, d), each for alpha frames, added to t (B, F, P, e)."""
         x = self.to_temporal(m[:, :, 1:])  # (B, T, P, e)
+        if not x.is_meta and torch.is_autocast_enabled(x.device.type):
+            x = x.float()  # as CUDA's autocast leaves the released code's up-sampling
         return t + x[:, :, None].expand(-1, -1, self.alpha, -1, -1).flatten(1, 2)
 
 
@@ -132,9 +134,9 @@ class Query(nn.Module):
 
     def __init__(self, d: int) -> None:
         super().__init__()
-        self.ln_1 = nn.LayerNorm(d)
+        self.ln_1 = LayerNorm(d)
         self.attn = CrossAttention(d, heads_of(d))
-        self.ln_2 = nn.LayerNorm(d)
+        self.ln_2 = LayerNorm(d)
         self.mlp = mlp(d, 4 * d)
 
     def forward(self, query: Tensor, x: Tensor) -> Tensor:
@@ -169,7 +171,7 @@ class DiSTNetwork(nn.Module):
         pools = (Pooling(d, sizes.frames) for _ in range(sizes.pooling_layers))
         self.pools = nn.ModuleList(pools)
         self.reduce_cls = nn.Linear(sizes.trunk, d)
-        self.ln_post = nn.LayerNorm(d)
+        self.ln_post = LayerNorm(d)
         self.proj = nn.Parameter(d**-0.5 * torch.randn(d, sizes.embed))
         self._init()
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtune.nn.attention import attend
-from vidtune.nn.clip import LOGIT_SCALE, TextEncoder
+from vidtune.nn.clip import LOGIT_SCALE, LayerNorm, TextEncoder
 from vidtune.spec import Backbone
 
 EPS = 1e-6  # of the trunk's LayerNorms
@@ -57,9 +57,9 @@ class EVABlock(nn.Module):
 
     def __init__(self, width: int, heads: int, hidden: int) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps=EPS)
+        self.norm1 = LayerNorm(width, eps=EPS)
         self.attn = EVAAttention(width, heads)
-        self.norm2 = nn.LayerNorm(width, eps=EPS)
+        self.norm2 = LayerNorm(width, eps=EPS)
         self.mlp = EVAMlp(width, hidden)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ class EVATower(nn.Module):
         self.pos_embed = nn.Parameter(torch.zeros(1, spec.patches + 1, width))
         self.patch_embed = PatchEmbed(width, spec.patch)
         self.blocks = nn.ModuleList(EVABlock(width, heads, hidden) for _ in range(spec.layers))
-        self.norm = nn.LayerNorm(width, eps=EPS)
+        self.norm = LayerNorm(width, eps=EPS)
         self.head = nn.Linear(width, spec.embed)
         self._init()
 

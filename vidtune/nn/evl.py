@@ -3,12 +3,12 @@
 One learned query gathers a video from the tokens of a frozen image trunk, layer by layer; before
 each gathering the tokens learn what happens in the frames beside theirs.
 Checked against github.com/OpenGVLab/efficient-video-recognition at b282e8b.
-Modifications: keys and values are projected in one product; the query's attention is fused; what
-the trunk gave is not written into.
+Modifications: the query's attention is fused; what the trunk gave is not written into.
 Shapes: B videos, T frames, P patches of a square grid, D trunk width, H trunk heads, d channels
 of a trunk head, C decoder width, h decoder heads, R = (2 sqrt(P) - 1)^2 offsets between patches.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtune.nn.attention import attend
-from vidtune.nn.clip import QuickGELU
+from vidtune.nn.clip import LayerNorm, QuickGELU
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,8 @@ class Gather(nn.Module):
 
     def forward(self, query: Tensor, tokens: Tensor) -> Tensor:
         """(B, 1, D), (B, T*(P+1), D) -> (B, 1, D)."""
-        projected = (self.q(query), *self.kv(tokens).chunk(2, dim=-1))
+        key, value = zip(self.kv.weight.chunk(2), self.kv.bias.chunk(2), strict=True)
+        projected = (self.q(query), F.linear(tokens, *key), F.linear(tokens, *value))
         q, k, v = (x.unflatten(-1, (self.heads, -1)).transpose(1, 2) for x in projected)
         y = attend(q, k, v)  # (B, h, 1, C/h)
         return self.out(y.transpose(1, 2).flatten(2))
@@ -120,9 +121,9 @@ class DecoderLayer(nn.Module):
         super().__init__()
         d = sizes.trunk
         self.temporal = LocalTemporal(sizes)
-        self.ln_query, self.ln_tokens = nn.LayerNorm(d), nn.LayerNorm(d)
+        self.ln_query, self.ln_tokens = LayerNorm(d), LayerNorm(d)
         self.attn = Gather(sizes)
-        self.ln_mlp = nn.LayerNorm(d)
+        self.ln_mlp = LayerNorm(d)
         self.mlp = nn.Sequential(
             nn.Linear(d, sizes.hidden),
             QuickGELU(),
@@ -149,9 +150,10 @@ class Decoder(nn.Module):
         self.query = nn.Parameter(torch.zeros(sizes.trunk))
         self.layers = nn.ModuleList(DecoderLayer(sizes) for _ in range(layers))
 
-    def forward(self, taps: list[tuple[Tensor, ...]]) -> Tensor:
+    def forward(self, taps: Iterable[tuple[Tensor, ...]]) -> Tensor:
         """What each trunk layer gave: (B, T, P+1, D)[, q, k] -> the video (B, D)."""
-        x = self.query.expand(len(taps[0][0]), 1, -1)  # (B, 1, D)
+        x = None
         for layer, tap in zip(self.layers, taps, strict=True):
+            x = self.query.expand(len(tap[0]), 1, -1) if x is None else x  # (B, 1, D)
             x = layer(x, *tap)
         return x[:, 0]

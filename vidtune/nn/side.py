@@ -6,6 +6,7 @@ Shapes: B videos, T frames, P patches, D trunk width, d side width, K side block
 frame in the side network: P, or P + 1 where a token is prepended for the representation.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtune.nn.clip import Attention, heads_of
+from vidtune.nn.clip import Attention, LayerNorm, heads_of
 
 
 def fusion_layers(fusion: str, layers: int, trunk: int) -> tuple[int, ...]:
@@ -89,7 +90,7 @@ class TemporalAttention(nn.Module):
 
     def __init__(self, d: int) -> None:
         super().__init__()
-        self.ln = nn.LayerNorm(d)
+        self.ln = LayerNorm(d)
         self.attn = Attention(d, heads_of(d))
 
     def forward(self, s: Tensor) -> Tensor:
@@ -109,7 +110,7 @@ class SideBlock(nn.Module):
             self.conv = TemporalConv(d)
         elif switches.temporal == "attention":
             self.temporal = TemporalAttention(d)
-        self.ln_1 = nn.LayerNorm(d)
+        self.ln_1 = LayerNorm(d)
         self.attn = PatchAttention(d, heads_of(d))
         self.bn_2 = TokenBatchNorm(d)
         self.mlp = nn.Sequential(nn.Linear(d, 4 * d), nn.GELU(), nn.Linear(4 * d, d))
@@ -121,10 +122,14 @@ class SideBlock(nn.Module):
             s = s + (self.bn_1(self.conv(s)) if post else self.conv(self.bn_1(s)))
         elif self.switches.temporal == "attention":
             s = s + self.temporal(s)
-        u, skip = self._keys(s, cls, position)  # (B*T, skip + S, d)
-        y = self.ln_1(self.attn(u, skip)) if post else self.attn(self.ln_1(u), skip)
-        s = s + y.unflatten(0, s.shape[:2])  # (B, T, S, d)
+        s = s + self._attend(s, cls, position)
         return s + (self.bn_2(self.mlp(s)) if post else self.mlp(self.bn_2(s)))
+
+    def _attend(self, s: Tensor, cls: Tensor, position: Tensor) -> Tensor:
+        u, skip = self._keys(s, cls, position)  # (B*T, skip + S, d)
+        post = self.switches.post_norm
+        y = self.ln_1(self.attn(u, skip)) if post else self.attn(self.ln_1(u), skip)
+        return y.unflatten(0, s.shape[:2])  # (B, T, S, d)
 
     def _keys(self, s: Tensor, cls: Tensor, position: Tensor) -> tuple[Tensor, int]:
         """What the attention sees, and how many of its first tokens are the trunk's [CLS].
@@ -132,14 +137,19 @@ class SideBlock(nn.Module):
         `position` is (P, d), or (P + 1, d) with the [CLS]'s first.
         """
         if self.switches.token == "none":
-            parts = [s + position[-s.shape[2] :]]
+            parts = [placed(s, position[-s.shape[2] :])]
         else:  # the prepended token has no position
-            parts = [s[:, :, :1], s[:, :, 1:] + position[-(s.shape[2] - 1) :]]
+            parts = [s[:, :, :1], placed(s[:, :, 1:], position[-(s.shape[2] - 1) :])]
         if self.switches.cls != "absent":
             cls = shift(cls) if self.switches.cls == "shifted" else cls
-            parts.insert(0, cls + position[0] if self.switches.cls_position else cls)
+            parts.insert(0, placed(cls, position[0]) if self.switches.cls_position else cls)
         u = torch.cat(parts, dim=2).flatten(0, 1)  # (B*T, skip + S, d)
         return u, u.shape[1] - s.shape[2]
+
+
+def placed(x: Tensor, position: Tensor) -> Tensor:
+    """Tokens with their positions; in the tokens' type, which autocast would widen."""
+    return (x + position).to(x.dtype)
 
 
 def shift(cls: Tensor) -> Tensor:
@@ -154,7 +164,7 @@ class Down(nn.Sequential):
     """A trunk block's output to the side width; the EVA code normalises after, not before."""
 
     def __init__(self, trunk_width: int, d: int, post_norm: bool) -> None:
-        norm = nn.LayerNorm(d if post_norm else trunk_width)
+        norm = LayerNorm(d if post_norm else trunk_width)
         linear = nn.Linear(trunk_width, d)
         super().__init__(*([linear, norm] if post_norm else [norm, linear]))
 
@@ -185,14 +195,16 @@ class SideNetwork(nn.Module):
         self.blocks = nn.ModuleList(SideBlock(width, switches) for _ in range(blocks))
         self.post_bn = TokenBatchNorm(width) if switches.post_bn else nn.Identity()
 
-    def forward(self, video: Tensor, taps: tuple[Tensor, ...]) -> Tensor:
-        """(B, T, 3, H, W) and K trunk outputs (B, T, P+1, D) -> frame features (B, T, d)."""
+    def forward(self, video: Tensor, taps: Iterable[Tensor]) -> Tensor:
+        """(B, T, 3, H, W) and K trunk outputs (B, T, P+1, D), perhaps made on demand -> frame
+        features (B, T, d)."""
         s = self.stem(video.transpose(1, 2)).flatten(3)  # (B, d, T, P)
         s = self.stem_bn(s.permute(0, 2, 3, 1))  # (B, T, P, d)
         if self.switches.token == "extra":
             s = torch.cat([self.token.expand(*s.shape[:2], 1, -1), s], dim=2)  # (B, T, P+1, d)
-        for down, block, tap in zip(self.down, self.blocks, taps, strict=True):
-            z = down(tap)  # (B, T, P+1, d)
+        taps = iter(taps)
+        for down, block in zip(self.down, self.blocks, strict=True):
+            z = down(next(taps))  # (B, T, P+1, d); no name keeps the tap while the next is made
             s = block(self._fuse(s, z), z[:, :, :1], self.position)
         s = self.post_bn(s)
         return s.mean(dim=2) if self.switches.token == "none" else s[:, :, 0]  # (B, T, d)

@@ -3,6 +3,8 @@
 Shapes: B videos, T frames, C classes, E embedding, L words.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -20,11 +22,23 @@ class VideoModel(nn.Module):
     """
 
     cacheable = False
+    frozen_in_half = False  # whether the released code holds the frozen weights in float16
     clip: CLIP
 
     def prepare(self, video: Tensor) -> tuple[Tensor, ...]:
         """(B, T, 3, H, W) normalised frames -> what `forward` takes."""
         return (video,)
+
+    def at_once(self, video: Tensor, mask: Tensor | None = None) -> Any:
+        """`forward(*prepare(video))`; where it can be, what the one made is freed once it is read."""
+        given = {} if mask is None else {"mask": mask}
+        return self(*self.prepare(video), **given)
+
+    def as_released(self) -> None:
+        """From now on `at_once` keeps in memory what the released code keeps; outputs stay equal.
+
+        For predictions that are compared with print; what is trained here needs less.
+        """
 
     def trunk_blocks(self) -> list[nn.Module]:
         return list(self.clip.visual.transformer.resblocks)

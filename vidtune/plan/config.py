@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vidtune.plan.memory import read_memory
 from vidtune.plan.papers import read_paper, resolve_base
 from vidtune.plan.scale import Scale
 from vidtune.spec import (
@@ -17,6 +18,7 @@ from vidtune.spec import (
     parse,
     read_yaml,
 )
+from vidtune.spec.memory import Memory
 from vidtune.spec.nouns import Noun
 
 N = TypeVar("N", bound=Noun)
@@ -44,6 +46,7 @@ class Config(Noun):
     scales: dict[str, Scale]
     papers: dict[str, Paper]
     tables: dict[str, Table]
+    memory: Memory
 
 
 def read_config(folder: Path, overrides: dict[str, Any] | None = None) -> Config:
@@ -71,6 +74,7 @@ def read_config(folder: Path, overrides: dict[str, Any] | None = None) -> Config
         scales=_nouns(Scale, folder / "scales.yaml"),
         papers=papers,
         tables=tables,
+        memory=read_memory(folder, papers),
     )
     check(config)
     return config

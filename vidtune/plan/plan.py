@@ -1,9 +1,10 @@
 """The Plan: every job of the DAG as a noun, with the place of its files.
 
-<results>/<scale>/specs/{files,backbones,premises,runs,costs}/....json   what a job is
+<results>/<scale>/specs/{files,backbones,premises,runs,costs,memory}/....json   what a job is
 <results>/<scale>/backbones/<name>/                 clip.pt pretrain.json premise.json
 <results>/<scale>/runs/<paper>/<variant>@<seed>/    model.pt train.json eval.json
 <results>/<scale>/costs/<paper>.json                of all its models, at the papers' full size
+<results>/<scale>/memory/<paper>.json               of the rows in config/memory.yaml, likewise
 """
 
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtune.plan.config import Config, known, read_config
+from vidtune.plan.memory import predicting
 from vidtune.plan.options import options_class, resolve
 from vidtune.plan.scale import Scale, map_options, seeds_of, swap
 from vidtune.spec import (
@@ -46,9 +48,12 @@ class Plan:
         out: dict[Path, Any] = {}
         for name, run in self.runs.items():
             out[self.spec_of("runs", name)] = run
-        for name in self.config.papers:
+        for name, paper in self.config.papers.items():
             models = tuple(m for m in self.models.values() if m.name.split("/")[0] == name)
             out[self.spec_of("costs", name)] = Costing(paper=name, models=models)
+            out[self.spec_of("memory", name)] = predicting(
+                paper, self.config.memory, self.models, self.scale.memory
+            )
         for name, job in self.pretrainings.items():
             out[self.spec_of("backbones", name)] = job
             out[self.spec_of("premises", name)] = self.premises[name]
@@ -79,6 +84,7 @@ class Plan:
             "train": len(self.runs),
             "evaluate": len(self.runs),
             "cost": len(self.config.papers),
+            "memory": len(self.config.papers),
             "collect": 1,
             "report": 1,
         }
@@ -211,8 +217,13 @@ def _premise(run: Run) -> Premise:
 
 
 def _check_patterns(c: Config, scale: Scale, variants: dict[str, Variant]) -> None:
-    """Patterns of `learn`, `skip` and `seeds` match a variant, unless its paper is left out."""
-    given = {"learn": scale.learn, "skip": scale.skip, "seeds": tuple(scale.seeds)}
+    """Patterns of `learn`, `skip`, `seeds` and `memory` match a variant, unless its paper is left out."""
+    given = {
+        "learn": scale.learn,
+        "skip": scale.skip,
+        "seeds": tuple(scale.seeds),
+        "memory": scale.memory,
+    }
     for what, patterns in given.items():
         for pattern in patterns:
             paper = pattern.split("/")[0]

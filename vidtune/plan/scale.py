@@ -21,6 +21,7 @@ class Scale(Noun):
     seeds: dict[str, tuple[int, ...]]
     learn: tuple[str, ...]
     skip: tuple[str, ...] = ()  # of these, what is not
+    memory: tuple[str, ...] = ("*",)  # of config/memory.yaml's rows, which are predicted
     seconds: dict[str, float]
 
     @model_validator(mode="after")

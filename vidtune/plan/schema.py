@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 from vidtune.plan.config import Settings
 from vidtune.plan.scale import Scale
 from vidtune.spec import Backbone, Dataset, Files, Metric, Paper, Recipe, Table
+from vidtune.spec.memory import Memory
 from vidtune.spec.nouns import Noun
 
 
@@ -23,6 +24,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         "files": entries(Files),
         "datasets": entries(Dataset),
         "recipes": entries(Recipe),
+        "memory": Memory.model_json_schema(),
         "metrics": entries(Metric),
         "scales": entries(Scale),
         "paper": _writable(Paper.model_json_schema(), "Paper", "Variant"),

@@ -36,3 +36,16 @@ rule bench_variant:
 rule bench:
     input:
         expand(f"{BENCH}/{{variant}}.json", variant=PLAN.models),
+
+
+rule memory:
+    input:
+        spec=f"{SPECS}/memory/{{paper}}.json",
+    output:
+        f"{ROOT}/memory/{{paper}}.json",
+    log:
+        f"{ROOT}/logs/memory/{{paper}}.log",
+    conda:
+        "../../environment.yml"
+    shell:
+        "python -m vidtune cost --memory --spec {input.spec:q} --out {output:q} > {log:q} 2>&1"

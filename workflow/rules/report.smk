@@ -1,6 +1,7 @@
 rule collect:
     input:
         expand(f"{ROOT}/costs/{{paper}}.json", paper=PLAN.config.papers),
+        expand(f"{ROOT}/memory/{{paper}}.json", paper=PLAN.config.papers),
         expand(f"{ROOT}/runs/{{run}}/eval.json", run=PLAN.runs),
         CONFIG,
     output:

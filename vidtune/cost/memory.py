@@ -1,0 +1,188 @@
+"""Predicted peak memory of a training step and of inference, at any size, without a GPU.
+
+The real model runs on fake tensors under a convention, whose parts decide the number: precision
+(`amp16`: weights in float32 under CUDA's autocast; `fp32`; `fp16`: weights in float16, as CLIP's
+own code holds them), the kernel of attention, batch and frames. Of training the second step is
+taken, in which the optimiser's state exists; the optimiser is Adam, whose forms keep the same two
+moments. GiB are 2^30 bytes of live tensors, not what a driver or `nvidia-smi` shows.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from vidtune import methods
+from vidtune.cost.memory_cuda import autocast, cuda_like, halve
+from vidtune.cost.memory_ledger import Ledger
+from vidtune.nn.task import Recognizer, TextRecognizer, VideoModel
+from vidtune.spec import Model, UserError
+from vidtune.spec.memory import Attention, Precision
+
+GIB = 1 << 30
+KINDS = ("weights", "gradients", "optimizer", "activations", "workspace")
+UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": GIB}
+
+
+def predict(
+    model: Model,
+    batch: int,
+    precision: Precision = "amp16",
+    attention: Attention = "explicit",
+    released: bool = True,
+) -> dict[str, Any]:
+    """`train` and `inference`, each {peak_gib, by_kind, by_phase} in GiB, with the convention.
+
+    `released`: what the methods' own code keeps in memory is kept, also where ours keeps less.
+    """
+    if batch < 1:
+        raise UserError(f"{model.name}: batch: expected at least 1 video; found {batch}")
+    return {
+        "convention": f"{precision}, {attention} attention" + ("" if released else ", our code"),
+        "precision": precision,
+        "attention": attention,
+        "batch": batch,
+        "frames": model.frames,
+        "train": _told(training(model, batch, precision, attention, released)),
+        "inference": _told(inference(model, batch, precision, attention, released)),
+    }
+
+
+def training(
+    model: Model, batch: int, precision: Precision, attention: Attention, released: bool = True
+) -> Ledger:
+    """The ledger of a training's second step, as vidtune/engine/train.py takes it."""
+    net = methods.build(model, "meta").train()
+    with FakeTensorMode(allow_non_fake_inputs=True), Ledger() as ledger:
+        video, target = _given(net, model, batch, precision, released, ledger)
+        tuned = [p for p in net.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(tuned, fused=True)
+        _start(tuned, optimizer, ledger)
+        with cuda_like(attention, precision):
+            _step(net, video, target, precision, optimizer, ledger)
+        idle = (optimizer.state[p] for p in tuned if p.grad is None)
+        ledger.forget(t for state in idle for t in state.values())
+    return ledger
+
+
+def _start(tuned: list[nn.Parameter], optimizer: torch.optim.Optimizer, ledger: Ledger) -> None:
+    """The optimiser's state, as after a first step in which every parameter had a gradient."""
+    for p in tuned:
+        p.grad = torch.zeros_like(p)
+    optimizer.step()
+    optimizer.zero_grad()
+    ledger.name((t for state in optimizer.state.values() for t in state.values()), "optimizer")
+
+
+def _step(
+    net: VideoModel,
+    video: Tensor,
+    target: Tensor,
+    precision: Precision,
+    optimizer: torch.optim.Optimizer,
+    ledger: Ledger,
+) -> None:
+    with ledger.phase("forward"):
+        with autocast(precision):
+            loss = _loss(net, video, target)
+        ledger.name_rest("activations")
+    with ledger.phase("backward"):
+        loss.backward()
+        ledger.name((p.grad for p in net.parameters()), "gradients")
+    with ledger.phase("step"):
+        optimizer.step()
+
+
+def _loss(net: VideoModel, video: Tensor, target: Tensor) -> Tensor:
+    out = net.at_once(video)
+    if isinstance(net, Recognizer):
+        return nn.functional.cross_entropy(out, target)
+    return net.loss(net.encode_text(target), out)
+
+
+def inference(
+    model: Model, batch: int, precision: Precision, attention: Attention, released: bool = True
+) -> Ledger:
+    """The ledger of one batch's vision side in evaluation, low-rank updates left apart."""
+    net = methods.build(model, "meta").eval()
+    with FakeTensorMode(allow_non_fake_inputs=True), Ledger() as ledger:
+        video, _ = _given(net, model, batch, precision, released, ledger)
+        with (
+            cuda_like(attention, precision),
+            torch.no_grad(),
+            autocast(precision),
+            ledger.phase("forward"),
+        ):
+            net.at_once(video)
+    return ledger
+
+
+def _given(
+    net: VideoModel,
+    model: Model,
+    batch: int,
+    precision: Precision,
+    released: bool,
+    ledger: Ledger,
+) -> tuple[Tensor, Tensor]:
+    """Gives the model its storages; a batch of videos with labels (B,) or token ids (B, L)."""
+    net.to_empty(device="cpu")
+    if released:
+        net.as_released()
+    if precision == "fp16":
+        halve(net)
+    elif released and precision == "amp16" and net.frozen_in_half:
+        halve(net, frozen=True)
+    if isinstance(net, TextRecognizer):
+        net.name_classes(torch.zeros(model.classes, model.backbone.text.context, dtype=torch.int64))
+        net.class_texts()  # encoded in the first step only
+    ledger.name((*net.parameters(), *net.buffers()), "weights")
+    side, task = model.backbone.image, model.task
+    video = torch.empty(batch, model.frames, 3, side, side)
+    shape = (batch,) if task == "recognition" else (batch, model.max_words)
+    target = torch.zeros(shape, dtype=torch.int64)
+    ledger.name((video, target), "activations")
+    return video, target
+
+
+def _told(ledger: Ledger) -> dict[str, Any]:
+    by_phase, by_kind = ledger.peaks()
+    return {
+        "peak_gib": max(by_phase.values()) / GIB,
+        "by_kind": {kind: by_kind.get(kind, 0) / GIB for kind in KINDS},
+        "by_phase": {phase: size / GIB for phase, size in by_phase.items()},
+    }
+
+
+def largest(peak: Callable[[int], float], limit: float) -> int:
+    """The largest batch with `peak(batch) <= limit`, of a peak that never falls; 0: not even one.
+
+    Bisection, whose next guess is where a line through the ends meets the limit: peaks are almost
+    straight lines.
+    """
+    known = {1: peak(1)}
+    if known[1] > limit:
+        return 0
+    low, high = 1, 2
+    while (known.setdefault(high, peak(high))) <= limit:
+        slope = max((known[high] - known[low]) / (high - low), 1e-9)
+        low, high = high, high + max(1, int((limit - known[high]) / slope) + 1)
+    while high - low > 1:
+        share = (limit - known[low]) / (known[high] - known[low])
+        middle = min(max(low + int(share * (high - low)), low + 1), high - 1)
+        known[middle] = peak(middle)
+        low, high = (middle, high) if known[middle] <= limit else (low, middle)
+    return low
+
+
+def size(text: str) -> int:
+    """Bytes of "24GiB", "80 GB" and the like. Raises `UserError` for anything else."""
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", text)
+    if not match or match[2].upper() not in UNITS or not float(match[1]):
+        raise UserError(
+            f"{text!r}: not a size; expected a number and a unit, such as 24GiB or 80GB"
+        )
+    return int(float(match[1]) * UNITS[match[2].upper()])

@@ -1,0 +1,184 @@
+"""What a GPU does otherwise, for fake tensors on the CPU: autocast's lists and chosen kernels.
+
+`autocast("cuda")` does nothing without a GPU, and `autocast("cpu")` has lists of its own: it leaves
+softmax and normalisation in half precision, which CUDA's computes, and keeps for backward, in
+single precision. CUDA's list is therefore read from torch's dispatcher and entered for the CPU for
+as long as a convention is in force. Attention goes to the operators that CUDA would choose.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+from vidtune.nn.attention import attention
+from vidtune.spec.memory import Attention, Precision
+
+HALF, SINGLE = torch.float16, torch.float32
+CPU = "AutocastCPU"
+aten = torch.ops.aten
+
+# CUDA's list has four parts (aten/src/ATen/autocast_mode.h); what is named nowhere here is computed
+# in single precision. Half precision:
+LOWER = frozenset({"addmv", "addr", "chain_matmul", "einsum", "linalg_multi_dot", "mv"})
+# The widest type among the inputs:
+WIDEST = frozenset(
+    {"addcdiv", "addcmul", "atan2", "bilinear", "cross", "dot", "index_put", "scatter_add"}
+    | {"tensordot", "vdot"}
+)
+# Half precision in, single out:
+WIDENS = frozenset({"cumprod", "cumsum", "linalg_matrix_norm", "linalg_vector_norm", "sum"})
+SOFTMAX = {"softmax.int": aten._softmax, "log_softmax.int": aten._log_softmax}
+# Recurrent cells, and what convolutions, attention and up-sampling are made of below the
+# operators that this project calls:
+ELSEWHERE = ("_cell", "cudnn_", "convolution", "_upsample", "_scaled", "rms_norm")
+
+
+def listed(key: str) -> set[str]:
+    """The operators, with overload, on one of torch's autocast lists."""
+    names = torch._C._dispatch_get_registrations_for_dispatch_key(key)
+    return {name.removeprefix("aten::") for name in names}
+
+
+def policy() -> dict[str, str]:
+    """Operators of CUDA's list that the CPU's lacks -> lower, widest, widens, softmax or single."""
+    out = {}
+    for name in sorted(listed("AutocastCUDA") - listed(CPU)):
+        base = name.split(".")[0]
+        if any(part in name for part in ELSEWHERE):
+            continue
+        parts = {"lower": LOWER, "widest": WIDEST, "widens": WIDENS}
+        kind = next((kind for kind, names in parts.items() if base in names), "single")
+        out[name] = "softmax" if name in SOFTMAX else kind
+    return out
+
+
+def _cast(args: Any, dtype: torch.dtype) -> Any:
+    """Floating-point tensors to `dtype`, but for doubles."""
+
+    def one(x: Any) -> Any:
+        castable = isinstance(x, Tensor) and x.is_floating_point() and x.dtype != torch.float64
+        return x.to(dtype) if castable else x
+
+    return tree_map(one, args)
+
+
+def _widest(args: Any) -> torch.dtype:
+    dtypes = {x.dtype for x in tree_leaves(args) if isinstance(x, Tensor)}
+    return SINGLE if SINGLE in dtypes else HALF
+
+
+def _kernel(name: str, kind: str) -> Callable[..., Any]:
+    """An operator as CUDA's autocast calls it."""
+    base, _, overload = name.partition(".")
+    op = getattr(getattr(aten, base), overload or "default")
+    keys = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastCPU)
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        with torch._C._ExcludeDispatchKeyGuard(keys):
+            if kind == "softmax" and args[0].dtype == HALF:
+                return SOFTMAX[name](args[0], args[1], True)  # writes single: no copy of the input
+            if kind == "widens" and args[0].dtype == HALF:
+                kwargs["dtype"] = kwargs.get("dtype") or SINGLE
+            if kind in ("softmax", "widens"):
+                return op(*args, **kwargs)
+            to = {"lower": HALF, "single": SINGLE}.get(kind) or _widest((args, kwargs))
+            return op(*_cast(args, to), **_cast(kwargs, to))
+
+    return run
+
+
+@contextmanager
+def cuda_autocast() -> Iterator[None]:
+    """`torch.autocast("cpu", torch.float16)` inside has CUDA's lists."""
+    library = torch.library.Library("aten", "IMPL")
+    try:
+        for name, kind in policy().items():
+            library.impl(name, _kernel(name, kind), CPU)
+        yield
+    finally:
+        library._destroy()
+
+
+class _Kernels(TorchFunctionMode):
+    """Calls that a GPU would serve in another way."""
+
+    def __init__(self, attention: Attention, precision: Precision) -> None:
+        super().__init__()
+        self.attention = attention
+        self.halved = precision == "fp16"
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is nn.functional.scaled_dot_product_attention:
+            return self._attend(*args, **kwargs)
+        if func is nn.functional.batch_norm:  # CUDA's keeps a contiguous copy of its input
+            return func(args[0].contiguous(), *args[1:], **kwargs)
+        if func in (torch.cat, torch.stack):  # only the CPU's autocast copies its inputs first
+            with torch.autocast("cpu", enabled=False):
+                return func(*args, **kwargs)
+        if self.halved and func is nn.functional.layer_norm:  # CLIP's: in single precision and back
+            return func(args[0].float(), *args[1:], **kwargs).to(args[0].dtype)
+        if self.halved and func is nn.functional.embedding:
+            return func(*args, **kwargs).half()
+        if self.halved and func in (torch.conv2d, torch.conv3d):
+            return func(args[0].half(), *args[1:], **kwargs)
+        return func(*args, **kwargs)
+
+    def _attend(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        attn_mask: Tensor | None = None,
+        is_causal: bool = False,
+    ) -> Tensor:
+        """(N, H, Q, d), (N, H, K, d), (N, H, K, d) -> (N, H, Q, d); keeps that and a log-sum-exp.
+
+        Flash attention takes half precision without a mask, the memory-efficient kernel the rest.
+        """
+        if torch.is_autocast_enabled("cpu"):
+            q, k, v, attn_mask = _cast((q, k, v, attn_mask), HALF)
+        if self.attention == "fused" and q.dtype == HALF and attn_mask is None:
+            return aten._scaled_dot_product_flash_attention(q, k, v, 0.0, is_causal)[0]
+        if attn_mask is not None:
+            attn_mask = attn_mask.expand(*q.shape[:3], k.shape[2])
+        kernel = aten._scaled_dot_product_efficient_attention
+        return kernel(q, k, v, attn_mask, torch.is_grad_enabled(), 0.0, is_causal)[0]
+
+
+def halve(net: nn.Module, frozen: bool = False) -> None:
+    """Weights in half precision, but for normalisation and embeddings, as CLIP's own code has it;
+    `frozen`: no tuned ones."""
+    single = (nn.LayerNorm, nn.modules.batchnorm._BatchNorm, nn.Embedding)
+    for module in net.modules():
+        if not isinstance(module, single):
+            for name, p in module.named_parameters(recurse=False):
+                if frozen and p.requires_grad:
+                    continue
+                setattr(module, name, nn.Parameter(p.half(), p.requires_grad))
+
+
+@contextmanager
+def cuda_like(attention_: Attention, precision: Precision) -> Iterator[None]:
+    """What runs inside allocates as on a GPU; forward passes stand in `autocast(precision)`."""
+    with ExitStack() as stack:
+        stack.enter_context(_Kernels(attention_, precision))
+        stack.enter_context(attention("explicit" if attention_ == "explicit" else "fused"))
+        if precision == "amp16":
+            stack.enter_context(cuda_autocast())
+        yield
+
+
+def autocast(precision: Precision) -> torch.autocast:
+    return torch.autocast("cpu", HALF, enabled=precision == "amp16")
