@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from vidtune import provenance
 from vidtune.plan import Plan
 from vidtune.report import conditions
 from vidtune.report.rows import FULL_SIZE, Row
-from vidtune.report.sound import checked, having
+from vidtune.report.sound import checked, having, stale
 
 RAW, FITTED, INFERENCE = "train_gib", "train_gb_fit", "infer_gib"
 
@@ -41,6 +42,8 @@ def rows(plan: Plan, name: str, memory: dict[str, Any], where: str) -> Iterator[
         INFERENCE: (memory.get("inference") or {}).get("peak_gib"),
     }
     stamp = memory.get("provenance", {})
+    model = plan.models[name]
+    fresh = (provenance.memory_digest(model.method), provenance.spec_digest(model))
     for metric, value in values.items():
         m = plan.config.metrics.get(metric)
         if m is not None and value is not None:
@@ -55,6 +58,7 @@ def rows(plan: Plan, name: str, memory: dict[str, Any], where: str) -> Iterator[
                 scale=FULL_SIZE,
                 device="none (predicted on fake tensors)",
                 digest=stamp.get("digest", ""),
+                stale=stale(stamp, fresh),
                 condition=f"{under}; {_fitted(fit)}" if metric == FITTED else under,
             )
 
