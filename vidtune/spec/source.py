@@ -1,0 +1,52 @@
+"""Where a dataset's files come from: addresses, hashes, and the form that guards them."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from vidtune.spec.nouns import Count, Noun
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+FILE = r"^[A-Za-z0-9_?*\[\]][A-Za-z0-9._+?*\[\]-]*$"  # a name, or a pattern of names; no folder
+
+
+class Source(Noun):
+    """One file of a dataset as its owner publishes it, or (`file` a pattern) many that are one.
+
+    It lies in `<data>/<dataset>/downloads/` under its name, fetched or put there by hand. Archives
+    are extracted into `raw/` (videos) or `annotations/`, other files are placed there as they are.
+    """
+
+    file: Annotated[str, Field(pattern=FILE)]
+    holds: Literal["videos", "annotations"]
+    url: str | None = None  # None: gated, or nobody publishes it as a file
+    mirrors: tuple[str, ...] = ()  # the same bytes elsewhere
+    bytes: Count | None = None  # None: unknown
+    sha256: Sha256 | None = None  # None: nobody has computed it; `vidtune data lock` fills it in
+    lists: bool = False  # the file names further archives, one address a line
+    joined: str | None = None  # files in the archive, a pattern: in order they are one archive
+    gated: bool = False  # behind a form or a licence; never fetched
+    steps: tuple[str, ...] = ()  # gated: what exactly to do, a step each
+    optional: bool = False  # nothing that runs needs it
+
+    @model_validator(mode="after")
+    def _obtainable(self) -> "Source":
+        if self.gated != (self.url is None) or self.gated != bool(self.steps):
+            raise ValueError("give an address (url), or gated: true with its steps")
+        if self.gated and (self.mirrors or self.lists):
+            raise ValueError("a gated file has neither mirrors nor a list of addresses")
+        if self.many and not self.gated:
+            raise ValueError("a pattern of names is for gated files; give one name per address")
+        if self.many and (self.bytes or self.sha256):
+            raise ValueError("size and sha256 are of one file; found a pattern of names")
+        return self
+
+    @property
+    def many(self) -> bool:
+        """Whether `file` is a pattern."""
+        return any(c in self.file for c in "*?[")
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """All addresses, the owner's first."""
+        return (() if self.url is None else (self.url,)) + self.mirrors
