@@ -34,7 +34,7 @@ def generate(args: argparse.Namespace) -> int:
 def fetch(args: argparse.Namespace) -> int:
     """Bring released files into the cache; without names, say what the scale needs and has."""
     from vidtune.data import cache
-    from vidtune.data.fetch import fetch
+    from vidtune.data.download import download
 
     p = plan_of(args)
     known = {f.name: f for f in map(cache.weights, p.config.backbones.values()) if f}
@@ -43,7 +43,7 @@ def fetch(args: argparse.Namespace) -> int:
         if name not in known:
             raise UserError(f"{name}: not a released file; known: {', '.join(known)}")
     for file in map(known.get, args.names):
-        fetch(file.urls, file.path, file.sha256, file.bytes, file.name)
+        download(file.urls, file.path, file.sha256, file.bytes, file.name)
         print(file.path)
     if not args.names:
         _list(p)

@@ -29,6 +29,7 @@ from vidtune.spec.paper import (
     Variant,
 )
 from vidtune.spec.read import UserError, load_json, parse, read_yaml, write_json, write_text
+from vidtune.spec.source import Source, is_safe
 
 __all__ = [
     "SPLITS",
@@ -53,6 +54,7 @@ __all__ = [
     "Pretraining",
     "Recipe",
     "Run",
+    "Source",
     "Table",
     "TextTower",
     "Tokens",
@@ -60,6 +62,7 @@ __all__ = [
     "Variant",
     "Weights",
     "Width",
+    "is_safe",
     "load_json",
     "parse",
     "read_yaml",

@@ -6,14 +6,14 @@ or an edited recipe costs nothing again. Sizes are in pixels, tokens, channels a
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from vidtune.spec.base import Count, Noun, Rate, Share
+from vidtune.spec.source import Source
 
 Task = Literal["recognition", "retrieval"]
 # What a number is: come by how, or "setting": what was chosen, which only has to be the same.
 Kind = Literal["counted", "predicted", "measured", "learned", "setting"]
-Count = Annotated[int, Field(gt=0)]
-Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
 Schedule = Literal["cosine", "huggingface", "bert", "side4video", "slowfast", "mmcv"]
 ParameterKind = Literal["bias", "vector", "norm", "token", "position"]
 Sampler = Literal[
@@ -30,12 +30,6 @@ Sampler = Literal[
     "dist",
 ]
 SPLITS = ("train", "val", "test")
-
-
-class Noun(BaseModel):
-    """Frozen; unknown keys are errors; no silent conversion between types."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Weights(Noun):
@@ -106,6 +100,7 @@ class Dataset(Noun):
     # Ranks among equal similarities: our middle rank, or as the official code enters them, which
     # published numbers are compared by (vidtune/engine/metrics.py).
     ties: Literal["middle", "official"] = "middle"
+    sources: tuple[Source, ...] = ()  # the files that it is made of, as published
     source: str | None = None
 
 

@@ -1,13 +1,27 @@
 """Where a dataset's files come from: addresses, hashes, and the form that guards them."""
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from vidtune.spec.nouns import Count, Noun
+from vidtune.spec.base import Count, Noun
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FILE = r"^[A-Za-z0-9_?*\[\]][A-Za-z0-9._+?*\[\]-]*$"  # a name, or a pattern of names; no folder
+
+HERE = ("127.0.0.1", "localhost")
+
+
+def is_safe(url: str) -> bool:
+    """Whether nobody on the way can change what an address gives: https, or this machine."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return bool(parts.hostname) and (
+        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in HERE)
+    )
 
 
 class Source(Noun):
@@ -28,6 +42,14 @@ class Source(Noun):
     gated: bool = False  # behind a form or a licence; never fetched
     steps: tuple[str, ...] = ()  # gated: what exactly to do, a step each
     optional: bool = False  # nothing that runs needs it
+
+    @field_validator("url", "mirrors")
+    @classmethod
+    def _safe(cls, found: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        for url in (found,) if isinstance(found, str) else found or ():
+            if not is_safe(url):
+                raise ValueError(f"expected an https address; found {url!r}")
+        return found
 
     @model_validator(mode="after")
     def _obtainable(self) -> "Source":

@@ -38,7 +38,7 @@ class _Refused(Exception):
     """Not worth one."""
 
 
-def fetch(
+def download(
     urls: Sequence[str], to: Path, sha256: str | None, size: int | None = None, says: str = ""
 ) -> None:
     """Bring a file to the place `to` from the first of `urls` that has it; `says` names it.

@@ -14,8 +14,8 @@ import pytest
 from conftest import REPO, one_line, plan_at
 
 from vidtune import provenance
-from vidtune.data import cache, fetch
-from vidtune.data.fetch import downgrades
+from vidtune.data import cache, download
+from vidtune.data.download import downgrades
 from vidtune.spec import UserError, read
 
 BODY = bytes(range(256)) * 10_000  # 2.5 MB: several chunks
@@ -82,7 +82,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(fetch, "WAITS", (0.0, 0.0))
+    monkeypatch.setattr(download, "WAITS", (0.0, 0.0))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     made = Server()
     threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True).start()
@@ -110,91 +110,93 @@ def alone(place: Path) -> bool:
 
 @pytest.mark.parametrize("sha256", [SHA, None])
 def test_a_file_arrives_whole_and_says_how_far_it_is(sha256, server, place, capsys):
-    fetch.fetch([server.url("whole/f")], place, sha256, len(BODY), "a file")
+    download.download([server.url("whole/f")], place, sha256, len(BODY), "a file")
     assert alone(place) and "a file, MiB: 3/3" in capsys.readouterr().err
-    fetch.fetch([server.url("absent/f")], place, sha256)  # there: nobody is asked
+    download.download([server.url("absent/f")], place, sha256)  # there: nobody is asked
     assert server.asked == [("whole", None)]
 
 
 def test_a_cut_is_continued_where_it_was(server, place, capsys):
-    fetch.fetch([server.url("cut/f")], place, SHA)
+    download.download([server.url("cut/f")], place, SHA)
     assert alone(place) and server.ranges() == [None, f"bytes={len(BODY) // 2}-"]
     assert "broke off after 1,280,000 of 2,560,000 bytes; again" in capsys.readouterr().err
 
 
 def test_what_an_earlier_process_left_is_continued(server, place):
     part_of(place, BODY[:1000])
-    fetch.fetch([server.url("whole/f")], place, SHA)
+    download.download([server.url("whole/f")], place, SHA)
     assert alone(place) and server.ranges() == ["bytes=1000-"]
 
 
 def test_without_a_sha256_nothing_old_is_continued(server, place):
     part_of(place, b"?" * 1000)
-    fetch.fetch([server.url("whole/f")], place, None)
+    download.download([server.url("whole/f")], place, None)
     assert alone(place) and server.ranges() == [None]
 
 
 @pytest.mark.parametrize("how", ["rangeless", "shifted"])
 def test_a_server_that_does_not_continue_starts_anew(how, server, place):
     part_of(place, BODY[:1000])
-    fetch.fetch([server.url(f"{how}/f")], place, SHA)
+    download.download([server.url(f"{how}/f")], place, SHA)
     assert alone(place)
 
 
 @pytest.mark.parametrize("size", [len(BODY), None])
 def test_a_partial_file_that_is_complete_or_too_long(size, server, place):
     part = part_of(place, BODY)
-    fetch.fetch([server.url("whole/f")], place, SHA, size)
+    download.download([server.url("whole/f")], place, SHA, size)
     assert alone(place) and server.ranges() == [f"bytes={len(BODY)}-"]
     place.unlink()
     part.write_bytes(BODY + b"?")
-    fetch.fetch([server.url("whole/f")], place, SHA, size)
+    download.download([server.url("whole/f")], place, SHA, size)
     assert alone(place)
 
 
 def test_a_stale_partial_file_is_found_out(server, place):
     part_of(place, b"?" * 1000)
-    fetch.fetch([server.url("whole/f")], place, SHA)
+    download.download([server.url("whole/f")], place, SHA)
     assert alone(place) and server.ranges() == ["bytes=1000-", None]
 
 
 def test_another_file_is_refused_and_leaves_nothing(server, place):
     with pytest.raises(UserError) as e:
-        fetch.fetch([server.url("other/f")], place, SHA, len(BODY))
+        download.download([server.url("other/f")], place, SHA, len(BODY))
     text = one_line(str(e.value))
     assert f"sha256 is not {SHA} but" in text and server.url("other/f") in text
     assert f"{place}: " in text and "2,560,000 bytes" in text
     assert len(server.asked) == 1 and not list(place.parent.iterdir())
     with pytest.raises(UserError, match=r"2,560,000 bytes, not 7;"):
-        fetch.fetch([server.url("whole/f")], place, None, 7)
+        download.download([server.url("whole/f")], place, None, 7)
 
 
 def test_a_mirror_helps_out(server, place):
-    fetch.fetch([server.url("absent/f"), server.url("other/f"), server.url("moved/f")], place, SHA)
+    download.download(
+        [server.url("absent/f"), server.url("other/f"), server.url("moved/f")], place, SHA
+    )
     assert alone(place)
     assert [how for how, _ in server.asked] == ["absent", "other", "moved", "whole"]
 
 
 @pytest.mark.parametrize("how, why", [("busy", "HTTP 503"), ("silent", "no answer for 0.3 s")])
 def test_what_may_pass_is_tried_again(how, why, server, place, monkeypatch, capsys):
-    monkeypatch.setattr(fetch, "TIMEOUT", 0.3)
-    fetch.fetch([server.url(f"{how}/f")], place, SHA)
+    monkeypatch.setattr(download, "TIMEOUT", 0.3)
+    download.download([server.url(f"{how}/f")], place, SHA)
     assert alone(place) and len(server.asked) == 2 and why in capsys.readouterr().err
 
 
 def test_a_server_that_states_no_length(server, place):
     with pytest.raises(UserError, match="does not say how long it is, and no sha256 is known"):
-        fetch.fetch([server.url("lengthless/f")], place, None)
-    fetch.fetch([server.url("lengthless/f")], place, SHA)
+        download.download([server.url("lengthless/f")], place, None)
+    download.download([server.url("lengthless/f")], place, SHA)
     assert alone(place)
 
 
 def test_nobody_answers(place, monkeypatch):
     """Every address with its reason, the size, the hash and the place: in one line."""
-    monkeypatch.setattr(fetch, "WAITS", ())
+    monkeypatch.setattr(download, "WAITS", ())
     urls = ["http://127.0.0.1:1/f", "ftp://127.0.0.1/f"]
     with pytest.raises(UserError) as e:
-        fetch.fetch(urls, place, None)
+        download.download(urls, place, None)
     text = one_line(str(e.value))
     assert f"{urls[0]}: Connection refused; {urls[1]}: not an http(s) address" in text
     assert str(place) in text and "(size unknown, sha256 unknown)" in text
@@ -210,8 +212,8 @@ def test_https_is_never_left():
 FETCH = """
 import sys
 from pathlib import Path
-from vidtune.data.fetch import fetch
-fetch([sys.argv[1]], Path(sys.argv[2]), sys.argv[3])
+from vidtune.data.download import download
+download([sys.argv[1]], Path(sys.argv[2]), sys.argv[3])
 """
 
 
@@ -222,7 +224,7 @@ def test_a_full_disk_keeps_what_has_arrived(server, place):
     done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=60)
     assert f"UserError: {place}: cannot write: File too large" in done.stderr
     assert not place.exists()
-    fetch.fetch([server.url("whole/f")], place, SHA)
+    download.download([server.url("whole/f")], place, SHA)
     assert alone(place) and server.ranges() == [None, f"bytes={1 << 20}-"]
 
 
@@ -237,9 +239,9 @@ def test_two_processes_fetch_the_same_file(server, place):
 def test_who_waits_for_another_process_takes_what_it_brought(server, place):
     part = part_of(place, BODY[:1000])
     asked = threading.Event()
-    with fetch._locked(part, "f") as mine:
+    with download._locked(part, "f") as mine:
         other = threading.Thread(
-            target=lambda: (asked.set(), fetch.fetch([server.url("whole/f")], place, SHA))
+            target=lambda: (asked.set(), download.download([server.url("whole/f")], place, SHA))
         )
         other.start()
         asked.wait()
@@ -286,7 +288,7 @@ def test_a_file_put_there_by_hand_is_checked(cached):
     with pytest.raises(UserError, match=f"f.pt: sha256 is not {SHA} but .*delete it"):
         cache.find(FILE)
     with pytest.raises(UserError, match="delete the file and fetch it again"):
-        fetch.fetch(FILE.urls, path, SHA)
+        download.download(FILE.urls, path, SHA)
     path.write_bytes(BODY[:-1])
     with pytest.raises(UserError, match="2,559,999 bytes, not 2,560,000"):
         cache.find(FILE)
@@ -296,12 +298,12 @@ def test_a_cache_that_cannot_be_written(as_nobody, tmp_path, monkeypatch):
     shut = tmp_path / "shut"
     shut.mkdir(mode=0o755)
     monkeypatch.setenv("VIDTUNE_CACHE", str(shut))
-    done = as_nobody("vidtune.data.fetch", "fetch", "clip-bpe")
+    done = as_nobody("vidtune.data.download", "fetch", "clip-bpe")
     assert done.returncode == 2
     text = one_line(done.stderr)
     assert f"{shut}/vocabularies" in text and "cannot write: Permission denied" in text
     monkeypatch.setenv("VIDTUNE_CACHE", str(Path(__file__)))
-    done = as_nobody("vidtune.data.fetch", "fetch", "clip-bpe")
+    done = as_nobody("vidtune.data.download", "fetch", "clip-bpe")
     assert done.returncode == 2 and "VIDTUNE_CACHE" in one_line(done.stderr)
 
 

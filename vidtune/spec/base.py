@@ -1,0 +1,15 @@
+"""What every noun is: frozen and strict; and the numbers that several share."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Count = Annotated[int, Field(gt=0)]
+Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Noun(BaseModel):
+    """Frozen; unknown keys are errors; no silent conversion between types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
