@@ -182,9 +182,7 @@ def _run(c: Config, scale: Scale, root: Path, v: Variant, declared: Model, seed:
         name=f"{v.name}@{seed}",
         scale=scale.name,
         model=model,
-        dataset=dataset.model_copy(
-            update={"source": None, "sources": ()}  # prose and addresses decide no number
-        ),
+        dataset=dataset.deciding(),
         recipe=recipe.model_copy(update={"source": None}),
         seed=seed,
         data=str(Path(c.settings.data) / (dataset.files or dataset.name)),

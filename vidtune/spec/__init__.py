@@ -1,10 +1,10 @@
 """The nouns of the project, frozen and strict. Imports nothing of the package and no torch."""
 
+from vidtune.spec.base import SPLITS
+from vidtune.spec.dataset import Annotations, Dataset, FrameFolders
 from vidtune.spec.nouns import (
-    SPLITS,
     Backbone,
     Costing,
-    Dataset,
     Files,
     Metric,
     Model,
@@ -33,6 +33,7 @@ from vidtune.spec.source import Source, is_safe
 
 __all__ = [
     "SPLITS",
+    "Annotations",
     "Backbone",
     "Citation",
     "Cited",
@@ -44,6 +45,7 @@ __all__ = [
     "Dataset",
     "Depth",
     "Files",
+    "FrameFolders",
     "Layers",
     "Metric",
     "Model",

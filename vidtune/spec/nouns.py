@@ -8,10 +8,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from vidtune.spec.base import Count, Noun, Rate, Share
-from vidtune.spec.source import Source
+from vidtune.spec.base import Count, Noun, Rate, Share, Split, Task
+from vidtune.spec.dataset import Dataset
 
-Task = Literal["recognition", "retrieval"]
 # What a number is: come by how, or "setting": what was chosen, which only has to be the same.
 Kind = Literal["counted", "predicted", "measured", "learned", "setting"]
 Schedule = Literal["cosine", "huggingface", "bert", "side4video", "slowfast", "mmcv"]
@@ -29,7 +28,6 @@ Sampler = Literal[
     "mmaction",
     "dist",
 ]
-SPLITS = ("train", "val", "test")
 
 
 class Weights(Noun):
@@ -83,25 +81,11 @@ class Files(Noun):
     name: str
     generator: Literal["motion"]
     seed: int
-    clips: dict[Literal["train", "val", "test"], int]
+    clips: dict[Split, int]
     side: Count  # pixels
     fps: Count
     seconds: tuple[float, float]  # shortest and longest clip
     stills: int = 0  # rendered images with appearance captions for pre-training
-
-
-class Dataset(Noun):
-    name: str
-    task: Task
-    files: str | None = None  # a `Files` entry; None: real videos, brought by the user
-    classes: Count | None = None  # recognition
-    expected: dict[Literal["train", "val", "test"], int] = Field(default_factory=dict)
-    evaluate_on: Literal["val", "test"] = "test"
-    # Ranks among equal similarities: our middle rank, or as the official code enters them, which
-    # published numbers are compared by (vidtune/engine/metrics.py).
-    ties: Literal["middle", "official"] = "middle"
-    sources: tuple[Source, ...] = ()  # the files that it is made of, as published
-    source: str | None = None
 
 
 class Recipe(Noun):
