@@ -198,7 +198,7 @@ def test_nobody_answers(place, monkeypatch):
     with pytest.raises(UserError) as e:
         download.download(urls, place, None)
     text = one_line(str(e.value))
-    assert f"{urls[0]}: Connection refused; {urls[1]}: not an http(s) address" in text
+    assert f"{urls[0]}: Connection refused; {urls[1]}: not an https address" in text
     assert str(place) in text and "(size unknown, sha256 unknown)" in text
 
 
@@ -206,7 +206,8 @@ def test_https_is_never_left():
     assert downgrades("https://a.org/f", "http://a.org/f")
     assert downgrades("https://a.org/f", "ftp://a.org/f")
     assert not downgrades("https://a.org/f", "https://b.org/f")
-    assert not downgrades("http://a.org/f", "http://b.org/f")
+    assert downgrades("http://127.0.0.1/f", "http://b.org/f")
+    assert not downgrades("http://127.0.0.1/f", "http://127.0.0.1/g")
 
 
 FETCH = """

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import get_args
 
 from vidtune import __version__
-from vidtune.cli import ask, bench, complete, counts, explain, jobs, memory, verify
+from vidtune.cli import ask, bench, complete, counts, data, explain, jobs, memory, verify
 from vidtune.gpu import command
 from vidtune.spec import UserError
 from vidtune.spec.nouns import Kind
@@ -88,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     fetch = verb("fetch", jobs.fetch, "bring released weights and CLIP's vocabulary into the cache")
     fetch.add_argument("names", nargs="*", help="backbones or clip-bpe; none: list what is needed")
     planned(fetch)
+    data.arguments(verb("data", data.data, "fetch, extract and prepare real videos"), planned)
     command.arguments(verb("lease", command.lease, command.SAYS))
     planned(verb("collect", jobs.collect, "all numbers, ours and theirs, into rows.csv"))
     planned(verb("report", jobs.report, "tables, plots and the page from rows.csv"))

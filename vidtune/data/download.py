@@ -1,15 +1,17 @@
 """Download one file: resumed where it broke off, checked, and only then given its name.
 
 What has arrived lies in `<name>.part` under a lock, so that of two processes that fetch the same
-file one waits for the other. The next attempt continues there, if the sha256 is known.
+file one waits for the other. The next attempt continues there, if the sha256 is known or the server
+says that the file is still the same (its ETag, kept in `<name>.part.json`).
 """
 
 import fcntl
 import http.client
+import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import FileIO
@@ -22,7 +24,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from vidtune import __version__
 from vidtune.data.cache import said, there, wrong
 from vidtune.data.progress import progress
-from vidtune.spec import UserError
+from vidtune.spec import UserError, is_safe, write_json
 
 TIMEOUT = 30.0  # seconds without an answer or a byte
 WAITS = (1.0, 4.0)  # seconds before the second and the third attempt at an address
@@ -38,14 +40,23 @@ class _Refused(Exception):
     """Not worth one."""
 
 
+Watch = Callable[[int, int | None], None]  # told the bytes that are there, and of how many
+
+
 def download(
-    urls: Sequence[str], to: Path, sha256: str | None, size: int | None = None, says: str = ""
+    urls: Sequence[str],
+    to: Path,
+    sha256: str | None,
+    size: int | None = None,
+    says: str = "",
+    watch: Watch | None = None,
 ) -> None:
     """Bring a file to the place `to` from the first of `urls` that has it; `says` names it.
 
     A file that is already there is checked and kept. Without a sha256 the length counts that the
-    server states. Raises `UserError` where no address has the file, where another file stands in
-    its place, or where the place cannot be written.
+    server states. `watch` is told how far it is, instead of stderr. Raises `UserError` where no
+    address has the file, where another file stands in its place, or where the place cannot be
+    written.
     """
     if there(to):
         if problem := wrong(to, sha256, size):
@@ -56,14 +67,20 @@ def download(
         to.parent.mkdir(parents=True, exist_ok=True)
         with _locked(to.with_name(f"{to.name}.part"), says) as part:
             if not there(to):
-                _Download(part, to, sha256, size, says).run(urls)
+                _Download(part, to, sha256, size, says, watch).run(urls)
                 os.fsync(part.fileno())
                 os.replace(part.name, to)
+                _tag(to).unlink(missing_ok=True)
     except OSError as e:
         raise UserError(
             f"{to}: cannot write: {e.strerror}; free some space or choose another place "
             "(of the cache: VIDTUNE_CACHE)"
         ) from None
+
+
+def _tag(to: Path) -> Path:
+    """Where the server's name for the state of a file is kept while it is partial."""
+    return to.with_name(f"{to.name}.part.json")
 
 
 @contextmanager
@@ -94,12 +111,13 @@ class _Download:
     sha256: str | None
     size: int | None
     says: str
+    watch: Watch | None = None
 
     def run(self, urls: Sequence[str]) -> None:
         """Fill the partial file. Raises `UserError` where no address has it."""
         reasons = []
         for url in urls:
-            if self.sha256 is None:
+            if self.sha256 is None and not self.tag(url):
                 self.part.truncate(0)  # nothing would tell that two files were joined
             reason = self.attempts(url)
             if reason is None:
@@ -136,43 +154,71 @@ class _Download:
     def receive(self, url: str) -> None:
         """Append what is missing. Raises `_Broken` and `_Refused`."""
         have = self.length()
-        reply = _ask(url, have)
+        reply = _ask(url, have, self.tag(url))
         if reply is None:
             if have == self.size or (self.size is None and self.sha256):
                 return  # the server has no more than is here; the sha256 decides
             self.part.truncate(0)
             raise _Broken("the server has less of it than was here")
         with reply:
-            if not _continues(reply, have):
+            if not _continues(reply, have, "" if self.sha256 else self.tag(url)):
                 self.part.truncate(0)
                 have = 0
                 if reply.status == 206:
                     raise _Broken("the server sent another part than was asked for")
+            if not have:
+                self.keep_tag(url, reply.headers.get("ETag", ""))
             rest = reply.headers.get("Content-Length", "")
             total = have + int(rest) if rest.isdigit() else None
             if total is None and self.sha256 is None:
                 raise _Refused("the server does not say how long it is, and no sha256 is known")
             if None not in (total, self.size) and total != self.size:
                 raise _Refused(f"{total:,} bytes, not {self.size:,}")
-            chunks = 0 if total is None else -((have - total) // CHUNK)
-            for chunk in progress(_read(reply), chunks, f"{self.says}, MiB", total is not None):
+            for chunk in self.told(_read(reply), have, total):
                 left = memoryview(chunk)
                 while left:
                     left = left[self.part.write(left) :]
         if total is not None and self.length() != total:
             raise _Broken(f"broke off after {self.length():,} of {total:,} bytes")
 
+    def told(self, chunks: Iterator[bytes], have: int, total: int | None) -> Iterator[bytes]:
+        """The chunks, with word of how far it is."""
+        if self.watch is None:
+            count = 0 if total is None else -((have - total) // CHUNK)
+            yield from progress(chunks, count, f"{self.says}, MiB", total is not None)
+            return
+        for chunk in chunks:
+            yield chunk
+            have += len(chunk)
+            self.watch(have, total)
+
     def length(self) -> int:
         return os.fstat(self.part.fileno()).st_size
 
+    def tag(self, url: str) -> str:
+        """The ETag of what the partial file is part of, if it came from this address."""
+        try:
+            return str(json.loads(_tag(self.to).read_text(encoding="utf-8"))[url])
+        except (OSError, ValueError, KeyError, TypeError):
+            return ""
 
-def _ask(url: str, have: int) -> Any:
+    def keep_tag(self, url: str, tag: str) -> None:
+        """Before the first byte is. A weak one would not promise the same bytes."""
+        if tag.startswith('"'):
+            write_json(_tag(self.to), {url: tag})
+        else:
+            _tag(self.to).unlink(missing_ok=True)
+
+
+def _ask(url: str, have: int, tag: str) -> Any:
     """The server's reply to a request for all bytes from `have` on; None: there are no more."""
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise _Refused("not an http(s) address")
+    if not is_safe(url):
+        raise _Refused("not an https address")
     headers = {"User-Agent": f"vidtune/{__version__}", "Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
+        if tag:
+            headers["If-Range"] = tag
     try:
         return _OPENER.open(Request(url, headers=headers), timeout=TIMEOUT)
     except HTTPError as e:
@@ -185,9 +231,11 @@ def _ask(url: str, have: int) -> Any:
         raise _Broken(_words(e)) from None
 
 
-def _continues(reply: Any, have: int) -> bool:
-    """Whether the reply starts where the partial file ends."""
-    return reply.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+def _continues(reply: Any, have: int, tag: str) -> bool:
+    """Whether the reply starts where the partial file ends, and is of the same file."""
+    return reply.headers.get("Content-Range", "").startswith(f"bytes {have}-") and (
+        not tag or reply.headers.get("ETag") == tag
+    )
 
 
 def _read(reply: Any) -> Iterator[bytes]:
@@ -209,8 +257,8 @@ def _words(e: Exception) -> str:
 
 
 def downgrades(old: str, new: str) -> bool:
-    """Whether a redirect would leave https."""
-    return urlsplit(old).scheme == "https" and urlsplit(new).scheme != "https"
+    """Whether a redirect would leave https, or this machine for a place without https."""
+    return urlsplit(new).scheme != "https" and (urlsplit(old).scheme == "https" or not is_safe(new))
 
 
 class _Redirects(HTTPRedirectHandler):

@@ -1,0 +1,87 @@
+"""`vidtune data <stage> [dataset ...]`: what a dataset goes through before training reads it."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from vidtune.cli.ask import plan_of
+from vidtune.plan import Plan
+from vidtune.spec import Dataset, UserError, write_text
+
+
+def fetch(p: Plan, dataset: Dataset, root: Path) -> None:
+    """download a dataset's files; what is gated gets an instruction"""
+    from vidtune.data import fetch, lock
+
+    fetch.run(dataset, root, lock.read(Path(p.config.folder), dataset.name))
+
+
+def extract(p: Plan, dataset: Dataset, root: Path) -> None:
+    """extract the archives that were fetched or brought"""
+    from vidtune.data import extract
+
+    extract.run(dataset, root)
+
+
+def lock(p: Plan, dataset: Dataset, root: Path) -> None:
+    """note the hashes of the files that were fetched and extracted"""
+    from vidtune.data import lock
+
+    for line in lock.run(dataset, root, Path(p.config.folder)):
+        print(line)
+
+
+# Each is also a rule of workflow/rules/data.smk and a module of vidtune/data.
+STAGES: dict[str, Callable[[Plan, Dataset, Path], None]] = {
+    "fetch": fetch,
+    "extract": extract,
+    "lock": lock,
+}
+OF_FILES = ("fetch", "extract", "lock")  # done once for datasets that share their files
+
+
+def arguments(sub: argparse.ArgumentParser, planned: Callable[..., object]) -> None:
+    """The parser of the verb `data`."""
+    stages = sub.add_subparsers(dest="stage", required=True, metavar="stage")
+    for name, function in STAGES.items():
+        stage = stages.add_parser(name, help=function.__doc__, description=function.__doc__)
+        stage.add_argument("datasets", nargs="+", metavar="dataset", help="as in datasets.yaml")
+        stage.add_argument("--done", help="a file to be touched at the end")
+        planned(stage)
+
+
+def data(args: argparse.Namespace) -> int:
+    """One stage of each dataset; one that fails does not stop the others."""
+    p = plan_of(args)
+    names = [_known(p, name) for name in args.datasets]
+    failed = 0
+    for name in dict.fromkeys(names):
+        try:
+            dataset, root = _of(p, name, args.stage)
+            STAGES[args.stage](p, dataset, root)
+        except UserError as e:
+            failed += 1
+            for line in str(e).splitlines():
+                print(f"vidtune data {args.stage}: {line}", file=sys.stderr)
+    if not failed and args.done:
+        write_text(Path(args.done), "")
+    return 2 if failed else 0
+
+
+def _known(p: Plan, name: str) -> str:
+    real = [d.name for d in p.config.datasets.values() if not d.files]
+    if name in real:
+        return name
+    if name in p.config.datasets:
+        raise UserError(f"{name}: generated, by `vidtune generate`; there is nothing to fetch")
+    raise UserError(f"{name}: not a dataset; known: {', '.join(real)}")
+
+
+def _of(p: Plan, name: str, stage: str) -> tuple[Dataset, Path]:
+    """A dataset and its folder: another one's where it shares that one's files."""
+    dataset = p.config.datasets[name]
+    owner = getattr(dataset, "shares", None)
+    if owner and stage in OF_FILES:
+        dataset = p.config.datasets[owner]
+    return dataset, Path(p.config.settings.data) / dataset.name

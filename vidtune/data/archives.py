@@ -1,0 +1,286 @@
+"""The files in a zip or tar archive, one after the other, and only those that are safe to write.
+
+An archive is judged by its content, not by its name. Refused as a whole: a path outside, links,
+devices, more files than `FILES`, more bytes than `RATIO` times its own (a bomb), and whatever is
+damaged or cut short, also where Python's tarfile takes a torn header for the end.
+"""
+
+import bz2
+import gzip
+import io
+import lzma
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, Literal
+
+FILES = 20_000_000  # Something-Something V1 has 11 million frames
+RATIO = 100  # bytes that one byte may become: lists of captions reach 10, videos 1
+FLOOR = 64 << 20  # bytes that any archive may hold
+CHUNK = 1 << 20
+Kind = Literal["zip", "gz", "bz2", "xz", "tar"]
+MAGIC: dict[bytes, Kind] = {
+    b"PK\x03\x04": "zip",
+    b"PK\x05\x06": "zip",
+    b"\x1f\x8b": "gz",
+    b"BZh": "bz2",
+    b"\xfd7zXZ\x00": "xz",
+}
+OPEN: dict[str, Callable[[IO[bytes]], IO[bytes]]] = {
+    "gz": lambda f: gzip.GzipFile(fileobj=f),
+    "bz2": lambda f: bz2.BZ2File(f),
+    "xz": lambda f: lzma.LZMAFile(f),
+    "tar": lambda f: f,
+}
+# what Python raises where an archive is torn or not what it seems to be
+TORN = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+)
+
+
+class Unsafe(Exception):
+    """An archive that must not be extracted, and why."""
+
+
+class Torn(Exception):
+    """An archive that is damaged or cut short, and how."""
+
+
+@dataclass(frozen=True)
+class Member:
+    path: PurePosixPath  # below the target; neither absolute nor with ..
+    size: int  # bytes
+    open: Callable[[], IO[bytes]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the files that together are an archive."""
+
+    name: str
+    size: int
+    open: Callable[[], IO[bytes]]
+
+
+def kind_of(head: bytes) -> Kind | None:
+    """By the first 262 bytes or more; None: no archive."""
+    found = next((k for magic, k in MAGIC.items() if head.startswith(magic)), None)
+    return found or ("tar" if head[257:262] == b"ustar" else None)
+
+
+def kind(path: Path) -> Kind | None:
+    with path.open("rb") as f:
+        return kind_of(f.read(512))
+
+
+def safe(name: str) -> PurePosixPath | None:
+    """A member's path; None: there is nothing to write. Raises `Unsafe`."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise Unsafe(f"{name!r}: its name is not UTF-8") from None
+    if not name.isprintable() or "\\" in name:
+        raise Unsafe(f"{name!r}: a name with control characters or backslashes")
+    if name.startswith("/") or re.match(r"[A-Za-z]:", name):
+        raise Unsafe(f"{name!r}: an absolute path")
+    path = PurePosixPath(name)
+    if ".." in path.parts:
+        raise Unsafe(f"{name!r}: a path that leaves the target with ..")
+    if any(len(p.encode()) > 255 for p in path.parts):
+        raise Unsafe(f"{name[:60]!r}...: a name of more than 255 bytes")
+    if path.name == ".DS_Store" or path.name.startswith("._") or "__MACOSX" in path.parts:
+        return None
+    return path if path.parts else None
+
+
+class _Limit:
+    """Counts what comes out of an archive of `size` bytes. Raises `Unsafe` beyond the limits."""
+
+    def __init__(self, size: int) -> None:
+        self.most = max(FLOOR, RATIO * size)
+        self.files = 0
+        self.bytes = 0
+
+    def add(self, size: int) -> None:
+        self.files += 1
+        self.bytes += size
+        if self.files > FILES:
+            raise Unsafe(f"more than {FILES:,} files")
+        if self.bytes > self.most:
+            raise Unsafe(f"more than {self.most:,} bytes once extracted: a zip bomb?")
+
+
+def members(path: Path) -> Iterator[Member]:
+    """Of one archive file. Raises `Unsafe`, `Torn`, `OSError` and what `translated` translates."""
+    with path.open("rb") as f:
+        if kind(path) == "zip":
+            yield from _zip(f, path.stat().st_size)
+        else:
+            yield from _tar(f, path.stat().st_size)
+
+
+def joined(paths: Sequence[Path], pattern: str) -> Iterator[Member]:
+    """Of the archive whose parts, named like `pattern`, are these files or lie in these zip files.
+
+    Raises as `members`, and `Torn` where a part is missing.
+    """
+    with ExitStack() as stack:
+        parts: list[Part] = []
+        for path in paths:
+            if PurePosixPath(path.name).match(pattern):
+                parts.append(Part(path.name, path.stat().st_size, partial(path.open, "rb")))
+            elif kind(path) == "zip":
+                parts += _parts(stack.enter_context(zipfile.ZipFile(path)), pattern)
+        parts.sort(key=lambda p: p.name)
+        _check_parts(parts, pattern)
+        with io.BufferedReader(_Chain(parts), CHUNK) as f:
+            yield from _tar(f, sum(p.size for p in parts))
+
+
+def _parts(archive: zipfile.ZipFile, pattern: str) -> list[Part]:
+    found = [(safe(info.filename), info) for info in archive.infolist() if not info.is_dir()]
+    return [
+        Part(path.name, info.compress_size, partial(archive.open, info))
+        for path, info in found
+        if path and path.match(pattern)
+    ]
+
+
+def _check_parts(parts: list[Part], pattern: str) -> None:
+    """Parts count on from the first one, without a gap."""
+    if not parts:
+        raise Torn(f"has no part named {pattern}")
+    names = [p.name for p in parts]
+    ends = [re.search(r"(\d+)\D*$", name) for name in names]
+    numbers = [int(m[1]) for m in ends if m]
+    first = numbers[0] if numbers else 0
+    if len(numbers) == len(parts) and (
+        first > 1 or numbers != list(range(first, first + len(parts)))
+    ):
+        raise Torn(f"a part is missing or there twice: found {', '.join(names)}")
+
+
+class _Chain(io.RawIOBase):
+    """Parts as one stream."""
+
+    def __init__(self, parts: list[Part]) -> None:
+        self.parts = iter(parts)
+        self.now: IO[bytes] | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while True:
+            if self.now is None:
+                part = next(self.parts, None)
+                if part is None:
+                    return 0
+                self.now = part.open()
+            data = self.now.read(len(buffer))
+            if data:
+                buffer[: len(data)] = data
+                return len(data)
+            self.now.close()
+            self.now = None
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Python's many errors of damaged archives as `Torn`. For where members are read."""
+    try:
+        yield
+    except TORN as e:
+        raise Torn(str(e).split("\n")[0] or type(e).__name__) from None
+    except (NotImplementedError, RuntimeError) as e:  # zipfile's, of other methods and passwords
+        raise Unsafe(str(e).split("\n")[0]) from None
+    except OSError as e:
+        if e.errno is None:  # bz2's
+            raise Torn(str(e)) from None
+        raise
+
+
+def _zip(file: IO[bytes], size: int) -> Iterator[Member]:
+    """All names are looked at before the first file is given."""
+    with zipfile.ZipFile(file) as archive:
+        limit, found = _Limit(size), []
+        for info in archive.infolist():
+            mode = info.external_attr >> 16
+            path = safe(info.filename)
+            if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise Unsafe(f"{info.filename!r}: a link or a device")
+            if path is None or info.is_dir():
+                continue
+            limit.add(info.file_size)
+            found.append((path, info))
+        for path, info in found:
+            yield Member(path, info.file_size, partial(archive.open, info))
+
+
+class _Info(tarfile.TarInfo):
+    """Tells the mark at the end of an archive from a torn header, which tarfile ends at as well."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:
+            archive.ended = True  # type: ignore[attr-defined]
+            raise
+
+
+class _Budget(io.RawIOBase):
+    """A stream that gives no more than the limits allow, whatever a header claims."""
+
+    def __init__(self, file: IO[bytes], most: int) -> None:
+        self.file, self.left = file, most
+
+    def read(self, size: int = -1) -> bytes:
+        data = self.file.read(min(size, CHUNK) if size >= 0 else CHUNK)
+        self.left -= len(data)
+        if self.left < 0:
+            raise Unsafe("more bytes once extracted than is sane: a zip bomb?")
+        return data
+
+
+def _tar(file: IO[bytes], size: int) -> Iterator[Member]:
+    """In one pass, so that parts and compressed archives need no second one."""
+    head = file.peek(512)[:512]  # type: ignore[attr-defined]
+    form = kind_of(head)
+    if form is None or form == "zip":
+        raise Torn("is not a tar archive" if head else "is empty")
+    limit = _Limit(size)
+    with OPEN[form](file) as plain:
+        stream = _Budget(plain, limit.most + limit.most // 8 + (FLOOR >> 2))  # headers too
+        archive = tarfile.open(fileobj=stream, mode="r|", tarinfo=_Info, bufsize=CHUNK)
+        with archive:
+            while (info := archive.next()) is not None:
+                archive.members = []  # type: ignore[attr-defined]  # millions would fill memory
+                path = safe(info.name)
+                if not (info.isreg() or info.isdir()):
+                    raise Unsafe(f"{info.name!r}: a link or a device")
+                if path is not None and info.isreg():
+                    limit.add(info.size)
+                    yield Member(path, info.size, partial(_reader, archive, info))
+            if not getattr(archive, "ended", False):
+                raise Torn("cut short, or a damaged header in the middle")
+        while stream.read(CHUNK):
+            pass  # to the end, where a compressed stream has its checksum
+
+
+def _reader(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
+    found = archive.extractfile(info)
+    assert found is not None
+    return found

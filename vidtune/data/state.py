@@ -1,0 +1,61 @@
+"""What a stage has done to a dataset: `<dataset>/state/<stage>.json`, written when it is through."""
+
+import fcntl
+import hashlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from vidtune.spec import UserError, load_json, write_json
+from vidtune.spec.read import dump
+
+
+def path(root: Path, stage: str) -> Path:
+    return root / "state" / f"{stage}.json"
+
+
+def digest(*things: Any) -> str:
+    """Of plain values and nouns: what a stage's result depends on."""
+    return hashlib.sha256("".join(map(dump, things)).encode()).hexdigest()
+
+
+def read(root: Path, stage: str) -> dict[str, Any]:
+    """What the stage has noted; empty: it never ran. Raises `UserError` where that is damaged."""
+    place = path(root, stage)
+    try:
+        there = place.exists()
+    except OSError as e:
+        raise UserError(f"{place}: {e.strerror}; make it readable") from None
+    return load_json(place) if there else {}
+
+
+def write(root: Path, stage: str, **facts: Any) -> None:
+    write_json(path(root, stage), facts)
+
+
+def stamp(file: Path) -> dict[str, int]:
+    """What tells a file from a later one of the same name, without reading it."""
+    at = file.stat()
+    return {"bytes": at.st_size, "mtime_ns": at.st_mtime_ns}
+
+
+@contextmanager
+def locked(root: Path, says: str) -> Iterator[None]:
+    """One process at a time works on a dataset; another one waits.
+
+    Raises `UserError` where the dataset's folder cannot be written.
+    """
+    place = root / "state" / "lock"
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("ab") as f:
+            try:
+                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(f"{says}: another process is at it; waiting", file=sys.stderr)
+                fcntl.flock(f, fcntl.LOCK_EX)
+            yield
+    except PermissionError as e:
+        raise UserError(f"{e.filename}: {e.strerror}; make it writable") from None
