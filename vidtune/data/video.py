@@ -1,7 +1,12 @@
 """Decoding with PyAV: the frames asked for, exactly, or an error. Never a black frame instead.
 
-Frames are counted in the order in which they are shown, from 0; decoding starts at the first and
-stops at the last one asked for. (Seeking would win time on long videos only.)
+Frames are counted from 0 in the order in which they are shown. The packets of MP4 and Matroska say
+when each frame is shown and where decoding can begin: only the stretches from a key frame to a
+wanted one are decoded, without the frames in them that no other frame needs. Where what the packets
+say does not hold (`Untrusted`), the file is decoded from its first frame on and its frames counted.
+
+Frames are turned upright as the file's metadata says, as OpenCV does (decord 0.6 does so at 180
+degrees alone). What a decoder would conceal is an error.
 """
 
 from collections.abc import Iterator
@@ -16,14 +21,25 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from vidtune.data import folder
+from vidtune.data.folder import ADVICE
 from vidtune.spec import UserError
 
-ADVICE = "fetch or generate it again, or remove its line from the list"
+CONTAINERS = {"mp4", "matroska", "webm"}  # whose index leads to key frames
+CODECS = {"h264", "hevc", "vp9", "libdav1d"}  # decoders for which one packet is one frame
+PROGRESSIVE = (0, 1)  # FFmpeg's field orders unknown and progressive; else half a frame a packet
+# A playlist is no video, and must not open other files or addresses.
+FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,h264,hevc,m4v,mpegvideo,gif"
+OPEN = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+
+
+class Untrusted(Exception):
+    """The packets' times do not agree with what is decoded."""
 
 
 @dataclass(frozen=True)
 class Video:
-    """What a file says about itself."""
+    """What a file says about itself; height and width of upright frames."""
 
     frames: int
     fps: float
@@ -32,52 +48,167 @@ class Video:
     width: int
 
 
+@dataclass(frozen=True)
+class Index:
+    """Times, in the stream's unit: of the shown frames, and of the key frames; both ascending."""
+
+    shown: NDArray[np.int64]
+    keys: NDArray[np.int64]
+
+    def stretches(self, wanted: list[int]) -> Iterator[tuple[int, dict[int, int]]]:
+        """(time of a key frame, {time of a frame: its number}) for ascending wanted numbers."""
+        times = self.shown[wanted]
+        keys = self.keys[np.searchsorted(self.keys, times, side="right") - 1]
+        start, targets, last = int(keys[0]), {}, int(times[0])
+        for n, time, key in zip(wanted, times.tolist(), keys.tolist(), strict=True):
+            if key > last:  # no earlier: what is decoded already would be decoded again
+                yield start, targets
+                start, targets = key, {}
+            targets[time] = n
+            last = time
+        yield start, targets
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+def _opened(path: Path, threads: int) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The container and its first video stream; what FFmpeg raises becomes a `UserError`."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), options=OPEN) as container:
             if not container.streams.video:
                 raise UserError(f"{path}: holds no video stream; {ADVICE}")
-            yield container, container.streams.video[0]
+            stream = container.streams.video[0]
+            stream.thread_count, stream.thread_type = threads, "AUTO"
+            stream.codec_context.options = {"err_detect": "explode"}
+            yield container, stream
     except (OSError, av.FFmpegError) as e:
         raise UserError(f"{path}: cannot be read as a video: {e.strerror}; {ADVICE}") from None
 
 
-def _decode(path: Path, threads: int) -> Iterator[av.VideoFrame]:
-    """Shown frames in order."""
-    with _opened(path) as (container, stream):
-        stream.thread_count = threads
+def _index(container: InputContainer, stream: VideoStream) -> Index:
+    """From the packets of the stream, none of which is decoded. Raises `Untrusted`."""
+    context = stream.codec_context
+    known = CONTAINERS & set(container.format.name.split(",")) and context.name in CODECS
+    if not known or context.field_order not in PROGRESSIVE:
+        raise Untrusted
+    shown, keys, packets = [], [], 0
+    for packet in container.demux(stream):
+        if not packet.size:
+            continue  # the end
+        packets += 1
+        if packet.pts is None or packet.is_corrupt:
+            raise Untrusted
+        if packet.is_keyframe:
+            keys.append(packet.pts)
+        if not packet.is_discard:  # an edit list cuts the others off
+            shown.append(packet.pts)
+    cut = stream.frames and stream.frames != packets  # the container lists more than is there
+    if cut or not shown or len(set(shown)) < len(shown) or not keys or min(keys) > min(shown):
+        raise Untrusted
+    return Index(np.array(sorted(shown)), np.array(sorted(keys)))
+
+
+def _stretch(
+    container: InputContainer, stream: VideoStream, key: int, targets: dict[int, int]
+) -> Iterator[tuple[int, av.VideoFrame]]:
+    """(number, frame) for the targets behind a key frame. Raises `Untrusted` where one is not met."""
+    container.seek(key, stream=stream)
+    left, start = len(targets), None
+    for packet in container.demux(stream):
+        if start is None:
+            start = packet.pts
+            if start is None or start > key:
+                raise Untrusted
+        if packet.pts is not None and packet.pts < start:
+            continue  # it is shown before the key frame, and made from frames before it
+        # frames that no other frame is made from are skipped, unless they are wanted
+        stream.codec_context.skip_frame = "DEFAULT" if packet.pts in targets else "NONREF"
+        for frame in packet.decode():
+            if frame.pts in targets and not frame.is_corrupt:
+                left -= 1
+                yield targets[frame.pts], frame
+        if not left:
+            return
+    raise Untrusted
+
+
+def _sought(path: Path, wanted: list[int], threads: int) -> Iterator[tuple[int, av.VideoFrame]]:
+    """(number, frame) by way of the index, which ends early where the file does."""
+    with _opened(path, threads) as (container, stream):
+        index = _index(container, stream)
+        if wanted[-1] >= len(index.shown):
+            raise Untrusted
+        for key, targets in index.stretches(wanted):
+            try:
+                yield from _stretch(container, stream, key, targets)
+            except av.FFmpegError:  # what was called a key frame may be none
+                raise Untrusted from None
+
+
+def decode(path: Path, threads: int = 1) -> Iterator[av.VideoFrame]:
+    """All shown frames in order. Raises `UserError` at the first that is damaged."""
+    with _opened(path, threads) as (container, stream):
         for frame in container.decode(stream):
             if frame.is_corrupt:
                 raise UserError(f"{path}: a frame is damaged; {ADVICE}")
             yield frame
 
 
+def _counted(path: Path, wanted: list[int], threads: int) -> Iterator[tuple[int, av.VideoFrame]]:
+    """(number, frame) by decoding all frames up to the last wanted one."""
+    seen, targets = 0, set(wanted)
+    for n, frame in enumerate(decode(path, threads)):
+        seen = n + 1
+        if n in targets:
+            yield n, frame
+        if seen > wanted[-1]:
+            return
+    raise UserError(f"{path}: ends after {seen} frames, frame {wanted[-1]} was asked for; {ADVICE}")
+
+
+def _turns(frame: av.VideoFrame) -> int:
+    """Quarter turns to the left that bring a frame upright; slanted ones are left as they are."""
+    return frame.rotation // 90 % 4 if frame.rotation % 90 == 0 else 0
+
+
+def _rgb(frames: Iterator[tuple[int, av.VideoFrame]], threads: int) -> dict[int, NDArray[np.uint8]]:
+    rgb = VideoReformatter()  # one for all frames: a quarter of the time
+    return {
+        n: np.rot90(rgb.reformat(f, format="rgb24", threads=threads).to_ndarray(), _turns(f))
+        for n, f in frames
+    }
+
+
 def read_frames(path: Path, indices: list[int], threads: int = 1) -> NDArray[np.uint8]:
     """RGB frames (T, H, W, 3) at `indices`, which may repeat and come in any order.
 
-    Raises `UserError` where the file is missing, empty, cut short, damaged or no video.
+    `path` is a video or a folder of jpg frames. Raises `UserError` where it is missing, empty, cut
+    short, damaged or no video.
     """
     assert indices and min(indices) >= 0
-    wanted, last, seen = set(indices), max(indices), 0
-    found: dict[int, NDArray[np.uint8]] = {}
-    rgb = VideoReformatter()  # one for all frames, one thread: a quarter of the time
-    for n, frame in enumerate(_decode(path, threads)):
-        seen = n + 1
-        if n in wanted:
-            found[n] = rgb.reformat(frame, format="rgb24", threads=threads).to_ndarray()
-        if n == last:
-            return np.stack([found[i] for i in indices])  # (T, H, W, 3)
-    raise UserError(f"{path}: ends after {seen} frames, frame {last} was asked for; {ADVICE}")
+    wanted = sorted(set(indices))
+    if path.is_dir():
+        found = folder.read(path, wanted)
+    else:
+        try:
+            found = _rgb(_sought(path, wanted, threads), threads)
+        except Untrusted:
+            found = _rgb(_counted(path, wanted, threads), threads)
+    if len({f.shape for f in found.values()}) > 1:
+        raise UserError(f"{path}: its frames differ in size; {ADVICE}")
+    return np.stack([found[i] for i in indices])  # (T, H, W, 3)
 
 
 def probe(path: Path) -> Video:
-    """Frames, rate and size; frames are counted by decoding where the container does not say."""
-    with _opened(path) as (_, stream):
-        frames, rate = stream.frames, stream.average_rate
-        height, width = stream.height, stream.width
-    frames = frames or sum(1 for _ in _decode(path, 1))
-    if not frames or not rate:
+    """Frames, rate and size of a video; of frames that its packets do not tell, by decoding."""
+    with _opened(path, 1) as (container, stream):
+        rate = stream.average_rate
+        try:
+            frames = len(_index(container, stream).shown)
+        except Untrusted:
+            frames = 0
+    first = next(decode(path), None)
+    frames = frames or sum(1 for _ in decode(path))
+    if first is None or not frames or not rate:
         raise UserError(f"{path}: holds no frames; {ADVICE}")
-    return Video(frames, float(rate), frames / float(rate), height, width)
+    sides = (first.height, first.width)[:: -1 if _turns(first) % 2 else 1]
+    return Video(frames, float(rate), frames / float(rate), *sides)

@@ -1,0 +1,105 @@
+"""Small videos that tests write, in every shape that files come in; each frame shows its number."""
+
+import struct
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+# counterclockwise degrees of FFmpeg's display matrix -> the 3x3 matrix of an MP4's track header
+TURNS = {
+    90: (0, -65536, 0, 65536, 0, 0, 0, 0, 1 << 30),
+    180: (-65536, 0, 0, 0, -65536, 0, 0, 0, 1 << 30),
+    270: (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30),
+}
+
+
+def picture(k: int, size: tuple[int, int] = (32, 32)) -> np.ndarray:
+    """RGB (H, W, 3): the number in base 12, a half of the frame for each digit."""
+    image = np.full((*size, 3), 20 * (k % 12) + 10, np.uint8)
+    image[:, : size[1] // 2] = 20 * (k // 12) + 10
+    return image
+
+
+def numbers(frames: np.ndarray) -> list[int]:
+    """Which frames these are."""
+    halves = np.split(frames, [frames.shape[2] // 2], axis=2)
+    high, low = (np.round((h.mean(axis=(1, 2, 3)) - 10) / 20).astype(int) for h in halves)
+    return (12 * high + low).tolist()
+
+
+def write(
+    path: Path,
+    frames: int = 120,
+    size: tuple[int, int] = (32, 32),
+    codec: str = "libx264",
+    rate: int = 25,
+    times: list[int] | None = None,
+    container: dict[str, str] | None = None,
+    **options: str,
+) -> Path:
+    """`times` are of the frames, in 1 / rate s; `size` is (height, width); `options` the encoder's."""
+    height, width = size
+    with av.open(str(path), "w", options=container or {}) as out:
+        stream = out.add_stream(codec, rate=rate)
+        stream.height, stream.width = height, width
+        stream.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
+        stream.options = {"crf": "10", "g": "24", "bf": "3", **options}
+        for k in range(frames):
+            frame = av.VideoFrame.from_ndarray(picture(k, size), format="rgb24")
+            frame.pts = times[k] if times else k
+            frame.time_base = Fraction(1, rate)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+def remux(source: Path, path: Path, shift: float = 0.0, **container: str) -> Path:
+    """The same packets in another container, `shift` seconds later."""
+    with av.open(str(source)) as old, av.open(str(path), "w", options=container) as new:
+        stream = old.streams.video[0]
+        copy = new.add_stream_from_template(stream)
+        for packet in old.demux(stream):
+            if packet.size:
+                later = round(shift / packet.time_base)
+                packet.pts, packet.dts = packet.pts + later, packet.dts + later
+                packet.stream = copy
+                new.mux(packet)
+    return path
+
+
+def turned(source: Path, path: Path, degrees: int) -> Path:
+    """The same MP4 with a rotation in its track header, as telephones write it."""
+    data = bytearray(source.read_bytes())
+    at = data.index(b"tkhd") + 44
+    data[at : at + 36] = struct.pack(">9i", *TURNS[degrees])
+    path.write_bytes(data)
+    return path
+
+
+def sound(path: Path) -> Path:
+    """An MP4 without pictures."""
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("aac", rate=8000)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        frame.sample_rate = 8000
+        out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return path
+
+
+def jpg(path: Path, k: int, size: tuple[int, int] = (32, 32)) -> None:
+    encoder = av.CodecContext.create("mjpeg", "w")
+    encoder.height, encoder.width = size
+    encoder.pix_fmt, encoder.time_base = "yuvj420p", Fraction(1, 25)
+    frame = av.VideoFrame.from_ndarray(picture(k, size), format="rgb24").reformat(format="yuvj420p")
+    frame.pts = 0
+    path.write_bytes(b"".join(bytes(p) for p in (*encoder.encode(frame), *encoder.encode(None))))
+
+
+def folder(path: Path, frames: int = 20, template: str = "{:05d}.jpg", first: int = 1) -> Path:
+    path.mkdir(parents=True)
+    for k in range(frames):
+        jpg(path / template.format(k + first), k)
+    return path
