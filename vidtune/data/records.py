@@ -118,7 +118,7 @@ def _record(
         known = ", ".join(list(labels)[:12]) + (", ..." if len(labels) > 12 else "")
         raise UserError(f"{place}: label: {label!r} is no class of the manifest; known: {known}")
     video = directory / row["video"]
-    if not video.is_file():
+    if not video.exists():
         raise UserError(
             f"{place}: video: {video} is missing; generate or fetch it, or remove the line"
         )

@@ -1,7 +1,7 @@
 """The nouns of the project, frozen and strict. Imports nothing of the package and no torch."""
 
 from vidtune.spec.base import SPLITS
-from vidtune.spec.dataset import Annotations, Dataset, FrameFolders
+from vidtune.spec.dataset import Annotations, Dataset
 from vidtune.spec.nouns import (
     Backbone,
     Costing,
@@ -45,7 +45,6 @@ __all__ = [
     "Dataset",
     "Depth",
     "Files",
-    "FrameFolders",
     "Layers",
     "Metric",
     "Model",

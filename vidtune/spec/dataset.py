@@ -65,22 +65,17 @@ class Annotations(Noun):
             raise ValueError("files: give a list of each split, or `all` with a column `split`")
         own = self.format in ("csv", "jsonl")
         if (self.columns or self.delimiter != ",") and not own:
-            raise ValueError(f"columns, delimiter: are for csv and jsonl; {self.format} has its own")
+            raise ValueError(
+                f"columns, delimiter: are for csv and jsonl; {self.format} has its own"
+            )
         for key in self.columns:
             if key not in COLUMNS:
                 raise ValueError(f"columns.{key}: unknown; known: {', '.join(COLUMNS)}")
         return self
 
 
-class FrameFolders(Noun):
-    """Videos that are published as folders of images, numbered from 1."""
-
-    template: Annotated[str, Field(pattern=r"^[^/{}]*\{:0[1-9]d\}\.(jpg|png)$")] = "{:05d}.jpg"
-    fps: Rate  # at which they were taken
-
-
 class Dataset(Noun):
-    """A dataset; `docs` of its fields: what one writes in `config/datasets.yaml`.
+    """A task on videos that lists split.
 
     Real videos lie in `<data>/<name>/raw`, their lists in `<data>/<name>/annotations`; with
     `folder` both lie in the user's own folder, with `shares` they are another dataset's.
@@ -97,7 +92,7 @@ class Dataset(Noun):
     folder: str | None = None  # the user's own videos and lists, instead of fetched ones
     shares: str | None = None  # the dataset whose downloads, videos and lists these are
     annotations: Annotations | None = None
-    frames: FrameFolders | None = None  # None: video files
+    frame_rate: Rate | None = None  # of videos that are folders of jpg frames; None: video files
     prefer: str | None = None  # a folder in raw/ whose files win over others of the same name
     mirrored: dict[str, str] = Field(default_factory=dict)  # classes that a flip swaps
     expected: dict[Split, int] = Field(default_factory=dict)  # clips of a split, or captions:
