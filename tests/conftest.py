@@ -4,11 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from served import Server, serving
 
+from vidtune.data import download
 from vidtune.plan import Plan, load
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -34,6 +36,15 @@ def vidtune(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str,
         return code, out.out, out.err
 
     return run
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """Files over http from this machine; nobody waits before another attempt."""
+    monkeypatch.setattr(download, "WAITS", (0.0, 0.0))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serving() as made:
+        yield made
 
 
 DROPPED = f"""

@@ -5,90 +5,18 @@ import json
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from conftest import REPO, one_line, plan_at
+from served import BODY
 
 from vidtune import provenance
 from vidtune.data import cache, download
 from vidtune.data.download import downgrades
 from vidtune.spec import UserError, read
 
-BODY = bytes(range(256)) * 10_000  # 2.5 MB: several chunks
 SHA = hashlib.sha256(BODY).hexdigest()
-
-
-class Server(ThreadingHTTPServer):
-    """Serves BODY under every path; the first part of a path says what goes wrong."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.asked: list[tuple[str, str | None]] = []  # path, Range
-
-    def handle_error(self, *_: object) -> None:
-        """A client that hung up is part of these tests."""
-
-    def url(self, path: str) -> str:
-        return f"http://127.0.0.1:{self.server_port}/{path}"
-
-    def ranges(self) -> list[str | None]:
-        return [r for _, r in self.asked]
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Server
-
-    def do_GET(self) -> None:
-        how = self.path.split("/")[1]
-        wanted = self.headers.get("Range")
-        self.server.asked.append((how, wanted))
-        first = len([h for h, _ in self.server.asked if h == how]) == 1
-        body = BODY[::-1] if how == "other" else BODY
-        start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
-        if how == "absent" or (how == "busy" and first):
-            return self.send_error(404 if how == "absent" else 503)
-        if how == "silent" and first:
-            time.sleep(1.0)
-            return None
-        if how == "moved":
-            self.send_response(302)
-            self.send_header("Location", self.server.url("whole/f"))
-            self.send_header("Content-Length", "0")
-            return self.end_headers()
-        if wanted and how != "rangeless":
-            if start >= len(body):
-                return self.send_error(416)
-            shift = 1 if how == "shifted" and first else 0
-            self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start + shift}-{len(body) - 1}/{len(body)}")
-            body = body[start + shift :]
-        else:
-            self.send_response(200)
-        if how != "lengthless":
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body[: len(body) // 2] if how == "cut" and first else body)
-        return None
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr(download, "WAITS", (0.0, 0.0))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    made = Server()
-    threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True).start()
-    yield made
-    made.shutdown()
-    made.server_close()
 
 
 @pytest.fixture
@@ -132,6 +60,28 @@ def test_without_a_sha256_nothing_old_is_continued(server, place):
     part_of(place, b"?" * 1000)
     download.download([server.url("whole/f")], place, None)
     assert alone(place) and server.ranges() == [None]
+
+
+def test_without_a_sha256_the_servers_tag_lets_it_go_on(server, place):
+    """And only while the file is still the same, from the same address."""
+    part = part_of(place, BODY[:1000])
+    tag = place.with_name("file.part.json")
+    same = f'"{SHA[:16]}"'
+    tag.write_text(json.dumps({server.url("whole/f"): same}))
+    download.download([server.url("whole/f")], place, None)
+    assert alone(place) and server.ranges() == ["bytes=1000-"]
+    place.unlink()
+    for how, known in (("whole", '"older"'), ("rangeless", same), ("tagless", same)):
+        part.write_bytes(b"?" * 1000)
+        tag.write_text(json.dumps({server.url(f"{how}/f"): known}))
+        download.download([server.url(f"{how}/f")], place, None)
+        assert alone(place), how
+        place.unlink()
+
+
+def test_what_breaks_off_without_a_sha256_is_continued(server, place):
+    download.download([server.url("cut/f")], place, None)
+    assert alone(place) and server.ranges() == [None, f"bytes={len(BODY) // 2}-"]
 
 
 @pytest.mark.parametrize("how", ["rangeless", "shifted"])
@@ -208,6 +158,16 @@ def test_https_is_never_left():
     assert not downgrades("https://a.org/f", "https://b.org/f")
     assert downgrades("http://127.0.0.1/f", "http://b.org/f")
     assert not downgrades("http://127.0.0.1/f", "http://127.0.0.1/g")
+
+
+def test_a_redirect_to_http_is_refused(server, place):
+    with pytest.raises(UserError) as e:
+        download.download([server.url("outside/f")], place, SHA)
+    text = one_line(str(e.value))
+    assert "redirected to http://example.org/f, which is not https" in text
+    assert len(server.asked) == 1 and not list(place.parent.iterdir())
+    with pytest.raises(UserError, match="not an https address"):
+        download.download(["http://example.org/f"], place, SHA)
 
 
 FETCH = """

@@ -14,8 +14,8 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -33,10 +33,10 @@ MAGIC: dict[bytes, Kind] = {
     b"BZh": "bz2",
     b"\xfd7zXZ\x00": "xz",
 }
-OPEN: dict[str, Callable[[IO[bytes]], IO[bytes]]] = {
-    "gz": lambda f: gzip.GzipFile(fileobj=f),
-    "bz2": lambda f: bz2.BZ2File(f),
-    "xz": lambda f: lzma.LZMAFile(f),
+OPEN: dict[str, Callable[[Any], Any]] = {
+    "gz": partial(gzip.open, mode="rb"),  # each takes a file that is open
+    "bz2": partial(bz2.open, mode="rb"),
+    "xz": partial(lzma.open, mode="rb"),
     "tar": lambda f: f,
 }
 # what Python raises where an archive is torn or not what it seems to be
@@ -62,15 +62,6 @@ class Torn(Exception):
 class Member:
     path: PurePosixPath  # below the target; neither absolute nor with ..
     size: int  # bytes
-    open: Callable[[], IO[bytes]]
-
-
-@dataclass(frozen=True)
-class Part:
-    """One of the files that together are an archive."""
-
-    name: str
-    size: int
     open: Callable[[], IO[bytes]]
 
 
@@ -126,75 +117,9 @@ def members(path: Path) -> Iterator[Member]:
     """Of one archive file. Raises `Unsafe`, `Torn`, `OSError` and what `translated` translates."""
     with path.open("rb") as f:
         if kind(path) == "zip":
-            yield from _zip(f, path.stat().st_size)
+            yield from zipped(f, path.stat().st_size)
         else:
-            yield from _tar(f, path.stat().st_size)
-
-
-def joined(paths: Sequence[Path], pattern: str) -> Iterator[Member]:
-    """Of the archive whose parts, named like `pattern`, are these files or lie in these zip files.
-
-    Raises as `members`, and `Torn` where a part is missing.
-    """
-    with ExitStack() as stack:
-        parts: list[Part] = []
-        for path in paths:
-            if PurePosixPath(path.name).match(pattern):
-                parts.append(Part(path.name, path.stat().st_size, partial(path.open, "rb")))
-            elif kind(path) == "zip":
-                parts += _parts(stack.enter_context(zipfile.ZipFile(path)), pattern)
-        parts.sort(key=lambda p: p.name)
-        _check_parts(parts, pattern)
-        with io.BufferedReader(_Chain(parts), CHUNK) as f:
-            yield from _tar(f, sum(p.size for p in parts))
-
-
-def _parts(archive: zipfile.ZipFile, pattern: str) -> list[Part]:
-    found = [(safe(info.filename), info) for info in archive.infolist() if not info.is_dir()]
-    return [
-        Part(path.name, info.compress_size, partial(archive.open, info))
-        for path, info in found
-        if path and path.match(pattern)
-    ]
-
-
-def _check_parts(parts: list[Part], pattern: str) -> None:
-    """Parts count on from the first one, without a gap."""
-    if not parts:
-        raise Torn(f"has no part named {pattern}")
-    names = [p.name for p in parts]
-    ends = [re.search(r"(\d+)\D*$", name) for name in names]
-    numbers = [int(m[1]) for m in ends if m]
-    first = numbers[0] if numbers else 0
-    if len(numbers) == len(parts) and (
-        first > 1 or numbers != list(range(first, first + len(parts)))
-    ):
-        raise Torn(f"a part is missing or there twice: found {', '.join(names)}")
-
-
-class _Chain(io.RawIOBase):
-    """Parts as one stream."""
-
-    def __init__(self, parts: list[Part]) -> None:
-        self.parts = iter(parts)
-        self.now: IO[bytes] | None = None
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while True:
-            if self.now is None:
-                part = next(self.parts, None)
-                if part is None:
-                    return 0
-                self.now = part.open()
-            data = self.now.read(len(buffer))
-            if data:
-                buffer[: len(data)] = data
-                return len(data)
-            self.now.close()
-            self.now = None
+            yield from tar(f, path.stat().st_size)
 
 
 @contextmanager
@@ -212,7 +137,7 @@ def translated() -> Iterator[None]:
         raise
 
 
-def _zip(file: IO[bytes], size: int) -> Iterator[Member]:
+def zipped(file: IO[bytes], size: int) -> Iterator[Member]:
     """All names are looked at before the first file is given."""
     with zipfile.ZipFile(file) as archive:
         limit, found = _Limit(size), []
@@ -255,7 +180,7 @@ class _Budget(io.RawIOBase):
         return data
 
 
-def _tar(file: IO[bytes], size: int) -> Iterator[Member]:
+def tar(file: IO[bytes], size: int) -> Iterator[Member]:
     """In one pass, so that parts and compressed archives need no second one."""
     head = file.peek(512)[:512]  # type: ignore[attr-defined]
     form = kind_of(head)
@@ -264,8 +189,7 @@ def _tar(file: IO[bytes], size: int) -> Iterator[Member]:
     limit = _Limit(size)
     with OPEN[form](file) as plain:
         stream = _Budget(plain, limit.most + limit.most // 8 + (FLOOR >> 2))  # headers too
-        archive = tarfile.open(fileobj=stream, mode="r|", tarinfo=_Info, bufsize=CHUNK)
-        with archive:
+        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Info, bufsize=CHUNK) as archive:
             while (info := archive.next()) is not None:
                 archive.members = []  # type: ignore[attr-defined]  # millions would fill memory
                 path = safe(info.name)

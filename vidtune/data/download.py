@@ -102,6 +102,7 @@ def _locked(path: Path, says: str) -> Iterator[FileIO]:
         finally:
             if path.exists() and not path.stat().st_size:
                 path.unlink()
+                path.with_name(f"{path.name}.json").unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -204,7 +205,7 @@ class _Download:
 
     def keep_tag(self, url: str, tag: str) -> None:
         """Before the first byte is. A weak one would not promise the same bytes."""
-        if tag.startswith('"'):
+        if tag.startswith('"') and self.sha256 is None:
             write_json(_tag(self.to), {url: tag})
         else:
             _tag(self.to).unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidtune.data import archives, places, state
+from vidtune.data import archives, parts, places, state
 from vidtune.data.archives import CHUNK, Member, Torn, Unsafe
 from vidtune.spec import Dataset, Source, UserError
 
@@ -173,7 +173,7 @@ class _Extraction:
 
     def members(self) -> Iterator[Member]:
         if self.job.joined:
-            return archives.joined(self.job.files, self.job.joined)
+            return parts.joined(self.job.files, self.job.joined)
         if archives.kind(self.first) is None:
             return self.plain()
         return archives.members(self.first)
