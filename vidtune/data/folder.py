@@ -44,7 +44,9 @@ def read(path: Path, wanted: list[int]) -> dict[int, NDArray[np.uint8]]:
             f"{path}: ends after {len(files)} frames, frame {wanted[-1]} was asked for; {ADVICE}"
         )
     rgb = VideoReformatter()
-    return {n: rgb.reformat(_image(files[n]), format="rgb24", threads=1).to_ndarray() for n in wanted}
+    return {
+        n: rgb.reformat(_image(files[n]), format="rgb24", threads=1).to_ndarray() for n in wanted
+    }
 
 
 def _image(path: Path) -> av.VideoFrame:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidtune.data import layout, split, state
+from vidtune.data import layout, places, split, state
 from vidtune.data.catalogue import expected
 from vidtune.spec import SPLITS, Dataset, Source, UserError, load_json
 
@@ -26,7 +26,7 @@ class Status:
 def of(dataset: Dataset, root: Path) -> Status:
     """Of real videos. Reads no video and opens no address."""
     home = layout.home(dataset, root)
-    absent = [s for s in dataset.sources if not s.optional and not _there(s, home)]
+    absent = [s for s in dataset.sources if not s.optional and not places.present(s, home)]
     done = {stage: state.path(root, stage).exists() for stage in STAGES}
     placed = layout.raw(dataset, root).is_dir() and layout.annotations(dataset, root).is_dir()
     bare = (root / "manifest.json").exists() and not done["index"]  # lists made by hand
@@ -54,11 +54,6 @@ def of(dataset: Dataset, root: Path) -> Status:
     )
 
 
-def _there(source: Source, home: Path) -> bool:
-    """Whether the download is there. (Patterns are of gated files, which are many.)"""
-    return any(p.is_file() for p in (home / "downloads").glob(source.file))
-
-
 def _missing(source: Source) -> str:
     size = f", {source.bytes:,} bytes" if source.bytes else ""
     how = "gated" if source.gated else source.url
@@ -71,12 +66,8 @@ def _next(
     """What to do, up to and with the first command that must come before the others."""
     name, home = dataset.name, dataset.shares or dataset.name
     if not (placed or dataset.folder):
-        steps = []
-        for source in absent:
-            if source.gated:
-                where = root.parent / home / "downloads"
-                numbered = "; ".join(f"{i}. {s}" for i, s in enumerate(source.steps, 1))
-                steps.append(f"for {source.file}: {numbered}; put it into {where}")
+        owner = layout.home(dataset, root)
+        steps = [places.instruction(dataset, s, owner) for s in absent if s.gated]
         if dataset.shares or any(not s.gated for s in absent):
             steps.append(f"vidtune data fetch {home}")
         return [*steps, f"vidtune data extract {home}", f"vidtune data split {name}"]
