@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from vidtune.cli import status
 from vidtune.cli.ask import plan_of
 from vidtune.plan import Plan
 from vidtune.spec import Dataset, UserError, write_text
@@ -32,11 +33,38 @@ def lock(p: Plan, dataset: Dataset, root: Path) -> None:
         print(line)
 
 
+def split(p: Plan, dataset: Dataset, root: Path) -> None:
+    """read the official lists: which clips each split has"""
+    from vidtune.data import split
+
+    facts = split.run(dataset, root)
+    print(f"{dataset.name}: {', '.join(f'{n:,} {s}' for s, n in facts['clips'].items())}")
+
+
+def index(p: Plan, dataset: Dataset, root: Path) -> None:
+    """find and probe every listed video; write the lists that training reads"""
+    from vidtune.data import index
+
+    for name, c in index.run(dataset, root).items():
+        print(f"{dataset.name}: {name}: {c['decodable']:,} of {c['expected']:,} clips")
+
+
+def describe(p: Plan, dataset: Dataset, root: Path) -> None:
+    """a page and a table of what is there, with a contact sheet"""
+    from vidtune.data import describe
+
+    describe.run(dataset, root)
+    print(root / "describe" / "index.html")
+
+
 # Each is also a rule of workflow/rules/data.smk and a module of vidtune/data.
 STAGES: dict[str, Callable[[Plan, Dataset, Path], None]] = {
     "fetch": fetch,
     "extract": extract,
     "lock": lock,
+    "split": split,
+    "index": index,
+    "describe": describe,
 }
 OF_FILES = ("fetch", "extract", "lock")  # done once for datasets that share their files
 
@@ -49,6 +77,8 @@ def arguments(sub: argparse.ArgumentParser, planned: Callable[..., object]) -> N
         stage.add_argument("datasets", nargs="+", metavar="dataset", help="as in datasets.yaml")
         stage.add_argument("--done", help="a file to be touched at the end")
         planned(stage)
+    says = "how far each dataset is, what is missing, and what to do"
+    status.arguments(stages.add_parser("status", help=says, description=says), planned)
 
 
 def data(args: argparse.Namespace) -> int:

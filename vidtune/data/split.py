@@ -13,7 +13,7 @@ from typing import Any
 
 from vidtune.data import annotations, layout, state
 from vidtune.data.annotations import Listed, Lists
-from vidtune.spec import Dataset, UserError, write_json, write_text
+from vidtune.spec import SPLITS, Dataset, UserError, write_json, write_text
 
 
 def run(dataset: Dataset, root: Path) -> dict[str, Any]:
@@ -99,7 +99,9 @@ def read(dataset: Dataset, root: Path) -> dict[str, list[Listed]]:
         raise UserError(
             f"{root / 'splits.json'}: {before}; run `vidtune data split {dataset.name}`"
         )
-    return {split: list(_read(layout.split(root, split))) for split in noted["clips"]}
+    return {
+        split: list(_read(layout.split(root, split))) for split in SPLITS if split in noted["clips"]
+    }
 
 
 def _read(path: Path) -> Iterator[Listed]:

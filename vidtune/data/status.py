@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidtune.data import layout, places, split, state
-from vidtune.data.catalogue import expected
 from vidtune.spec import SPLITS, Dataset, Source, UserError, load_json
 
 STAGES = ("fetch", "extract", "split", "index", "check", "describe")
+OF_FILES = ("fetch", "extract")  # done once for datasets that share their files
 MARKS = {True: "done", False: "-"}
 
 
@@ -19,16 +19,17 @@ class Status:
     title: str
     stages: dict[str, str]
     coverage: dict[str, tuple[int, int]]
-    missing: tuple[str, ...]  # a line each
-    next: tuple[str, ...]  # commands and instructions, in order; empty: nothing to do
+    missing: tuple[str, ...]  # files, and under gated ones the steps to them
+    next: tuple[str, ...]  # commands, in order; empty: nothing to do
 
 
 def of(dataset: Dataset, root: Path) -> Status:
     """Of real videos. Reads no video and opens no address."""
     home = layout.home(dataset, root)
     absent = [s for s in dataset.sources if not s.optional and not places.present(s, home)]
-    done = {stage: state.path(root, stage).exists() for stage in STAGES}
-    placed = layout.raw(dataset, root).is_dir() and layout.annotations(dataset, root).is_dir()
+    done = {stage: _through(home if stage in OF_FILES else root, stage) for stage in STAGES}
+    folders = layout.raw(dataset, root), layout.annotations(dataset, root)
+    placed = done["extract"] or all(f.is_dir() for f in folders)
     bare = (root / "manifest.json").exists() and not done["index"]  # lists made by hand
     stages = {stage: MARKS[done[stage]] for stage in STAGES}
     if dataset.folder or bare:
@@ -41,7 +42,11 @@ def of(dataset: Dataset, root: Path) -> Status:
     if bare:
         stages |= {"split": "own", "index": "own"}
     commands = [] if bare else _next(dataset, root, absent, done, placed)
-    missing = [] if bare or placed else [_missing(s) for s in absent]
+    missing = (
+        []
+        if bare or placed
+        else [line for s in absent for line in _missing(s, places.downloads(home))]
+    )
     if dataset.folder and not layout.raw(dataset, root).is_dir():
         missing.append(f"{layout.raw(dataset, root)}: the folder of your videos and lists")
     return Status(
@@ -54,29 +59,36 @@ def of(dataset: Dataset, root: Path) -> Status:
     )
 
 
-def _missing(source: Source) -> str:
+def _through(root: Path, stage: str) -> bool:
+    """Whether a stage came to its end: without one its note has no digest."""
+    noted = state.read(root, stage)
+    return bool(noted) and noted.get("digest", "") is not None
+
+
+def _missing(source: Source, downloads: Path) -> tuple[str, ...]:
+    """What it is and where it comes from; gated: what to do, a step a line."""
     size = f", {source.bytes:,} bytes" if source.bytes else ""
-    how = "gated" if source.gated else source.url
-    return f"{source.file} ({source.holds}{size}): {how}"
+    what = f"{source.file} ({source.holds}{size})"
+    if not source.gated:
+        return (f"{what}: {source.url}",)
+    steps = (s.replace("<data>", str(downloads.parent.parent)) for s in source.steps)
+    numbered = (f"  {i}. {step}" for i, step in enumerate(steps, 1))
+    return (f"{what}: by hand, into {downloads}", *numbered)
 
 
 def _next(
     dataset: Dataset, root: Path, absent: list[Source], done: dict[str, bool], placed: bool
 ) -> list[str]:
-    """What to do, up to and with the first command that must come before the others."""
-    name, home = dataset.name, dataset.shares or dataset.name
+    """The commands that are left, in order."""
+    name, owner = dataset.name, dataset.shares or dataset.name
+    commands = []
     if not (placed or dataset.folder):
-        owner = layout.home(dataset, root)
-        steps = [places.instruction(dataset, s, owner) for s in absent if s.gated]
         if dataset.shares or any(not s.gated for s in absent):
-            steps.append(f"vidtune data fetch {home}")
-        return [*steps, f"vidtune data extract {home}", f"vidtune data split {name}"]
-    if not done["split"] or state.read(root, "split").get("digest") != split.digest(dataset):
-        return [f"vidtune data split {name}", f"vidtune data index {name}"]
-    for stage in ("index", "check", "describe"):
-        if not done[stage]:
-            return [f"vidtune data {stage} {name}"]
-    return []
+            commands.append(f"vidtune data fetch {owner}")
+        commands.append(f"vidtune data extract {owner}")
+    fresh = done["split"] and state.read(root, "split").get("digest") == split.digest(dataset)
+    left = STAGES[2:] if not fresh else [s for s in STAGES[3:] if not done[s]]
+    return commands + [f"vidtune data {stage} {name}" for stage in left]
 
 
 def _coverage(dataset: Dataset, root: Path) -> dict[str, tuple[int, int]]:
@@ -90,7 +102,7 @@ def _coverage(dataset: Dataset, root: Path) -> dict[str, tuple[int, int]]:
             raise UserError(
                 f"{path}: not a coverage file; run `vidtune data index` again"
             ) from None
-    return {s: (0, expected(dataset, s, 0)) for s in SPLITS if s in dataset.expected}
+    return {s: (0, dataset.expected[s]) for s in SPLITS if s in dataset.expected}
 
 
 def generated(name: str, root: Path, clips: dict[str, int]) -> Status:

@@ -1,0 +1,42 @@
+"""`vidtune data status [dataset ...]`: how far each dataset is, and what comes next."""
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from vidtune.cli.ask import plan_of
+from vidtune.spec import UserError
+
+
+def arguments(sub: argparse.ArgumentParser, planned: Callable[..., object]) -> None:
+    sub.add_argument("datasets", nargs="*", metavar="dataset", help="none: all")
+    sub.add_argument("--json", action="store_true", help="print JSON")
+    sub.set_defaults(run=status)
+    planned(sub)
+
+
+def status(args: argparse.Namespace) -> int:
+    """Real datasets, and the generated videos of the scale at hand. Reads no video."""
+    from vidtune.data import status
+
+    p = plan_of(args)
+    data = Path(p.config.settings.data)
+    real = {d.name: d for d in p.config.datasets.values() if not d.files}
+    made = p.files or p.config.files
+    for name in args.datasets:
+        if name not in real and name not in made:
+            raise UserError(f"{name}: not a dataset; known: {', '.join([*real, *made])}")
+    wanted = args.datasets or [*real, *made]
+    found = [
+        status.of(real[name], data / name)
+        if name in real
+        else status.generated(name, data / name, dict(made[name].clips))
+        for name in wanted
+    ]
+    if args.json:
+        print(json.dumps([asdict(s) for s in found], indent=1))
+    else:
+        print("\n".join(status.lines(found)))
+    return 0
