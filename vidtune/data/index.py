@@ -42,9 +42,12 @@ def run(
             f"{_advice(dataset)}"
         )
     _check_leak(dataset, splits, where)
-    entries = _probed(dataset, root, place, where, workers, show)
-    catalogue.write_lines(layout.index(root), [entries[name] for name in clips if name in entries])
-    return catalogue.write(dataset, root, splits, entries, unlisted=_unlisted(found, where))
+    with state.locked(root, f"{dataset.name}: index"):
+        entries = _probed(dataset, root, place, where, workers, show)
+        catalogue.write_lines(
+            layout.index(root), [entries[name] for name in clips if name in entries]
+        )
+        return catalogue.write(dataset, root, splits, entries, unlisted=_unlisted(found, where))
 
 
 def _advice(dataset: Dataset) -> str:

@@ -24,6 +24,11 @@ def run(dataset: Dataset, root: Path) -> dict[str, Any]:
     folder = layout.annotations(dataset, root)
     lists = annotations.read(dataset, folder)
     check(dataset, lists)
+    with state.locked(root, f"{dataset.name}: split"):
+        return _write(dataset, root, lists)
+
+
+def _write(dataset: Dataset, root: Path, lists: Lists) -> dict[str, Any]:
     for name, clips in lists.splits.items():
         write_text(layout.split(root, name), "".join(map(_line, clips)))
     write_json(
