@@ -75,6 +75,8 @@ def test_train_and_evaluate(name, place, tmp_path):
     )
     assert result["status"] == "ok" and result["n"] == 12 and expected <= set(result["metrics"])
     assert result["metrics"] == evaluate(run, tmp_path / "model.pt")["metrics"]
+    assert all(c["used"] == c["expected"] > 0 for c in result["coverage"].values())
+    assert set(result["coverage"]) == {"train", run.dataset.evaluate_on}
 
 
 def named(place, **fields) -> Run:

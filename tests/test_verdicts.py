@@ -63,6 +63,21 @@ def test_one_verdict_from_the_closed_list(plan, cell, values, scale, verdict):
     assert got.reason or verdict in ("match", "off")
 
 
+@pytest.mark.parametrize(("values", "coverage"), [([58.5], 0.9), ([20.0, 21.0], 0.979)])
+def test_below_the_declared_coverage_a_result_is_a_subset_never_off(values, coverage):
+    plan = plan_at(Path("nowhere"), "full")
+    name, variant, metric = BASE
+    found = [
+        row(plan, variant, metric, v, scale="full", seed=k, n=11_522, coverage=coverage)
+        for k, v in enumerate(values)
+    ]
+    got = judged(plan, name, found)
+    assert got.verdict == "subset"
+    assert f"on {100 * coverage:.1f} % of the clips; below 98 %" in got.reason
+    whole = [r.model_copy(update={"coverage": 0.981}) for r in found]
+    assert judged(plan, name, whole).verdict in ("match", "off")
+
+
 def test_a_cited_system_says_why_it_is_not_run(plan):
     cited = judged(plan, "side4video/table6/stan-msrvtt/r1", [])
     assert cited.verdict == "not run" and "cited" in cited.reason

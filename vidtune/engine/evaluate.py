@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vidtune import provenance
-from vidtune.data import records
+from vidtune.data import coverage, records
 from vidtune.engine import metrics
 from vidtune.engine import model as models
 from vidtune.engine.feed import Feed
@@ -20,7 +20,7 @@ TEXTS_AT_ONCE = 256
 
 
 def evaluate(run: Run, checkpoint: Path) -> dict[str, Any]:
-    """`{status, metrics, n, seconds, provenance}`; no metrics where the training failed."""
+    """`{status, metrics, n, coverage, seconds, provenance}`; no metrics where the training failed."""
     trained = models.load_checkpoint(checkpoint)
 
     def load(where: torch.device) -> VideoModel:
@@ -46,6 +46,7 @@ def evaluated(
             if not models.out_of_memory(e):
                 raise
             result["status"] = "oom"
+    result["coverage"] = coverage.of(run.dataset, Path(run.data))
     result["seconds"] = time.monotonic() - start
     result["provenance"] = provenance.stamp(digest, models.device_name(where), run)
     return result

@@ -6,6 +6,7 @@ paper's section and the official file that the entry names as its source.
 """
 
 import ast
+import inspect
 import re
 from fnmatch import fnmatch
 from pathlib import Path
@@ -15,7 +16,8 @@ from vidtune import spec
 from vidtune.plan.lines import Place, in_class, in_yaml
 from vidtune.plan.options import METHODS, marks, options_class
 from vidtune.plan.plan import Plan
-from vidtune.spec import Variant, read_yaml
+from vidtune.spec import Dataset, Variant, read_yaml
+from vidtune.spec.dataset import PROSE
 from vidtune.spec.nouns import Noun
 
 NOUNS = Path(spec.__file__).parent
@@ -161,10 +163,10 @@ def _entry(part: str, noun: Noun, path: Path, keys: tuple[str, ...] = ()) -> lis
     for key in keys:
         declared = declared[key]
     chain = _chain(declared, noun.name)
-    defaults = in_class(NOUNS / "nouns.py", type(noun).__name__)
+    defaults = in_class(Path(inspect.getfile(type(noun))), type(noun).__name__)
     out = []
     for field in type(noun).model_fields:
-        if field in ("name", "source"):
+        if field in ("name", "source", *(PROSE if isinstance(noun, Dataset) else ())):
             continue
         entry = next((e for e in chain if (*keys, e, field) in places), None)
         if entry is None:

@@ -74,10 +74,21 @@ def learned(plan: Plan, name: str, result: dict[str, Any], where: str) -> Iterat
             scale=run.scale,
             seed=run.seed,
             n=result["n"],
+            coverage=_covered(where, result.get("coverage", {})),
             device=stamp.get("device", ""),
             digest=stamp.get("digest", ""),
             stale=stale(stamp, fresh),
         )
+
+
+def _covered(where: str, splits: dict[str, dict[str, int]]) -> float | None:
+    """The smaller of the shares of the training and the test clips; None: not known."""
+    try:
+        return min((min(1.0, c["used"] / c["expected"]) for c in splits.values()), default=None)
+    except (AttributeError, KeyError, TypeError, ZeroDivisionError):
+        raise UserError(
+            f"{where}: coverage: expected used and expected of each split; evaluate the run again"
+        ) from None
 
 
 def cost_path(plan: Plan, paper: str) -> Path:

@@ -36,6 +36,7 @@ class Row(Noun):
     scale: str
     seed: int | None = None
     n: int | None = None
+    coverage: float | None = None  # learned: share of the clips, in training or test, the smaller
     device: str = ""
     digest: str = ""  # of the code that decides the number
     stale: bool = False  # that code, or what was asked for, has changed since
@@ -109,6 +110,7 @@ def from_csv(path: Path) -> list[Row]:
                 "value": float(fields["value"]),
                 "seed": int(fields["seed"]) if fields["seed"] else None,
                 "n": int(fields["n"]) if fields["n"] else None,
+                "coverage": float(fields["coverage"]) if fields["coverage"] else None,
                 "stale": fields["stale"] == "True",
             }
         except (TypeError, ValueError):

@@ -17,11 +17,10 @@ from typing import Literal
 from vidtune.plan import Plan
 from vidtune.report import conditions
 from vidtune.report.rows import BUSY, FULL_SIZE, OOM, Row
-from vidtune.spec import Metric, Numbers
+from vidtune.spec import Dataset, Metric, Numbers
 from vidtune.spec.nouns import Kind, Noun
 
 Verdict = Literal["match", "near", "off", "subset", "not comparable", "not run"]
-COVERAGE = 0.98  # a smaller share of the test clips makes a learned number a subset's
 VERDICTS = ("match", "near", "off", "subset", "not comparable", "not run")
 MEASURED_WITHIN = 0.05  # share of print inside which a measured number matches
 
@@ -169,6 +168,23 @@ def _measured(
     return "off", f"{change:+.1f} % of print on {row.device} ({row.condition})"
 
 
+def _subset(dataset: Dataset, found: list[Row]) -> str:
+    """Why a result is only a subset's; empty: enough of the clips were there."""
+    shares = [r.coverage for r in found if r.coverage is not None]
+    expected, ns = (
+        dataset.expected.get(dataset.evaluate_on),
+        [r.n for r in found if r.n is not None],
+    )
+    if expected and ns and dataset.expected_of == "clips":
+        shares.append(min(ns) / expected)
+    if not shares or min(shares) >= dataset.coverage:
+        return ""
+    return (
+        f"trained or evaluated on {100 * min(shares):.1f} % of the clips; "
+        f"below {100 * dataset.coverage:g} % nothing is compared"
+    )
+
+
 def _learned(
     plan: Plan, m: Metric, variant: str, printed: str, found: list[Row]
 ) -> tuple[Verdict, str]:
@@ -177,9 +193,8 @@ def _learned(
     if found[0].scale != "full":
         of = "generated" if run.dataset.files else "other"
         return "not comparable", f"learned at scale {found[0].scale}, on {of} videos"
-    expected, n = run.dataset.expected.get(run.dataset.evaluate_on), found[0].n
-    if expected and n is not None and n < COVERAGE * expected:
-        return "subset", f"evaluated on {n} of {expected} clips"
+    if part := _subset(run.dataset, found):
+        return "subset", part
     if round(value, m.digits) == float(printed):
         return "match", ""
     spread = statistics.stdev(r.value for r in found) if len(found) > 1 else 0.0

@@ -36,6 +36,8 @@ EXTRA: dict[Format, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "csv": ((), ("all", "labels")),
     "jsonl": ((), ("all", "labels")),
 }
+# What decides no number: prose, addresses and places.
+PROSE = ("title", "licence", "citation", "sources", "folder", "official", "source")
 COLUMNS = ("id", "video", "caption", "label", "split")
 
 
@@ -118,6 +120,5 @@ class Dataset(Noun):
         return self
 
     def deciding(self) -> "Dataset":
-        """Without prose, addresses and places, which decide no number."""
-        gone = dict.fromkeys(("title", "licence", "citation", "folder", "official", "source"))
-        return self.model_copy(update={**gone, "sources": ()})
+        """Without what decides no number."""
+        return self.model_copy(update={k: type(self).model_fields[k].default for k in PROSE})
