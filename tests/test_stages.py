@@ -516,4 +516,4 @@ def test_the_verbs(declared, vidtune, tmp_path):
     code, _, err = vidtune("data", "fetch", "motion-class", "--config", config)
     assert code == 2 and "generated" in one_line(err)
     code, _, err = vidtune("data", "fetch", "e", "--config", config)
-    assert code == 2 and "e: not a dataset; known: ssv1" in one_line(err)
+    assert code == 2 and "e: not a dataset; known: msrvtt" in one_line(err)
