@@ -206,7 +206,7 @@ def test_clips_are_the_sampled_frames_and_caching_changes_nothing(made: Path):
 
 def test_a_flip_swaps_what_it_must(made: Path):
     rows = [r for r in records.read(made, "train") if MOTIONS[r.label] in MIRRORED]
-    rule = recipe(augment=("flip",), sampler="uniform")
+    rule = recipe(augment={"flip": 0.5}, sampler="uniform")
     plain = Clips(rows, recipe(sampler="uniform"), 4, 32, train=False, seed=0)
     clips = Clips(rows, rule, 4, 32, train=True, seed=0)
     assert not clips.deterministic

@@ -131,7 +131,7 @@ def test_kept_and_streamed_batches_are_the_same(place, tmp_path, monkeypatch):
     run = job(place, "side4video/b16-ssv1@0")
     train(run, tmp_path / "kept" / "model.pt")
     monkeypatch.setattr("vidtune.engine.feed.KEEP", 0)
-    monkeypatch.setattr("vidtune.engine.feed.os.sched_getaffinity", lambda _: ())
+    monkeypatch.setattr("vidtune.engine.feed.MOST_WORKERS", 0)
     train(run, tmp_path / "streamed" / "model.pt")
     kept, streamed = (
         models.load_checkpoint(tmp_path / k / "model.pt")["state"] for k in ("kept", "streamed")
@@ -393,7 +393,7 @@ def test_clip4clip_is_told_which_frames_are_real(place, monkeypatch):
     black = video[~mask]
     assert torch.equal(black, black[:1].expand_as(black))
     monkeypatch.setattr("vidtune.engine.feed.KEEP", 0)
-    monkeypatch.setattr("vidtune.engine.feed.os.sched_getaffinity", lambda _: ())
+    monkeypatch.setattr("vidtune.engine.feed.MOST_WORKERS", 0)
     streamed = Feed(run, model, "test", train=False, where=torch.device("cpu"))
     (_, again), _ = next(streamed.epoch(0))
     assert torch.equal(mask, again)

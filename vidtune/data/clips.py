@@ -5,6 +5,9 @@ Frames stay uint8 until they are on the device, where `normalise` makes CLIP's i
 Shapes: T frames, S pixels of the side.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -12,9 +15,9 @@ import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 from torch.utils.data import Dataset
 
+from vidtune.data.augment import centre, changed, scaled
 from vidtune.data.progress import progress
 from vidtune.data.records import Record
 from vidtune.data.sampling import PADDING, indices
@@ -24,6 +27,12 @@ from vidtune.spec import Recipe, UserError
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # openai/CLIP, of RGB in 0..1
 STD = (0.26862954, 0.26130258, 0.27577711)
+REPLACEMENTS = 10  # that are tried in place of a broken video
+
+
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def resize(
@@ -31,26 +40,19 @@ def resize(
     side: int,
     crop: int = 0,
     crops: int = 1,
-    size: tuple[int, int] | None = None,
+    size: tuple[int, int] | int | None = None,
 ) -> Tensor:
     """(T, H, W, 3) -> uint8 (T, 3, side, side): antialiased bicubic, then the centre.
 
-    Before the crop frames have `size` (height, width), or `side` as their short side. Of three
-    crops the first is the start of the longer side and the last its end.
+    Before the crop frames have `size` (height, width), or `size` or `side` as their short side. Of
+    three crops the first is the start of the longer side and the last its end.
     """
-    x = torch.from_numpy(frames).permute(0, 3, 1, 2)  # (T, 3, H, W)
-    height, width = x.shape[-2:]
-    short = min(height, width)
-    size = size or (max(side, height * side // short), max(side, width * side // short))
-    if size != (height, width):
-        x = F.interpolate(x, size=size, mode="bicubic", antialias=True)
-    over = x.shape[-2] - side, x.shape[-1] - side
-    at = [m // 2 for m in over]
-    if crops == 3:
-        longer = int(over[1] > over[0])
-        at[longer] = over[longer] * crop // 2
-    top, left = at
-    return x[..., top : top + side, left : left + side].contiguous()  # (T, 3, S, S)
+    return centre(scaled(_planes(frames), side, size), side, crop, crops)
+
+
+def _planes(frames: NDArray[np.uint8]) -> Tensor:
+    """(T, H, W, 3) -> (T, 3, H, W), whose memory stays as it is."""
+    return torch.from_numpy(frames).permute(0, 3, 1, 2)
 
 
 def normalise(video: Tensor) -> Tensor:
@@ -66,6 +68,9 @@ class Clips(Dataset[dict[str, Any]]):
     `real` (T,) is false where the video had no frame left and the sampler pads with black.
     In retrieval training every caption of a record is an item of its own; otherwise `caption` is
     the first. Random choices depend on (seed, epoch, index) alone: set `epoch` before each one.
+    A batch (`__getitems__`) holds an item as often as the recipe repeats it.
+    A video that cannot be decoded is a `UserError`, or, where a training's recipe says so, another
+    item in its place that says `replaced`.
     `view` of a test's `views` = (crops, clips) runs over the clips of a crop first.
     """
 
@@ -83,12 +88,13 @@ class Clips(Dataset[dict[str, Any]]):
         self.records, self.recipe = records, recipe
         self.frames, self.side, self.train, self.seed = frames, side, train, seed
         self.view, self.views = view, views
-        if recipe.resize and min(recipe.resize) < side:
+        if recipe.resize and np.min(recipe.resize) < side:
             raise UserError(
                 f"recipe {recipe.name}: resize: expected at least the model's {side} pixels; "
                 f"found {recipe.resize}"
             )
         self.epoch = 0
+        self.threads = 1  # of a decoder
         unfold = train and recipe.task == "retrieval"
         self.items = [
             (i, c) for i, r in enumerate(records) for c in range(len(r.captions) if unfold else 1)
@@ -98,28 +104,61 @@ class Clips(Dataset[dict[str, Any]]):
         return len(self.items)
 
     @property
+    def repeat(self) -> int:
+        """How often a batch holds an item."""
+        return self.recipe.augment.repeat if self.train and self.recipe.augment else 1
+
+    @property
     def deterministic(self) -> bool:
         """Whether items are the same in every epoch, so that what follows may be cached."""
-        return not self.train or not (self.recipe.random_train_frames or self.recipe.augment)
+        r = self.recipe
+        return not self.train or not (r.random_train_frames or r.augment or r.on_broken != "error")
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        which, nth = self.items[index]
-        record = self.records[which]
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: list[int]) -> list[dict[str, Any]]:
+        """What the batch of these items holds; copies of one stand side by side."""
+        return [one for index in indices for one in self._copies(index)]
+
+    def _copies(self, index: int) -> list[dict[str, Any]]:
         rng = None
         if not self.deterministic:
             rng = np.random.default_rng([self.seed, self.epoch, index])
+        try:
+            return self._draws(index, rng, replaced=False)
+        except UserError:
+            if rng is None or self.recipe.on_broken == "error":
+                raise
+            for other in rng.integers(len(self), size=REPLACEMENTS).tolist():
+                with suppress(UserError):
+                    return self._draws(other, rng, replaced=True)
+            raise
+
+    def _draws(self, index: int, rng: Generator | None, replaced: bool) -> list[dict[str, Any]]:
+        """The same frames, each time changed anew."""
+        which, nth = self.items[index]
+        record = self.records[which]
         take = self._take(record, rng)
-        video = self._video(record, take)
-        label, caption = record.label, record.captions[nth] if record.captions else ""
-        if rng is not None and "flip" in self.recipe.augment and rng.random() < 0.5:
-            video, label, caption = video.flip(-1), record.mirrored, mirrored(caption)
-        return {
-            "video": video,
-            "label": -1 if label is None else label,
-            "caption": caption,
-            "real": torch.tensor([i != PADDING for i in take]),
-            "index": which,
-        }
+        there = [i for i in take if i != PADDING]  # padding is always at the end
+        frames = read_frames(record.path, there, self.threads)
+        out = []
+        for copy in range(self.repeat):
+            video, flipped = self._video(frames, rng)
+            label, caption = record.label, record.captions[nth] if record.captions else ""
+            if flipped:
+                label, caption = record.mirrored, mirrored(caption)
+            black = video.new_zeros(len(take) - len(there), *video.shape[1:])
+            one = {
+                "video": torch.cat([video, black]),
+                "label": -1 if label is None else label,
+                "caption": caption,
+                "real": torch.tensor([i != PADDING for i in take]),
+                "index": which,
+                "replaced": replaced and copy == 0,
+            }
+            out.append(one)
+        return out
 
     def real(self) -> Tensor:
         """(items, T): `real` of every item, nothing decoded."""
@@ -131,22 +170,26 @@ class Clips(Dataset[dict[str, Any]]):
         clip, clips = self.view % self.views[1], self.views[1]
         return indices(record.frames, record.fps, self.frames, self.recipe, rng, clip, clips)
 
-    def _video(self, record: Record, take: list[int]) -> Tensor:
-        """(T, 3, S, S)"""
-        there = [i for i in take if i != PADDING]  # padding is always at the end
-        frames = read_frames(record.path, there)
+    def _video(self, frames: NDArray[np.uint8], rng: Generator | None) -> tuple[Tensor, bool]:
+        """((T, 3, S, S), whether it is flipped)"""
+        if rng is not None and self.recipe.augment:
+            return changed(_planes(frames), self.recipe, self.side, rng)
         crop, crops = self.view // self.views[1], self.views[0]
-        video = resize(frames, self.side, crop, crops, self.recipe.resize)
-        return torch.cat([video, video.new_zeros(len(take) - len(there), *video.shape[1:])])
+        return resize(frames, self.side, crop, crops, self.recipe.resize), False
 
 
 def load(clips: Clips, label: str, show: bool = True) -> Tensor:
     """All videos of a deterministic split as one uint8 tensor (items, T, 3, S, S)."""
     assert clips.deterministic
     out = torch.empty(len(clips), clips.frames, 3, clips.side, clips.side, dtype=torch.uint8)
-    last = None
-    for i in progress(range(len(clips)), len(clips), label, show):
-        same = last is not None and clips.items[i][0] == clips.items[last][0]
-        out[i] = out[last] if same else clips[i]["video"]  # captions of one video come in a row
-        last = i
+    items: dict[int, list[int]] = {}  # captions of one video share it
+    for i, (which, _) in enumerate(clips.items):
+        items.setdefault(which, []).append(i)
+
+    def read(same: list[int]) -> None:
+        out[same] = clips[same[0]]["video"]
+
+    with ThreadPoolExecutor(cores()) as pool:  # FFmpeg and torch work without Python's lock
+        for _ in progress(pool.map(read, items.values()), len(items), label, show):
+            pass
     return out

@@ -6,7 +6,6 @@ the model's frozen part is all that sees the pixels, its outputs are kept instea
 Shapes: B clips, T frames, S pixels, L words.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vidtune.data import records
-from vidtune.data.clips import Clips, load, normalise
+from vidtune.data.clips import Clips, cores, load, normalise
 from vidtune.data.progress import progress
 from vidtune.data.text import Tokenizer, tokenizer
 from vidtune.nn.task import VideoModel
@@ -24,6 +23,7 @@ from vidtune.spec import Run, UserError
 
 KEEP = 4 << 30  # bytes of decoded clips or features that a run may keep
 AT_ONCE = 32  # clips per batch outside training
+MOST_WORKERS = 8  # processes that decode; further cores are their decoders' threads
 
 
 class Feed:
@@ -55,6 +55,7 @@ class Feed:
         )
         self.masked = run.recipe.sampler == "clip4clip"  # whether forward is told the real frames
         self.batch = min(run.recipe.batch, len(self.clips)) if train else AT_ONCE
+        self.replaced = 0  # broken videos for which another one was taken, so far
         self.tokenize: Tokenizer | None = None
         if m.task == "retrieval":
             self.tokenize = tokenizer(m.backbone.text.vocabulary, m.max_words)
@@ -148,6 +149,7 @@ class Feed:
     def _stream(self, batches: list[Tensor]) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
         """Decoded by workers as training goes."""
         for batch in decoded(self.clips, batches):
+            self.replaced += int(batch["replaced"].sum())
             # the batch's own targets: a flip changes labels and captions
             recognition = self.run.model.task == "recognition"
             target = batch["label"] if recognition else self._tokens(batch["caption"])
@@ -161,11 +163,12 @@ class Feed:
 
 def workers() -> int:
     """Processes that decode while a model computes."""
-    return min(len(os.sched_getaffinity(0)), 8)
+    return min(cores(), MOST_WORKERS)
 
 
 def decoded(clips: Clips, batches: list[Tensor]) -> Iterator[dict[str, Any]]:
     """Batches of items, decoded by workers; their `UserError` comes without a traceback."""
+    clips.threads = cores() // max(1, workers())
     loader = DataLoader(clips, batch_sampler=[b.tolist() for b in batches], num_workers=workers())
     try:
         yield from loader

@@ -42,6 +42,7 @@ def train(run: Run, out: Path) -> None:
             feed = Feed(run, model, "train", train=True, where=where)
         report["losses"] = _loop(run, model, pretrained, feed, out.parent / "resume.pt")
         report["steps"] = optim.length(run.recipe, len(feed))
+        report["replaced"] = feed.replaced
         state = models.tuned_state(model)
         if not math.isfinite(report["losses"][-1][1]):
             report["status"], state = "diverged", {}
@@ -67,7 +68,7 @@ def _loop(run: Run, model: VideoModel, pretrained: set[str], feed: Feed, snapsho
         stage.optimizer, lambda step: optim.rate(recipe, step, len(feed))
     )
     parts = {"optimizer": stage.optimizer, "schedule": schedule, "scaler": stage.scaler}
-    first, losses = _resume(run, model, parts, snapshot)
+    first, losses, feed.replaced = _resume(run, model, parts, snapshot)
     batches = _forever(feed, first)
     model.train()
     recent: list[float] = []
@@ -87,7 +88,8 @@ def _loop(run: Run, model: VideoModel, pretrained: set[str], feed: Feed, snapsho
             recent = []
         if time.monotonic() - saved > SAVE_EVERY:
             saved = time.monotonic()
-            _save_snapshot(run, model, parts, snapshot, step + 1, losses)
+            facts = {"step": step + 1, "losses": losses, "replaced": feed.replaced}
+            _save_snapshot(run, model, parts, snapshot, facts)
     return losses
 
 
@@ -106,12 +108,11 @@ def _made_by(run: Run) -> str:
 
 
 def _save_snapshot(
-    run: Run, model: VideoModel, parts: Parts, path: Path, step: int, losses: Losses
+    run: Run, model: VideoModel, parts: Parts, path: Path, facts: dict[str, Any]
 ) -> None:
     content = {
         "made_by": _made_by(run),
-        "step": step,
-        "losses": losses,
+        **facts,
         "state": models.tuned_state(model),
         "rng": torch.get_rng_state(),
         **{name: part.state_dict() for name, part in parts.items()},
@@ -119,16 +120,16 @@ def _save_snapshot(
     models.save(path, content)
 
 
-def _resume(run: Run, model: VideoModel, parts: Parts, path: Path) -> tuple[int, Losses]:
+def _resume(run: Run, model: VideoModel, parts: Parts, path: Path) -> tuple[int, Losses, int]:
     """The step to go on from: 0 unless a snapshot of this very run and code is there."""
     if not path.is_file():
-        return 0, []
+        return 0, [], 0
     content = models.load_checkpoint(path)
     if content["made_by"] != _made_by(run):
-        return 0, []
+        return 0, [], 0
     models.load_tuned(model, content["state"], path)
     for name, part in parts.items():
         if content[name]:  # a scaler that was not used has none
             part.load_state_dict(content[name])
     torch.set_rng_state(content["rng"])
-    return content["step"], content["losses"]
+    return content["step"], content["losses"], content["replaced"]

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from vidtune.spec.augment import Augment
 from vidtune.spec.base import Count, Noun, Rate, Share, Split, Task
 from vidtune.spec.dataset import Dataset
 
@@ -105,7 +106,7 @@ class Recipe(Noun):
     no_decay: tuple[ParameterKind, ...] = ()  # kinds of parameters that do not decay
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
-    batch: Count  # clips per step, all devices together
+    batch: Count  # clips per step, all devices together; each counts once, however often repeated
     epochs: Count | None = None
     steps: Count | None = None
     schedule: Schedule = "cosine"
@@ -120,8 +121,10 @@ class Recipe(Noun):
     stride: Count | None = None  # stride, mmaction: from one frame taken to the next
     slice_framepos: Literal["head", "tail", "even"] = "even"  # clip4clip: which of too many frames
     random_train_frames: bool = False  # the sampler's random rule while training
-    resize: tuple[Count, Count] | None = None  # height, width before the crop; None: short side
-    augment: tuple[Literal["flip"], ...] = ()
+    # before the crop: (height, width), or the short side; None: the short side of the crop
+    resize: tuple[Count, Count] | Count | None = None
+    augment: Augment | None = None
+    on_broken: Literal["error", "replace"] = "error"  # a training video that cannot be decoded
     max_words: Count = 32
     source: str | None = None
 
