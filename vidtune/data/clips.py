@@ -5,7 +5,6 @@ Frames stay uint8 until they are on the device, where `normalise` makes CLIP's i
 Shapes: T frames, S pixels of the side.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -21,18 +20,13 @@ from vidtune.data.augment import centre, changed, scaled
 from vidtune.data.progress import progress
 from vidtune.data.records import Record
 from vidtune.data.sampling import PADDING, indices
-from vidtune.data.video import read_frames
+from vidtune.data.video import cores, read_frames
 from vidtune.data.words import mirrored
 from vidtune.spec import Recipe, UserError
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # openai/CLIP, of RGB in 0..1
 STD = (0.26862954, 0.26130258, 0.27577711)
 REPLACEMENTS = 10  # that are tried in place of a broken video
-
-
-def cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def resize(

@@ -45,11 +45,11 @@ def read(path: Path, wanted: list[int]) -> dict[int, NDArray[np.uint8]]:
         )
     rgb = VideoReformatter()
     return {
-        n: rgb.reformat(_image(files[n]), format="rgb24", threads=1).to_ndarray() for n in wanted
+        n: rgb.reformat(image(files[n]), format="rgb24", threads=1).to_ndarray() for n in wanted
     }
 
 
-def _image(path: Path) -> av.VideoFrame:
+def image(path: Path) -> av.VideoFrame:
     """One jpg. Raises `UserError` where it is empty, damaged or something else."""
     try:
         data = path.read_bytes()

@@ -16,7 +16,7 @@ from typing import Any
 from vidtune.data import catalogue, folder, layout, locate, split, state
 from vidtune.data.annotations import Listed
 from vidtune.data.progress import progress
-from vidtune.data.video import probe
+from vidtune.data.video import cores, probe
 from vidtune.spec import Dataset, UserError
 
 Entry = dict[str, Any]  # a line of index.jsonl
@@ -98,7 +98,7 @@ def _probed(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("a", encoding="utf-8") as out:
-            _cut_torn_line(path)
+            cut_torn_line(path)
             for entry in _probe_all(dataset, place, [wanted[n] for n in left], workers, show):
                 done[entry["id"]] = entry
                 out.write(json.dumps(entry, sort_keys=True) + "\n")
@@ -112,7 +112,7 @@ def _probe_all(
     dataset: Dataset, place: Path, wanted: list[Entry], workers: int | None, show: bool
 ) -> Iterator[Entry]:
     """In the order in which they are done. (FFmpeg works without Python's lock.)"""
-    count = workers or len(os.sched_getaffinity(0))
+    count = workers or cores()
     with ThreadPoolExecutor(count) as pool:
         jobs = [pool.submit(_probe, dataset, place, entry) for entry in wanted]
         try:
@@ -167,7 +167,7 @@ def earlier(path: Path) -> list[Entry]:
     return list(found.values())
 
 
-def _cut_torn_line(path: Path) -> None:
+def cut_torn_line(path: Path) -> None:
     """A stopped run may have left half a line; the next one must not be appended to it."""
     data = path.read_bytes()
     whole = data.rfind(b"\n") + 1

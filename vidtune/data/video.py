@@ -9,6 +9,7 @@ Frames are turned upright as the file's metadata says, as OpenCV does (decord 0.
 degrees alone). What a decoder would conceal is an error.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,11 @@ PROGRESSIVE = (0, 1)  # FFmpeg's field orders unknown and progressive; else half
 # A playlist is no video, and must not open other files or addresses.
 FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,h264,hevc,m4v,mpegvideo,gif"
 OPEN = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+
+
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 class Untrusted(Exception):
@@ -212,3 +218,19 @@ def probe(path: Path) -> Video:
         raise UserError(f"{path}: holds no frames; {ADVICE}")
     sides = (first.height, first.width)[:: -1 if _turns(first) % 2 else 1]
     return Video(frames, float(rate), frames / float(rate), *sides)
+
+
+def cut_short(path: Path) -> str | None:
+    """How a Matroska file ends before the time that its head promises; None: it does not.
+
+    A cut MP4 has lost its index or misses packets; a cut Matroska only ends early.
+    """
+    with _opened(path, 1) as (container, _):
+        promised = (container.duration or 0) / av.time_base
+        if not {"matroska", "webm"} & set(container.format.name.split(",")) or not promised:
+            return None
+        times = (float(p.pts * p.time_base) for p in container.demux() if p.pts is not None)
+        end = max(times, default=0.0)
+    if end > 0.95 * promised - 0.5:
+        return None
+    return f"ends at {end:.1f} s of the {promised:.1f} s that it promises"

@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vidtune.data import records
-from vidtune.data.clips import Clips, cores, load, normalise
+from vidtune.data.clips import Clips, load, normalise
 from vidtune.data.progress import progress
 from vidtune.data.text import Tokenizer, tokenizer
+from vidtune.data.video import cores
 from vidtune.nn.task import VideoModel
 from vidtune.spec import Run, UserError
 
