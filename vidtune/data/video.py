@@ -176,12 +176,22 @@ def _turns(frame: av.VideoFrame) -> int:
     return frame.rotation // 90 % 4 if frame.rotation % 90 == 0 else 0
 
 
-def _rgb(frames: Iterator[tuple[int, av.VideoFrame]], threads: int) -> dict[int, NDArray[np.uint8]]:
+def _rgb(
+    frames: Iterator[tuple[int, av.VideoFrame]], threads: int
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
     rgb = VideoReformatter()  # one for all frames: a quarter of the time
-    return {
-        n: np.rot90(rgb.reformat(f, format="rgb24", threads=threads).to_ndarray(), _turns(f))
-        for n, f in frames
-    }
+    for n, f in frames:
+        yield n, np.rot90(rgb.reformat(f, format="rgb24", threads=threads).to_ndarray(), _turns(f))
+
+
+def upright(path: Path) -> Iterator[NDArray[np.uint8]]:
+    """All frames in order, RGB (H, W, 3), of a video or a folder of jpg frames."""
+    if path.is_dir():
+        for n in range(len(folder.frames(path))):
+            yield folder.read(path, [n])[n]
+        return
+    for _, frame in _rgb(enumerate(decode(path)), 1):
+        yield frame
 
 
 def read_frames(path: Path, indices: list[int], threads: int = 1) -> NDArray[np.uint8]:
@@ -196,9 +206,9 @@ def read_frames(path: Path, indices: list[int], threads: int = 1) -> NDArray[np.
         found = folder.read(path, wanted)
     else:
         try:
-            found = _rgb(_sought(path, wanted, threads), threads)
+            found = dict(_rgb(_sought(path, wanted, threads), threads))
         except Untrusted:
-            found = _rgb(_counted(path, wanted, threads), threads)
+            found = dict(_rgb(_counted(path, wanted, threads), threads))
     if len({f.shape for f in found.values()}) > 1:
         raise UserError(f"{path}: its frames differ in size; {ADVICE}")
     return np.stack([found[i] for i in indices])  # (T, H, W, 3)

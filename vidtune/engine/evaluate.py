@@ -47,6 +47,8 @@ def evaluated(
                 raise
             result["status"] = "oom"
     result["coverage"] = coverage.of(run.dataset, Path(run.data))
+    if resized := records.manifest(Path(run.data)).get("resized"):
+        result["resized"] = resized  # what was seen is not quite the original
     result["seconds"] = time.monotonic() - start
     result["provenance"] = provenance.stamp(digest, models.device_name(where), run)
     return result

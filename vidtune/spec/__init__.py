@@ -1,7 +1,7 @@
 """The nouns of the project, frozen and strict. Imports nothing of the package and no torch."""
 
 from vidtune.spec.base import SPLITS
-from vidtune.spec.dataset import Annotations, Dataset
+from vidtune.spec.dataset import Annotations, Dataset, Resized
 from vidtune.spec.nouns import (
     Backbone,
     Costing,
@@ -54,6 +54,7 @@ __all__ = [
     "Premise",
     "Pretraining",
     "Recipe",
+    "Resized",
     "Run",
     "Source",
     "Table",

@@ -76,6 +76,13 @@ class Annotations(Noun):
         return self
 
 
+class Resized(Noun):
+    """A copy of the videos that is trained and tested on in their place."""
+
+    short: Annotated[int, Field(ge=224)]  # side, pixels
+    form: Literal["h264", "jpg"] = "h264"
+
+
 class Dataset(Noun):
     """A task on videos that lists split.
 
@@ -96,6 +103,7 @@ class Dataset(Noun):
     annotations: Annotations | None = None
     frame_rate: Rate | None = None  # of videos that are folders of jpg frames; None: video files
     prefer: str | None = None  # a folder in raw/ whose files win over others of the same name
+    resized: Resized | None = None
     mirrored: dict[str, str] = Field(default_factory=dict)  # classes that a flip swaps
     expected: dict[Split, int] = Field(default_factory=dict)  # clips of a split, or captions:
     expected_of: Literal["clips", "captions"] = "clips"

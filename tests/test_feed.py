@@ -1,0 +1,68 @@
+"""Batches that are decoded as training goes: augmented, repeated, and with broken videos replaced."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import REPO
+
+from vidtune.data import motion, records
+from vidtune.engine import model as models
+from vidtune.engine.feed import Feed
+from vidtune.engine.train import train
+from vidtune.nn.clip import CLIP
+from vidtune.plan import load
+from vidtune.spec import Recipe, Run, UserError, load_json
+
+AUGMENT = {
+    "randaugment": "rand-m7-n4-mstd0.5-inc1",
+    "crop": "side4video",
+    "flip": 0.5,
+    "grey": 0.2,
+    "repeat": 2,
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Eight training clips and a randomly initialised mini CLIP."""
+    plan = load(REPO / "config", {"scale": "smoke"})
+    files = plan.files["motion-smoke"]
+    small = files.model_copy(update={"clips": {"train": 8, "val": 4, "test": 4}})
+    motion.generate(small, tmp_path / "data", show=False)
+    torch.manual_seed(0)
+    torch.save(CLIP(plan.config.backbones["mini-smoke"]).state_dict(), tmp_path / "clip.pt")
+    places = {"data": str(tmp_path / "data"), "weights": str(tmp_path / "clip.pt")}
+    return plan.runs["side4video/b16-ssv1@0"].model_copy(update=places)
+
+
+def changed(run: Run, **changes: object) -> Run:
+    fields = {**run.recipe.model_dump(), "batch": 4, "steps": 4, **changes}
+    return run.model_copy(update={"recipe": Recipe.model_validate(fields)})
+
+
+def test_an_augmented_training_sees_every_clip_twice(run: Run, tmp_path: Path):
+    run = changed(run, augment=AUGMENT)
+    feed = Feed(run, models.build(run, torch.device("cpu"))[0], "train", True, torch.device("cpu"))
+    sizes = [(len(inputs[0]), len(target)) for inputs, target in feed.epoch(0)]
+    assert sizes == [(8, 8), (8, 8)] and len(feed) == 2
+    several = [[target for _, target in feed.epoch(k)] for k in (0, 0, 1)]
+    assert all(map(torch.equal, several[0], several[1]))
+    train(run, tmp_path / "out" / "model.pt")
+    report = load_json(tmp_path / "out" / "train.json")
+    assert report["status"] == "ok" and report["steps"] == 4 and report["replaced"] == 0
+    test = Feed(run, feed.model, "test", False, torch.device("cpu"))
+    assert sum(len(target) for _, target in test.epoch(0)) == 4
+
+
+def test_broken_training_videos_stop_it_or_are_counted(run: Run, tmp_path: Path):
+    records.read(tmp_path / "data", "train")[2].path.write_bytes(b"")
+    with pytest.raises(UserError, match="cannot be read as a video"):
+        train(changed(run, augment=AUGMENT), tmp_path / "strict" / "model.pt")
+    assert not (tmp_path / "strict" / "model.pt").exists()
+    lenient = changed(run, augment=AUGMENT, on_broken="replace")
+    train(lenient, tmp_path / "lenient" / "model.pt")
+    assert load_json(tmp_path / "lenient" / "train.json")["replaced"] == 2  # once an epoch
+    # without anything random in the recipe the replaced clip must not be kept for all epochs
+    train(changed(run, on_broken="replace"), tmp_path / "plain" / "model.pt")
+    assert load_json(tmp_path / "plain" / "train.json")["replaced"] == 2

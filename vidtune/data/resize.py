@@ -1,0 +1,177 @@
+"""Stage `resize`: an optional copy of a dataset's videos with a short side of a few hundred pixels.
+
+Reading it costs a fraction, and changes what is read: frames are resized once more and compressed
+again. So `manifest.json` tells of it (`resized`, with the measured difference), `eval.json` repeats
+it, and the row carries it. Videos that are small enough already stay as they are.
+
+The copies lie in `resized/<short>-<form>/`: frame for frame, upright, with a key frame twice a
+second, or as a folder of jpg frames. When all are made, the lists name them in place of the
+originals; `index` and `check` write the originals' names again.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import torch
+from torch import Tensor
+
+from vidtune.data import catalogue, clips, records
+from vidtune.data.augment import scaled, short_side
+from vidtune.data.progress import progress
+from vidtune.data.records import Record
+from vidtune.data.video import cores, read_frames, upright
+from vidtune.spec import SPLITS, Dataset, Resized, UserError, write_json
+
+CRF, QSCALE = 18, 2  # of H.264, of jpg: little is lost
+COMPARED = 32  # clips, three frames of each
+INPUT = 224  # pixels at which frames are compared
+
+
+def run(
+    dataset: Dataset, root: Path, workers: int | None = None, show: bool = True
+) -> dict[str, Any]:
+    """What the manifest says of the copies. Raises `UserError` where one could not be made."""
+    how = dataset.resized
+    if how is None:
+        raise UserError(
+            f"config/datasets.yaml: datasets.{dataset.name}.resized: missing; give e.g. "
+            "{short: 256, form: h264}, or train on the originals"
+        )
+    lists = {s: _lines(root / f"{s}.jsonl") for s in SPLITS if (root / f"{s}.jsonl").exists()}
+    if "resized" in records.manifest(root):
+        raise UserError(f"{root}: its lists name copies already; run `vidtune data check` first")
+    found = {r.path: r for split in lists for r in records.read(root, split)}
+    place = root / "resized" / f"{how.short}-{how.form}"
+    made = _make_all(list(found.values()), place, how, workers, show)
+    for split, rows in lists.items():
+        for row in rows:
+            copy = made[root / row["video"]]
+            row["video"] = str(copy.relative_to(root)) if copy.is_relative_to(root) else str(copy)
+        catalogue.write_lines(root / f"{split}.jsonl", rows)
+    smaller = [(r, made[p]) for p, r in found.items() if made[p] != p]
+    facts = {
+        "short": how.short,
+        "form": how.form,
+        "quality": f"crf {CRF}" if how.form == "h264" else f"qscale {QSCALE}",
+        "clips": len(smaller),
+        "of": len(found),
+        "difference": _difference(smaller[:: max(1, len(smaller) // COMPARED)]),
+    }
+    write_json(root / "manifest.json", {**records.manifest(root), "resized": facts})
+    return facts
+
+
+def _lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def _make_all(
+    found: list[Record], place: Path, how: Resized, workers: int | None, show: bool
+) -> dict[Path, Path]:
+    """Original -> copy. (FFmpeg and torch work without Python's lock.)"""
+    made: dict[Path, Path] = {}
+    problems: list[str] = []
+    with ThreadPoolExecutor(workers or cores()) as pool:
+        jobs = {pool.submit(_make, r, place, how): r for r in found}
+        for job in progress(as_completed(jobs), len(jobs), f"resize {place.name}", show):
+            try:
+                made[jobs[job].path] = job.result()
+            except UserError as e:
+                problems.append(str(e))
+            except OSError as e:
+                raise UserError(f"{place}: cannot write: {e.strerror}; free some space") from None
+    if problems:
+        raise UserError("\n".join(sorted(problems)))
+    return made
+
+
+def _make(record: Record, place: Path, how: Resized) -> Path:
+    """The copy of one clip, or its original where that is small enough."""
+    out = place / (f"{record.id}.mp4" if how.form == "h264" else record.id)
+    if out.exists() and out.stat().st_mtime_ns > record.path.stat().st_mtime_ns:
+        return out
+    first = read_frames(record.path, [0])[0]
+    if min(first.shape[:2]) <= how.short:
+        return record.path
+    height, width = (n // 2 * 2 for n in short_side(*first.shape[:2], how.short))
+    frames = (scaled(f, 0, (height, width)) for f in _frames(record.path))
+    part = out.with_name(f".part-{os.getpid()}-{out.name}")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        written = _encode(frames, part, record.fps, (height, width), how.form)
+    except BaseException:
+        _remove(part)
+        raise
+    if written < record.frames:
+        _remove(part)
+        raise UserError(f"{record.path}: ends after {written} of {record.frames} frames; check it")
+    _remove(out)
+    part.rename(out)
+    return out
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+
+
+def _frames(path: Path) -> Iterator[Tensor]:
+    """uint8 (1, 3, H, W), in order."""
+    for frame in upright(path):
+        yield torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None]
+
+
+def _encode(
+    frames: Iterable[Tensor], path: Path, fps: float, size: tuple[int, int], form: str
+) -> int:
+    """How many frames were written: an MP4 of the form h264, else a folder of jpg frames."""
+    height, width = size
+    rate = Fraction(fps).limit_denominator(60_000)
+    written = 0
+    if form == "jpg":
+        path.mkdir()
+        for written, image in enumerate(map(_image, frames), 1):
+            jpg = av.CodecContext.create("mjpeg", "w")
+            jpg.height, jpg.width, jpg.pix_fmt = height, width, "yuvj420p"
+            jpg.time_base, jpg.options = Fraction(1), {"qmin": "1"}
+            jpg.qscale, jpg.global_quality = True, QSCALE * 118  # FFmpeg's unit of a quality
+            image.pts = 0
+            packets = [*jpg.encode(image.reformat(format="yuvj420p")), *jpg.encode(None)]
+            (path / f"{written:05d}.jpg").write_bytes(b"".join(map(bytes, packets)))
+        return written
+    with av.open(str(path), "w", format="mp4") as out:
+        stream = out.add_stream("libx264", rate=rate)
+        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+        stream.codec_context.thread_count = 1
+        stream.options = {"crf": str(CRF), "g": str(max(1, round(fps / 2))), "preset": "fast"}
+        for written, image in enumerate(map(_image, frames), 1):
+            image.pts, image.time_base = written - 1, 1 / rate
+            out.mux(stream.encode(image))
+        out.mux(stream.encode(None))
+    return written
+
+
+def _image(x: Tensor) -> av.VideoFrame:
+    pixels = x[0].permute(1, 2, 0).contiguous().numpy()
+    return av.VideoFrame.from_ndarray(pixels, format="rgb24")
+
+
+def _difference(pairs: list[tuple[Record, Path]]) -> float | None:
+    """Mean absolute difference between what a model sees of originals and copies, in grey levels."""
+    if not pairs:
+        return None
+    found = []
+    for record, copy in pairs:
+        at = sorted({0, record.frames // 2, record.frames - 1})
+        a, b = (clips.resize(read_frames(p, at), INPUT) for p in (record.path, copy))
+        found.append((a.float() - b.float()).abs().mean().item())
+    return round(sum(found) / len(found), 3)
