@@ -7,7 +7,7 @@ CORES ?= all
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup reproduce test lint bench bench-gpu clean
+.PHONY: setup reproduce test lint bench bench-gpu bench-data clean
 
 setup: $(READY)
 
@@ -38,6 +38,9 @@ bench: $(READY)
 
 bench-gpu: $(READY)
 	$(BIN)/python benchmarks/published.py
+
+bench-data: $(READY)  # decord and OpenCV are compared where installed
+	$(BIN)/python benchmarks/decoding.py --out benchmarks/decoding.md
 
 clean:
 	rm -rf results/smoke results/mini results/full data/motion data/motion-smoke .snakemake .pytest_cache .ruff_cache .import_linter_cache
