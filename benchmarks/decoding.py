@@ -92,9 +92,7 @@ if importlib.util.find_spec("cv2"):
     def by_seconds(path: Path) -> np.ndarray:
         """A seek for each second; every frame is resized and normalised before 12 are chosen."""
         capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-        count, fps = (
-            int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FPS)
-        )
+        count, fps = (int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FPS))
         found = []
         for second in range(-(-count // fps) + 1):
             capture.set(cv2.CAP_PROP_POS_FRAMES, second * fps)

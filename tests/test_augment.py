@@ -63,9 +63,7 @@ def test_without_a_random_part_a_draw_is_what_tests_see():
 
     frames = still().permute(0, 2, 3, 1).contiguous().numpy()
     for size in (None, 28, (32, 40)):
-        out, flipped = changed(
-            still(), recipe(size, grey=1e-12), SIDE, np.random.default_rng(0)
-        )
+        out, flipped = changed(still(), recipe(size, grey=1e-12), SIDE, np.random.default_rng(0))
         assert not flipped and torch.equal(out, resize(frames, SIDE, size=size))
 
 

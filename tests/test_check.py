@@ -117,7 +117,7 @@ def test_all_broken_videos_are_quarantined_with_a_reason_and_no_other(checked):
     rows = records.read(root, "train")
     assert {r.path.name for r in rows} == set(GOOD)
     clips = Clips(rows, recipe(fps=1.0), 4, 16, train=False, seed=0)
-    assert [tuple(clips[i]["video"].shape) for i in range(len(rows))] == [(4, 3, 16, 16)] * len(rows)
+    assert {tuple(one["video"].shape) for one in clips} == {(4, 3, 16, 16)}
     assert state.read(root, "check")["quarantined"] == len(BAD)
 
 

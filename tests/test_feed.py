@@ -8,11 +8,12 @@ from conftest import REPO
 
 from vidtune.data import motion, records
 from vidtune.engine import model as models
+from vidtune.engine.evaluate import evaluate
 from vidtune.engine.feed import Feed
 from vidtune.engine.train import train
 from vidtune.nn.clip import CLIP
 from vidtune.plan import load
-from vidtune.spec import Recipe, Run, UserError, load_json
+from vidtune.spec import Recipe, Run, UserError, load_json, write_json
 
 AUGMENT = {
     "randaugment": "rand-m7-n4-mstd0.5-inc1",
@@ -51,6 +52,10 @@ def test_an_augmented_training_sees_every_clip_twice(run: Run, tmp_path: Path):
     train(run, tmp_path / "out" / "model.pt")
     report = load_json(tmp_path / "out" / "train.json")
     assert report["status"] == "ok" and report["steps"] == 4 and report["replaced"] == 0
+    about = {**load_json(tmp_path / "data" / "manifest.json"), "resized": {"short": 256}}
+    write_json(tmp_path / "data" / "manifest.json", about)
+    scored = evaluate(run, tmp_path / "out" / "model.pt")
+    assert scored["resized"] == {"short": 256} and "replaced" not in scored
     test = Feed(run, feed.model, "test", False, torch.device("cpu"))
     assert sum(len(target) for _, target in test.epoch(0)) == 4
 
@@ -63,6 +68,7 @@ def test_broken_training_videos_stop_it_or_are_counted(run: Run, tmp_path: Path)
     lenient = changed(run, augment=AUGMENT, on_broken="replace")
     train(lenient, tmp_path / "lenient" / "model.pt")
     assert load_json(tmp_path / "lenient" / "train.json")["replaced"] == 2  # once an epoch
+    assert evaluate(lenient, tmp_path / "lenient" / "model.pt")["replaced"] == 2
     # without anything random in the recipe the replaced clip must not be kept for all epochs
     train(changed(run, on_broken="replace"), tmp_path / "plain" / "model.pt")
     assert load_json(tmp_path / "plain" / "train.json")["replaced"] == 2

@@ -70,6 +70,22 @@ def test_learned_numbers_stand_apart_and_name_their_scale(grids):
     assert "seeds: 0, 1, 2" in cell.made_by
 
 
+def test_a_row_says_where_its_videos_are_copies_or_were_replaced(plan):
+    name = f"{SEEDED}@0"
+    result = {"metrics": {"top1": 50.0}, "n": 9}
+    copy = {"short": 256, "form": "h264", "quality": "crf 18"}
+    copy |= {"clips": 8, "of": 9, "difference": 0.7}
+    (plain,) = results.learned(plan, name, result, "eval.json")
+    (row,) = results.learned(plan, name, {**result, "resized": copy, "replaced": 3}, "eval.json")
+    assert plain.condition == ""
+    copies, replaced = row.condition.split("; ")
+    assert copies == (
+        "8 of 9 videos as copies with a short side of 256 pixels (h264, crf 18), "
+        "which a model sees 0.7 grey levels off"
+    )
+    assert replaced == "3 times another clip in place of a broken one in training"
+
+
 def test_a_row_shows_options_and_what_the_scale_makes_of_them(grids):
     grid = next(g for g in grids if g.name == "side4video-table9f")
     facts_of = dict(zip(grid.heads, grid.lines[0].facts, strict=True))

@@ -49,6 +49,22 @@ def index(p: Plan, dataset: Dataset, root: Path) -> None:
         print(f"{dataset.name}: {name}: {c['decodable']:,} of {c['expected']:,} clips")
 
 
+def check(p: Plan, dataset: Dataset, root: Path) -> None:
+    """decode every clip; what cannot be is quarantined with its reason"""
+    from vidtune.data import check
+
+    for name, c in check.run(dataset, root).items():
+        print(f"{dataset.name}: {name}: {c['decodable']:,} of {c['expected']:,} clips")
+
+
+def resize(p: Plan, dataset: Dataset, root: Path) -> None:
+    """make smaller copies of the videos, which are read in their place (optional)"""
+    from vidtune.data import resize
+
+    facts = resize.run(dataset, root)
+    print(f"{dataset.name}: {facts['clips']:,} of {facts['of']:,} videos have a smaller copy")
+
+
 def describe(p: Plan, dataset: Dataset, root: Path) -> None:
     """a page and a table of what is there, with a contact sheet"""
     from vidtune.data import describe
@@ -64,6 +80,8 @@ STAGES: dict[str, Callable[[Plan, Dataset, Path], None]] = {
     "lock": lock,
     "split": split,
     "index": index,
+    "check": check,
+    "resize": resize,
     "describe": describe,
 }
 OF_FILES = ("fetch", "extract", "lock")  # done once for datasets that share their files

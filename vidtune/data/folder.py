@@ -5,6 +5,7 @@ the frames behind it.
 """
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -30,7 +31,7 @@ def frames(path: Path) -> list[Path]:
     if len({prefix for prefix, _, _ in found}) > 1:
         raise UserError(f"{path}: frames of several names ({found[0][2].name}, ...); keep one kind")
     numbers = [n for _, n, _ in found]
-    for n, after in zip(numbers, numbers[1:], strict=False):
+    for n, after in pairwise(numbers):
         if after != n + 1:
             raise UserError(f"{path}: behind frame number {n} comes {after}; {ADVICE}")
     return [p for _, _, p in found]

@@ -28,7 +28,8 @@ def evaluate(run: Run, checkpoint: Path) -> dict[str, Any]:
         models.load_tuned(model, trained["state"], checkpoint)
         return model
 
-    return evaluated(run, trained["status"], load, provenance.run_digest(run))
+    result = evaluated(run, trained["status"], load, provenance.run_digest(run))
+    return result | ({"replaced": n} if (n := trained.get("replaced")) else {})
 
 
 def evaluated(

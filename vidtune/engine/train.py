@@ -34,7 +34,7 @@ def train(run: Run, out: Path) -> None:
     where = models.device()
     torch.manual_seed(run.seed)
     start = time.monotonic()
-    report: dict[str, Any] = {"status": "ok", "losses": [], "steps": 0}
+    report: dict[str, Any] = {"status": "ok", "losses": [], "steps": 0, "replaced": 0}
     state: dict[str, Tensor] = {}
     try:
         model, pretrained = models.build(run, where)
@@ -54,7 +54,8 @@ def train(run: Run, out: Path) -> None:
     report["provenance"] = provenance.stamp(
         provenance.run_digest(run), models.device_name(where), run
     )
-    models.save(out, {"status": report["status"], "state": state})
+    result = {"status": report["status"], "state": state, "replaced": report["replaced"]}
+    models.save(out, result)
     write_json(out.parent / "train.json", report)
     (out.parent / "resume.pt").unlink(missing_ok=True)
 

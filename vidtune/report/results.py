@@ -78,6 +78,7 @@ def learned(plan: Plan, name: str, result: dict[str, Any], where: str) -> Iterat
             device=stamp.get("device", ""),
             digest=stamp.get("digest", ""),
             stale=stale(stamp, fresh),
+            condition=_seen(result),
         )
 
 
@@ -89,6 +90,20 @@ def _covered(where: str, splits: dict[str, dict[str, int]]) -> float | None:
         raise UserError(
             f"{where}: coverage: expected used and expected of each split; evaluate the run again"
         ) from None
+
+
+def _seen(result: dict[str, Any]) -> str:
+    """How what was learned from differs from the dataset's own videos."""
+    said = []
+    if copy := result.get("resized"):
+        said.append(
+            f"{copy['clips']:,} of {copy['of']:,} videos as copies with a short side of "
+            f"{copy['short']} pixels ({copy['form']}, {copy['quality']}), which a model sees "
+            f"{copy['difference']} grey levels off"
+        )
+    if broken := result.get("replaced"):
+        said.append(f"{broken:,} times another clip in place of a broken one in training")
+    return "; ".join(said)
 
 
 def cost_path(plan: Plan, paper: str) -> Path:
