@@ -89,10 +89,13 @@ def table(path: Path) -> list[dict[str, str]]:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     place = tmp_path_factory.mktemp("pipeline") / "copy"
-    skip = shutil.ignore_patterns(
-        ".git", ".venv", ".snakemake", "data", "smoke", "mini", "full", "*.pyc"
-    )
-    shutil.copytree(REPO, place, ignore=skip)
+    skip = shutil.ignore_patterns(".git", ".venv", ".snakemake", "smoke", "mini", "full", "*.pyc")
+
+    def skipped(folder: str, names: list[str]) -> set[str]:
+        made = {"data"} if Path(folder) == REPO else set()  # not vidtune/data, which is code
+        return skip(folder, names) | made
+
+    shutil.copytree(REPO, place, ignore=skipped)
     (place / "vidtune/methods/toy.py").write_text(METHOD)
     (place / "config/papers/toy.yaml").write_text(PAPER)
     scales = place / "config/scales.yaml"

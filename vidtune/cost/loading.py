@@ -36,7 +36,11 @@ def videos(job: Job, place: Path) -> Iterator[Tensor]:
     motion.generate(CLIPS, place)
     m = job.model
     found = records.read(place, "train")
-    clips = Clips(found, job.recipe, m.frames, m.backbone.image, train=True, seed=0)
+    recipe = job.recipe
+    if recipe.augment:  # a step takes as many clips as the batch says, so none is repeated
+        once = recipe.augment.model_copy(update={"repeat": 1})
+        recipe = recipe.model_copy(update={"augment": once})
+    clips = Clips(found, recipe, m.frames, m.backbone.image, train=True, seed=0)
     order = torch.arange((job.warmup + job.steps) * job.recipe.batch) % len(clips)
     for batch in decoded(clips, list(order.split(job.recipe.batch))):
         yield batch["video"]
