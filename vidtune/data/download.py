@@ -24,7 +24,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from vidtune import __version__
 from vidtune.data.cache import said, there, wrong
 from vidtune.data.progress import progress
-from vidtune.spec import UserError, is_safe, write_json
+from vidtune.spec import UserError, is_safe
 
 TIMEOUT = 30.0  # seconds without an answer or a byte
 WAITS = (1.0, 4.0)  # seconds before the second and the third attempt at an address
@@ -204,9 +204,10 @@ class _Download:
             return ""
 
     def keep_tag(self, url: str, tag: str) -> None:
-        """Before the first byte is. A weak one would not promise the same bytes."""
+        """Before the first byte is. A weak one would not promise the same bytes; a torn file
+        is none."""
         if tag.startswith('"') and self.sha256 is None:
-            write_json(_tag(self.to), {url: tag})
+            _tag(self.to).write_text(json.dumps({url: tag}), encoding="utf-8")
         else:
             _tag(self.to).unlink(missing_ok=True)
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vidtune.spec import UserError, load_json, write_json
+from vidtune.spec import SPLITS, UserError, load_json, write_json
 from vidtune.spec.read import dump
 
 
@@ -35,6 +35,19 @@ def write(root: Path, stage: str, **facts: Any) -> None:
     write_json(path(root, stage), facts)
 
 
+def result(root: Path, stage: str) -> str:
+    """A digest of what a stage has made, that is the same when it makes the same again."""
+    facts = read(root, stage)
+    for archive in facts.get("archives", {}).values():
+        archive.pop("stamps")
+    for file in facts.get("files", {}).values():
+        file["stamp"] = file["stamp"]["bytes"]
+    names = {"fetch": (), "extract": (), "split": [f"split_{s}.jsonl" for s in SPLITS]}
+    lists = [root / n for n in names.get(stage, [f"{s}.jsonl" for s in SPLITS])]
+    hashes = [hashlib.sha256(p.read_bytes()).hexdigest() for p in lists if p.exists()]
+    return digest(facts, hashes)
+
+
 def stamp(file: Path) -> dict[str, int]:
     """What tells a file from a later one of the same name, without reading it."""
     at = file.stat()
@@ -56,6 +69,8 @@ def locked(root: Path, says: str) -> Iterator[None]:
             except BlockingIOError:
                 print(f"{says}: another process is at it; waiting", file=sys.stderr)
                 fcntl.flock(f, fcntl.LOCK_EX)
+            for left in place.parent.glob(".*.json.*"):  # by a process that was killed
+                left.unlink(missing_ok=True)
             yield
     except PermissionError as e:
         raise UserError(f"{e.filename}: {e.strerror}; make it writable") from None
