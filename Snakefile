@@ -18,8 +18,9 @@ from snakemake.utils import min_version
 min_version("9.0")
 sys.path.insert(0, str(workflow.basedir))
 
+from vidtune.cli import estimate
 from vidtune.cli.eta import Eta
-from vidtune.data import cache
+from vidtune.data import cache, provide
 from vidtune.gpu import nvml
 from vidtune.plan import load
 from vidtune.spec import UserError
@@ -27,6 +28,18 @@ from vidtune.spec import UserError
 try:
     PLAN = load("config", dict(config))
     PLAN.write_specs()
+    STANDING = provide.standings(PLAN)
+    RUNS = [r.name for r in PLAN.runs.values() if STANDING[r.dataset.name] != "absent"]
+    if len(RUNS) < len(PLAN.runs) and workflow.is_main_process:
+        print("\n".join(estimate.lines(PLAN)), file=sys.stderr)
+        if not RUNS:
+            raise UserError(
+                "no run has its data: provide what is listed above, at least of one"
+            )
+        waiting = len(PLAN.runs) - len(RUNS)
+        print(
+            f"vidtune: {waiting} runs wait for data and are left out", file=sys.stderr
+        )
 except UserError as e:
     print(f"vidtune: {e}", file=sys.stderr)
     sys.exit(2)
@@ -52,6 +65,7 @@ wildcard_constraints:
     paper=r"[^/]+",
     backbone=r"[^/]+",
     files=r"[^/]+",
+    dataset=r"[^/.]+",
     released=r"[^/]+",
     variant=r"[^/]+",
 
@@ -68,3 +82,8 @@ rule all:
     input:
         f"{ROOT}/rows.csv",
         f"{ROOT}/report.html",
+        [
+            staged(d, "describe")
+            for d, at in STANDING.items()
+            if at in ("placed", "open")
+        ],

@@ -137,7 +137,7 @@ def test_plan_estimates(vidtune):
     full = json.loads(vidtune("plan", "--scale", "full", "--json")[1])
     assert full["seconds_2_cores"] is None  # nobody has measured it
     assert any("ViT-B-16.pt" in d for d in full["downloads"])
-    assert any(d.startswith("data/ssv2") for d in full["bring"])
+    assert any(d.startswith("ssv2: ") and d.endswith("in data/ssv2") for d in full["bring"])
 
 
 def test_read_only_results_folder(as_nobody, config, tmp_path):

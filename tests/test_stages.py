@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -184,12 +185,12 @@ def test_a_file_that_changed_since_is_checked_again(server, root):
     data = dataset(source(server, "a", sha256=hashlib.sha256(b"a" * 10).hexdigest()))
     fetch.run(data, root, show=False)
     (root / "downloads" / "a").write_bytes(b"b" * 10)
-    with pytest.raises(UserError, match="sha256 is not .*; delete the file and fetch it again"):
+    with pytest.raises(UserError, match=r"sha256 is not .*; delete the file and fetch it again"):
         fetch.run(data, root, show=False)
 
 
 def test_too_little_room_is_said_before_the_first_byte(server, root):
-    with pytest.raises(UserError, match="bytes to fetch, .* free; free some space"):
+    with pytest.raises(UserError, match=r"bytes to fetch, .* free; free some space"):
         fetch.run(dataset(source(server, "a", bytes=1 << 60)), root, show=False)
     assert not server.asked
 
@@ -363,6 +364,33 @@ def test_what_is_not_there_is_named_with_the_command(root):
     (line,) = refused(root, source(None, "w.zip"), source(None, "v.zip"))
     assert line == f"d: {root}/downloads/w.zip: not there; run `vidtune data fetch d`"
     assert len(tree(root)) == len(VIDEOS)
+
+
+def test_an_interrupt_stops_all_and_the_next_attempt_goes_on(root, monkeypatch):
+    brought(root, v__zip=zipped(VIDEOS), w__tar=tarred({"w.mp4": b"w"}))
+    data = dataset(source(None, "v.zip"), source(None, "w.tar"))
+    put = extract._Extraction.put
+
+    def interrupted(self, member):
+        if member.path.name == "3.mp4":
+            raise KeyboardInterrupt
+        put(self, member)
+
+    monkeypatch.setattr(extract._Extraction, "put", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        extract.run(data, root, show=False)
+    assert not (root / "raw" / "videos").exists()
+    monkeypatch.setattr(extract._Extraction, "put", put)
+    extract.run(data, root, show=False)
+    assert tree(root) == {f"raw/{k}": v for k, v in VIDEOS.items()} | {"raw/w.mp4": b"w"}
+
+
+def test_what_was_deleted_is_extracted_again(root):
+    brought(root, v__zip=zipped(VIDEOS))
+    for _ in range(2):
+        extract.run(dataset(source(None, "v.zip")), root, show=False)
+        assert len(tree(root)) == len(VIDEOS)
+        shutil.rmtree(root / "raw")
 
 
 def test_videos_that_the_user_has_put_there_need_no_archive(root):

@@ -12,7 +12,7 @@ from vidtune.spec.names import unknown
 
 
 def plan_of(args: argparse.Namespace) -> Plan:
-    given = {k: getattr(args, k, None) for k in ("scale", "results", "papers")}
+    given = {k: getattr(args, k, None) for k in ("scale", "results", "papers", "data")}
     return load(args.config, {k: v for k, v in given.items() if v is not None})
 
 
@@ -69,15 +69,7 @@ def plan(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(jobs, indent=1))
         return 0
-    print(f"scale {p.scale.name}: {p.scale.says}")
-    for rule in jobs["rules"]:
-        print(f"  {rule['rule']:9} {rule['jobs']:4} jobs   {estimate.span(rule['seconds'])}")
-    print(f"  time      {estimate.span(jobs['seconds_2_cores'])} on two cores")
-    print(f"  disk      {jobs['disk_mb']} MB")
-    for d in jobs["downloads"]:
-        print(f"  download  {d}")
-    for d in jobs["bring"]:
-        print(f"  bring     {d}")
+    print("\n".join(estimate.lines(p)))
     return 0
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from vidtune.cli import status
 from vidtune.cli.ask import plan_of
+from vidtune.data import state
 from vidtune.plan import Plan
 from vidtune.spec import Dataset, UserError, write_text
 
@@ -73,7 +74,7 @@ def describe(p: Plan, dataset: Dataset, root: Path) -> None:
     print(root / "describe" / "index.html")
 
 
-# Each is also a rule of workflow/rules/data.smk and a module of vidtune/data.
+# Each is a module of vidtune/data; all but `lock` are rules of workflow/rules/data.smk too.
 STAGES: dict[str, Callable[[Plan, Dataset, Path], None]] = {
     "fetch": fetch,
     "extract": extract,
@@ -93,7 +94,8 @@ def arguments(sub: argparse.ArgumentParser, planned: Callable[..., object]) -> N
     for name, function in STAGES.items():
         stage = stages.add_parser(name, help=function.__doc__, description=function.__doc__)
         stage.add_argument("datasets", nargs="+", metavar="dataset", help="as in datasets.yaml")
-        stage.add_argument("--done", help="a file to be touched at the end")
+        stage.add_argument("--data", help="folder of all videos, instead of config.yaml's")
+        stage.add_argument("--done", help="a file that is written at the end")
         planned(stage)
     says = "how far each dataset is, what is missing, and what to do"
     status.arguments(stages.add_parser("status", help=says, description=says), planned)
@@ -102,18 +104,18 @@ def arguments(sub: argparse.ArgumentParser, planned: Callable[..., object]) -> N
 def data(args: argparse.Namespace) -> int:
     """One stage of each dataset; one that fails does not stop the others."""
     p = plan_of(args)
-    names = [_known(p, name) for name in args.datasets]
-    failed = 0
-    for name in dict.fromkeys(names):
+    failed, digests = 0, []
+    for name in dict.fromkeys(_known(p, name) for name in args.datasets):
         try:
             dataset, root = _of(p, name, args.stage)
             STAGES[args.stage](p, dataset, root)
+            digests.append(state.result(root, args.stage))
         except UserError as e:
             failed += 1
             for line in str(e).splitlines():
                 print(f"vidtune data {args.stage}: {line}", file=sys.stderr)
     if not failed and args.done:
-        write_text(Path(args.done), "")
+        write_text(Path(args.done), "\n".join(digests))  # the same again: nothing follows anew
     return 2 if failed else 0
 
 
@@ -129,7 +131,6 @@ def _known(p: Plan, name: str) -> str:
 def _of(p: Plan, name: str, stage: str) -> tuple[Dataset, Path]:
     """A dataset and its folder: another one's where it shares that one's files."""
     dataset = p.config.datasets[name]
-    owner = getattr(dataset, "shares", None)
-    if owner and stage in OF_FILES:
-        dataset = p.config.datasets[owner]
+    if dataset.shares and stage in OF_FILES:
+        dataset = p.config.datasets[dataset.shares]
     return dataset, Path(p.config.settings.data) / dataset.name

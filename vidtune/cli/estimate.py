@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from vidtune.data import cache
+from vidtune.data import cache, provide
 from vidtune.plan import Plan
 
 CHECKPOINT_MB, CLIP_MB = 0.4, 0.02  # a mini run's files; a generated clip of 64 pixels
@@ -20,15 +20,29 @@ def jobs(p: Plan) -> dict[str, Any]:
     total = None if None in known else round(sum(known) / 2)
     clips = sum(sum(f.clips.values()) for f in p.files.values())
     downloads = sum(f.bytes or 0 for f in released) / 1e6
-    runs = p.runs.values()
     return {
         "scale": p.scale.name,
         "rules": rules,
         "seconds_2_cores": total,
         "disk_mb": round(clips * CLIP_MB + len(p.runs) * CHECKPOINT_MB + downloads + 5),
         "downloads": sorted(f"{f.urls[0]} ({cache.said(f.bytes)})" for f in released),
-        "bring": sorted({f"{r.data}: {r.dataset.expected}" for r in runs if not r.dataset.files}),
+        "bring": provide.lines(provide.needs(p)),
     }
+
+
+def lines(p: Plan) -> list[str]:
+    """The plan for a reader; at the end what must be provided, if anything."""
+    found = jobs(p)
+    out = [f"scale {p.scale.name}: {p.scale.says}"]
+    for rule in found["rules"]:
+        out.append(f"  {rule['rule']:9} {rule['jobs']:4} jobs   {span(rule['seconds'])}")
+    out.append(f"  time      {span(found['seconds_2_cores'])} on two cores")
+    out.append(f"  disk      {found['disk_mb']} MB")
+    out += [f"  download  {d}" for d in found["downloads"]]
+    if found["bring"]:
+        out += ["to provide, before runs that need it can start:"]
+        out += [f"  {line}" for line in found["bring"]]
+    return out
 
 
 def span(seconds: float | None) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from vidtune.data import archives, parts, places, state
 from vidtune.data.archives import CHUNK, Member, Torn, Unsafe
-from vidtune.spec import Dataset, Source, UserError
+from vidtune.spec import Dataset, UserError
 
 AT_ONCE = 4  # archives
 HIDDEN = ".extracting-"
@@ -36,6 +36,11 @@ class Job:
     def stamps(self) -> dict[str, dict[str, int]]:
         return {f.name: state.stamp(f) for f in self.files}
 
+    @property
+    def staging(self) -> Path:
+        """The hidden folder: another one for each state of the archive."""
+        return self.place / f"{HIDDEN}{state.digest(self.name, self.stamps())[:16]}"
+
 
 def run(dataset: Dataset, root: Path, show: bool = True) -> None:
     """Extract what has been fetched. `root` is the dataset's folder.
@@ -51,16 +56,18 @@ def _run(dataset: Dataset, root: Path, show: bool) -> None:
     done = state.read(root, "extract").get("archives", {})
     jobs, problems = _jobs(dataset, root, done)
     _tidy(jobs)
-    lock = threading.Lock()
+    lock, stop = threading.Lock(), threading.Event()
 
     def one(job: Job) -> str | None:
         stamps = job.stamps()
-        if done.get(job.name, {}).get("stamps") == stamps:
+        if done.get(job.name, {}).get("stamps") == stamps and job.place.is_dir():
             return None
         try:
-            files = _Extraction(job, lock).run()
+            files = _Extraction(job, lock, stop).run()
         except UserError as e:
             return f"{dataset.name}: {e}"
+        if stop.is_set():
+            return None
         with lock:
             done[job.name] = {"stamps": stamps, "files": files, "into": job.place.name}
             state.write(root, "extract", digest=None, archives=done)
@@ -69,7 +76,12 @@ def _run(dataset: Dataset, root: Path, show: bool) -> None:
         return None
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        problems += filter(None, pool.map(one, jobs))
+        try:
+            problems += filter(None, pool.map(one, jobs))
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     if problems:
         raise UserError("\n".join(problems))
     state.write(root, "extract", digest=state.digest(*dataset.sources), archives=done)
@@ -87,7 +99,7 @@ def _jobs(dataset: Dataset, root: Path, done: dict[str, object]) -> tuple[list[J
         except UserError as e:
             problems.append(f"{dataset.name}: {e}")
             continue
-        if not files and not source.optional and not _settled(source, root, done):
+        if not files and not source.optional and not places.settled(source, root, done):
             problems.append(
                 f"{dataset.name}: {places.downloads(root) / source.file}: not there; "
                 f"run `vidtune data fetch {dataset.name}`"
@@ -110,15 +122,10 @@ def _jobs(dataset: Dataset, root: Path, done: dict[str, object]) -> tuple[list[J
 def _tidy(jobs: list[Job]) -> None:
     """Remove what archives that have changed since had begun."""
     for place in {job.place for job in jobs}:
-        kept = {_Extraction(job, threading.Lock()).staging for job in jobs if job.place == place}
+        kept = {job.staging for job in jobs if job.place == place}
         for left in place.glob(f"{HIDDEN}*"):
             if left not in kept:
                 shutil.rmtree(left, ignore_errors=True)
-
-
-def _settled(source: Source, root: Path, done: dict[str, object]) -> bool:
-    """Whether a source was extracted before its file was deleted, or never needed that."""
-    return source.file in done or places.extracted_by_hand(source, root)
 
 
 class _Clash(Exception):
@@ -135,20 +142,20 @@ _ADVICE: dict[type[Exception], str] = {
 class _Extraction:
     """One job, from the first byte to the last rename."""
 
-    def __init__(self, job: Job, lock: threading.Lock) -> None:
-        self.job, self.lock = job, lock
+    def __init__(self, job: Job, lock: threading.Lock, stop: threading.Event) -> None:
+        self.job, self.lock, self.stop = job, lock, stop
         self.first = job.files[0]
-        key = state.digest(job.name, job.stamps())[:16]
-        self.staging = job.place / f"{HIDDEN}{key}"
+        self.staging = job.staging
         self.writing = self.staging.with_name(f"{self.staging.name}.file")
 
     def run(self) -> int:
-        """How many files there were. Raises `UserError`, one line."""
+        """How many files there were; fewer where it is stopped. Raises `UserError`, one line."""
         try:
             self.staging.mkdir(parents=True, exist_ok=True)
             count = self.copy()
             with self.lock:
-                self.move(self.staging, self.job.place)
+                if not self.stop.is_set():
+                    self.move(self.staging, self.job.place)
         except OSError as e:  # what is whole is kept: the next attempt goes on
             raise UserError(
                 f"{self.first}: cannot extract: {e.filename or self.job.place}: {e.strerror}; "
@@ -167,6 +174,8 @@ class _Extraction:
         count = 0
         with archives.translated():
             for member in self.members():
+                if self.stop.is_set():
+                    break
                 self.put(member)
                 count += 1
         return count

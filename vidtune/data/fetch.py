@@ -67,7 +67,7 @@ def _run(dataset: Dataset, root: Path, locked: Mapping[str, Locked], show: bool)
 
 
 def _gated(dataset: Dataset, source: Any, root: Path) -> list[str]:
-    if places.present(source, root) or places.extracted_by_hand(source, root):
+    if places.settled(source, root, ()):
         return []
     return [places.instruction(dataset, source, root)]
 

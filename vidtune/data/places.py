@@ -1,7 +1,7 @@
 """Which files of a dataset's sources are there, and where the others belong."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
@@ -56,10 +56,25 @@ def _whole(path: Path) -> bool:
     return not path.name.endswith((".part", ".part.json"))
 
 
-def extracted_by_hand(source: Source, root: Path) -> bool:
-    """Whether the user has put the videos themselves in their place."""
-    raw = root / FOLDERS[source.holds]
-    return source.holds == "videos" and raw.is_dir() and any(raw.iterdir())
+def settled(source: Source, root: Path, done: Container[str]) -> bool:
+    """Whether a source lies in downloads/, was extracted from there, or is in its place by hand.
+
+    `done` are the archives that were extracted, which may be deleted afterwards.
+    """
+    if source.lists and present(source, root) and not by_hand(source, root):
+        files = (w.name for w in listed(source, root, {}))
+        return all(name in done or (downloads(root) / name).is_file() for name in files)
+    return source.file in done or bool(present(source, root)) or by_hand(source, root)
+
+
+def by_hand(source: Source, root: Path) -> bool:
+    """Whether the user has put the videos, or a list under its own name, in their place."""
+    place = root / FOLDERS[source.holds]
+    if not place.is_dir():
+        return False
+    if source.holds == "videos":
+        return any(not p.name.startswith(".") for p in place.iterdir())
+    return any(place.rglob(source.file))
 
 
 def wanted(source: Source, locked: Mapping[str, Locked]) -> Wanted:
@@ -104,10 +119,15 @@ def listed(source: Source, root: Path, locked: Mapping[str, Locked]) -> list[Wan
     return list(found.values())
 
 
+def steps(source: Source, root: Path) -> str:
+    """What to do for a gated source, in one line."""
+    told = (s.replace("<data>", str(root.parent)) for s in source.steps)
+    return "; ".join(f"{i}) {step}" for i, step in enumerate(told, 1))
+
+
 def instruction(dataset: Dataset, source: Source, root: Path) -> str:
     """How to come by a gated source, in one line."""
-    steps = "; ".join(f"{i}) {step}" for i, step in enumerate(source.steps, 1))
     return (
         f"{dataset.name}: {source.file}: its owner asks for a form or a licence, so nothing "
-        f"fetches it: {steps}; then put it into {downloads(root)}"
+        f"fetches it: {steps(source, root)}; then put it into {downloads(root)}"
     )

@@ -63,14 +63,15 @@ def locked(root: Path, says: str) -> Iterator[None]:
     place = root / "state" / "lock"
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        with place.open("ab") as f:
-            try:
-                fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print(f"{says}: another process is at it; waiting", file=sys.stderr)
-                fcntl.flock(f, fcntl.LOCK_EX)
-            for left in place.parent.glob(".*.json.*"):  # by a process that was killed
-                left.unlink(missing_ok=True)
-            yield
-    except PermissionError as e:
+        lock = place.open("ab")
+    except OSError as e:
         raise UserError(f"{e.filename}: {e.strerror}; make it writable") from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{says}: another process is at it; waiting", file=sys.stderr)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        for left in place.parent.glob(".*.json.*"):  # by a process that was killed
+            left.unlink(missing_ok=True)
+        yield

@@ -31,6 +31,7 @@ class Settings(Noun):
     papers: tuple[str, ...]
     results: str
     data: str
+    fetch: tuple[str, ...] = ()  # open datasets that a run may download
 
 
 class Config(Noun):
@@ -108,6 +109,8 @@ def check(c: Config) -> None:
     """Every name that one file uses is declared in another."""
     folder = Path(c.folder)
     known("scale", c.settings.scale, c.scales, f"{folder / 'config.yaml'}: scale")
+    for name in c.settings.fetch:
+        known("dataset", name, c.datasets, f"{folder / 'config.yaml'}: fetch")
     for name, backbone in c.backbones.items():
         if backbone.pretraining:
             known("recipe", backbone.pretraining, c.recipes, f"{folder / 'backbones.yaml'}: {name}")

@@ -1,6 +1,6 @@
 """The Plan: every job of the DAG as a noun, with the place of its files.
 
-<results>/<scale>/specs/{files,backbones,premises,runs,costs,memory}/....json   what a job is
+<results>/<scale>/specs/{files,datasets,backbones,premises,runs,costs,memory}/....json   what a job is
 <results>/<scale>/backbones/<name>/                 clip.pt pretrain.json premise.json
 <results>/<scale>/runs/<paper>/<variant>@<seed>/    model.pt train.json eval.json
 <results>/<scale>/costs/<paper>.json                of all its models, at the papers' full size
@@ -19,6 +19,7 @@ from vidtune.plan.scale import Scale, map_options, seeds_of, swap
 from vidtune.spec import (
     Backbone,
     Costing,
+    Dataset,
     Files,
     Model,
     Premise,
@@ -59,7 +60,16 @@ class Plan:
             out[self.spec_of("premises", name)] = self.premises[name]
         for name, files in self.files.items():
             out[self.spec_of("files", name)] = files
+        for dataset in self.real().values():
+            out[self.spec_of("datasets", dataset.name)] = dataset
         return out
+
+    def real(self) -> dict[str, Dataset]:
+        """The datasets of real videos that runs read, and those whose files they share."""
+        declared = self.config.datasets
+        read = {r.dataset.name for r in self.runs.values() if not r.dataset.files}
+        read |= {declared[name].shares or name for name in read}
+        return {name: declared[name] for name in sorted(read)}
 
     def spec_of(self, kind: str, name: str) -> Path:
         return self.root / "specs" / kind / f"{name}.json"

@@ -1,6 +1,26 @@
 def needed(wildcards):
-    """Weights and generated videos of a run; real videos are brought by the user."""
+    """Weights and videos of a run: generated ones, staged real ones, or the user's own lists."""
     run = PLAN.runs[wildcards.run]
-    videos = [f"{run.data}/manifest.json"] if run.dataset.files else []
+    name = run.dataset.name
+    made = STANDING[name] in ("generated", "own")
+    videos = (
+        f"{run.data}/manifest.json" if made else staged(name, provide.used(run.dataset))
+    )
     fetched = [f"{ROOT}/fetched/{file.name}" for file in cache.needed(run)]
-    return [*filter(None, [run.weights]), *fetched, *videos]
+    return [*filter(None, [run.weights]), *fetched, videos]
+
+
+def staged(dataset, stage):
+    """The mark of a stage that is done: what it made lies in the data folder, as no rule's output,
+    because Snakemake would delete it before the stage runs again."""
+    return f"{ROOT}/data/{dataset}.{stage}"
+
+
+def waits(stage):
+    """The input function of a stage."""
+
+    def of(wildcards):
+        mark = provide.before(PLAN, wildcards.dataset, stage)
+        return [staged(*mark)] if mark else []
+
+    return of

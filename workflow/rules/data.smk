@@ -26,3 +26,29 @@ rule generate:
         out=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
         "python -m vidtune generate --spec {input.spec:q} --out {params.out:q} > {log:q} 2>&1"
+
+
+for stage in provide.STAGES:
+
+    rule:
+        name:
+            f"data_{stage}"
+        input:
+            waits(stage),
+            spec=f"{SPECS}/datasets/{{dataset}}.json",
+        output:
+            staged("{dataset}", stage),
+        log:
+            f"{ROOT}/logs/data/{{dataset}}.{stage}.log",
+        priority: 1
+        localrule: stage == "fetch"
+        conda:
+            "../../environment.yml"
+        threads: 1 if stage in ("fetch", "split", "describe") else 8
+        params:
+            stage=stage,
+            scale=lambda wildcards: PLAN.scale.name,
+            data=lambda wildcards: DATA,
+        shell:
+            "python -m vidtune data {params.stage} {wildcards.dataset:q} --scale {params.scale} "
+            "--data {params.data:q} --done {output:q} > {log:q} 2>&1"

@@ -2,7 +2,7 @@ rule collect:
     input:
         expand(f"{ROOT}/costs/{{paper}}.json", paper=PLAN.config.papers),
         expand(f"{ROOT}/memory/{{paper}}.json", paper=PLAN.config.papers),
-        expand(f"{ROOT}/runs/{{run}}/eval.json", run=PLAN.runs),
+        expand(f"{ROOT}/runs/{{run}}/eval.json", run=RUNS),
         CONFIG,
     output:
         f"{ROOT}/rows.csv",
