@@ -12,6 +12,7 @@ from vidtune.spec import UserError
 
 def arguments(sub: argparse.ArgumentParser, planned: Callable[..., object]) -> None:
     sub.add_argument("datasets", nargs="*", metavar="dataset", help="none: all")
+    sub.add_argument("--data", help="folder of all videos, instead of config.yaml's")
     sub.add_argument("--json", action="store_true", help="print JSON")
     sub.set_defaults(run=status)
     planned(sub)
