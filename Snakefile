@@ -23,6 +23,7 @@ from vidtune.cli.eta import Eta
 from vidtune.data import cache, provide
 from vidtune.gpu import nvml
 from vidtune.plan import load
+from vidtune.report.measured import folders
 from vidtune.spec import UserError
 
 try:
@@ -55,6 +56,11 @@ CODE = hashlib.sha256(
 ).hexdigest()  # cheap rules follow every edit of the package
 CONFIG = sorted(map(str, Path("config").rglob("*.yaml")))
 MINI = list(PLAN.pretrainings)
+MEASURED = [
+    str(p)
+    for folder in folders(PLAN).values()
+    for p in sorted(folder.glob("*/*/*.json"))
+]
 
 logger.addHandler(Eta(PLAN.scale.seconds, workflow.cores or os.cpu_count()))
 shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")

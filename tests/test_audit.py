@@ -139,10 +139,12 @@ def test_audit_verb(vidtune):
 
 
 def test_audit_verb_in_json(vidtune):
-    code, out, _ = vidtune("audit", "side4video/aim-l14", "--json")
-    (item,) = json.loads(out)
-    assert code == 0 and item["agrees"] and item["name"] == "side4video/aim-l14"
-    assert set(item["sides"]["vision"]) == {"counted", "torch", "closed"}
+    code, out, _ = vidtune("audit", "side4video/aim-l14", "tempme/tempme-b32", "--json")
+    large, small = json.loads(out)
+    assert code == 0 and large["agrees"] and large["name"] == "side4video/aim-l14"
+    assert set(large["sides"]["vision"]) == {"counted", "torch", "closed"}
+    assert set(small["sides"]["vision"]) == {"counted", "fvcore", "torch", "closed"}
+    assert small["given"] and all(isinstance(op, str) for op in small["given"])
 
 
 def test_audit_verb_names_what_is_missing(vidtune, monkeypatch):

@@ -151,12 +151,19 @@ def test_an_explanation_in_words_and_as_json(vidtune, tmp_path):
     assert code == 0
     assert "not run" in out and "make bench-gpu" in out
     assert "[variant, config/papers/side4video.yaml:" in out
-    assert "vidtune cost side4video/b16-ssv2 --memory" in out
+    assert "vidtune cost side4video/b16-ssv2 --memory --batch 32 --precision amp16" in out
+    assert "python benchmarks/published.py --only side4video/b16-ssv2" in out
     code, out, _ = vidtune("explain", "side4video/table9f/320/top-1", "--json")
     told = json.loads(out)
     assert code == 0 and told["cell"]["cell"] == "side4video/table9f/b16-ssv1/top1"
     assert {o["part"] for o in told["at_scale"]} == {"scale", "scale's recipe"}
     assert told["recompute"][0].startswith("snakemake --cores all --config scale=mini -- ")
+    setting, hours = (
+        "side4video/table1/b16-light-ssv2/trunk_layers",
+        "tempme/table5/clip4clip-b16/train_hours",
+    )
+    for name in (setting, hours):
+        assert json.loads(vidtune("explain", name, "--json")[1])["recompute"] == []
 
 
 def test_a_contradiction_is_told_at_the_cells_it_touches(plan, vidtune):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from conftest import plan_at
 
+from vidtune import provenance
 from vidtune.report import (
     claims,
     conditions,
@@ -44,7 +45,7 @@ def memory(gib: float, **changes: object) -> dict[str, object]:
 
 
 def bench(gib: float | None, status: str = "ok", **conditions: object) -> dict[str, object]:
-    train = {"peak_allocated_gib": gib} if gib else {}
+    train = {"peak_allocated_gib": gib} if gib else {"status": status}
     under = {"batch": 32, "frames": 8, "precision": "amp16", "device": "Made GPU", **conditions}
     return {
         "status": status,
@@ -170,6 +171,60 @@ def test_memory_claims_are_judged_on_predicted_raw_gib(here):
     assert got.detail.endswith("GiB (predicted): -83.4 %, in the same direction")
     unjudged = next(f for f in found if f.claim == "side4video/retrieval-memory")
     assert unjudged.ours == "not judged"
+
+
+def test_a_measured_claim_holds_measurements_of_one_kind_together(here):
+    one, other = "tempme/tempme-b16", "tempme/vop-b16"
+    claim = next(
+        f.claim
+        for f in claims.findings(here, [])
+        if f.metric == "throughput" and f.where == "Abstract"
+    )
+
+    def told() -> tuple[str, str]:
+        found = claims.findings(here, results.gather(here))
+        return next((f.ours, f.detail) for f in found if f.claim == claim)
+
+    def speed(videos: float, **under: object) -> dict[str, object]:
+        return {**bench(None, **under), "inference": {"videos_per_s": videos}}
+
+    put(here, REFERENCE, one, speed(180.0))
+    put(here, HERE, one, speed(1.0, device="Made CPU"))
+    assert told()[0] == "not judged"
+    put(here, REFERENCE, other, speed(100.0, batch=16))
+    assert told()[0] == "not judged"  # nothing was measured alike
+    put(here, REFERENCE, other, speed(100.0))
+    assert told()[0] == "holds" and "+80.0 %" in told()[1]
+    put(here, REFERENCE, one, {**bench(None, "oom"), "inference": {"status": "oom"}})
+    assert told()[0] == "not judged"
+
+
+def test_only_the_phase_that_ran_out_of_memory_says_so(here):
+    ended = {**bench(None, "oom"), "train": {"status": "oom"}}
+    del ended["inference"]
+    put(here, REFERENCE, LIGHT, ended)
+    found = [r.metric for r in results.gather(here) if r.text == "oom"]
+    assert found == ["train_gb", "train_mb"]
+
+
+def test_what_was_made_otherwise_is_stale(here):
+    digest = provenance.memory_digest("side4video")
+    stamp = provenance.stamp(digest, "made", here.models[LIGHT])
+    fit = here.config.memory.fits["side4video"]
+    line = {"slope": fit.slope, "offset": fit.offset, "fitted_on": list(fit.rows), "gb": 1.0}
+    made = memory(5.7, attention="explicit", fit=line, provenance=stamp)
+    path = predicted.memory_path(here, "side4video")
+
+    def stale(**changes: object) -> bool:
+        write_json(path, {LIGHT: {**made, **changes}})
+        return any(r.stale for r in results.gather(here))
+
+    assert not stale()
+    assert stale(batch=999) and stale(attention="fused") and stale(fit={**line, "offset": 9.0})
+    assert stale(provenance={**stamp, "digest": "old"})
+    path.unlink()
+    put(here, REFERENCE, LIGHT, {**bench(GIB), "provenance": {"digest": "old"}})
+    assert any(r.stale for r in results.gather(here))
 
 
 def table2(plan) -> tables.Grid:

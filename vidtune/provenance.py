@@ -78,6 +78,11 @@ def memory_digest(method: str) -> str:
     return digest("vidtune.cost.memory", f"vidtune.methods.{method}")
 
 
+def bench_digest(method: str) -> str:
+    """Of the code that decides a method's measured costs."""
+    return digest("vidtune.cost.measured", f"vidtune.methods.{method}")
+
+
 def run_digest(run: Run) -> str:
     """Of the code that decides a trained and evaluated result, its backbone's and data's too."""
     code = ["vidtune.engine.train", "vidtune.engine.evaluate"]

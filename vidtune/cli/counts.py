@@ -3,7 +3,6 @@
 import argparse
 import json
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +95,14 @@ def audit(args: argparse.Namespace) -> int:
 
 
 def _item(a: "Audit") -> dict[str, Any]:
-    return {**asdict(a), "difference": a.difference, "agrees": a.agrees}
+    return {
+        "name": a.name,
+        "sides": a.sides,
+        "given": dict(a.given),
+        "unseen": {counter: dict(operators) for counter, operators in a.unseen.items()},
+        "difference": a.difference,
+        "agrees": a.agrees,
+    }
 
 
 def _row(a: "Audit") -> str:

@@ -40,7 +40,7 @@ def measure(job: Job, clips: Path, gpu: dict[str, Any] | None = None) -> dict[st
         phases["loader"] = loading.alone(job, clips)
     found = {phase.get("status") for phase in phases.values()}
     status = "busy" if gpu and gpu["busy"] else "ok"
-    code = provenance.digest("vidtune.cost.measured", f"vidtune.methods.{job.model.method}")
+    code = provenance.bench_digest(job.model.method)
     device = device_name(where)
     return {
         "status": "oom" if "oom" in found else status,

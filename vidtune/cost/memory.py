@@ -7,6 +7,7 @@ taken, in which the optimiser's state exists; the optimiser is Adam, whose forms
 moments. GiB are 2^30 bytes of live tensors, not what a driver or `nvidia-smi` shows.
 """
 
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -181,7 +182,8 @@ def largest(peak: Callable[[int], float], limit: float) -> int:
 def size(text: str) -> int:
     """Bytes of "24GiB", "80 GB" and the like. Raises `UserError` for anything else."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", text)
-    if not match or match[2].upper() not in UNITS or not float(match[1]):
+    known = match and match[2].upper() in UNITS
+    if not known or not 0 < float(match[1]) < math.inf:
         raise UserError(
             f"{text!r}: not a size; expected a number and a unit, such as 24GiB or 80GB"
         )

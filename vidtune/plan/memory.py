@@ -5,7 +5,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from vidtune.spec import Model, Paper, UserError, parse, read_yaml
-from vidtune.spec.memory import Memory, Predicting, Prediction
+from vidtune.spec.memory import Convention, Memory, Predicting, Prediction
 
 PRINTED = ("train_gb", "train_mb", "infer_gb", "infer_mb")  # metrics of printed memory
 
@@ -60,6 +60,12 @@ def predicting(
                     )
                 )
     return Predicting(paper=paper.name, rows=tuple(rows))
+
+
+def convention_of(memory: Memory, name: str) -> Convention | None:
+    """How a variant's memory is predicted beside print; None where it is not."""
+    paper, row = name.split("/")
+    return next((c for c in memory.predictions.get(paper, ()) if row in c.rows), None)
 
 
 def _tables(paper: Paper, row: str) -> tuple[str, ...]:

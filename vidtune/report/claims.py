@@ -104,6 +104,8 @@ def _ours(
     """Ours; a counted number that we cannot have (of a cited system, or where our reading was
     chosen to have it) is the published one."""
     ours = _values(rows, paper, test, metric.name, "ours")
+    if metric.kind == "measured":
+        return _alike(ours)
     if metric.kind != "counted":
         return ours
 
@@ -112,6 +114,18 @@ def _ours(
         return variant is None or test.metric in variant.fitted
 
     return {name: theirs[name] if borrowed(name) else found for name, found in ours.items()}
+
+
+def _alike(values: dict[str, list[Row]]) -> dict[str, list[Row]]:
+    """One measurement of each, all on one device under one condition; none where there is none."""
+    sound = [{_taken(r): r for r in reversed(found) if not r.text} for found in values.values()]
+    shared = [key for key in reversed(sound[0]) if all(key in one for one in sound)]
+    kept = [[one[shared[0]]] if shared else [] for one in sound]
+    return dict(zip(values, kept, strict=True))
+
+
+def _taken(row: Row) -> tuple[str, str, str]:
+    return row.scale, row.device, row.condition
 
 
 def _judge(

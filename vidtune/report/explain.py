@@ -1,15 +1,18 @@
 """All that is known of one published cell: both numbers, the verdict, and where each part of the
 configuration comes from."""
 
+import shlex
+from pathlib import Path
 from typing import Any
 
 from vidtune.plan import Plan
+from vidtune.plan.memory import convention_of
 from vidtune.plan.origins import Origin, at_scale, origins
 from vidtune.report import names, verdicts
 from vidtune.report.names import Named
 from vidtune.report.rows import Row
 from vidtune.report.verdicts import Cell
-from vidtune.spec import Contradiction, Numbers
+from vidtune.spec import Contradiction, Metric, Numbers, read_yaml
 from vidtune.spec.nouns import Noun
 
 
@@ -143,8 +146,27 @@ def _recompute(plan: Plan, found: Named) -> list[str]:
         if not runs:
             root = plan.root.parent / scale / "runs"
             files = [str(root / f"{found.variant}@0" / "eval.json")]
-        return [f"snakemake --cores all --config scale={scale} -- {' '.join(files)}"]
+        chosen = " ".join([f"scale={scale}", *_overrides(plan)])
+        return [f"snakemake --cores all --config {chosen} -- {' '.join(files)}"]
+    if metric.kind != "measured" or metric.name == "train_hours":  # nothing of ours makes it
+        return []
+    measure = f"python benchmarks/published.py --only {found.variant}"
+    return [measure, *_predict(plan, found.variant, metric)]
+
+
+def _overrides(plan: Plan) -> list[str]:
+    """Settings that differ from config.yaml's, as Snakemake takes them."""
+    declared = read_yaml(Path(plan.config.folder) / "config.yaml")
+    used = plan.config.settings
+    keys = [k for k in ("results", "data") if getattr(used, k) != declared.get(k)]
+    return [f"{key}={shlex.quote(str(getattr(used, key)))}" for key in keys]
+
+
+def _predict(plan: Plan, variant: str, metric: Metric) -> list[str]:
+    """The command that predicts what is printed as memory, under the convention of its rows."""
+    asked = convention_of(plan.config.memory, variant)
     predicted = any(metric.name in m.beside for m in plan.config.metrics.values())
-    return [f"vidtune bench {found.variant}"] + (
-        [f"vidtune cost {found.variant} --memory"] if predicted else []
-    )
+    if asked is None or not predicted:
+        return []
+    given = f"--batch {asked.batch} --precision {asked.precision} --attention {asked.attention}"
+    return [f"vidtune cost {variant} --memory {given}"]

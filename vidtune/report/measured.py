@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from vidtune import provenance
 from vidtune.plan import Plan
 from vidtune.report import conditions
 from vidtune.report.rows import BUSY, HERE, OOM, REFERENCE, Row
@@ -25,6 +26,7 @@ VALUES = {
     "infer_mb": ("inference", "peak_allocated_gib", 1024),
     "throughput": ("inference", "videos_per_s", 1.0),
 }
+PHASES = {"train", "inference"}  # a process that was killed leaves neither
 UNDER = ("batch", "frames", "precision", "attention", "compile")
 
 
@@ -49,11 +51,14 @@ def rows(plan: Plan, name: str, bench: dict[str, Any], path: Path, scale: str) -
     """Rows of one bench."""
     under = bench["conditions"]
     stamp = bench.get("provenance", {})
+    fresh = provenance.bench_digest(plan.models[name].method)
     status = bench["status"]
     for metric, (phase, key, factor) in VALUES.items():
         m = plan.config.metrics.get(metric)
-        value = (bench.get(phase) or {}).get(key)
-        if m is None or (value is None and status != OOM):
+        found = bench.get(phase) or {}
+        value = found.get(key)
+        ended = OOM in (found.get("status"), None if PHASES & set(bench) else status)
+        if m is None or (value is None and not ended):
             continue
         yield Row(
             variant=name,
@@ -66,6 +71,7 @@ def rows(plan: Plan, name: str, bench: dict[str, Any], path: Path, scale: str) -
             scale=scale,
             device=str(under.get("device", path.parent.parent.name)),
             digest=stamp.get("digest", ""),
+            stale=bool(stamp) and stamp.get("digest") != fresh,
             text=OOM if value is None else (BUSY if status == BUSY else ""),
             condition=conditions.told({k: under.get(k) for k in UNDER}),
         )

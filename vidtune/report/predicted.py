@@ -10,10 +10,12 @@ from typing import Any
 
 from vidtune import provenance
 from vidtune.plan import Plan
+from vidtune.plan.memory import convention_of
 from vidtune.report import conditions
 from vidtune.report.rows import FULL_SIZE, Row
 from vidtune.report.sound import checked, having, stale
 
+CONVENTION = ("batch", "precision", "attention")
 RAW, FITTED, INFERENCE = "train_gib", "train_gb_fit", "infer_gib"
 
 
@@ -58,9 +60,22 @@ def rows(plan: Plan, name: str, memory: dict[str, Any], where: str) -> Iterator[
                 scale=FULL_SIZE,
                 device="none (predicted on fake tensors)",
                 digest=stamp.get("digest", ""),
-                stale=stale(stamp, fresh),
+                stale=stale(stamp, fresh) or (bool(stamp) and _changed(plan, name, memory)),
                 condition=f"{under}; {_fitted(fit)}" if metric == FITTED else under,
             )
+
+
+def _changed(plan: Plan, name: str, memory: dict[str, Any]) -> bool:
+    """Whether config/memory.yaml asks for something else by now."""
+    asked = convention_of(plan.config.memory, name)
+    if asked is None:
+        return True
+    fit = plan.config.memory.fits[asked.fit] if asked.fit else None
+    line = (fit.slope, fit.offset) if fit else None
+    was = memory.get("fit")
+    return [memory.get(k) for k in CONVENTION] != [getattr(asked, k) for k in CONVENTION] or (
+        (was["slope"], was["offset"]) if was else None
+    ) != line
 
 
 def _fitted(fit: dict[str, Any]) -> str:

@@ -28,9 +28,10 @@ rule bench_variant:
     params:
         asked="--device cpu --batch 1 --steps 3 --warmup 1" if DEVICE == "cpu" else "",
         clips=f"{DATA}/bench",
+        papers=PLAN.config.settings.papers,
     shell:
         "python -m vidtune.gpu --exclusive -- python -m vidtune bench {wildcards.paper}/{wildcards.variant}"
-        " --clips {params.clips:q} {params.asked} --out {output:q} > {log:q} 2>&1"
+        " --papers {params.papers} --clips {params.clips:q} {params.asked} --out {output:q} > {log:q} 2>&1"
 
 
 rule bench:

@@ -3,6 +3,7 @@ rule collect:
         expand(f"{ROOT}/costs/{{paper}}.json", paper=PLAN.config.papers),
         expand(f"{ROOT}/memory/{{paper}}.json", paper=PLAN.config.papers),
         expand(f"{ROOT}/runs/{{run}}/eval.json", run=RUNS),
+        MEASURED,
         CONFIG,
     output:
         f"{ROOT}/rows.csv",
