@@ -169,7 +169,7 @@ def test_an_explanation_in_words_and_as_json(vidtune, tmp_path):
 def test_a_contradiction_is_told_at_the_cells_it_touches(plan, vidtune):
     touched = explain(plan, "side4video/table3/ours-b32/train_gb", [])
     assert any("B/16" in c.says and "B/32" in c.against for c in touched.contradictions)
-    full = explain(plan, "tempme/table5/tempme-full-b16/train_gb", [])
+    full = explain(plan, "tempme/table5/tempme-full-b16/train_gb_log", [])
     assert any("75.2 %" in c.says and c.note == "not reproduced" for c in full.contradictions)
     assert "not reproduced" in vidtune("explain", full.cell.cell)[1]
     other = explain(plan, "side4video/table2/b16-ssv2/top1", [])

@@ -204,7 +204,7 @@ def test_only_the_phase_that_ran_out_of_memory_says_so(here):
     del ended["inference"]
     put(here, REFERENCE, LIGHT, ended)
     found = [r.metric for r in results.gather(here) if r.text == "oom"]
-    assert found == ["train_gb", "train_mb"]
+    assert found == ["train_gb", "train_gb_log", "train_mb"]
 
 
 def test_what_was_made_otherwise_is_stale(here):

@@ -7,7 +7,13 @@ from pathlib import Path
 from vidtune.spec import Model, Paper, UserError, parse, read_yaml
 from vidtune.spec.memory import Convention, Memory, Predicting, Prediction
 
-PRINTED = ("train_gb", "train_mb", "infer_gb", "infer_mb")  # metrics of printed memory
+PRINTED = (
+    "train_gb",
+    "train_gb_log",
+    "train_mb",
+    "infer_gb",
+    "infer_mb",
+)  # metrics of printed memory
 
 
 def read_memory(folder: Path, papers: dict[str, Paper]) -> Memory:

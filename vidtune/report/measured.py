@@ -22,6 +22,7 @@ GB = 2**30 / 1e9  # of one GiB
 VALUES = {
     "train_gb": ("train", "peak_allocated_gib", GB),
     "infer_gb": ("inference", "peak_allocated_gib", GB),
+    "train_gb_log": ("train", "peak_allocated_gib", 1.0),
     "train_mb": ("train", "peak_allocated_gib", 1024),
     "infer_mb": ("inference", "peak_allocated_gib", 1024),
     "throughput": ("inference", "videos_per_s", 1.0),

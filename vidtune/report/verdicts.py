@@ -129,7 +129,7 @@ def _unlike(plan: Plan, numbers: Numbers, row: Row) -> str:
         return f"{ends[row.text]} ({row.condition})"
     want, have = conditions.needed(plan, numbers, row.variant), conditions.read(row.condition)
     have["gpu"] = row.device
-    keys = conditions.MEMORY if row.unit in ("GB", "MB") else conditions.STATED
+    keys = conditions.MEMORY if row.unit.startswith(("GB", "MB")) else conditions.STATED
     for key in keys:
         theirs, mine = want.get(key, "not stated"), have.get(key, "unknown")
         if not conditions.same(key, theirs, mine):
