@@ -13,7 +13,7 @@ from vidtune.engine.feed import Feed
 from vidtune.engine.train import train
 from vidtune.nn.clip import CLIP
 from vidtune.plan import load
-from vidtune.spec import Recipe, Run, UserError, load_json, write_json
+from vidtune.spec import Recipe, Resized, Run, UserError, load_json, write_json
 
 AUGMENT = {
     "randaugment": "rand-m7-n4-mstd0.5-inc1",
@@ -56,6 +56,16 @@ def test_an_augmented_training_sees_every_clip_twice(run: Run, tmp_path: Path):
     write_json(tmp_path / "data" / "manifest.json", about)
     scored = evaluate(run, tmp_path / "out" / "model.pt")
     assert scored["resized"] == {"short": 256} and "replaced" not in scored
+    resized = Resized(short=256)
+    declared = run.dataset.model_copy(update={"resized": resized})
+    run_on_copies = run.model_copy(update={"dataset": declared})
+    for does in (train, evaluate):  # the manifest does not tell of their form
+        with pytest.raises(UserError, match=f"run `vidtune data resize {declared.name}`"):
+            does(run_on_copies, tmp_path / "out" / "model.pt")
+    write_json(
+        tmp_path / "data" / "manifest.json", {**about, "resized": resized.model_dump(mode="json")}
+    )
+    assert evaluate(run_on_copies, tmp_path / "out" / "model.pt")["status"] == "ok"
     test = Feed(run, feed.model, "test", False, torch.device("cpu"))
     assert sum(len(target) for _, target in test.epoch(0)) == 4
 

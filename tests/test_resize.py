@@ -1,14 +1,17 @@
 """Smaller copies of videos: frame for frame, and told of wherever a number comes from them."""
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import av
 import numpy as np
+import own_data
 import pytest
 import videos
 
-from vidtune.data import records, resize
+from vidtune.data import check, index, records, resize
 from vidtune.data.video import probe, read_frames
 from vidtune.spec import Dataset, Resized, UserError
 
@@ -36,6 +39,12 @@ def dataset(form: str) -> Dataset:
     return Dataset(name="mine", task="retrieval", resized=resized)
 
 
+def tree(root: Path) -> dict[Path, bytes]:
+    """Every file but those of the stages' state."""
+    found = [p for p in root.rglob("*") if p.is_file() and p.parent.name != "state"]
+    return {p.relative_to(root): p.read_bytes() for p in found}
+
+
 @pytest.mark.parametrize("form", ["h264", "jpg"])
 def test_copies_have_the_same_frames_and_the_manifest_tells_of_them(form: str, root: Path):
     before = {r.id: r.path for r in records.read(root, "test")}
@@ -57,8 +66,9 @@ def test_copies_have_the_same_frames_and_the_manifest_tells_of_them(form: str, r
             assert probe(copy).frames == frames
     assert [r.path for r in records.read(root, "train")] == [after[n].path for n in shapes]
     assert not list(root.rglob(".part-*"))
-    with pytest.raises(UserError, match="name copies already"):
-        resize.run(dataset(form), root, show=False)
+    seen = tree(root)
+    assert resize.run(dataset(form), root, show=False) == facts  # from the originals again
+    assert tree(root) == seen
 
 
 def test_a_stopped_run_goes_on_and_half_a_copy_is_none(root: Path, monkeypatch):
@@ -100,6 +110,114 @@ def test_a_copy_that_nobody_declared_is_one_line(root: Path):
 
 def test_a_copy_has_key_frames_enough_to_be_sought(root: Path):
     resize.run(dataset("h264"), root, workers=1, show=False)
-    with av.open(str(root / "resized" / "240-h264" / "wide.mp4")) as container:
+    wide = next(r for r in records.read(root, "test") if r.id == "wide")
+    with av.open(str(wide.path)) as container:
         keys = [p.is_keyframe for p in container.demux(video=0) if p.size]
     assert len(keys) == 40 and keys.count(True) >= 4  # at 25 a second
+
+
+@pytest.mark.parametrize("form", ["h264", "jpg"])
+@pytest.mark.parametrize("named", ["absolute", "above"])
+def test_an_id_that_is_a_path_leads_nowhere_else(named: str, form: str, root: Path):
+    """The original's own path without its suffix, or with it where copies are folders."""
+    wide = root / "raw" / ("wide" if form == "h264" else "wide.mp4")
+    name = str(wide) if named == "absolute" else f"../../raw/{wide.name}"
+    for split in ("train", "test"):
+        path = root / f"{split}.jsonl"
+        path.write_text(path.read_text().replace('"id": "wide"', f'"id": "{name}"'))
+    os.utime(root / "raw" / "wide.mp4", ns=(1, 1))
+    before = {k: v for k, v in tree(root).items() if k.suffix == ".mp4"}
+    resize.run(dataset(form), root, workers=1, show=False)
+    place = root / "resized" / f"240-{form}"
+    after = tree(root)
+    assert {k: after[k] for k in before} == before
+    assert all(
+        (root / k).is_relative_to(place) for k in after.keys() - before if "json" not in k.suffix
+    )
+    (copy,) = (r.path for r in records.read(root, "train") if r.id == name)
+    assert copy.parent == place and copy.exists()
+
+
+def test_a_video_of_two_ids_has_one_copy_with_all_frames(root: Path):
+    rows = [json.loads(line) for line in (root / "test.jsonl").read_text().splitlines()]
+    short = {**rows[0], "id": "start", "frames": 10}
+    (root / "test.jsonl").write_text("".join(json.dumps(r) + "\n" for r in (*rows, short)))
+    resize.run(dataset("h264"), root, workers=1, show=False)
+    found = {r.id: r for r in records.read(root, "test")}
+    assert found["start"].path == found["wide"].path and found["start"].frames == 10
+    assert probe(found["wide"].path).frames == 40
+
+
+STOPS = ["difference", *range(4)]  # before the manifest, either list, the manifest
+
+
+@pytest.mark.parametrize("again", [False, True])
+@pytest.mark.parametrize("stop", STOPS)
+def test_stopped_anywhere_it_goes_on_to_the_same_result(stop, again, root: Path, monkeypatch):
+    if again:  # the lists name other copies already
+        resize.run(dataset("jpg"), root, workers=1, show=False)
+    whole = root.parent / f"{root.name}-whole"
+    shutil.copytree(root, whole)
+    resize.run(dataset("h264"), whole, workers=1, show=False)
+    writes: list[int] = []
+    real = os.replace
+
+    def dies(*args):
+        writes.append(1)
+        if len(writes) > stop:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    def at_once(pairs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        if stop == "difference":
+            patch.setattr(resize, "_difference", at_once)
+        else:
+            patch.setattr(os, "replace", dies)
+        with pytest.raises(KeyboardInterrupt):
+            resize.run(dataset("h264"), root, workers=1, show=False)
+    if stop != "difference" and stop > 0:
+        assert "resized" not in records.manifest(root)
+        refusing(root)
+    for split in ("train", "test"):
+        named = [row for row in records.rows(root / f"{split}.jsonl") if "copy_of" in row]
+        if named and "resized" not in records.manifest(root):
+            with pytest.raises(UserError, match=r"jsonl:1: video: a smaller copy, of which"):
+                records.read(root, split)
+    resize.run(dataset("h264"), root, workers=1, show=False)
+    lists = ("train.jsonl", "test.jsonl", "manifest.json")
+    assert [(root / n).read_bytes() for n in lists] == [(whole / n).read_bytes() for n in lists]
+    records.check_copies(dataset("h264"), root)
+
+
+def refusing(root: Path) -> None:
+    with pytest.raises(UserError, match="run `vidtune data resize mine`"):
+        records.check_copies(dataset("h264"), root)
+
+
+def test_after_index_or_check_a_run_is_refused_until_copies_are_listed_again(tmp_path: Path):
+    folder, root = own_data.write(tmp_path / "own"), tmp_path / "data" / "mine"
+    videos.write(folder / "a.mp4", frames=40, size=(300, 450))
+    mine = own_data.own(folder, resized={"short": 240})
+    own_data.build(mine, root)
+    refusing(root)
+    resize.run(mine, root, workers=1, show=False)
+    seen = tree(root)
+    (copy,) = (p for p in seen if p.parts[0] == "resized")
+    made = (root / copy).stat().st_mtime_ns
+    for stage in (index, check):
+        stage.run(mine, root, workers=1, show=False)
+        refusing(root)
+        resize.run(mine, root, workers=1, show=False)
+        records.check_copies(mine, root)
+        assert {k: v for k, v in tree(root).items() if k.name != "checked.jsonl"} == {
+            **seen,
+            **{k: v for k, v in tree(root).items() if k.name == "quarantine.jsonl"},
+        }
+    assert (root / copy).stat().st_mtime_ns == made  # none was made anew
+    records.check_copies(own_data.own(folder), root)  # that declares none
+    other = own_data.own(folder, resized={"short": 256})
+    with pytest.raises(UserError, match="expected copies of short side 256 as h264"):
+        records.check_copies(other, root)

@@ -6,6 +6,7 @@ says, goes to `quarantine.jsonl` ({"id", "video", "reason"}) and out of the list
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -14,7 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from vidtune.data import catalogue, folder, index, layout, split, state
+from vidtune.data import catalogue, folder, index, layout, records, split, state
 from vidtune.data.progress import progress
 from vidtune.data.video import cores, cut_short, decode
 from vidtune.spec import SPLITS, Dataset, UserError
@@ -29,15 +30,17 @@ def run(
     dataset: Dataset, root: Path, workers: int | None = None, show: bool = True
 ) -> dict[str, dict[str, int]]:
     """`coverage.json`'s content. Raises `UserError` where nothing is indexed."""
-    entries = {e["id"]: e for e in index.earlier(layout.index(root))}
-    if not entries:
-        return _by_hand(dataset, root, workers, show)
-    reasons = _reasons(layout.raw(dataset, root), root, list(entries.values()), workers, show)
-    _quarantine(root, entries, reasons)
-    unlisted = state.read(root, "index").get("unlisted", 0)
-    coverage = catalogue.write(dataset, root, split.read(dataset, root), entries, unlisted)
-    state.write(root, "check", digest=state.digest(coverage), quarantined=len(reasons))
-    return coverage
+    with state.locked(root, f"{dataset.name}: check"):
+        entries = {e["id"]: e for e in index.earlier(layout.index(root))}
+        if not entries:
+            return _by_hand(dataset, root, workers, show)
+        place = layout.raw(dataset, root)
+        failed = _failed(place, root, list(entries.values()), workers, show)
+        _quarantine(root, failed)
+        unlisted = state.read(root, "index").get("unlisted", 0)
+        coverage = catalogue.write(dataset, root, split.read(dataset, root), entries, unlisted)
+        state.write(root, "check", digest=state.digest(coverage), quarantined=len(failed))
+        return coverage
 
 
 def _by_hand(
@@ -47,59 +50,74 @@ def _by_hand(
     paths = [p for name in SPLITS if (p := root / f"{name}.jsonl").exists()]
     if not paths:
         raise UserError(f"{layout.index(root)}: no clips; run `vidtune data index {dataset.name}`")
-    entries: dict[str, Entry] = {}
-    counts: dict[str, list[str]] = {}
-    for path in paths:
-        found = index.earlier(path)
-        entries |= {e["id"]: {k: e.get(k) for k in ("id", "video", "frames")} for e in found}
-        counts[path.stem] = [e["id"] for e in found]
-    reasons = _reasons(root, root, list(entries.values()), workers, show)
-    _quarantine(root, entries, reasons)
-    if reasons:
-        name, why = next(iter(reasons.items()))
+    keys = ("id", "video", "frames")
+    entries = [  # an id may stand in several lists, for different videos
+        {"list": path.name, **{k: row[k] for k in keys}}
+        for path in paths
+        for row in records.rows(path)
+    ]
+    failed = _failed(root, root, entries, workers, show)
+    _quarantine(root, failed)
+    if failed:
+        entry, why = failed[0]
         raise UserError(
-            f"{layout.quarantine(root)}: {len(reasons)} clips cannot be used, such as {name}: {why}; "
+            f"{layout.quarantine(root)}: {len(failed)} clips cannot be used, such as "
+            f"{entry['id']} of {entry['list']}: {why}; "
             f"mend them, or remove them from {', '.join(p.name for p in paths)}"
         )
-    state.write(root, "check", digest=state.digest(list(entries)), quarantined=0)
+    ids = [[e["list"], e["id"]] for e in entries]
+    state.write(root, "check", digest=state.digest(ids), quarantined=0)
+    counts = Counter(e["list"] for e in entries)
     return {
-        name: dict.fromkeys(("expected", "listed", "present", "decodable"), len(ids))
-        for name, ids in counts.items()
+        p.stem: dict.fromkeys(("expected", "listed", "present", "decodable"), counts[p.name])
+        for p in paths
     }
 
 
-def _quarantine(root: Path, entries: dict[str, Entry], reasons: dict[str, str]) -> None:
-    rows = [{"id": n, "video": entries[n]["video"], "reason": why} for n, why in reasons.items()]
+def _quarantine(root: Path, failed: list[tuple[Entry, str]]) -> None:
+    rows = [{"id": e["id"], "video": e["video"], "reason": why} for e, why in failed]
     catalogue.write_lines(layout.quarantine(root), rows)
 
 
-def _reasons(
+def _failed(
     place: Path, root: Path, entries: list[Entry], workers: int | None, show: bool
-) -> dict[str, str]:
-    """Id -> reason, of those that fail; results of an earlier run count where still true."""
+) -> list[tuple[Entry, str]]:
+    """Those that fail, with the reason; results of an earlier run count where still true."""
     path = root / "checked.jsonl"
     known = {e["id"]: e for e in index.earlier(path)}
-    found: dict[str, str | None] = {}
-    left: list[Entry] = []
-    for entry in entries:
-        facts = {k: entry.get(k) for k in ("video", "frames", "bytes", "mtime_ns")}
+    found: dict[int, str | None] = {}  # by position
+    left: dict[int, Entry] = {}
+    for k, entry in enumerate(entries):
+        facts = {key: entry.get(key) for key in ("video", "frames", "bytes", "mtime_ns")}
         before = known.get(entry["id"], {})
         if "problem" in entry:  # it could not even be probed
-            found[entry["id"]] = entry["problem"]
-        elif "bytes" in facts and facts["bytes"] and facts == {k: before.get(k) for k in facts}:
-            found[entry["id"]] = before["reason"]
+            found[k] = entry["problem"]
+        elif facts["bytes"] and facts == {key: before.get(key) for key in facts}:
+            found[k] = before["reason"]
         else:
-            left.append({"id": entry["id"], **facts})
+            left[k] = {"id": entry["id"], **facts}
     if left:
+        found |= _decoded(place, path, left, workers, show)
+    return [(e, why) for k, e in enumerate(entries) if (why := found[k])]
+
+
+def _decoded(
+    place: Path, path: Path, left: dict[int, Entry], workers: int | None, show: bool
+) -> dict[int, str | None]:
+    """The reasons, each written to `path` as soon as it is known."""
+    found: dict[int, str | None] = {}
+    results = _checked(place, list(left.values()), workers)
+    try:
         with path.open("a", encoding="utf-8") as out:
             index.cut_torn_line(path)
-            for entry, reason in progress(
-                _checked(place, left, workers), len(left), f"check {root.name}", show
-            ):
-                found[entry["id"]] = reason
+            shown = progress(results, len(left), f"check {path.parent.name}", show)
+            for k, (entry, reason) in zip(left, shown, strict=True):
+                found[k] = reason
                 out.write(json.dumps({**entry, "reason": reason}, sort_keys=True) + "\n")
                 out.flush()
-    return {e["id"]: why for e in entries if (why := found[e["id"]])}
+    except OSError as e:
+        raise UserError(f"{path}: cannot write: {e.strerror}; free some space") from None
+    return found
 
 
 def _checked(
@@ -111,7 +129,7 @@ def _checked(
     pool = _pool(count)
     while window := list(islice(several, count * AT_ONCE * 4)):
         parts = [window[i : i + AT_ONCE] for i in range(0, len(window), AT_ONCE)]
-        jobs = [pool.submit(_problems, place, part) for part in parts]
+        jobs = [_submitted(pool, place, part) for part in parts]
         for part, job in zip(parts, jobs, strict=True):
             try:
                 yield from zip(part, job.result(), strict=True)
@@ -124,6 +142,18 @@ def _checked(
 
 def _pool(count: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(count, mp_context=get_context("spawn"))
+
+
+def _submitted(
+    pool: ProcessPoolExecutor, place: Path, part: list[Entry]
+) -> Future[list[str | None]]:
+    """A broken one where a process has died while parts are still handed out."""
+    try:
+        return pool.submit(_problems, place, part)
+    except BrokenProcessPool as e:
+        job: Future[list[str | None]] = Future()
+        job.set_exception(e)
+        return job
 
 
 def _broken(job: Future[Any]) -> bool:

@@ -2,7 +2,8 @@
 
 Generated and real videos are listed in the same form, so everything behind this is shared.
 A line: {"id", "video" (relative path), "frames", "fps", "seconds", "label" (a class of the
-manifest or null), "captions" (list), and, where known, "appearance" and "group"}.
+manifest or null), "captions" (list), and, where known, "appearance" and "group"; where "video" is
+a smaller copy that `resize` has made, "copy_of" is the original}.
 """
 
 import json
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vidtune.spec import UserError
+from vidtune.spec import Dataset, UserError
 
 # key -> (accepted types, what is expected)
 KEYS: dict[str, tuple[tuple[type, ...], str]] = {
@@ -62,6 +63,24 @@ def read(directory: Path, split: str) -> list[Record]:
     """The records of a split. Raises `UserError` (file:line: key: ...) at the first bad line."""
     about = manifest(directory)
     path = directory / f"{split}.jsonl"
+    labels = {name: i for i, name in enumerate(about["classes"])}
+    found: list[Record] = []
+    for number, row in enumerate(rows(path), 1):
+        place = f"{path}:{number}"
+        if "copy_of" in row and "resized" not in about:
+            raise UserError(
+                f"{place}: video: a smaller copy, of which manifest.json does not tell; "
+                f"run `vidtune data resize {about.get('dataset', directory.name)}` again"
+            )
+        found.append(_record(row, directory, labels, about.get("mirrored", {}), place))
+    return found
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    """A list's lines with the keys above, a line each, whether or not their videos are there.
+
+    Raises `UserError` (file:line: key: ...) at the first bad line.
+    """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError as e:
@@ -70,8 +89,7 @@ def read(directory: Path, split: str) -> list[Record]:
         ) from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: not UTF-8; save the file as UTF-8") from None
-    labels = {name: i for i, name in enumerate(about["classes"])}
-    records: list[Record] = []
+    found: list[dict[str, Any]] = []
     seen: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
         place = f"{path}:{number}"
@@ -81,8 +99,25 @@ def read(directory: Path, split: str) -> list[Record]:
                 f"{place}: id: {row['id']!r} is on line {seen[row['id']]} already; rename one"
             )
         seen[row["id"]] = number
-        records.append(_record(row, directory, labels, about.get("mirrored", {}), place))
-    return records
+        found.append(row)
+    return found
+
+
+def check_copies(dataset: Dataset, directory: Path) -> None:
+    """Raises `UserError` where the videos are not the smaller copies that the dataset declares.
+
+    `index` and `check` list the originals again.
+    """
+    if dataset.resized is None:
+        return
+    declared = dataset.resized.model_dump(mode="json")
+    told = manifest(directory).get("resized") or {}
+    if {k: told.get(k) for k in declared} != declared:
+        raise UserError(
+            f"{directory / 'manifest.json'}: resized: expected copies of short side "
+            f"{declared['short']} as {declared['form']}, which config/datasets.yaml declares; "
+            f"run `vidtune data resize {dataset.name}`"
+        )
 
 
 def _row(line: str, place: str) -> dict[str, Any]:

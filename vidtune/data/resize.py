@@ -5,15 +5,17 @@ again. So `manifest.json` tells of it (`resized`, with the measured difference),
 it, and the row carries it. Videos that are small enough already stay as they are.
 
 The copies lie in `resized/<short>-<form>/`: frame for frame, upright, with a key frame twice a
-second, or as a folder of jpg frames. When all are made, the lists name them in place of the
-originals; `index` and `check` write the originals' names again.
+second, or as a folder of jpg frames. When all are made, the lists name them in place of the originals
+(`copy_of`). `index` and `check` write the originals' names again; then a run whose dataset declares
+copies is refused until `resize` has run again, which makes none anew.
 """
 
-import json
+import hashlib
 import os
 import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,16 +25,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidtune.data import catalogue, clips, records
+from vidtune.data import catalogue, clips, records, state
 from vidtune.data.augment import scaled, short_side
 from vidtune.data.progress import progress
-from vidtune.data.records import Record
 from vidtune.data.video import cores, read_frames, upright
 from vidtune.spec import SPLITS, Dataset, Resized, UserError, write_json
 
+NAME = 32  # characters of a copy's name
 CRF, QSCALE = 18, 2  # of H.264, of jpg: little is lost
 COMPARED = 32  # clips, three frames of each
 INPUT = 224  # pixels at which frames are compared
+
+
+@dataclass(frozen=True)
+class Original:
+    """A video that lists name, with the frames that a clip of it has."""
+
+    name: str  # as in the list: a path relative to the dataset's folder, or an absolute one
+    path: Path
+    frames: int
+    fps: float
 
 
 def run(
@@ -45,45 +57,75 @@ def run(
             f"config/datasets.yaml: datasets.{dataset.name}.resized: missing; give e.g. "
             "{short: 256, form: h264}, or train on the originals"
         )
-    lists = {s: _lines(root / f"{s}.jsonl") for s in SPLITS if (root / f"{s}.jsonl").exists()}
-    if "resized" in records.manifest(root):
-        raise UserError(f"{root}: its lists name copies already; run `vidtune data check` first")
-    found = {r.path: r for split in lists for r in records.read(root, split)}
-    place = root / "resized" / f"{how.short}-{how.form}"
-    made = _make_all(list(found.values()), place, how, workers, show)
-    for split, rows in lists.items():
-        for row in rows:
-            copy = made[root / row["video"]]
-            row["video"] = str(copy.relative_to(root)) if copy.is_relative_to(root) else str(copy)
-        catalogue.write_lines(root / f"{split}.jsonl", rows)
-    smaller = [(r, made[p]) for p, r in found.items() if made[p] != p]
-    facts = {
-        "short": how.short,
-        "form": how.form,
-        "quality": f"crf {CRF}" if how.form == "h264" else f"qscale {QSCALE}",
-        "clips": len(smaller),
-        "of": len(found),
-        "difference": _difference(smaller[:: max(1, len(smaller) // COMPARED)]),
-    }
-    write_json(root / "manifest.json", {**records.manifest(root), "resized": facts})
+    with state.locked(root, f"{dataset.name}: resize"):
+        lists = {s: records.rows(p) for s in SPLITS if (p := root / f"{s}.jsonl").exists()}
+        about = records.manifest(root)
+        found = _originals(root, [row for rows in lists.values() for row in rows])
+        place = root / "resized" / f"{how.short}-{how.form}"
+        made = _make_all(list(found.values()), place, how, workers, show)
+        smaller = [(o, made[n]) for n, o in found.items() if made[n] != o.path]
+        facts = {
+            "short": how.short,
+            "form": how.form,
+            "quality": f"crf {CRF}" if how.form == "h264" else f"qscale {QSCALE}",
+            "clips": len(smaller),
+            "of": len(found),
+            "difference": _difference(smaller[:: max(1, len(smaller) // COMPARED)]),
+        }
+        _switch(root, lists, about, {n: p for n, p in made.items() if p != found[n].path}, facts)
     return facts
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def _original(row: dict[str, Any]) -> str:
+    """The video that a line of a list names, or of whose copy it tells."""
+    return str(row.get("copy_of", row["video"]))
+
+
+def _originals(root: Path, rows: list[dict[str, Any]]) -> dict[str, Original]:
+    """By name. Of clips of one video the longest counts, as the copy has all its frames."""
+    found: dict[str, Original] = {}
+    for row in rows:
+        name = _original(row)
+        frames = max(row["frames"], found[name].frames if name in found else 0)
+        found[name] = Original(name, root / name, frames, float(row["fps"]))
+    return found
+
+
+def _switch(
+    root: Path,
+    lists: dict[str, list[dict[str, Any]]],
+    about: dict[str, Any],
+    copies: dict[str, Path],
+    facts: dict[str, Any],
+) -> None:
+    """Lists name copies, and the manifest tells of them.
+
+    It does so last, and until then of none: a list that names some is refused, so that a stopped
+    run never looks complete. (The manifest itself may be a user's own, and stays.)
+    """
+    rest = {k: v for k, v in about.items() if k != "resized"}
+    write_json(root / "manifest.json", rest)
+    for split, rows in lists.items():
+        for row in rows:
+            row["video"] = name = _original(row)
+            row.pop("copy_of", None)
+            if name in copies:
+                row |= {"video": str(copies[name].relative_to(root)), "copy_of": name}
+        catalogue.write_lines(root / f"{split}.jsonl", rows)
+    write_json(root / "manifest.json", {**rest, "resized": facts})
 
 
 def _make_all(
-    found: list[Record], place: Path, how: Resized, workers: int | None, show: bool
-) -> dict[Path, Path]:
-    """Original -> copy. (FFmpeg and torch work without Python's lock.)"""
-    made: dict[Path, Path] = {}
+    found: list[Original], place: Path, how: Resized, workers: int | None, show: bool
+) -> dict[str, Path]:
+    """Name of an original -> its copy. (FFmpeg and torch work without Python's lock.)"""
+    made: dict[str, Path] = {}
     problems: list[str] = []
     with ThreadPoolExecutor(workers or cores()) as pool:
-        jobs = {pool.submit(_make, r, place, how): r for r in found}
+        jobs = {pool.submit(_make, o, place, how): o for o in found}
         for job in progress(as_completed(jobs), len(jobs), f"resize {place.name}", show):
             try:
-                made[jobs[job].path] = job.result()
+                made[jobs[job].name] = job.result()
             except UserError as e:
                 problems.append(str(e))
             except OSError as e:
@@ -93,26 +135,32 @@ def _make_all(
     return made
 
 
-def _make(record: Record, place: Path, how: Resized) -> Path:
-    """The copy of one clip, or its original where that is small enough."""
-    out = place / (f"{record.id}.mp4" if how.form == "h264" else record.id)
-    if out.exists() and out.stat().st_mtime_ns > record.path.stat().st_mtime_ns:
+def _make(original: Original, place: Path, how: Resized) -> Path:
+    """The copy of one video, or the original where that is small enough.
+
+    A copy's name is a digest: ids and names of originals may be paths that lead elsewhere.
+    """
+    digest = hashlib.sha256(original.name.encode(errors="surrogatepass")).hexdigest()[:NAME]
+    out = place / (f"{digest}.mp4" if how.form == "h264" else digest)
+    if out.exists() and out.stat().st_mtime_ns > original.path.stat().st_mtime_ns:
         return out
-    first = read_frames(record.path, [0])[0]
+    first = read_frames(original.path, [0])[0]
     if min(first.shape[:2]) <= how.short:
-        return record.path
+        return original.path
     height, width = (n // 2 * 2 for n in short_side(*first.shape[:2], how.short))
-    frames = (scaled(f, 0, (height, width)) for f in _frames(record.path))
+    frames = (scaled(f, 0, (height, width)) for f in _frames(original.path))
     part = out.with_name(f".part-{os.getpid()}-{out.name}")
     part.parent.mkdir(parents=True, exist_ok=True)
     try:
-        written = _encode(frames, part, record.fps, (height, width), how.form)
+        written = _encode(frames, part, original.fps, (height, width), how.form)
     except BaseException:
         _remove(part)
         raise
-    if written < record.frames:
+    if written < original.frames:
         _remove(part)
-        raise UserError(f"{record.path}: ends after {written} of {record.frames} frames; check it")
+        raise UserError(
+            f"{original.path}: ends after {written} of {original.frames} frames; check it"
+        )
     _remove(out)
     part.rename(out)
     return out
@@ -165,13 +213,13 @@ def _image(x: Tensor) -> av.VideoFrame:
     return av.VideoFrame.from_ndarray(pixels, format="rgb24")
 
 
-def _difference(pairs: list[tuple[Record, Path]]) -> float | None:
+def _difference(pairs: list[tuple[Original, Path]]) -> float | None:
     """Mean absolute difference between what a model sees of originals and copies, in grey levels."""
     if not pairs:
         return None
     found = []
-    for record, copy in pairs:
-        at = sorted({0, record.frames // 2, record.frames - 1})
-        a, b = (clips.resize(read_frames(p, at), INPUT) for p in (record.path, copy))
+    for original, copy in pairs:
+        at = sorted({0, original.frames // 2, original.frames - 1})
+        a, b = (clips.resize(read_frames(p, at), INPUT) for p in (original.path, copy))
         found.append((a.float() - b.float()).abs().mean().item())
     return round(sum(found) / len(found), 3)

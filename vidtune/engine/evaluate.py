@@ -36,6 +36,7 @@ def evaluated(
     run: Run, status: str, load: Callable[[torch.device], VideoModel], digest: str
 ) -> dict[str, Any]:
     """What `evaluate` gives, of the model that `load` gives; made by code of this digest."""
+    records.check_copies(run.dataset, Path(run.data))
     start = time.monotonic()
     where = models.device()
     result: dict[str, Any] = {"status": status, "metrics": {}, "n": 0}

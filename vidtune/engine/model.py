@@ -76,6 +76,7 @@ def _read(path: Path) -> Any:
 
 def build(run: Run, where: torch.device) -> tuple[VideoModel, set[str]]:
     """The model with its pre-trained weights, and the names of those weights in it."""
+    records.check_copies(run.dataset, Path(run.data))
     state = load_weights(Path(run.weights) if run.weights else None, run.model.backbone)
     model = methods.build(run.model, state=state)
     names = {f"clip.{k}" for k in state}
