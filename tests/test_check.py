@@ -28,6 +28,7 @@ GOOD: dict[str, Callable[[Path], object]] = {
     "rotated.mp4": lambda p: videos.turned(videos.write(p, size=(32, 48)), p, 90),
     "odd.mp4": lambda p: videos.write(p, size=(35, 51), frames=30),
     "matroska.mp4": lambda p: videos.write(p.with_suffix(".mkv")).rename(p),
+    "title.mp4": videos.latin,
     "mp4.avi": lambda p: videos.write(p.with_suffix(".mp4")).rename(p),
 }
 

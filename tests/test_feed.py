@@ -10,6 +10,7 @@ from vidtune.data import motion, records
 from vidtune.engine import model as models
 from vidtune.engine.evaluate import evaluate
 from vidtune.engine.feed import Feed
+from vidtune.engine.step import Step
 from vidtune.engine.train import train
 from vidtune.nn.clip import CLIP
 from vidtune.plan import load
@@ -82,3 +83,28 @@ def test_broken_training_videos_stop_it_or_are_counted(run: Run, tmp_path: Path)
     # without anything random in the recipe the replaced clip must not be kept for all epochs
     train(changed(run, on_broken="replace"), tmp_path / "plain" / "model.pt")
     assert load_json(tmp_path / "plain" / "train.json")["replaced"] == 2
+
+
+def test_a_stopped_training_counts_no_broken_video_twice(run: Run, tmp_path: Path, monkeypatch):
+    """Stopped in the middle of an epoch: the batches before are neither made nor counted again."""
+    for record in records.read(tmp_path / "data", "train")[:5]:  # one or more in each batch
+        record.path.write_bytes(b"")
+    lenient = changed(run, random_train_frames=True, on_broken="replace")
+    train(lenient, tmp_path / "whole" / "model.pt")
+    monkeypatch.setattr("vidtune.engine.train.SAVE_EVERY", -1.0)
+    update, calls = Step.update, []
+
+    def stop(self: Step) -> None:
+        calls.append(1)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        update(self)
+
+    monkeypatch.setattr(Step, "update", stop)
+    with pytest.raises(KeyboardInterrupt):
+        train(lenient, tmp_path / "stopped" / "model.pt")
+    train(lenient, tmp_path / "stopped" / "model.pt")
+    whole, stopped = (load_json(tmp_path / k / "train.json") for k in ("whole", "stopped"))
+    assert len(calls) == 4 + 1
+    assert stopped["losses"] == [[k, pytest.approx(loss)] for k, loss in whole["losses"]]
+    assert stopped["replaced"] == whole["replaced"] == 10  # five an epoch

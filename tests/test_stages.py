@@ -225,6 +225,34 @@ def test_a_file_that_is_no_archive_is_placed(root):
     assert tree(root) == {"annotations/labels.json": b"{}"}
 
 
+PAGE = b"<!DOCTYPE html><title>The quota is exceeded</title>"
+
+
+@pytest.mark.parametrize("name", ["v.zip", "v.tar.gz", "V.TGZ", "v.rar"])
+def test_a_web_page_in_an_archives_place_is_no_archive(name, server, root, tmp_path):
+    """The server answered with it as if all were well, and nobody knows the archive's hash."""
+    server.files = {name: PAGE}
+    data = dataset(source(server, name))
+    fetch.run(data, root, show=False)
+    line = one_line("\n".join(refused(root, *data.sources)))
+    assert f"{name}: damaged: is no zip or tar archive: it begins with b'<!DOCTYPE" in line
+    assert "nothing of it was extracted; delete it and fetch it again" in line and not tree(root)
+    with pytest.raises(UserError, match="nothing verified yet"):
+        lock.run(data, root, tmp_path)
+    server.files = {name: zipped(VIDEOS)}  # whatever its name says
+    (root / "downloads" / name).unlink()
+    fetch.run(data, root, show=False)
+    extract.run(data, root, show=False)
+    assert tree(root) == {f"raw/{k}": v for k, v in VIDEOS.items()}
+
+
+def test_a_web_page_among_the_parts_is_named(root):
+    data = tarred(VIDEOS, "w:gz")
+    brought(root, z0__zip=zipped({"part-00": data}), z1__zip=PAGE)
+    (line,) = refused(root, GATED.model_copy(update={"file": "z?.zip"}))
+    assert "is no zip or tar archive: it begins with" in line and not tree(root)
+
+
 @pytest.mark.parametrize("outer", ["files", "zips"])
 def test_parts_are_one_archive(outer, root):
     data = tarred({f"v/{i}.webm": os.urandom(5000) for i in range(4)}, "w:gz")
@@ -399,6 +427,28 @@ def test_videos_that_the_user_has_put_there_need_no_archive(root):
     fetch.run(dataset(GATED), root, show=False)
     extract.run(dataset(GATED), root, show=False)
     assert state.read(root, "extract")["digest"]
+
+
+def test_an_archive_that_was_extracted_is_not_the_users_hand(root):
+    """With some archives of several there, the others stay missing, however often one asks."""
+    brought(root, a__zip=zipped({"a.mp4": b"a"}))
+    sources = [source(None, f"{n}.zip") for n in "abc"]
+    for _ in range(2):
+        b, c = refused(root, *sources)
+        assert f"{root}/downloads/b.zip: not there" in b and "c.zip: not there" in c
+        assert not state.read(root, "extract").get("digest")
+    brought(root, b__zip=zipped({"b.mp4": b"b"}), c__zip=zipped({"c.mp4": b"c"}))
+    extract.run(dataset(*sources), root, show=False)
+    assert state.read(root, "extract")["digest"] and len(tree(root)) == 3
+
+
+def test_gated_archives_that_were_extracted_may_go(root):
+    gated = GATED.model_copy(update={"file": "v1-*", "joined": None})
+    brought(root, **{"v1-2__zip": zipped(VIDEOS)})
+    extract.run(dataset(gated), root, show=False)
+    (root / "downloads" / "v1-2.zip").unlink()
+    fetch.run(dataset(gated), root, show=False)
+    extract.run(dataset(gated), root, show=False)
 
 
 EXTRACT = """

@@ -55,9 +55,11 @@ def write(
     return path
 
 
-def remux(source: Path, path: Path, shift: float = 0.0, **container: str) -> Path:
+def remux(source: Path, path: Path, shift: float = 0.0, title: str = "", **container: str) -> Path:
     """The same packets in another container, `shift` seconds later."""
     with av.open(str(source)) as old, av.open(str(path), "w", options=container) as new:
+        if title:
+            new.metadata["title"] = title
         stream = old.streams.video[0]
         copy = new.add_stream_from_template(stream)
         for packet in old.demux(stream):
@@ -75,6 +77,16 @@ def turned(source: Path, path: Path, degrees: int) -> Path:
     at = data.index(b"tkhd") + 44
     data[at : at + 36] = struct.pack(">9i", *TURNS[degrees])
     path.write_bytes(data)
+    return path
+
+
+def latin(path: Path) -> Path:
+    """Its title is in Latin-1, which is no UTF-8, as older programs write it."""
+    source = write(path.with_stem("untitled"))
+    data = remux(source, path, title="Caf*").read_bytes()
+    source.unlink()
+    assert data.count(b"Caf*") == 1
+    path.write_bytes(data.replace(b"Caf*", b"Caf\xe9"))
     return path
 
 

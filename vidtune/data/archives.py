@@ -33,6 +33,7 @@ MAGIC: dict[bytes, Kind] = {
     b"BZh": "bz2",
     b"\xfd7zXZ\x00": "xz",
 }
+SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".7z", ".rar", ".zst")
 OPEN: dict[str, Callable[[Any], Any]] = {
     "gz": partial(gzip.open, mode="rb"),  # each takes a file that is open
     "bz2": partial(bz2.open, mode="rb"),
@@ -74,6 +75,13 @@ def kind_of(head: bytes) -> Kind | None:
 def kind(path: Path) -> Kind | None:
     with path.open("rb") as f:
         return kind_of(f.read(512))
+
+
+def check_named(path: Path) -> None:
+    """Raises `Torn` where the name tells of an archive and the content is none: an error page."""
+    if path.name.lower().endswith(SUFFIXES) and kind(path) is None:
+        with path.open("rb") as f:
+            raise Torn(f"is no zip or tar archive: it begins with {f.read(24)!r}")
 
 
 def safe(name: str) -> PurePosixPath | None:

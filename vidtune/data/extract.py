@@ -183,6 +183,7 @@ class _Extraction:
     def members(self) -> Iterator[Member]:
         if self.job.joined:
             return parts.joined(self.job.files, self.job.joined)
+        archives.check_named(self.first)
         if archives.kind(self.first) is None:
             return self.plain()
         return archives.members(self.first)

@@ -67,7 +67,7 @@ def _run(dataset: Dataset, root: Path, locked: Mapping[str, Locked], show: bool)
 
 
 def _gated(dataset: Dataset, source: Any, root: Path) -> list[str]:
-    if places.settled(source, root, ()):
+    if places.settled(source, root, state.read(root, "extract").get("archives", {})):
         return []
     return [places.instruction(dataset, source, root)]
 

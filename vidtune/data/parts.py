@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from vidtune.data.archives import CHUNK, Member, Torn, kind, safe, tar
+from vidtune.data.archives import CHUNK, Member, Torn, check_named, kind, safe, tar
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,9 @@ def joined(paths: Sequence[Path], pattern: str) -> Iterator[Member]:
         for path in paths:
             if PurePosixPath(path.name).match(pattern):
                 parts.append(Part(path.name, path.stat().st_size, partial(path.open, "rb")))
-            elif kind(path) == "zip":
+                continue
+            check_named(path)
+            if kind(path) == "zip":
                 parts += _parts(stack.enter_context(zipfile.ZipFile(path)), pattern)
         parts.sort(key=lambda p: p.name)
         _check_parts(parts, pattern)

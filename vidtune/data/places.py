@@ -1,9 +1,11 @@
 """Which files of a dataset's sources are there, and where the others belong."""
 
 import os
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from vidtune.spec import Dataset, Source, UserError, is_safe
@@ -56,24 +58,31 @@ def _whole(path: Path) -> bool:
     return not path.name.endswith((".part", ".part.json"))
 
 
-def settled(source: Source, root: Path, done: Container[str]) -> bool:
+def settled(source: Source, root: Path, done: Mapping[str, Any]) -> bool:
     """Whether a source lies in downloads/, was extracted from there, or is in its place by hand.
 
-    `done` are the archives that were extracted, which may be deleted afterwards.
+    `done` are the archives that were extracted, with their notes; they may be deleted afterwards.
     """
-    if source.lists and present(source, root) and not by_hand(source, root):
+    if by_hand(source, root, done):
+        return True
+    if source.lists and present(source, root):
         files = (w.name for w in listed(source, root, {}))
         return all(name in done or (downloads(root) / name).is_file() for name in files)
-    return source.file in done or bool(present(source, root)) or by_hand(source, root)
+    extracted = source.file in done or any(fnmatchcase(name, source.file) for name in done)
+    return extracted or bool(present(source, root))
 
 
-def by_hand(source: Source, root: Path) -> bool:
-    """Whether the user has put the videos, or a list under its own name, in their place."""
+def by_hand(source: Source, root: Path, done: Mapping[str, Any]) -> bool:
+    """Whether the user has put the videos, or a list under its own name, in their place.
+
+    Videos beside those of an archive that was extracted are not known to be the user's.
+    """
     place = root / FOLDERS[source.holds]
     if not place.is_dir():
         return False
     if source.holds == "videos":
-        return any(not p.name.startswith(".") for p in place.iterdir())
+        ours = any(note["into"] == place.name for note in done.values())
+        return not ours and any(not p.name.startswith(".") for p in place.iterdir())
     return any(place.rglob(source.file))
 
 

@@ -79,7 +79,8 @@ class Index:
 def _opened(path: Path, threads: int) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The container and its first video stream; what FFmpeg raises becomes a `UserError`."""
     try:
-        with av.open(str(path), options=OPEN) as container:
+        # a title may be in any encoding: it is not read, and no reason to refuse the video
+        with av.open(str(path), options=OPEN, metadata_errors="replace") as container:
             if not container.streams.video:
                 raise UserError(f"{path}: holds no video stream; {ADVICE}")
             stream = container.streams.video[0]

@@ -127,9 +127,10 @@ class Feed:
         n = len(self.clips)
         return n // self.batch if self.train else -(-n // self.batch)
 
-    def epoch(self, number: int) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
+    def epoch(self, number: int, first: int = 0) -> Iterator[tuple[tuple[Tensor, ...], Tensor]]:
         """(what `outputs` takes, target) of every batch, on the device; order from seed and epoch.
 
+        Batches before `first` are not made: a resumed training has seen and counted them.
         In tests of retrieval the target is the first caption; `queries` has all.
         """
         self.clips.epoch = number
@@ -137,7 +138,7 @@ class Feed:
         if self.train:
             generator = torch.Generator().manual_seed(self.run.seed * 100_003 + number)
             order = torch.randperm(len(self.clips), generator=generator)
-        batches = [order[i * self.batch : (i + 1) * self.batch] for i in range(len(self))]
+        batches = [order[i * self.batch : (i + 1) * self.batch] for i in range(first, len(self))]
         if self.kept is None:
             yield from self._stream(batches)
             return

@@ -98,9 +98,7 @@ def _forever(feed: Feed, first: int) -> Iterator[tuple[tuple[Tensor, ...], Tenso
     """Batches from step `first` on, epoch after epoch."""
     epoch, skip = divmod(first, len(feed))
     while True:
-        for k, batch in enumerate(feed.epoch(epoch)):
-            if k >= skip:
-                yield batch
+        yield from feed.epoch(epoch, skip)
         epoch, skip = epoch + 1, 0
 
 
