@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import miniature
@@ -9,7 +10,7 @@ import pytest
 from conftest import plan_at
 from served import Server, serving
 
-from vidtune.data import describe, extract, fetch, index, records, split
+from vidtune.data import check, describe, extract, fetch, index, layout, records, split
 from vidtune.data.video import read_frames
 from vidtune.plan import Plan
 
@@ -25,22 +26,36 @@ def server() -> Iterator[Server]:
         yield made
 
 
+# those that share another dataset's files -> those files, with the lists that they read
+SHARING = {"msrvtt-7k": partial(miniature.msrvtt, train="MSRVTT_train.7k.csv")}
+MAKERS = {**miniature.MAKERS, **SHARING}
+
+
 def test_each_real_dataset_is_here(config: Plan):
-    real = {d.name for d in config.config.datasets.values() if not d.files and not d.shares}
-    assert real == set(miniature.MAKERS)
+    real = {d.name: d.shares for d in config.config.datasets.values() if not d.files}
+    assert set(real) == set(MAKERS)
+    assert {name for name, shares in real.items() if shares} == set(SHARING)
 
 
-@pytest.mark.parametrize("name", miniature.MAKERS)
+@pytest.mark.parametrize("name", MAKERS)
 def test_from_published_files_to_lists_and_a_page(
     name: str, config: Plan, server: Server, tmp_path: Path
 ):
-    mini = miniature.MAKERS[name]()
+    mini = MAKERS[name]()
     root = tmp_path / name
-    dataset = miniature.served(config.config.datasets[name], mini, server, root)
-    fetch.run(dataset, root, show=False)
-    extract.run(dataset, root, show=False)
+    declared = config.config.datasets[name]
+    home = layout.home(declared, root)
+    owner = miniature.served(config.config.datasets[home.name], mini, server, home)
+    fetch.run(owner, home, show=False)
+    extract.run(owner, home, show=False)
+    counts = {"expected": owner.expected, "classes": owner.classes}
+    dataset = declared.model_copy(update=counts) if declared.shares else owner
     split.run(dataset, root)
     coverage = index.run(dataset, root, show=False)
+    assert check.run(dataset, root, workers=1, show=False) == coverage
+    assert not layout.quarantine(root).read_text()
+    checked = (root / "checked.jsonl").read_text().splitlines()
+    assert len(checked) == sum(c["decodable"] for c in coverage.values())
     describe.run(dataset, root)
 
     assert json.loads((root / "splits.json").read_text()) == {
