@@ -169,17 +169,22 @@ CASES: list[tuple[str, dict[str, Any], int]] = [
 FRAMEPOS = {"0": "head", "1": "tail", "2": "even"}
 
 
-def clips_of(case: str, n: int, frames: int) -> list[int]:
-    """All clips of a golden's case, one after the other, as the official code counts."""
+def rule_of(case: str) -> tuple[Recipe, int, int]:
+    """(recipe, clips, what indices start at) of a golden's case."""
     for pattern, keys, start in CASES:
         found = re.fullmatch(pattern, case)
         if found:
             args = found.groupdict()
             stride = int(args["r"]) if args.get("r") else None
-            how, clips = recipe(steps=1, stride=stride, **keys), int(args.get("k") or 1)
-            taken = [indices(n, 30.0, frames, how, None, j, clips) for j in range(clips)]
-            return [i + start for clip in taken for i in clip]
+            return recipe(steps=1, stride=stride, **keys), int(args.get("k") or 1), start
     raise AssertionError(f"{case}: not a known rule")
+
+
+def clips_of(case: str, n: int, frames: int, how: Recipe | None = None) -> list[int]:
+    """All clips of a golden's case, one after the other, as the official code counts."""
+    rule, clips, start = rule_of(case)
+    taken = [indices(n, 30.0, frames, how or rule, None, j, clips) for j in range(clips)]
+    return [i + start for clip in taken for i in clip]
 
 
 @pytest.mark.parametrize("name", of_kind("sampling"))

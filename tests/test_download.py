@@ -44,6 +44,15 @@ def test_a_file_arrives_whole_and_says_how_far_it_is(sha256, server, place, caps
     assert server.asked == [("whole", None)]
 
 
+def test_the_servers_tag_of_a_file_that_is_there_goes(server, place):
+    """An attempt that was killed between the rename and the tidying left it."""
+    download.download([server.url("whole/f")], place, None)
+    tag = place.with_name(f"{place.name}.part.json")
+    tag.write_text("{}")
+    download.download([server.url("whole/f")], place, None)
+    assert not tag.exists() and len(server.asked) == 1
+
+
 def test_a_cut_is_continued_where_it_was(server, place, capsys):
     download.download([server.url("cut/f")], place, SHA)
     assert alone(place) and server.ranges() == [None, f"bytes={len(BODY) // 2}-"]

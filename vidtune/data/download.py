@@ -61,6 +61,7 @@ def download(
     if there(to):
         if problem := wrong(to, sha256, size):
             raise UserError(f"{to}: {problem}; delete the file and fetch it again")
+        _tag(to).unlink(missing_ok=True)  # killed after the rename, an attempt leaves it
         return
     says = says or to.name
     try:
