@@ -26,7 +26,7 @@ from vidtune.spec import UserError, write_json, write_text
 
 LIGHT, AIM = "side4video/b16-light-ssv2", "side4video/aim-b16"
 CELL = "side4video/table2/b16-light-ssv2/train_gb"  # print: 8.9 GB at batch 32
-FIT = {"slope": 1.07, "offset": 2.7, "fitted_on": "made rows", "gb": 8.8}
+FIT = {"slope": 1.07, "offset": 2.7, "fitted_on": ["made rows"], "gb": 8.8}
 GIB = 8.9e9 / 2**30
 
 

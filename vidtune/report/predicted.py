@@ -79,4 +79,5 @@ def _changed(plan: Plan, name: str, memory: dict[str, Any]) -> bool:
 
 
 def _fitted(fit: dict[str, Any]) -> str:
-    return f"fitted on {fit['fitted_on']}: {fit['slope']:.4g} x GiB + {fit['offset']:.3g} GB"
+    rows = ", ".join(fit["fitted_on"])
+    return f"fitted on {rows}: {fit['slope']:.4g} x GiB + {fit['offset']:.3g} GB"
