@@ -78,7 +78,8 @@ class Job:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "vidtune.gpu", *options, "--", "sh", "-c", script],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip  # whoever runs the tests in the background may have them ignore SIGINT
 
     def gpu(self) -> str:
         """Blocks until the job runs."""
