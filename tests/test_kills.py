@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import REPO
 from served import Server
-from test_stages import GATED, dataset, source, tarred, zipped
+from staged import GATED, dataset, source, tarred, zipped
 
 from vidtune.data import extract, fetch, state
 
