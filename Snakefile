@@ -20,7 +20,8 @@ sys.path.insert(0, str(workflow.basedir))
 
 from vidtune.cli import estimate
 from vidtune.cli.eta import Eta
-from vidtune.data import cache, provide
+from vidtune.remote import cache
+from vidtune.datasets import provide
 from vidtune.gpu import nvml
 from vidtune.plan import load
 from vidtune.report.measured import folders

@@ -144,7 +144,7 @@ def prepare(pair: Pair, phase: str) -> None:
     for side in SIDES:
         pair.net(side).train(phase == "train")
     if phase == "inference":
-        pair.ours.merge()
+        pair.ours.fold_lora()
 
 
 def compare(name: str, args: argparse.Namespace, where: torch.device) -> dict[str, Any]:

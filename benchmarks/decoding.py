@@ -26,8 +26,8 @@ import torch
 from PIL import Image
 
 from vidtune.data import video
-from vidtune.data.clips import MEAN, STD, resize
 from vidtune.data.sampling import indices
+from vidtune.nn.pixels import MEAN, STD, resize
 from vidtune.spec import Recipe
 
 FRAMES, SIDE, FPS = 12, 224, 30

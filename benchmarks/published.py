@@ -22,13 +22,13 @@ from vidtune.gpu import idle, nvml
 from vidtune.gpu.lease import lease
 from vidtune.plan import Plan, load
 from vidtune.spec import UserError, load_json, parse, read_yaml, write_json
-from vidtune.spec.nouns import Count, Noun
+from vidtune.spec.nouns import Count, Frozen
 
 HERE = Path(__file__).parent
 PHASES = {"train": "train", "infer": "inference", "throughput": "inference"}  # metric -> phase
 
 
-class Group(Noun):
+class Group(Frozen):
     """Variants of a paper that are measured alike."""
 
     paper: str
@@ -41,14 +41,14 @@ class Group(Noun):
     only: tuple[Literal["train", "inference", "loader"], ...]
 
 
-class Except(Noun):
+class Except(Frozen):
     """Printed cells that no job measures, as patterns of <paper>/<variant>/<metric>."""
 
     cells: tuple[str, ...]
     reason: str
 
 
-class Published(Noun):
+class Published(Frozen):
     jobs: tuple[Group, ...]
     exceptions: tuple[Except, ...]
 

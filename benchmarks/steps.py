@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 
 from vidtune import methods
-from vidtune.data.clips import normalise
+from vidtune.nn.pixels import normalise
 from vidtune.nn.task import Recognizer, VideoModel
 from vidtune.plan import load
 from vidtune.spec import Run

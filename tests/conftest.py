@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from served import Server, serving
+from helpers.common import REPO, plan_at
+from helpers.served import Server, serving
 
-from vidtune.data import download
-from vidtune.plan import Plan, load
+from vidtune.plan import Plan
+from vidtune.remote import download
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-REPO = Path(__file__).parent.parent
 NOBODY = 65534
 
 
@@ -40,7 +40,7 @@ def vidtune(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str,
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """Files over http from this machine; nobody waits before another attempt."""
+    """GeneratedSet over http from this machine; nobody waits before another attempt."""
     monkeypatch.setattr(download, "WAITS", (0.0, 0.0))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with serving() as made:
@@ -78,19 +78,6 @@ def as_nobody(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]
     return run
 
 
-def plan_at(results: Path, scale: str = "mini") -> Plan:
-    """The real configuration, with its results elsewhere."""
-    return load(REPO / "config", {"results": str(results), "scale": scale})
-
-
 @pytest.fixture(scope="module")
 def plan() -> Plan:
     return plan_at(Path("nowhere"))
-
-
-def one_line(text: str) -> str:
-    """The message, which must be a single line without a traceback."""
-    assert "Traceback" not in text
-    lines = [line for line in text.splitlines() if line.strip()]
-    assert len(lines) == 1, text
-    return lines[0]

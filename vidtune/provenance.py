@@ -89,7 +89,7 @@ def run_digest(run: Run) -> str:
     if run.model.backbone.pretraining:
         code.append("vidtune.engine.pretrain")
     if run.dataset.files:
-        code.append("vidtune.data.motion")
+        code.append("vidtune.motion.generate")
     return digest(*code, f"vidtune.methods.{run.model.method}")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from vidtune.cli import estimate
 from vidtune.plan import Plan, load, schemas
 from vidtune.spec import Model, write_text
-from vidtune.spec.names import unknown
+from vidtune.spec.suggest import unknown
 
 
 def plan_of(args: argparse.Namespace) -> Plan:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from vidtune.cli.ask import plan_of
 from vidtune.spec import Model, Recipe, Run, UserError, load_json, parse, write_json
-from vidtune.spec.names import unknown
+from vidtune.spec.suggest import unknown
 
 if TYPE_CHECKING:
     from vidtune.cost.work import Job

@@ -7,28 +7,28 @@ from pathlib import Path
 
 from vidtune.cli import status
 from vidtune.cli.ask import plan_of
-from vidtune.data import state
+from vidtune.datasets import state
 from vidtune.plan import Plan
 from vidtune.spec import Dataset, UserError, write_text
 
 
 def fetch(p: Plan, dataset: Dataset, root: Path) -> None:
     """download a dataset's files; what is gated gets an instruction"""
-    from vidtune.data import fetch, lock
+    from vidtune.datasets import fetch, lock
 
     fetch.run(dataset, root, lock.read(Path(p.config.folder), dataset.name))
 
 
 def extract(p: Plan, dataset: Dataset, root: Path) -> None:
     """extract the archives that were fetched or brought"""
-    from vidtune.data import extract
+    from vidtune.datasets import extract
 
     extract.run(dataset, root)
 
 
 def lock(p: Plan, dataset: Dataset, root: Path) -> None:
     """note the hashes of the files that were fetched and extracted"""
-    from vidtune.data import lock
+    from vidtune.datasets import lock
 
     for line in lock.run(dataset, root, Path(p.config.folder)):
         print(line)
@@ -36,7 +36,7 @@ def lock(p: Plan, dataset: Dataset, root: Path) -> None:
 
 def split(p: Plan, dataset: Dataset, root: Path) -> None:
     """read the official lists: which clips each split has"""
-    from vidtune.data import split
+    from vidtune.datasets import split
 
     facts = split.run(dataset, root)
     print(f"{dataset.name}: {', '.join(f'{n:,} {s}' for s, n in facts['clips'].items())}")
@@ -44,7 +44,7 @@ def split(p: Plan, dataset: Dataset, root: Path) -> None:
 
 def index(p: Plan, dataset: Dataset, root: Path) -> None:
     """find and probe every listed video; write the lists that training reads"""
-    from vidtune.data import index
+    from vidtune.datasets import index
 
     for name, c in index.run(dataset, root).items():
         print(f"{dataset.name}: {name}: {c['decodable']:,} of {c['expected']:,} clips")
@@ -52,7 +52,7 @@ def index(p: Plan, dataset: Dataset, root: Path) -> None:
 
 def check(p: Plan, dataset: Dataset, root: Path) -> None:
     """decode every clip; what cannot be is quarantined with its reason"""
-    from vidtune.data import check
+    from vidtune.datasets import check
 
     for name, c in check.run(dataset, root).items():
         print(f"{dataset.name}: {name}: {c['decodable']:,} of {c['expected']:,} clips")
@@ -60,7 +60,7 @@ def check(p: Plan, dataset: Dataset, root: Path) -> None:
 
 def resize(p: Plan, dataset: Dataset, root: Path) -> None:
     """make smaller copies of the videos, which are read in their place (optional)"""
-    from vidtune.data import resize
+    from vidtune.datasets import resize
 
     facts = resize.run(dataset, root)
     print(f"{dataset.name}: {facts['clips']:,} of {facts['of']:,} videos have a smaller copy")
@@ -68,7 +68,7 @@ def resize(p: Plan, dataset: Dataset, root: Path) -> None:
 
 def describe(p: Plan, dataset: Dataset, root: Path) -> None:
     """a page and a table of what is there, with a contact sheet"""
-    from vidtune.data import describe
+    from vidtune.datasets import describe
 
     describe.run(dataset, root)
     print(root / "describe" / "index.html")

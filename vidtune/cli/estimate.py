@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from vidtune.data import cache, provide
+from vidtune.datasets import provide
 from vidtune.plan import Plan
+from vidtune.remote import cache
 
 CHECKPOINT_MB, CLIP_MB = 0.4, 0.02  # a mini run's files; a generated clip of 64 pixels
 

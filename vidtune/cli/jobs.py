@@ -7,7 +7,7 @@ from pathlib import Path
 from vidtune.cli.ask import plan_of
 from vidtune.plan import Plan
 from vidtune.spec import (
-    Files,
+    GeneratedSet,
     Premise,
     Pretraining,
     Run,
@@ -25,16 +25,16 @@ def _spec(kind: type[M], args: argparse.Namespace) -> M:
 
 
 def generate(args: argparse.Namespace) -> int:
-    from vidtune.data import motion
+    from vidtune.motion import generate
 
-    motion.generate(_spec(Files, args), Path(args.out))
+    generate.generate(_spec(GeneratedSet, args), Path(args.out))
     return 0
 
 
 def fetch(args: argparse.Namespace) -> int:
     """Bring released files into the cache; without names, say what the scale needs and has."""
-    from vidtune.data import cache
-    from vidtune.data.download import download
+    from vidtune.remote import cache
+    from vidtune.remote.download import download
 
     p = plan_of(args)
     known = {f.name: f for f in map(cache.weights, p.config.backbones.values()) if f}
@@ -52,7 +52,7 @@ def fetch(args: argparse.Namespace) -> int:
 
 def _list(p: Plan) -> None:
     """What a plan's runs read from the cache, and what of it is there."""
-    from vidtune.data import cache
+    from vidtune.remote import cache
 
     files = cache.needed(*p.runs.values())
     print(f"scale {p.scale.name}: {len(files)} released files; cache {cache.folder()}")

@@ -20,7 +20,7 @@ def arguments(sub: argparse.ArgumentParser, planned: Callable[..., object]) -> N
 
 def status(args: argparse.Namespace) -> int:
     """Real datasets, and the generated videos of the scale at hand. Reads no video."""
-    from vidtune.data import status
+    from vidtune.datasets import status
 
     p = plan_of(args)
     data = Path(p.config.settings.data)

@@ -10,7 +10,7 @@ from vidtune.plan import Plan
 from vidtune.report import results, verdicts
 from vidtune.report.rows import Row
 from vidtune.report.verdicts import Cell
-from vidtune.spec.names import unknown
+from vidtune.spec.suggest import unknown
 
 
 def verify(args: argparse.Namespace) -> int:

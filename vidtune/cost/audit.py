@@ -60,7 +60,7 @@ def audits(models: Iterable[Model]) -> Iterator[Audit]:
 def audit(model: Model) -> Audit:
     """A model by every counter that can count it; no closed form or too large: it is left out."""
     net = built(model).requires_grad_(False)
-    net.merge()
+    net.fold_lora()
     found = {side: t.products for side, t in tallies(net, model).items()}
     there = passes(net, model)
     out = Audit(model.name, {side: {"counted": found[side]} for side in there})

@@ -161,7 +161,7 @@ def cost(model: Model) -> dict[str, Any]:
     """
     net = built(model)
     params = parameters(net)
-    net.merge()
+    net.fold_lora()
     trace = TokenTrace(net.trunk_blocks())
     macs = {side: t.macs() for side, t in tallies(net, model).items()}
     last = trace.layers[-1]

@@ -14,13 +14,15 @@ from torch import Tensor
 
 from vidtune.cost.clock import Clock, synchronise
 from vidtune.cost.work import Job, Work
-from vidtune.data import motion, records
-from vidtune.data.clips import Clips, normalise
+from vidtune.data import records
+from vidtune.data.clips import Clips
 from vidtune.engine.feed import decoded, workers
-from vidtune.spec import Files
+from vidtune.motion import generate
+from vidtune.nn.pixels import normalise
+from vidtune.spec import GeneratedSet
 
 # About Something-Something's size, rate and length.
-CLIPS = Files(
+CLIPS = GeneratedSet(
     name="bench",
     generator="motion",
     seed=0,
@@ -33,7 +35,7 @@ CLIPS = Files(
 
 def videos(job: Job, place: Path) -> Iterator[Tensor]:
     """uint8 (B, T, 3, S, S) of the job's warm-up and steps, by the recipe's sampler."""
-    motion.generate(CLIPS, place)
+    generate.generate(CLIPS, place)
     m = job.model
     found = records.read(place, "train")
     recipe = job.recipe

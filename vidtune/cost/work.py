@@ -19,13 +19,13 @@ from vidtune.engine.step import Step
 from vidtune.nn.attention import attention
 from vidtune.nn.task import TextRecognizer, VideoModel
 from vidtune.spec import Model, Recipe, UserError
-from vidtune.spec.nouns import Count, Noun
+from vidtune.spec.nouns import Count, Frozen
 
 Attention = Literal["fused", "memory-efficient", "explicit"]
 Phase = Literal["train", "inference", "loader"]
 
 
-class Job(Noun):
+class Job(Frozen):
     """What is measured, and under which conditions."""
 
     model: Model  # with the frames asked for
@@ -67,7 +67,7 @@ class Work:
         name_classes(self.net, job.model)
 
     def video(self) -> Tensor:
-        """(B, T, 3, S, S) as `vidtune.data.clips.normalise` gives it: mean 0, deviation about 1."""
+        """(B, T, 3, S, S) as `vidtune.nn.pixels.normalise` gives it: mean 0, deviation about 1."""
         m = self.job.model
         side = m.backbone.image
         return torch.randn(self.job.recipe.batch, m.frames, 3, side, side, device=self.where)
@@ -121,7 +121,7 @@ class Inference(Work):
     def __init__(self, job: Job) -> None:
         super().__init__(job)
         self.net.eval()
-        self.net.merge()
+        self.net.fold_lora()
         self.compiled()
 
     @torch.no_grad()

@@ -16,44 +16,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vidtune.data.augment import centre, changed, scaled
-from vidtune.data.progress import progress
 from vidtune.data.records import Record
 from vidtune.data.sampling import PADDING, indices
+from vidtune.data.transforms import changed
 from vidtune.data.video import cores, read_frames
-from vidtune.data.words import mirrored
+from vidtune.motion.words import mirrored
+from vidtune.nn.pixels import planes, resize
+from vidtune.progress import progress
 from vidtune.spec import Recipe, UserError
 
-MEAN = (0.48145466, 0.4578275, 0.40821073)  # openai/CLIP, of RGB in 0..1
-STD = (0.26862954, 0.26130258, 0.27577711)
 REPLACEMENTS = 10  # that are tried in place of a broken video
-
-
-def resize(
-    frames: NDArray[np.uint8],
-    side: int,
-    crop: int = 0,
-    crops: int = 1,
-    size: tuple[int, int] | int | None = None,
-) -> Tensor:
-    """(T, H, W, 3) -> uint8 (T, 3, side, side): antialiased bicubic, then the centre.
-
-    Before the crop frames have `size` (height, width), or `size` or `side` as their short side. Of
-    three crops the first is the start of the longer side and the last its end.
-    """
-    return centre(scaled(_planes(frames), side, size), side, crop, crops)
-
-
-def _planes(frames: NDArray[np.uint8]) -> Tensor:
-    """(T, H, W, 3) -> (T, 3, H, W), whose memory stays as it is."""
-    return torch.from_numpy(frames).permute(0, 3, 1, 2)
-
-
-def normalise(video: Tensor) -> Tensor:
-    """uint8 (..., 3, S, S) -> float of CLIP's mean and deviation, on the device of `video`."""
-    mean = torch.tensor(MEAN, device=video.device).view(3, 1, 1)
-    std = torch.tensor(STD, device=video.device).view(3, 1, 1)
-    return (video.float() / 255 - mean) / std
 
 
 class Clips(Dataset[dict[str, Any]]):
@@ -167,7 +139,7 @@ class Clips(Dataset[dict[str, Any]]):
     def _video(self, frames: NDArray[np.uint8], rng: Generator | None) -> tuple[Tensor, bool]:
         """((T, 3, S, S), whether it is flipped)"""
         if rng is not None and self.recipe.augment:
-            return changed(_planes(frames), self.recipe, self.side, rng)
+            return changed(planes(frames), self.recipe, self.side, rng)
         crop, crops = self.view // self.views[1], self.views[0]
         return resize(frames, self.side, crop, crops, self.recipe.resize), False
 

@@ -124,9 +124,9 @@ def _row(line: str, place: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
     except ValueError as e:
-        raise UserError(f"{place}: not valid JSON ({e}); mend or remove the line") from None
+        raise UserError(f"{place}: not valid JSON ({e}); fix or remove the line") from None
     if not isinstance(row, dict):
-        raise UserError(f"{place}: expected an object with keys {', '.join(KEYS)}; mend the line")
+        raise UserError(f"{place}: expected an object with keys {', '.join(KEYS)}; fix the line")
     for key, (types, what) in KEYS.items():
         if key not in row:
             raise UserError(f"{place}: {key}: missing; add {what}")
@@ -134,9 +134,7 @@ def _row(line: str, place: str) -> dict[str, Any]:
             raise UserError(f"{place}: {key}: expected {what}; found {row[key]!r}")
     for key in ("frames", "fps", "seconds"):
         if not row[key] > 0:
-            raise UserError(
-                f"{place}: {key}: expected more than 0; found {row[key]}; mend the line"
-            )
+            raise UserError(f"{place}: {key}: expected more than 0; found {row[key]}; fix the line")
     for caption in row["captions"]:
         if not isinstance(caption, str) or not caption.strip():
             raise UserError(

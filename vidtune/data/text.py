@@ -9,8 +9,9 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from vidtune.data import bpe, cache
-from vidtune.data.words import WORDS
+from vidtune.data import bpe
+from vidtune.motion.words import WORDS
+from vidtune.remote import cache
 from vidtune.spec import UserError
 
 SOT = 1
@@ -54,5 +55,5 @@ def _id(word: str, caption: str) -> int:
     except KeyError:
         raise UserError(
             f"caption {caption!r}: {word!r} is not among the {len(WORDS)} words of the vocabulary "
-            f"motion ({', '.join(WORDS)}); mend the caption"
+            f"motion ({', '.join(WORDS)}); fix the caption"
         ) from None

@@ -15,11 +15,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vidtune.data import records
-from vidtune.data.clips import Clips, load, normalise
-from vidtune.data.progress import progress
+from vidtune.data.clips import Clips, load
 from vidtune.data.text import Tokenizer, tokenizer
 from vidtune.data.video import cores
+from vidtune.nn.pixels import normalise
 from vidtune.nn.task import VideoModel
+from vidtune.progress import progress
 from vidtune.spec import Run, UserError
 
 KEEP = 4 << 30  # bytes of decoded clips or features that a run may keep
@@ -78,7 +79,7 @@ class Feed:
             if m.classes is None or max(labels) >= m.classes:
                 raise UserError(
                     f"{self.run.data}/manifest.json: classes: more than the dataset's {m.classes}; "
-                    "mend classes in config/datasets.yaml"
+                    "fix classes in config/datasets.yaml"
                 )
             return torch.tensor(labels)
         missing = next((r.id for r in self.records if not r.captions), None)

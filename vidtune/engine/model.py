@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from vidtune import methods
-from vidtune.data import cache, records
+from vidtune.data import records
 from vidtune.data.text import tokenizer
 from vidtune.nn.task import TextRecognizer, VideoModel
+from vidtune.remote import cache
 from vidtune.spec import Backbone, Recipe, Run, UserError
 
 NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")  # in OpenAI's archives

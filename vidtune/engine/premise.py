@@ -17,12 +17,13 @@ from torch.nn import functional as F
 
 from vidtune import provenance
 from vidtune.data import records
-from vidtune.data.clips import Clips, load, normalise
+from vidtune.data.clips import Clips, load
 from vidtune.data.records import Record
-from vidtune.data.words import ATTRIBUTES
 from vidtune.engine import model as models
 from vidtune.engine.pretrain import appearance_tokens, zero_shot
+from vidtune.motion.words import ATTRIBUTES
 from vidtune.nn.clip import CLIP
+from vidtune.nn.pixels import normalise
 from vidtune.spec import Premise
 
 APPEARANCE_AT_LEAST = 0.9  # zero-shot accuracy of every attribute

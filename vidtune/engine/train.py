@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from vidtune import provenance
-from vidtune.data.progress import progress
 from vidtune.engine import model as models
 from vidtune.engine import optim
 from vidtune.engine.feed import Feed
 from vidtune.engine.step import Step
 from vidtune.nn.task import VideoModel
+from vidtune.progress import progress
 from vidtune.spec import Run, write_json
 
 POINTS = 60  # of the loss curve that is kept

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vidtune import spec
 from vidtune.nn.clip import CLIP
-from vidtune.nn.header import FrameTransformer
+from vidtune.nn.frame_transformer import FrameTransformer
 from vidtune.nn.similarity import mean_of_frames
 from vidtune.nn.task import Retriever
 from vidtune.spec import Depth

@@ -116,7 +116,7 @@ class DGL(Retriever):
         self.prompts = nn.Parameter(torch.empty(p, trunk.width).uniform_(-bound, bound))
         self.attention = nn.ModuleList(GlobalLocal(p) for _ in range(trunk.layers))
 
-    def merge(self) -> None:
+    def fold_lora(self) -> None:
         with torch.no_grad():
             self.latent = Fixed(*self.latent())
 

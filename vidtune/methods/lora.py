@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vidtune import spec
 from vidtune.nn.clip import CLIP
-from vidtune.nn.lora import add_lora, merge_lora
+from vidtune.nn.lora import add_lora, fold_lora_into
 from vidtune.nn.similarity import mean_of_frames
 from vidtune.nn.task import Retriever
 
@@ -29,8 +29,8 @@ class LoRATuned(Retriever):
         self.clip = clip.requires_grad_(False)  # the scale of the logits too
         add_lora(clip, rank)
 
-    def merge(self) -> None:
-        merge_lora(self.clip)
+    def fold_lora(self) -> None:
+        fold_lora_into(self.clip)
 
     def forward(self, video: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
         frames = self.clip.encode_image(video.flatten(0, 1))  # (B*T, E)

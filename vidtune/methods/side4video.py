@@ -19,14 +19,8 @@ from torch import Tensor, nn
 from vidtune import spec
 from vidtune.nn.clip import CLIP
 from vidtune.nn.eva import EVA
-from vidtune.nn.header import FrameTransformer
-from vidtune.nn.side import (
-    SideNetwork,
-    Switches,
-    fusion_layers,
-    init_recognition,
-    init_retrieval,
-)
+from vidtune.nn.frame_transformer import FrameTransformer
+from vidtune.nn.side import SideNetwork, Switches, fusion_layers, init_recognition, init_retrieval
 from vidtune.nn.similarity import TokenInteraction, cosine
 from vidtune.nn.task import Recognizer, Retriever
 from vidtune.spec import Depth, Width

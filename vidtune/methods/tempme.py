@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from vidtune import spec
 from vidtune.nn.clip import CLIP
-from vidtune.nn.lora import add_lora, merge_lora
+from vidtune.nn.lora import add_lora, fold_lora_into
 from vidtune.nn.merging import join, match, merge, merging_block, sources
 from vidtune.nn.similarity import mean_of_frames
 from vidtune.nn.task import Retriever
@@ -128,8 +128,8 @@ class TempMe(Retriever):
             self.positions[str(i)] = nn.Parameter(torch.zeros(clips, 1, backbone.width))
             clips //= self.steps[i].clips
 
-    def merge(self) -> None:
-        merge_lora(self.clip)
+    def fold_lora(self) -> None:
+        fold_lora_into(self.clip)
 
     def forward(self, video: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
         x, _ = self.tokens(video)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vidtune import spec
 from vidtune.nn.clip import CLIP
-from vidtune.nn.lora import add_lora, merge_lora
+from vidtune.nn.lora import add_lora, fold_lora_into
 from vidtune.nn.merging import at_most, merging_block, schedule
 from vidtune.nn.similarity import mean_of_frames
 from vidtune.nn.task import Retriever
@@ -39,8 +39,8 @@ class ToMe(Retriever):
         self.merged = schedule(options.merged, options.inflection, len(clip.visual.blocks))
         add_lora(clip, options.lora_rank)
 
-    def merge(self) -> None:
-        merge_lora(self.clip)
+    def fold_lora(self) -> None:
+        fold_lora_into(self.clip)
 
     def forward(self, video: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
         visual = self.clip.visual

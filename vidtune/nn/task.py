@@ -43,7 +43,7 @@ class VideoModel(nn.Module):
     def trunk_blocks(self) -> list[nn.Module]:
         return list(self.clip.visual.transformer.resblocks)
 
-    def merge(self) -> None:
+    def fold_lora(self) -> None:
         """Fold low-rank updates into the weights for inference; outputs stay equal."""
 
 

@@ -14,8 +14,8 @@ from torch import Tensor
 from vidtune import methods, spec
 from vidtune.nn.task import VideoModel
 from vidtune.official.arguments import Arguments
-from vidtune.official.files import read
-from vidtune.official.places import Place, fill, places
+from vidtune.official.checkpoint_files import read
+from vidtune.official.tensor_names import Place, fill, places
 
 # What the authors' models are called here -> the module that knows them.
 MODULES = {

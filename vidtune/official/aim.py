@@ -2,7 +2,7 @@
 `{meta, state_dict, ...}`), which hold the trunk as well."""
 
 from vidtune.official.arguments import Arguments
-from vidtune.official.places import Rule
+from vidtune.official.tensor_names import Rule
 from vidtune.spec import Model
 
 

@@ -1,7 +1,7 @@
 """CLIP4Clip's own checkpoints: github.com/ArrowLuo/CLIP4Clip at 508ffa3 (plain state dicts)."""
 
 from vidtune.official.arguments import Arguments
-from vidtune.official.places import Rule
+from vidtune.official.tensor_names import Rule
 from vidtune.spec import Model
 
 

@@ -5,7 +5,7 @@ there holds the table.
 """
 
 from vidtune.official.arguments import Arguments
-from vidtune.official.places import Rule
+from vidtune.official.tensor_names import Rule
 from vidtune.spec import Model, UserError
 
 

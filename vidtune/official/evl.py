@@ -1,11 +1,11 @@
 """EVL's own checkpoints: github.com/OpenGVLab/efficient-video-recognition at b282e8b.
 
-Files are `{model, optimizer, ...}`; `model` holds the decoder and the head, not the trunk, whose
+GeneratedSet are `{model, optimizer, ...}`; `model` holds the decoder and the head, not the trunk, whose
 weights are OpenAI's.
 """
 
 from vidtune.official.arguments import Arguments
-from vidtune.official.places import Rule
+from vidtune.official.tensor_names import Rule
 from vidtune.spec import Model
 
 

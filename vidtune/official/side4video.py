@@ -4,7 +4,7 @@ Recognition files are `{epoch, model_state_dict, ...}`, retrieval files plain st
 """
 
 from vidtune.official.arguments import Arguments
-from vidtune.official.places import Rule
+from vidtune.official.tensor_names import Rule
 from vidtune.spec import Model, UserError
 
 

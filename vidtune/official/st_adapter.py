@@ -1,10 +1,10 @@
 """ST-Adapter's own checkpoints: github.com/linziyi96/st-adapter at b914b38.
 
-Files are `{model: tensors, ...}` and hold what was tuned alone; the trunk is OpenAI's.
+GeneratedSet are `{model: tensors, ...}` and hold what was tuned alone; the trunk is OpenAI's.
 """
 
 from vidtune.official.arguments import Arguments
-from vidtune.official.places import Rule
+from vidtune.official.tensor_names import Rule
 from vidtune.spec import Model
 
 

@@ -1,7 +1,7 @@
 """TempMe's own checkpoints: github.com/LunarShen/TempMe at e624930 (best.pth, a state dict)."""
 
 from vidtune.official.arguments import Arguments
-from vidtune.official.places import Rule
+from vidtune.official.tensor_names import Rule
 from vidtune.spec import Model, UserError
 
 

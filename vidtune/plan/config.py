@@ -9,7 +9,7 @@ from vidtune.plan.scale import Scale
 from vidtune.spec import (
     Backbone,
     Dataset,
-    Files,
+    GeneratedSet,
     Metric,
     Paper,
     Recipe,
@@ -19,12 +19,12 @@ from vidtune.spec import (
     read_yaml,
 )
 from vidtune.spec.memory import Memory
-from vidtune.spec.nouns import Noun
+from vidtune.spec.nouns import Frozen
 
-N = TypeVar("N", bound=Noun)
+N = TypeVar("N", bound=Frozen)
 
 
-class Settings(Noun):
+class Settings(Frozen):
     """`config/config.yaml`."""
 
     scale: str
@@ -34,13 +34,13 @@ class Settings(Noun):
     fetch: tuple[str, ...] = ()  # open datasets that a run may download
 
 
-class Config(Noun):
+class Config(Frozen):
     """All of `config/`, validated."""
 
     folder: str
     settings: Settings
     backbones: dict[str, Backbone]
-    files: dict[str, Files]
+    files: dict[str, GeneratedSet]
     datasets: dict[str, Dataset]
     recipes: dict[str, Recipe]
     metrics: dict[str, Metric]
@@ -68,7 +68,7 @@ def read_config(folder: Path, overrides: dict[str, Any] | None = None) -> Config
         folder=str(folder),
         settings=settings,
         backbones=_nouns(Backbone, folder / "backbones.yaml"),
-        files=_nouns(Files, folder / "datasets.yaml", "files", data),
+        files=_nouns(GeneratedSet, folder / "datasets.yaml", "files", data),
         datasets=_nouns(Dataset, folder / "datasets.yaml", "datasets", data),
         recipes=_nouns(Recipe, folder / "recipes.yaml"),
         metrics=_nouns(Metric, folder / "metrics.yaml"),
@@ -151,7 +151,7 @@ def _check_numbers(c: Config, paper: Paper, path: Path) -> None:
             v, views = paper.variants.get(row), numbers.under(row).views
             if v and views and views != v.views:
                 raise UserError(
-                    f"{where}: the table has {views} views, the variant {v.views}; mend one"
+                    f"{where}: the table has {views} views, the variant {v.views}; fix one"
                 )
     for name, claim in paper.claims.items():
         for test in claim.tests:
@@ -162,7 +162,7 @@ def _check_table(c: Config, table: Table, folder: Path) -> None:
     """A table's paper has a file, its `where` are the paper's, its columns are metrics."""
     where = f"{folder / 'tables' / table.name}.yaml"
     if table.paper and not (folder / "papers" / f"{table.paper}.yaml").is_file():
-        raise UserError(f"{where}: paper: no file papers/{table.paper}.yaml; mend the name")
+        raise UserError(f"{where}: paper: no file papers/{table.paper}.yaml; fix the name")
     if table.paper in c.papers:
         printed = [n.where for n in c.papers[table.paper].numbers]
         for one in table.where:

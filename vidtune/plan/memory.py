@@ -22,7 +22,7 @@ def read_memory(folder: Path, papers: dict[str, Paper]) -> Memory:
     memory = parse(Memory, read_yaml(path), path)
     for paper, conventions in memory.predictions.items():
         if not (folder / "papers" / f"{paper}.yaml").is_file():
-            raise UserError(f"{path}: predictions.{paper}: no file papers/{paper}.yaml; mend it")
+            raise UserError(f"{path}: predictions.{paper}: no file papers/{paper}.yaml; fix it")
         rows = [f"{paper}/{row}" for convention in conventions for row in convention.rows]
         _check(path, f"predictions.{paper}", rows, papers)
         for convention in conventions:
@@ -43,7 +43,7 @@ def _check(path: Path, where: str, rows: list[str], papers: dict[str, Paper]) ->
     for row in rows:
         paper, _, variant = row.partition("/")
         if paper in papers and variant not in papers[paper].variants:
-            raise UserError(f"{path}: {where}: {variant!r} is no variant of {paper}; mend the name")
+            raise UserError(f"{path}: {where}: {variant!r} is no variant of {paper}; fix the name")
 
 
 def predicting(

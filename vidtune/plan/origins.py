@@ -18,7 +18,7 @@ from vidtune.plan.options import METHODS, marks, options_class
 from vidtune.plan.plan import Plan
 from vidtune.spec import Dataset, Variant, read_yaml
 from vidtune.spec.dataset import PROSE
-from vidtune.spec.nouns import Noun
+from vidtune.spec.nouns import Frozen
 
 NOUNS = Path(spec.__file__).parent
 RULES = {
@@ -29,7 +29,7 @@ RULES = {
 }
 
 
-class Origin(Noun):
+class Origin(Frozen):
     """One value: `of` says whose it is ("variant", "base b16", "default"), `where` in which line,
     `says` what stands there about it, `source` what its entry names as its own."""
 
@@ -157,7 +157,7 @@ def _given(
     return None
 
 
-def _entry(part: str, noun: Noun, path: Path, keys: tuple[str, ...] = ()) -> list[Origin]:
+def _entry(part: str, noun: Frozen, path: Path, keys: tuple[str, ...] = ()) -> list[Origin]:
     """Every field of an entry of a config file; unset ones come from the noun's default."""
     places, declared = in_yaml(path), read_yaml(path)
     for key in keys:
@@ -182,7 +182,7 @@ def _entry(part: str, noun: Noun, path: Path, keys: tuple[str, ...] = ()) -> lis
 def _origin(
     part: str, field: str, value: Any, of: str, place: Place, says: str, source: str = ""
 ) -> Origin:
-    if isinstance(value, Noun):
+    if isinstance(value, Frozen):
         value = value.model_dump(mode="json")
     elif isinstance(value, tuple):
         value = list(value)

@@ -150,5 +150,5 @@ def _check_contradictions(path: Path, paper: Paper) -> None:
             if cell not in cells:
                 raise UserError(
                     f"{path}: contradictions.{k}.cells: {cell!r} is no published row or row/metric; "
-                    "mend or drop it"
+                    "fix or drop it"
                 )

@@ -20,7 +20,7 @@ from vidtune.spec import (
     Backbone,
     Costing,
     Dataset,
-    Files,
+    GeneratedSet,
     Model,
     Premise,
     Pretraining,
@@ -41,7 +41,7 @@ class Plan:
     runs: dict[str, Run]  # "<paper>/<variant>@<seed>", at this scale
     pretrainings: dict[str, Pretraining]
     premises: dict[str, Premise]  # by backbone
-    files: dict[str, Files]  # generated videos that the runs need
+    files: dict[str, GeneratedSet]  # generated videos that the runs need
     root: Path = field(default=Path())  # <results>/<scale>
 
     def specs(self) -> dict[Path, Any]:
@@ -110,7 +110,7 @@ def load(folder: Path | str = "config", overrides: dict[str, Any] | None = None)
     models, runs = {}, {}
     pretrainings: dict[str, Pretraining] = {}
     premises: dict[str, Premise] = {}
-    files: dict[str, Files] = {}
+    files: dict[str, GeneratedSet] = {}
     for name, v in variants.items():
         models[name] = _model(config, v)
         for seed in seeds_of(scale, name):
@@ -243,7 +243,7 @@ def _check_patterns(c: Config, scale: Scale, variants: dict[str, Variant]) -> No
             if not left_out and not any(fnmatch(v, pattern) for v in variants):
                 raise UserError(
                     f"{Path(c.folder) / 'scales.yaml'}: {scale.name}.{what}: {pattern!r} matches no "
-                    "variant; mend or drop it"
+                    "variant; fix or drop it"
                 )
 
 

@@ -7,10 +7,10 @@ from pydantic import model_validator
 
 from vidtune.plan.options import marks, options_class
 from vidtune.spec import Backbone
-from vidtune.spec.nouns import Noun
+from vidtune.spec.nouns import Frozen
 
 
-class Scale(Noun):
+class Scale(Frozen):
     """One entry of `config/scales.yaml`. Patterns match "<task>/<name>" (backbones: the name)."""
 
     name: str

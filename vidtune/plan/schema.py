@@ -6,22 +6,22 @@ from pydantic import TypeAdapter
 
 from vidtune.plan.config import Settings
 from vidtune.plan.scale import Scale
-from vidtune.spec import Backbone, Dataset, Files, Metric, Paper, Recipe, Table
+from vidtune.spec import Backbone, Dataset, GeneratedSet, Metric, Paper, Recipe, Table
 from vidtune.spec.memory import Memory
-from vidtune.spec.nouns import Noun
+from vidtune.spec.nouns import Frozen
 
 
 def schemas() -> dict[str, dict[str, Any]]:
     """File stem -> schema. Names come from keys, so `name` is not asked for in an entry."""
 
-    def entries(kind: type[Noun]) -> dict[str, Any]:
+    def entries(kind: type[Frozen]) -> dict[str, Any]:
         schema = TypeAdapter(dict[str, kind]).json_schema()
         return _writable(schema, kind.__name__)
 
     return {
         "config": Settings.model_json_schema(),
         "backbones": entries(Backbone),
-        "files": entries(Files),
+        "files": entries(GeneratedSet),
         "datasets": entries(Dataset),
         "recipes": entries(Recipe),
         "memory": Memory.model_json_schema(),

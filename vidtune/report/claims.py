@@ -13,12 +13,12 @@ from typing import Literal
 from vidtune.plan import Plan
 from vidtune.report.rows import Row
 from vidtune.spec import ClaimTest, Metric
-from vidtune.spec.nouns import Noun
+from vidtune.spec.nouns import Frozen
 
 Status = Literal["holds", "fails", "within noise", "not judged"]
 
 
-class Finding(Noun):
+class Finding(Frozen):
     """One test of one claim. `paper` is what the paper's own numbers say."""
 
     claim: str  # "<paper>/<claim>"

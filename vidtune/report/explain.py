@@ -13,10 +13,10 @@ from vidtune.report.names import Named
 from vidtune.report.rows import Row
 from vidtune.report.verdicts import Cell
 from vidtune.spec import Contradiction, Metric, Numbers, read_yaml
-from vidtune.spec.nouns import Noun
+from vidtune.spec.nouns import Frozen
 
 
-class Neighbour(Noun):
+class Neighbour(Frozen):
     """The row above or below in the paper's table, and how its configuration differs."""
 
     row: str
@@ -25,7 +25,7 @@ class Neighbour(Noun):
     differs: tuple[str, ...]  # "layers 12, here 6"; empty: a cited system, or the same
 
 
-class Explanation(Noun):
+class Explanation(Frozen):
     cell: Cell
     label: str  # of the row, in the paper
     table: str

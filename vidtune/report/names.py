@@ -9,7 +9,7 @@ from typing import NamedTuple
 from vidtune.plan import Plan
 from vidtune.report.verdicts import slug
 from vidtune.spec import Numbers, UserError
-from vidtune.spec.names import unknown
+from vidtune.spec.suggest import unknown
 
 
 class Named(NamedTuple):

@@ -13,14 +13,14 @@ from typing import Literal
 from vidtune.plan import Plan
 from vidtune.report.settings import settings
 from vidtune.spec import UserError, parse
-from vidtune.spec.nouns import Kind, Noun
+from vidtune.spec.nouns import Frozen, Kind
 
 PUBLISHED, FULL_SIZE = "published", "full size"
 HERE, REFERENCE = "this machine", "reference"  # where a measured number was measured
 OOM, BUSY = "oom", "busy"  # how a measurement can end without a number to compare
 
 
-class Row(Noun):
+class Row(Frozen):
     """One number. `text` is how the paper prints it, or how a measurement without one ended (its
     value is then not a number); `n` is the number of test clips."""
 

@@ -18,14 +18,14 @@ from vidtune.plan import Plan
 from vidtune.report import conditions
 from vidtune.report.rows import BUSY, FULL_SIZE, OOM, Row
 from vidtune.spec import Dataset, Metric, Numbers
-from vidtune.spec.nouns import Kind, Noun
+from vidtune.spec.nouns import Frozen, Kind
 
 Verdict = Literal["match", "near", "off", "subset", "not comparable", "not run"]
 VERDICTS = ("match", "near", "off", "subset", "not comparable", "not run")
 MEASURED_WITHIN = 0.05  # share of print inside which a measured number matches
 
 
-class Cell(Noun):
+class Cell(Frozen):
     """A published cell and what we have beside it. `ours` is the mean over seeds."""
 
     cell: str  # "<paper>/<table>/<row>/<column>"

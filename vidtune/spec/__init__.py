@@ -5,7 +5,7 @@ from vidtune.spec.dataset import Annotations, Dataset, Resized
 from vidtune.spec.nouns import (
     Backbone,
     Costing,
-    Files,
+    GeneratedSet,
     Metric,
     Model,
     Premise,
@@ -44,7 +44,7 @@ __all__ = [
     "Costing",
     "Dataset",
     "Depth",
-    "Files",
+    "GeneratedSet",
     "Layers",
     "Metric",
     "Model",

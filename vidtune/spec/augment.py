@@ -4,13 +4,13 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from vidtune.spec.base import Count, Noun, Share
+from vidtune.spec.base import Count, Frozen, Share
 
 RANDAUGMENT = r"^rand-m(\d+(?:\.\d+)?)-n([1-9]\d*)(?:-mstd(\d+(?:\.\d+)?))?-inc1$"
 
 
-class Augment(Noun):
-    """In this order, alike for all frames of a clip; vidtune/data/augment.py says what each does."""
+class Augment(Frozen):
+    """In this order, alike for all frames of a clip; vidtune/data/transforms.py says what each does."""
 
     randaugment: str | None = Field(default=None, pattern=RANDAUGMENT)
     crop: Literal["side4video", "slowfast", "jitter"] | None = None  # None: the centre

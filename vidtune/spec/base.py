@@ -12,7 +12,7 @@ Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 
-class Noun(BaseModel):
+class Frozen(BaseModel):
     """Frozen; unknown keys are errors; no silent conversion between types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from vidtune.spec.base import SPLITS, Count, Noun, Rate, Share, Split, Task
+from vidtune.spec.base import SPLITS, Count, Frozen, Rate, Share, Split, Task
 from vidtune.spec.source import Source
 
 Format = Literal[
@@ -21,7 +21,7 @@ Format = Literal[
     "csv",
     "jsonl",
 ]
-# Files besides those of the splits: what a form must have, and what it may have.
+# GeneratedSet besides those of the splits: what a form must have, and what it may have.
 EXTRA: dict[Format, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "msrvtt": (("captions",), ()),
     "msvd": (("captions",), ()),
@@ -41,8 +41,8 @@ PROSE = ("title", "licence", "citation", "sources", "folder", "official", "sourc
 COLUMNS = ("id", "video", "caption", "label", "split")
 
 
-class Annotations(Noun):
-    """A dataset's lists, in the form of their owner (vidtune/data/annotations/).
+class Annotations(Frozen):
+    """A dataset's lists, in the form of their owner (vidtune/datasets/readers/).
 
     `files`: what each is -> its path below the annotations, or its name, wherever it is there.
     """
@@ -76,14 +76,14 @@ class Annotations(Noun):
         return self
 
 
-class Resized(Noun):
+class Resized(Frozen):
     """A copy of the videos that is trained and tested on in their place."""
 
     short: Annotated[int, Field(ge=224)]  # side, pixels
     form: Literal["h264", "jpg"] = "h264"
 
 
-class Dataset(Noun):
+class Dataset(Frozen):
     """A task on videos that lists split.
 
     Real videos lie in `<data>/<name>/raw`, their lists in `<data>/<name>/annotations`; with
@@ -92,7 +92,7 @@ class Dataset(Noun):
 
     name: str
     task: Task
-    files: str | None = None  # a `Files` entry; None: real videos
+    files: str | None = None  # a `GeneratedSet` entry; None: real videos
     title: str | None = None
     licence: str | None = None
     citation: str | None = None

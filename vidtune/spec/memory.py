@@ -2,13 +2,13 @@
 
 from typing import Literal
 
-from vidtune.spec.nouns import Count, Model, Noun
+from vidtune.spec.nouns import Count, Frozen, Model
 
 Precision = Literal["amp16", "fp32", "fp16"]
 Attention = Literal["explicit", "fused", "memory-efficient"]
 
 
-class Fit(Noun):
+class Fit(Frozen):
     """A line from predicted GiB to printed GB, through printed rows: it explains nothing."""
 
     slope: float  # GB per GiB
@@ -16,7 +16,7 @@ class Fit(Noun):
     rows: tuple[str, ...]  # "<paper>/<variant>", which it was fitted on
 
 
-class Convention(Noun):
+class Convention(Frozen):
     """How some rows of a paper were trained, as far as it decides their memory."""
 
     batch: Count  # videos of one device
@@ -27,12 +27,12 @@ class Convention(Noun):
     rows: tuple[str, ...]  # variants
 
 
-class Memory(Noun):
+class Memory(Frozen):
     fits: dict[str, Fit]
     predictions: dict[str, tuple[Convention, ...]]  # by paper
 
 
-class Prediction(Noun):
+class Prediction(Frozen):
     model: Model
     where: tuple[str, ...]  # tables that print its memory
     batch: Count
@@ -41,7 +41,7 @@ class Prediction(Noun):
     fit: Fit | None
 
 
-class Predicting(Noun):
+class Predicting(Frozen):
     """The job that predicts the memory of a paper's rows at their declared size."""
 
     paper: str

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from vidtune.spec.augment import Augment
-from vidtune.spec.base import Count, Noun, Rate, Share, Split, Task
+from vidtune.spec.base import Count, Frozen, Rate, Share, Split, Task
 from vidtune.spec.dataset import Dataset
 
 # What a number is: come by how, or "setting": what was chosen, which only has to be the same.
@@ -31,7 +31,7 @@ Sampler = Literal[
 ]
 
 
-class Weights(Noun):
+class Weights(Frozen):
     """Where released weights come from; size and sha256 are checked whenever they are loaded."""
 
     url: str
@@ -39,7 +39,7 @@ class Weights(Noun):
     bytes: Count | None = None  # None: unknown
 
 
-class TextTower(Noun):
+class TextTower(Frozen):
     width: Count
     layers: Count
     context: Count  # learned positions
@@ -47,7 +47,7 @@ class TextTower(Noun):
     vocab_size: Count
 
 
-class Backbone(Noun):
+class Backbone(Frozen):
     """A dual encoder with CLIP's architecture; CLIP's heads are width // 64, at least 1."""
 
     name: str
@@ -76,7 +76,7 @@ class Backbone(Noun):
         return (self.image // self.patch) ** 2
 
 
-class Files(Noun):
+class GeneratedSet(Frozen):
     """Generated videos: how many, how large, from which seed."""
 
     name: str
@@ -89,7 +89,7 @@ class Files(Noun):
     stills: int = 0  # rendered images with appearance captions for pre-training
 
 
-class Recipe(Noun):
+class Recipe(Frozen):
     """How a model is trained and evaluated. Rates are per step, lengths in epochs or steps.
 
     vidtune/engine/optim.py says what optimisers, schedules and kinds of parameters are,
@@ -164,7 +164,7 @@ class Recipe(Noun):
         return self.warmup_epochs / self.epochs
 
 
-class Metric(Noun):
+class Metric(Frozen):
     """What a column is: its unit, which way is better, how it is printed and judged.
 
     `within` (a share) and `digits` judge counted numbers: a match is inside `within` of print,
@@ -187,7 +187,7 @@ class Metric(Noun):
     source: str | None = None
 
 
-class Model(Noun):
+class Model(Frozen):
     """What is built and costed: a method on a backbone, for a task, at a number of frames."""
 
     name: str  # "<paper>/<variant>"
@@ -212,23 +212,23 @@ class Model(Noun):
         return crops * clips
 
 
-class Costing(Noun):
+class Costing(Frozen):
     """The job that counts a paper's models at their declared size."""
 
     paper: str
     models: tuple[Model, ...]
 
 
-class Pretraining(Noun):
+class Pretraining(Frozen):
     """The job that makes a small backbone's weights from generated stills."""
 
     backbone: Backbone
-    files: Files
+    files: GeneratedSet
     recipe: Recipe
     seed: int
 
 
-class Premise(Noun):
+class Premise(Frozen):
     """The job that checks what a small backbone sees, with the sampler used in training."""
 
     backbone: Backbone
@@ -237,7 +237,7 @@ class Premise(Noun):
     frames: Count
 
 
-class Run(Noun):
+class Run(Frozen):
     """One training: a job's whole interface. Paths are relative to the working directory."""
 
     name: str  # "<paper>/<variant>@<seed>"

@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from vidtune.spec.nouns import Noun
+from vidtune.spec.nouns import Frozen
 
 
-class Citation(Noun):
+class Citation(Frozen):
     key: str
     title: str
     arxiv: str
@@ -16,7 +16,7 @@ class Citation(Noun):
     venue: str | None = None
 
 
-class Variant(Noun):
+class Variant(Frozen):
     """method x backbone x dataset x frames x recipe x options, declared once."""
 
     name: str
@@ -32,7 +32,7 @@ class Variant(Noun):
     fitted: tuple[str, ...] = ()  # metrics whose printed value the reading was chosen to have
 
 
-class Conditions(Noun):
+class Conditions(Frozen):
     """What printed cells were measured under, as far as the paper says; for a table or one row.
 
     A count is a number, or text where print has more than one ("32 (B/16), 16 (L/14)").
@@ -107,7 +107,7 @@ class Numbers(Conditions):
         return Conditions(**{**table, **own})
 
 
-class Cited(Noun):
+class Cited(Frozen):
     """A system whose numbers a paper prints beside its own, and which is no variant here."""
 
     label: str  # as the paper names it
@@ -115,7 +115,7 @@ class Cited(Noun):
     note: str = ""  # why it is no variant, where that is not plain
 
 
-class Contradiction(Noun):
+class Contradiction(Frozen):
     """Where a paper disagrees with itself, with its code or with what can be counted."""
 
     where: str  # the place of `says`
@@ -125,7 +125,7 @@ class Contradiction(Noun):
     cells: tuple[str, ...] = ()  # "row/metric" or "row" that it touches
 
 
-class ClaimTest(Noun):
+class ClaimTest(Frozen):
     """Either an order (`best_first`) or a change of `of` against `against` in percent."""
 
     metric: str
@@ -143,7 +143,7 @@ class ClaimTest(Noun):
         return self
 
 
-class Claim(Noun):
+class Claim(Frozen):
     """What the paper says, or, as a `control`, what we check beside it."""
 
     says: str
@@ -152,7 +152,7 @@ class Claim(Noun):
     control: bool = False  # not the paper's: it prints no numbers for it
 
 
-class Paper(Noun):
+class Paper(Frozen):
     """`config/papers/<name>.yaml`, with `base` and `each` already expanded."""
 
     name: str
@@ -164,7 +164,7 @@ class Paper(Noun):
     contradictions: tuple[Contradiction, ...] = ()
 
 
-class Table(Noun):
+class Table(Frozen):
     """`config/tables/<name>.yaml`: the rows of published tables plus matching variants.
 
     Without `paper` it is an overview: every variant that matches `also`, of every paper, with what

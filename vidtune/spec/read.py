@@ -63,7 +63,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         mark = getattr(e, "problem_mark", None)
         place = f"{path}:{mark.line + 1}" if mark else f"{path}"
         problem = str(getattr(e, "problem", None) or e).splitlines()[0]
-        raise UserError(f"{place}: not valid YAML: {problem}; mend that line") from None
+        raise UserError(f"{place}: not valid YAML: {problem}; fix that line") from None
     if not isinstance(data, dict):
         raise UserError(
             f"{path}: expected a mapping of keys to values at the top; found {_kind(data)}"
@@ -120,7 +120,7 @@ def _explain(kind: type[BaseModel], err: Any) -> str:
     if err["type"] == "extra_forbidden":
         known = ", ".join(sorted(kind.model_fields)) if len(err["loc"]) == 1 else ""
         return "unknown key" + (
-            f"; known keys: {known}" if known else "; remove it or mend its name"
+            f"; known keys: {known}" if known else "; remove it or fix its name"
         )
     if err["type"] == "missing":
         return "missing; add it"

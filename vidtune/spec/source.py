@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from vidtune.spec.base import Count, Noun
+from vidtune.spec.base import Count, Frozen
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FILE = r"^[A-Za-z0-9_?*\[\]][A-Za-z0-9._+?*\[\]-]*$"  # a name, or a pattern of names; no folder
@@ -24,7 +24,7 @@ def is_safe(url: str) -> bool:
     )
 
 
-class Source(Noun):
+class Source(Frozen):
     """One file of a dataset as its owner publishes it, or (`file` a pattern) many that are one.
 
     It lies in `<data>/<dataset>/downloads/` under its name, fetched or put there by hand. Archives

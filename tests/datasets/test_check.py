@@ -1,0 +1,338 @@
+"""A corpus of broken videos: each is quarantined with its reason, none is used in silence."""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import videos
+from helpers.common import REPO, one_line
+
+from vidtune.data import layout, records
+from vidtune.data.clips import Clips
+from vidtune.data.video import decode, read_frames
+from vidtune.datasets import check, index, split, state
+from vidtune.spec import Annotations, Dataset, Recipe, UserError
+
+GOOD: dict[str, Callable[[Path], object]] = {
+    "plain.mp4": lambda p: videos.write(p),
+    "one.mp4": lambda p: videos.write(p, frames=1),
+    "irregular.mp4": lambda p: videos.write(p, times=[k * k for k in range(60)], frames=60),
+    "rotated.mp4": lambda p: videos.turned(videos.write(p, size=(32, 48)), p, 90),
+    "odd.mp4": lambda p: videos.write(p, size=(35, 51), frames=30),
+    "matroska.mp4": lambda p: videos.write(p.with_suffix(".mkv")).rename(p),
+    "title.mp4": videos.latin,
+    "mp4.avi": lambda p: videos.write(p.with_suffix(".mp4")).rename(p),
+}
+
+
+def written(path: Path) -> bytes:
+    return videos.write(path, container={"movflags": "faststart"}).read_bytes()
+
+
+def overwritten(path: Path, share: float, size: int = 400) -> None:
+    data = bytearray(written(path))
+    at = int(len(data) * share)
+    data[at : at + size] = np.random.default_rng(0).bytes(size)
+    path.write_bytes(data)
+
+
+def text(path: Path) -> None:
+    path.write_text("<html>This video is private</html>\n" * 99)
+
+
+def playlist(path: Path) -> None:
+    videos.write(path.with_name("other.mkv"))
+    path.write_text("ffconcat version 1.0\nfile other.mkv\n")
+
+
+# name -> (how it comes about, the reason)
+BAD: dict[str, tuple[Callable[[Path], object], str]] = {
+    "empty.mp4": (lambda p: p.write_bytes(b""), "cannot be read as a video"),
+    "sound.mp4": (videos.sound, "holds no video stream"),
+    "no-moov.mp4": (
+        lambda p: p.write_bytes(videos.write(p).read_bytes()[:2000]),
+        "cannot be read as a video",
+    ),
+    "cut.mp4": (
+        lambda p: p.write_bytes(written(p)[: p.stat().st_size * 6 // 10]),
+        "cannot be read as a video",
+    ),
+    "cut.mkv": (
+        lambda p: p.write_bytes(videos.write(p).read_bytes()[: p.stat().st_size * 6 // 10]),
+        r"ends at",
+    ),
+    "damaged.mp4": (lambda p: overwritten(p, 0.7), "cannot be read as a video"),
+    "page.mp4": (text, "cannot be read as a video"),
+    "list.mp4": (playlist, "cannot be read as a video"),
+}
+
+
+def corpus(root: Path, good: list[str], bad: list[str]) -> Dataset:
+    """A user's own folder of videos, each with its caption; listed, but not indexed yet."""
+    own = root / "own"
+    own.mkdir(parents=True)
+    for name in good:
+        GOOD[name](own / name)
+    for name in bad:
+        BAD[name][0](own / name)
+    rows = [f"{n.replace('.', '-')},{n},a video,train" for n in (*good, *bad)]
+    (own / "list.csv").write_text("id,video,caption,split\n" + "\n".join(rows) + "\n")
+    dataset = Dataset(
+        name="own",
+        task="retrieval",
+        folder=str(own),
+        annotations=Annotations(format="csv", files={"all": "list.csv"}),
+    )
+    split.run(dataset, root / "data")
+    return dataset
+
+
+def quarantine(root: Path) -> dict[str, str]:
+    lines = layout.quarantine(root).read_text().splitlines()
+    return {row["video"]: row["reason"] for row in map(json.loads, lines)}
+
+
+def recipe(**changes: object) -> Recipe:
+    base = {"lr": 1e-3, "weight_decay": 0.0, "batch": 4, "steps": 1}
+    return Recipe.model_validate({"name": "r", "task": "retrieval", **base, **changes})
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Path]:
+    place = tmp_path_factory.mktemp("corpus")
+    dataset, root = corpus(place, list(GOOD), list(BAD)), place / "data"
+    index.run(dataset, root, show=False)
+    check.run(dataset, root, workers=2, show=False)
+    return dataset, root
+
+
+def test_all_broken_videos_are_quarantined_with_a_reason_and_no_other(checked):
+    _, root = checked
+    found = quarantine(root)
+    assert set(found) == set(BAD)
+    for name, (_, reason) in BAD.items():
+        assert reason in found[name] and "\n" not in found[name] and len(found[name]) > 8, name
+    coverage = json.loads(layout.coverage(root).read_text())["train"]
+    assert coverage["listed"] == len(GOOD) + len(BAD) and coverage["decodable"] == len(GOOD)
+    rows = records.read(root, "train")
+    assert {r.path.name for r in rows} == set(GOOD)
+    clips = Clips(rows, recipe(fps=1.0), 4, 16, train=False, seed=0)
+    assert {tuple(one["video"].shape) for one in clips} == {(4, 3, 16, 16)}
+    assert state.read(root, "check")["quarantined"] == len(BAD)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_broken_video_that_is_read_all_the_same_is_an_error(name: str, checked):
+    dataset, _ = checked
+    path = Path(dataset.folder or "") / name
+    try:
+        whole = sum(1 for _ in decode(path))
+    except UserError:
+        whole = 120
+    with pytest.raises(UserError):  # the last frame, and one more than there are
+        read_frames(path, [0, whole - 1, whole])
+
+
+def test_a_second_check_decodes_only_what_has_changed(tmp_path: Path, monkeypatch):
+    dataset = corpus(tmp_path, ["plain.mp4", "one.mp4"], ["damaged.mp4", "page.mp4"])
+    root = tmp_path / "data"
+    index.run(dataset, root, show=False)
+    seen: list[str] = []
+
+    def noting(place, entries, workers):
+        seen.extend(e["video"] for e in entries)
+        return ((e, check.problem(place / e["video"], e)) for e in entries)
+
+    monkeypatch.setattr(check, "_checked", noting)
+    check.run(dataset, root, show=False)
+    assert sorted(seen) == ["damaged.mp4", "one.mp4", "plain.mp4"]  # the page has no frames at all
+    first = (quarantine(root), (root / "train.jsonl").read_bytes())
+    with (root / "checked.jsonl").open("a") as f:
+        f.write('{"id": "torn')
+    check.run(dataset, root, show=False)
+    assert len(seen) == 3 and first == (quarantine(root), (root / "train.jsonl").read_bytes())
+
+    videos.write(tmp_path / "own" / "damaged.mp4", frames=50)  # fetched again
+    check.run(dataset, root, show=False)
+    assert len(seen) == 3, "the index knows another file"
+    index.run(dataset, root, show=False)
+    check.run(dataset, root, show=False)
+    assert seen[3:] == ["damaged.mp4"] and set(quarantine(root)) == {"page.mp4"}
+    assert {r.path.name: r.frames for r in records.read(root, "train")}["damaged.mp4"] == 50
+
+    videos.write(tmp_path / "own" / "one.mp4", frames=9)
+    os.utime(tmp_path / "own" / "one.mp4", ns=(1, 1))
+    entry = next(e for e in index.earlier(layout.index(root)) if e["video"] == "one.mp4")
+    assert check.problem(tmp_path / "own" / "one.mp4", entry) == check.CHANGED
+
+
+def test_fewer_frames_than_the_list_says_is_a_reason(tmp_path: Path):
+    path = videos.write(tmp_path / "v.mp4", frames=40)
+    why = check.problem(path, {"frames": 60})
+    assert why == "has 40 frames that can be decoded, and tells of 60"
+    assert check.problem(path, {"frames": 40}) is None
+    frames = videos.folder(tmp_path / "f", 6)
+    assert check.problem(frames, {"frames": 6}) is None
+    (frames / "00004.jpg").write_bytes(b"")
+    assert "holds no picture" in (check.problem(frames, {"frames": 6}) or "")
+    videos.jpg(frames / "00004.jpg", 3, (16, 16))
+    assert check.problem(frames, {"frames": 6}) == "its frames differ in size"
+
+
+def crashing(place: Path, entries: list[dict]) -> list[str | None]:
+    for entry in entries:
+        if entry["id"] == "4":
+            os._exit(11)
+    return [None for _ in entries]
+
+
+def test_a_video_that_takes_its_process_down_is_found(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(check, "_problems", crashing)
+    monkeypatch.setattr(check, "AT_ONCE", 2)
+    entries = [{"id": str(k), "video": "v"} for k in range(18)]
+    found = {e["id"]: why for e, why in check._checked(tmp_path, entries, 2)}
+    assert list(found) == [e["id"] for e in entries]
+    assert {name for name, why in found.items() if why == check.CRASHES} == {"4"}
+
+
+class Dying(ProcessPoolExecutor):
+    """Of its processes one dies before all parts are handed out."""
+
+    left = 1
+
+    def submit(self, *args, **options):
+        Dying.left -= 1
+        if Dying.left == -1:
+            raise BrokenProcessPool
+        return super().submit(*args, **options)
+
+
+def test_a_process_that_dies_while_parts_are_handed_out(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(check, "_problems", crashing)
+    monkeypatch.setattr(check, "AT_ONCE", 2)
+    monkeypatch.setattr(check, "_pool", lambda n: Dying(n, mp_context=get_context("spawn")))
+    entries = [{"id": str(k), "video": "v"} for k in range(6)]
+    found = [(e["id"], why) for e, why in check._checked(tmp_path, entries, 1)]
+    assert found == [(str(k), check.CRASHES if k == 4 else None) for k in range(6)]
+    assert Dying.left < -1
+
+
+def test_lists_made_by_hand_are_checked_and_left_alone(tmp_path: Path):
+    videos.write(tmp_path / "good.mp4", frames=20)
+    (tmp_path / "bad.mp4").write_bytes(b"")
+    line = {"fps": 25, "seconds": 0.8, "label": None, "captions": ["a"], "frames": 20}
+    rows = [{"id": n, "video": f"{n}.mp4", **line} for n in ("good", "bad")]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "test.jsonl").write_text(text)
+    dataset = Dataset(name="mine", task="retrieval")
+    with pytest.raises(
+        UserError, match=r"1 clips cannot be used, such as bad of test.jsonl: cannot be read"
+    ):
+        check.run(dataset, tmp_path, workers=1, show=False)
+    assert (tmp_path / "test.jsonl").read_text() == text
+    (tmp_path / "test.jsonl").write_text(json.dumps(rows[0]) + "\n")
+    assert check.run(dataset, tmp_path, workers=1, show=False)["test"]["decodable"] == 1
+
+
+def by_hand(root: Path, name: str, **changes: object) -> None:
+    row = {"id": "1", "video": "v.mp4", "frames": 20, "fps": 25, "seconds": 0.8, "captions": ["a"]}
+    row = {k: v for k, v in {**row, "label": None, **changes}.items() if v != ...}
+    (root / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
+
+
+@pytest.mark.parametrize("broken", ["train", "test"])
+def test_an_id_may_stand_in_two_lists_made_by_hand(broken: str, tmp_path: Path):
+    for name in ("train", "test"):
+        videos.write(tmp_path / f"{name}.mp4", frames=20)
+        by_hand(tmp_path, name, video=f"{name}.mp4")
+    dataset = Dataset(name="mine", task="retrieval")
+    found = check.run(dataset, tmp_path, workers=1, show=False)
+    assert [found[n]["decodable"] for n in ("train", "test")] == [1, 1]
+    (tmp_path / f"{broken}.mp4").write_bytes(b"")
+    with pytest.raises(UserError, match=rf"1 clips cannot be used, such as 1 of {broken}\.jsonl"):
+        check.run(dataset, tmp_path, workers=1, show=False)
+    assert list(quarantine(tmp_path)) == [f"{broken}.mp4"]
+
+
+def test_a_bad_line_made_by_hand_is_named(tmp_path: Path):
+    by_hand(tmp_path, "test", video=...)
+    with pytest.raises(UserError, match=r"test\.jsonl:1: video: missing"):
+        check.run(Dataset(name="mine", task="retrieval"), tmp_path, show=False)
+
+
+CHECK = """
+import resource, sys
+from pathlib import Path
+from vidtune.datasets import check
+from vidtune.spec import Dataset, UserError
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 10,) * 2)
+    check._checked = lambda place, entries, workers: ((e, None) for e in entries)
+    try:
+        check.run(Dataset(name="mine", task="retrieval"), Path(sys.argv[1]), show=False)
+    except UserError as e:
+        sys.exit(str(e))
+"""
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path):
+    """A limit on a file's size stands for it."""
+    by_hand(tmp_path, "test", video="v" * 2000)
+    command = [sys.executable, "-c", CHECK, str(tmp_path)]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=60)
+    line = one_line(done.stderr)
+    assert done.returncode == 1 and "checked.jsonl: cannot write: File too large" in line
+
+
+def test_one_process_at_a_time_checks(tmp_path: Path, monkeypatch):
+    by_hand(tmp_path, "test")
+
+    def noting(place, entries, workers):
+        with (tmp_path / "state" / "lock").open("ab") as lock, pytest.raises(BlockingIOError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return ((e, None) for e in entries)
+
+    monkeypatch.setattr(check, "_checked", noting)
+    check.run(Dataset(name="mine", task="retrieval"), tmp_path, show=False)
+    assert state.read(tmp_path, "check")["quarantined"] == 0
+
+
+def test_nothing_to_check_is_one_line(tmp_path: Path):
+    with pytest.raises(UserError, match=r"no clips; run `vidtune data index mine`"):
+        check.run(Dataset(name="mine", task="retrieval"), tmp_path)
+
+
+# --- at training time ---
+
+
+def test_a_broken_training_video_is_an_error_or_a_counted_replacement(tmp_path: Path):
+    videos.write(tmp_path / "good.mp4", frames=20)
+    (tmp_path / "bad.mp4").write_bytes(b"")
+    facts = {"frames": 20, "fps": 25, "seconds": 0.8, "label": None}
+    rows = [{"id": n, "video": f"{n}.mp4", "captions": [n], **facts} for n in ("good", "bad")]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "manifest.json").write_text('{"classes": []}')
+    found = records.read(tmp_path, "train")
+    strict = Clips(found, recipe(), 4, 16, train=True, seed=0)
+    with pytest.raises(UserError, match=r"bad\.mp4: cannot be read"):
+        strict.__getitems__([0, 1])
+    lenient = recipe(on_broken="replace", augment={"flip": 0.5, "repeat": 2})
+    clips = Clips(found, lenient, 4, 16, train=True, seed=0)
+    batch = clips.__getitems__([0, 1])
+    assert [one["caption"] for one in batch] == ["good"] * 4  # with the caption of what is shown
+    assert [one["replaced"] for one in batch] == [False, False, True, False]
+    assert all(one["video"].float().std() > 1 for one in batch)
+    with pytest.raises(UserError, match=r"bad\.mp4"):  # a test has no other
+        Clips(found, lenient, 4, 16, train=False, seed=0)[1]
+    with pytest.raises(UserError, match=r"bad\.mp4"):
+        Clips(found[1:], lenient, 4, 16, train=True, seed=0)[0]

@@ -1,0 +1,158 @@
+"""The full scale without its data, with one dataset, and with an open one that a run may fetch."""
+
+import csv
+import io
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from helpers import miniature
+from helpers.common import REPO
+from helpers.served import serving
+
+from vidtune.datasets import provide
+from vidtune.nn.clip import CLIP
+from vidtune.plan import load
+
+PAPER = """
+cite: {key: own, title: Own, arxiv: "0000.00000", code: nobody/own@0}
+variants:
+  probe-ssv2: {method: linear_probe, backbone: vit-b16, dataset: ssv2, frames: 2, recipe: side4video-ss-b}
+  probe-k400: {method: linear_probe, backbone: vit-b16, dataset: k400, frames: 2, recipe: side4video-ss-b}
+  lora-msvd: {method: lora, backbone: vit-b16, dataset: msvd, frames: 2, recipe: tempme-retrieval}
+"""
+TINY = {"image": 32, "patch": 8, "width": 64, "layers": 2, "embed": 64}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A copy of the repository with one paper, a tiny ViT-B/16 in the cache, short recipes."""
+    place = tmp_path_factory.mktemp("full") / "copy"
+    skip = shutil.ignore_patterns(
+        ".git", ".venv", ".snakemake", "data", "smoke", "mini", "full", "*.pyc", "goldens"
+    )
+    for part in ("config", "workflow", "Snakefile", "environment.yml", "vidtune"):
+        source = REPO / part
+        if source.is_dir():
+            keep = None if part == "vidtune" else skip
+            shutil.copytree(source, place / part, ignore=keep or shutil.ignore_patterns("*.pyc"))
+        else:
+            shutil.copy(source, place / part)
+    (place / "config/papers/own.yaml").write_text(PAPER)
+
+    def edit(name, change):
+        path = place / "config" / f"{name}.yaml"
+        content = yaml.safe_load(path.read_text())
+        change(content)
+        path.write_text(yaml.safe_dump(content))
+
+    def tiny(backbones):
+        text = {"width": 64, "layers": 2, "context": 77, "vocab_size": 49408}
+        backbones["vit-b16"] |= TINY | {"text": {"vocabulary": "clip-bpe", **text}}
+        backbones["vit-b16"]["weights"] = {"url": "https://example.org/w.pt", "sha256": None}
+
+    def short(scales):
+        scales["full"]["recipes"] = {"recognition/*": "smoke-recognition"}
+
+    edit("backbones", tiny)
+    edit("scales", short)
+    edit("config", lambda c: c.update(papers=["own"], scale="full"))
+    backbone = load(place / "config").config.backbones["vit-b16"]
+    weights = place / "cache" / "weights" / "vit-b16.pt"
+    weights.parent.mkdir(parents=True)
+    torch.save(CLIP(backbone).state_dict(), weights)
+    return place
+
+
+def snakemake(place: Path, *args: str, code: int = 0) -> str:
+    env = {**os.environ, "VIDTUNE_CACHE": str(place / "cache"), "no_proxy": "127.0.0.1"}
+    env["PYTHONPATH"] = str(place)
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *args]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=300, env=env)
+    out = done.stdout + done.stderr
+    assert done.returncode == code, out[-6000:]
+    return out
+
+
+@pytest.mark.parametrize("dry", [["-n"], []])
+def test_without_data_there_is_a_plan_and_one_list(dry, place):
+    out = snakemake(place, *dry, code=2)
+    lines = out.splitlines()
+    assert "scale full: the papers' own backbones" in out and "train        3 jobs" in out
+    start = lines.index("to provide, before runs that need it can start:")
+    text = "\n".join(lines[start:])
+    assert text.count("to provide") == 1 and "Traceback" not in out
+    assert "ssv2: Something-Something V2 (1 run), in data/ssv2" in text
+    assert "20bn-something-something-v2-* (videos), gated, into downloads/: 1) accept" in text
+    assert "YouTubeClips.tar, msvd_data.zip: open; `vidtune data fetch msvd`" in text
+    assert lines[-1].startswith("vidtune: no run has its data: provide what is listed above")
+    assert not (place / "results/full/fetched").exists() and not (place / "data").exists()
+
+
+def provided(place: Path, name: str, server) -> None:
+    """The miniature of a dataset, in its downloads and on the server, and declared as it is."""
+    mini = miniature.MAKERS[name]()
+    declared = load(place / "config").config.datasets[name]
+    made = miniature.served(declared, mini, server, place / "data" / name)
+    path = place / "config/datasets.yaml"
+    content = yaml.safe_load(path.read_text())
+    entry = content["datasets"][name]
+    entry["expected"] = made.expected
+    if made.classes:
+        entry["classes"] = made.classes
+    entry["sources"] = [s.model_dump(mode="json", exclude_defaults=True) for s in made.sources]
+    path.write_text(yaml.safe_dump(content))
+
+
+def evaluated(place: Path) -> set[str]:
+    rows = csv.DictReader(io.StringIO((place / "results/full/rows.csv").read_text()))
+    return {r["variant"] for r in rows if r["source"] == "ours" and r["metric"] == "top1"}
+
+
+def test_one_dataset_is_enough_for_its_rows_and_an_open_one_is_fetched_if_asked_for(place):
+    with serving() as server:
+        provided(place, "ssv2", server)
+        out = snakemake(place)
+        assert "vidtune: 2 runs wait for data and are left out" in out
+        assert "msvd: MSVD (1 run)" in out and "ssv2: Something" not in out
+        assert evaluated(place) == {"own/probe-ssv2"}
+        assert (place / "data/ssv2/describe/index.html").exists()
+        assert not server.asked
+        assert "Nothing to be done" in snakemake(place)
+
+        provided(place, "k400", server)
+        assert not server.asked  # nothing is downloaded unasked
+        assert "k400: Kinetics-400 (1 run)" in snakemake(place, "-n")
+        asked = ["--config", "fetch=[k400]"]
+        snakemake(place, *asked)
+        assert len(server.asked) == 7
+        assert evaluated(place) == {"own/probe-ssv2", "own/probe-k400"}
+        assert "Nothing to be done" in snakemake(place, *asked)
+
+        # a stage that runs again and makes the same again is followed by nothing
+        snakemake(place, *asked, "-R", "data_split", "--until", "data_split")
+        out = snakemake(place, *asked, "-n")
+        assert "rule train" not in out and "rule evaluate" not in out
+
+
+def test_standings(place, tmp_path):
+    p = load(place / "config", {"data": str(tmp_path)})
+    of = p.config.datasets
+    assert provide.standing(p, of["motion-class"]) == "generated"
+    assert provide.standing(p, of["msvd"]) == "absent"
+    asked = load(place / "config", {"data": str(tmp_path), "fetch": ["msvd", "vatex"]})
+    assert provide.standing(asked, of["msvd"]) == "open"
+    assert provide.standing(asked, of["vatex"]) == "absent"  # its videos are gated
+    for file in ("YouTubeClips.tar", "msvd_data.zip"):
+        assert provide.standing(p, of["msvd"]) == "absent"
+        (tmp_path / "msvd/downloads").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "msvd/downloads" / file).write_bytes(b"")
+    assert provide.standing(p, of["msvd"]) == "placed"
+    (tmp_path / "lsmdc").mkdir()
+    (tmp_path / "lsmdc/manifest.json").write_text("{}")
+    assert provide.standing(p, of["lsmdc"]) == "own"

@@ -1,0 +1,141 @@
+"""Pre-training on stills and the check of its premise, on a scale of seconds."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vidtune.data.text import VOCAB_SIZE
+from vidtune.engine.premise import chance_interval, fit, premise, probe
+from vidtune.engine.pretrain import appearance_index, contrastive, pretrain, zero_shot
+from vidtune.motion import generate
+from vidtune.motion.words import APPEARANCES, ATTRIBUTES
+from vidtune.spec import Backbone, GeneratedSet, Premise, Pretraining, Recipe, TextTower, UserError
+
+BACKBONE = Backbone(
+    name="tiny",
+    image=32,
+    patch=8,
+    width=32,
+    layers=2,
+    embed=32,
+    text=TextTower(width=32, layers=1, context=16, vocabulary="motion", vocab_size=VOCAB_SIZE),
+)
+FILES = GeneratedSet(
+    name="tiny",
+    generator="motion",
+    seed=1,
+    clips={"train": 16, "val": 8, "test": 16},
+    side=64,
+    fps=16,
+    seconds=(1.5, 2.0),
+    stills=256,
+)
+
+
+def recipe(task: str, **changes: object) -> Recipe:
+    base = {"lr": 3e-3, "weight_decay": 0.1, "batch": 32, "steps": 12, "warmup": 0.1}
+    return Recipe.model_validate({"name": "r", "task": task, **base, **changes})
+
+
+def job(**changes: object) -> Pretraining:
+    return Pretraining(
+        backbone=BACKBONE,
+        files=FILES.model_copy(update=changes),
+        recipe=recipe("pretraining", clip_grad=1.0),
+        seed=0,
+    )
+
+
+def test_pretraining_writes_weights_and_says_how_it_went(tmp_path: Path):
+    for name in ("a", "b"):
+        pretrain(job(), tmp_path / name / "clip.pt")
+    a, b = (torch.load(tmp_path / n / "clip.pt", weights_only=True) for n in ("a", "b"))
+    assert all(torch.equal(a[k], b[k]) for k in a)  # the same seed, the same weights
+    report = json.loads((tmp_path / "a" / "pretrain.json").read_text())
+    assert set(report["zero_shot_stills"]) == {*ATTRIBUTES, "caption"}
+    assert report["steps"] == 12 and report["loss"] < np.log(32)
+    assert [p.name for p in sorted((tmp_path / "a").iterdir())] == ["clip.pt", "pretrain.json"]
+
+
+def test_too_few_stills_for_a_batch_are_refused(tmp_path: Path):
+    with pytest.raises(UserError, match=r"stills: expected at least a batch \(32\); found 8"):
+        pretrain(job(stills=8), tmp_path / "clip.pt")
+
+
+def test_the_premise_is_judged_on_videos(tmp_path: Path):
+    generate.generate(FILES, tmp_path, show=False)
+    pretrain(job(), tmp_path / "clip.pt")
+    probing = recipe("recognition", sampler="segments")
+    check = Premise(backbone=BACKBONE, data=str(tmp_path), probe=probing, frames=4)
+    found = premise(check, tmp_path / "clip.pt", show=False)
+    assert found["probe"]["n"] == 16
+    assert found["probe"]["chance"] == chance_interval(16, 0.99)
+    assert set(found["holds"]) == {"appearance", "within_pairs_at_chance"}
+    assert not found["holds"]["appearance"]  # twelve steps teach nothing
+    assert found["sampler"] == {"name": "segments", "fps": None, "frames": 4}
+    assert found["probe"]["top1"] <= found["probe"]["top1_pairs_merged"]
+
+
+def test_stills_of_one_caption_are_no_negatives():
+    """Two stills of one caption and one of another: perfect features cost nothing."""
+    text = torch.eye(2)  # (U, E)
+    target = torch.tensor([0, 0, 1])
+    loss = contrastive(text[target], text, target, torch.tensor(5.0))
+    # captions' targets are spread over their stills: the entropy of a half each remains
+    assert loss == pytest.approx(0.5 * 0.5 * np.log(2), abs=1e-4)
+
+
+def test_zero_shot_reads_every_attribute_off_the_caption():
+    shape = [len(values) for values in ATTRIBUTES.values()]
+    index = np.arange(len(APPEARANCES))
+    kinds = dict(zip(ATTRIBUTES, np.unravel_index(index, shape), strict=True))
+    assert (appearance_index(kinds) == index).all()
+    text = torch.eye(len(APPEARANCES))
+    assert set(zero_shot(text, text, kinds).values()) == {1.0}
+    moved = zero_shot(text.roll(-1, dims=1), text, kinds)  # the next background each time
+    assert moved["background"] == 0.0 and moved["caption"] == 0.0 and moved["size"] > 0.9
+
+
+def test_the_probe_converges_and_finds_what_is_there():
+    torch.manual_seed(0)
+    x = torch.randn(200, 5, dtype=torch.double)
+    labels = (x @ torch.randn(5, 4, dtype=torch.double)).argmax(dim=-1)
+    weight, bias = fit(x, labels, 4, 1e-2)
+    weight.requires_grad_()
+    loss = torch.nn.functional.cross_entropy(x @ weight + bias, labels)
+    (loss + 0.005 * weight.square().sum()).backward()
+    assert weight.grad.abs().max() < 1e-5  # a minimum
+    assert ((x @ weight + bias).argmax(dim=-1) == labels).float().mean() > 0.9
+
+
+def test_within_pairs_is_judged_apart_from_the_kind():
+    """Features that give the pair away but not the direction: merged high, within at chance."""
+    from vidtune.data.records import Record
+
+    torch.manual_seed(0)
+    names = ["up", "down", "left", "right"]
+    about = {
+        "classes": names,
+        "reversed": {"up": "down", "down": "up", "left": "right", "right": "left"},
+    }
+    lists, features = {}, {}
+    for split in ("train", "val", "test"):
+        labels = torch.randint(4, (400,))
+        features[split] = torch.randn(400, 3) + 6 * (labels // 2)[:, None]
+        lists[split] = [
+            Record(str(i), Path(), 1, 1.0, 1.0, int(k), int(k), (), None, {})
+            for i, k in enumerate(labels)
+        ]
+    found = probe(features, lists, about)
+    assert found["top1_pairs_merged"] > 0.99
+    assert found["chance"][0] <= found["within_pairs"] <= found["chance"][1]
+
+
+def test_the_interval_of_chance_is_the_binomial_one():
+    assert chance_interval(10, 0.99) == (0.1, 0.9)  # no heads at all: 1 in 1024, under 0.5 %
+    low, high = chance_interval(320, 0.99)
+    assert (low, high) == (0.428125, 0.571875)
+    assert low + high == pytest.approx(1)

@@ -1,0 +1,343 @@
+"""GPU leases, by real processes on fake GPUs: slots are files, NVML is a module that reads a file."""
+
+import importlib
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from vidtune.gpu.devices import Device, visible
+from vidtune.gpu.idle import busy
+from vidtune.gpu.lease import FOLDER, HELD, Lease, lease
+from vidtune.spec import UserError
+
+REPO = Path(__file__).parents[2]
+A, B = "GPU-aaaa1111", "GPU-bbbb2222"
+NVML = '''
+"""What vidtune asks of NVML, answered from a JSON file; its absence is a machine without driver."""
+import json, os
+from pathlib import Path
+from types import SimpleNamespace as found
+
+nvmlMemory_v2 = 2
+
+class NVMLError(Exception):
+    pass
+
+def nvmlInit():
+    global boards
+    try:
+        boards = json.loads(Path(os.environ["FAKE_NVML"]).read_text())
+    except OSError:
+        raise NVMLError("Driver Not Loaded")
+
+def nvmlShutdown():
+    global boards
+    del boards
+
+def _known(board, key):
+    if key not in board:
+        raise NVMLError("Not Supported")
+    return board[key]
+
+def nvmlDeviceGetCount(): return len(boards)
+def nvmlDeviceGetHandleByIndex(i): return boards[i]
+def nvmlDeviceGetUUID(board): return board["uuid"]
+def nvmlDeviceGetMigMode(board): return [bool(_known(board, "parts")), 0]
+def nvmlDeviceGetMaxMigDeviceCount(board): return 7
+
+def nvmlDeviceGetMigDeviceHandleByIndex(board, i):
+    if i >= len(board["parts"]):
+        raise NVMLError("Not Found")
+    return {"uuid": board["parts"][i]}
+
+def nvmlDeviceGetHandleByUUID(uuid):
+    for board in boards:
+        if board["uuid"] == uuid:
+            return board
+    raise NVMLError("Not Found")
+
+def nvmlDeviceGetComputeRunningProcesses(board): return [found(pid=p) for p in board.get("pids", [])]
+def nvmlDeviceGetMemoryInfo(board, version): return found(used=board.get("used", 0) * 2**30)
+def nvmlDeviceGetUtilizationRates(board): return found(gpu=_known(board, "share"))
+'''
+
+
+class Job:
+    """`sh -c script` under a lease; the script tells its GPU and ends with its standard input."""
+
+    WAITS = 'echo "$CUDA_VISIBLE_DEVICES $VIDTUNE_GPU_LEASE"; read _ || true; exit 0'
+
+    def __init__(self, *options: str, script: str = WAITS) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "vidtune.gpu", *options, "--", "sh", "-c", script],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip  # whoever runs the tests in the background may have them ignore SIGINT
+
+    def gpu(self) -> str:
+        """Blocks until the job runs."""
+        return self.process.stdout.readline().split()[0]
+
+    def waits(self) -> str:
+        """Blocks until the job says that it waits."""
+        line = self.process.stderr.readline()
+        assert line.startswith("vidtune: waiting for a GPU"), line
+        return line
+
+    def end(self, kill: int | None = None) -> int:
+        if kill:
+            self.process.send_signal(kill)
+        self.process.stdin.close()
+        return self.process.wait(60)
+
+
+@pytest.fixture
+def gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets what NVML finds, for this process and those it starts."""
+    (tmp_path / "fake").mkdir()
+    (tmp_path / "fake/pynvml.py").write_text(NVML)
+    monkeypatch.syspath_prepend(tmp_path / "fake")
+    monkeypatch.delitem(sys.modules, "pynvml", raising=False)
+    importlib.invalidate_caches()
+    monkeypatch.setitem(sys.modules, "pynvml", importlib.import_module("pynvml"))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'fake'}{os.pathsep}{REPO}")
+    monkeypatch.setenv("FAKE_NVML", str(tmp_path / "gpus.json"))
+    monkeypatch.setenv(FOLDER, str(tmp_path / "slots"))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.delenv(HELD, raising=False)
+
+    def found(*boards: dict) -> None:
+        (tmp_path / "new.json").write_text(json.dumps([{"share": 0, **board} for board in boards]))
+        (tmp_path / "new.json").rename(tmp_path / "gpus.json")
+
+    return found
+
+
+@pytest.fixture
+def job(gpus: Callable[..., None]) -> Iterator[Callable[..., Job]]:
+    gpus({"uuid": A}, {"uuid": B})
+    started: list[Job] = []
+
+    def start(*options: str, **more: str) -> Job:
+        started.append(Job(*options, **more))
+        return started[-1]
+
+    yield start
+    for one in started:
+        with one.process:  # closes its pipes
+            one.process.kill()
+
+
+def test_two_jobs_get_two_gpus_and_a_third_waits(job):
+    first, second = job(), job()
+    taken = first.gpu()
+    assert {taken, second.gpu()} == {A, B}
+    third = job()
+    assert f"{A} leased; {B} leased" in third.waits()
+    assert first.end() == 0
+    assert third.gpu() == taken
+
+
+def test_a_killed_holder_frees_its_gpu(job):
+    jobs = job(), job()
+    taken = [one.gpu() for one in jobs]
+    waiting = job()
+    waiting.waits()
+    assert jobs[1].end(signal.SIGKILL) == -signal.SIGKILL
+    assert waiting.gpu() == taken[1]
+
+
+def test_a_child_that_outlives_its_killed_parent_keeps_the_gpu(job, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", A)
+    parent = job(script="sleep 600 > /dev/null 2>&1 & echo $CUDA_VISIBLE_DEVICES; echo $!; wait")
+    assert parent.gpu() == A
+    child = int(parent.gpu())
+    try:
+        parent.end(signal.SIGKILL)
+        waiting = job()
+        waiting.waits()
+    finally:
+        os.kill(child, signal.SIGKILL)
+    assert waiting.gpu() == A
+
+
+def test_shared_jobs_spread_and_an_exclusive_one_has_its_turn(job):
+    shared = [job("--shared") for _ in range(4)]
+    assert sorted(one.gpu() for one in shared) == [A, A, B, B]
+    exclusive = job("--exclusive")
+    exclusive.waits()
+    late = job("--shared")
+    late.waits()  # it would fit beside the others, but came later
+    for one in shared:
+        assert one.end() == 0
+    assert exclusive.gpu() in (A, B)
+    assert late.gpu() in (A, B)
+    assert late.process.poll() is None
+    assert exclusive.end() == 0
+
+
+def test_a_busy_gpu_is_refused_to_timing_jobs_alone(job, gpus):
+    gpus({"uuid": A, "pids": [4711]}, {"uuid": B, "share": 27})
+    plain = job()
+    assert plain.gpu() == A
+    assert plain.end() == 0
+    timing = job("--exclusive")
+    line = timing.waits()
+    assert "4711" in line and "27 % busy" in line
+    gpus({"uuid": A, "pids": [4711]}, {"uuid": B})
+    assert timing.gpu() == B
+
+
+def test_busy_is_told_or_refused(gpus):
+    gpus({"uuid": A}, {"uuid": B})
+    with lease(busy=lambda uuid: "busy" if uuid == A else None, refuse=False) as got:
+        assert (got.device, got.busy) == (B, None)  # an idle one first
+    with lease(busy=lambda uuid: f"{uuid} works", refuse=False) as got:
+        assert (got.device, got.busy) == (A, f"{A} works")
+    with pytest.raises(UserError, match=f"no GPU came free in 0 s: {A} works; {B} works"):
+        lease(busy=lambda uuid: "works", timeout=0).__enter__()
+
+
+def test_what_nvml_calls_busy(gpus):
+    boards = {
+        "idle": {}, "process": {"pids": [12, 13]}, "memory": {"used": 3.25}, "load": {"share": 90},
+    }  # fmt: skip
+    gpus(*({"uuid": name, **board} for name, board in boards.items()))
+    assert {name: busy(name) for name in [*boards, "unknown"]} == {
+        "idle": None,
+        "process": "in use by process 12, 13",
+        "memory": "3.2 GiB in use",
+        "load": "90 % busy",
+        "unknown": None,
+    }
+
+
+M1, M2 = "MIG-cccc", "MIG-dddd"
+
+
+@pytest.mark.parametrize(
+    ("outer", "expected"),
+    [
+        (None, [(A, A), (M1, M1), (M2, M2), (B, B)]),
+        ("", []),
+        ("-1", []),
+        ("NoDevFiles", []),
+        ("2", [("2", B)]),
+        ("2, 0", [("2", B), ("0", A)]),
+        ("0,-1,2", [("0", A)]),
+        ("0,9,2", [("0", A)]),
+        ("1", [("1", M1)]),
+        ("GPU-bb", [("GPU-bb", B)]),
+        ("2,GPU-bbbb", [("2", B)]),
+        (f"{M2},{A}", [(M2, M2), (A, A)]),
+        ("MIG-GPU-x/1/0", [("MIG-GPU-x/1/0", "MIG-GPU-x/1/0")]),
+        ("GPU-none", []),
+    ],
+)
+def test_an_outer_cuda_visible_devices_restricts(gpus, monkeypatch, outer, expected):
+    gpus({"uuid": A, "parts": []}, {"uuid": "GPU-mig", "parts": [M1, M2]}, {"uuid": B})
+    if outer is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", outer)
+    assert visible() == tuple(Device(*pair) for pair in expected)
+
+
+def test_one_gpu_by_two_names_is_one_slot(job, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    by_index = job()
+    assert by_index.gpu() == "1"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", B)
+    by_name = job()
+    by_name.waits()
+    by_index.end()
+    assert by_name.gpu() == B
+
+
+def test_without_nvml_the_outer_list_names_the_slots(gpus, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,3")
+    with lease() as one, lease() as same:
+        assert one.token == "0" and same is None  # the outer lease holds it for us
+        del os.environ[HELD]  # monkeypatch would put it back at the end
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,3")
+        with lease() as two:
+            assert two.token == "3"
+
+
+def test_status_and_signals_are_the_commands_own(job):
+    assert job(script="exit 7").end() == 7
+    trapped = job(script="trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done")
+    assert trapped.gpu() == "up"
+    assert trapped.end(signal.SIGTERM) == 3
+    plain = job()
+    plain.gpu()
+    assert plain.end(signal.SIGTERM) == -signal.SIGTERM
+
+
+def test_a_job_that_waits_can_be_ended(job):
+    holders = job(), job()
+    assert all(one.gpu() for one in holders)
+    waiting = job()
+    waiting.waits()
+    assert waiting.end(signal.SIGINT) == 130
+    late = job("--timeout", "0.6")
+    late.waits()
+    assert late.process.wait(60) == 2
+    assert "no GPU came free in 0.6 s" in late.process.stderr.read()
+
+
+def test_a_lease_inside_a_lease(gpus):
+    gpus({"uuid": A})
+    before = dict(os.environ)
+    with lease() as outer:
+        assert isinstance(outer, Lease)
+        assert (os.environ["CUDA_VISIBLE_DEVICES"], os.environ[HELD]) == (A, "alone")
+        with lease(shared=True) as inner:
+            assert inner is None
+    assert dict(os.environ) == before
+    with lease(shared=True), pytest.raises(UserError, match="under a shared lease"):
+        lease().__enter__()
+    with lease(timeout=0) as again:  # all was given back
+        assert again.device == A
+
+
+def test_without_a_gpu_the_command_just_runs(gpus, tmp_path, monkeypatch):
+    shown = Job("--exclusive", script='echo "<$CUDA_VISIBLE_DEVICES$VIDTUNE_GPU_LEASE>"; exit 5')
+    out, err = shown.process.communicate()
+    assert (out, err, shown.process.returncode) == ("<>\n", "", 5)
+    assert not (tmp_path / "slots").exists()
+    light = "import sys, vidtune.gpu.command; print({'torch', 'pydantic', 'yaml'} & {*sys.modules})"
+    done = subprocess.run([sys.executable, "-c", light], capture_output=True, text=True)
+    assert done.stdout == "set()\n", done.stderr
+
+
+def test_bad_use_is_one_line(job, vidtune, tmp_path, monkeypatch):
+    nothing = subprocess.run(
+        [sys.executable, "-m", "vidtune", "lease", "--", "no-such-command"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert nothing.returncode == 2
+    assert nothing.stderr == (
+        "vidtune lease: no-such-command: No such file or directory; expected a command to run\n"
+    )
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    monkeypatch.setenv(FOLDER, str(tmp_path / "link"))
+    code, _, err = vidtune("lease", "--", "true")
+    assert code == 2 and "not a folder of this user" in err
+    (tmp_path / "file").touch()
+    monkeypatch.setenv(FOLDER, str(tmp_path / "file"))
+    code, _, err = vidtune("lease", "--", "true")
+    assert code == 2 and f"set {FOLDER}" in err
+
+
+def test_every_rule_that_may_use_a_gpu_leases_it():
+    rules = (REPO / "workflow/rules/run.smk").read_text()
+    commands = re.findall(r'^ +"(.*python -m vidtune .*) >', rules, re.M)
+    assert len(commands) == len(re.findall(r"^rule ", rules, re.M))
+    assert all(command.startswith("{params.lease} -- python") for command in commands)

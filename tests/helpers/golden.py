@@ -1,0 +1,130 @@
+"""Goldens: what the official implementations compute, at small sizes.
+
+`<name>.json` says how weights and large inputs are drawn; `<name>.safetensors` holds the rest.
+Made by running the authors' code (repository and commit in the json) on the CPU in float32, with
+every stochastic part at rate 0.
+"""
+
+import json
+import os
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+HERE = Path(__file__).parents[1] / "goldens"
+FOLDER = Path(os.environ.get("VIDTUNE_GOLDENS", HERE))
+OUTPUT, GRADIENT, FLOOR = 1e-5, 1e-4, 1e-5  # tolerances, see `close` and `check_gradients`
+NEAR_TIE = 1.2e-5  # margin of a merging decision below which rounding may decide it
+
+
+def draw(name: str, rule: list[Any], shape: list[int], seed: int) -> np.ndarray:
+    """A float64 array from NumPy's legacy generator, whose streams never change."""
+    rs = np.random.RandomState((zlib.crc32(name.encode()) + seed) % 2**32)
+    kind, a, b = rule
+    n = int(np.prod(shape))
+    values = rs.standard_normal(n) if kind == "normal" else rs.random_sample(n)
+    return (a + b * values).reshape(shape)
+
+
+def drawn(name: str, entry: dict[str, Any], seed: int) -> Tensor:
+    if "values" in entry:
+        return torch.tensor(entry["values"]).reshape(entry["shape"])
+    return torch.from_numpy(draw(name, entry["rule"], entry["shape"], seed).astype(np.float32))
+
+
+@dataclass
+class Golden:
+    about: dict[str, Any]
+    tensors: dict[str, Tensor]
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    inputs: dict[str, Tensor] = field(default_factory=dict)
+
+    @property
+    def method(self) -> str:
+        return self.about["method"]
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.about["config"]
+
+    @property
+    def seed(self) -> int:
+        return self.about["seed"]
+
+    def under(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors below a prefix, without it."""
+        return {k[len(prefix) :]: v for k, v in self.tensors.items() if k.startswith(prefix)}
+
+
+def names(folder: Path = FOLDER) -> list[str]:
+    """The goldens of a folder. None at all is a failure of whoever asks."""
+    return sorted(path.stem for path in folder.glob("*.json"))
+
+
+def about(name: str, folder: Path = FOLDER) -> dict[str, Any]:
+    return json.loads((folder / f"{name}.json").read_text())
+
+
+def read(name: str, folder: Path = FOLDER) -> Golden:
+    said = about(name, folder)
+    golden = Golden(said, load_file(folder / f"{name}.safetensors"))
+    if "seed" in said:
+        seed = said["seed"]
+        golden.weights = {
+            k: drawn(f"weights/{k}", v, seed) for k, v in said.get("weights", {}).items()
+        }
+        golden.inputs = {
+            k: drawn(f"input/{k}", v, seed) for k, v in said.get("seeded_inputs", {}).items()
+        }
+        golden.inputs |= golden.under("input/")
+    return golden
+
+
+def close(ours: Tensor, reference: Tensor, what: str) -> None:
+    """Within 1e-5 of the reference, or of its size where that is above 1."""
+    assert ours.shape == reference.shape, f"{what}: {tuple(ours.shape)}, {tuple(reference.shape)}"
+    ours, reference = ours.detach().double(), reference.double()
+    excess = (ours - reference).abs() - OUTPUT * reference.abs().clamp(min=1)
+    assert excess.max() <= 0, f"{what}: off by up to {(ours - reference).abs().max():.2e}"
+
+
+def check_gradients(golden: Golden, gradients: dict[str, Tensor]) -> None:
+    """Ours (official names) against whole gradients, or norm and two directions of them.
+
+    |g - ref| <= 1e-4 |ref| + 1e-5 x the golden's median gradient norm: gradients that vanish
+    analytically are rounding alone on both sides.
+    """
+    whole, sums = golden.under("grad/"), golden.under("gradsum/")
+    norms = [*(g.double().norm() for g in whole.values()), *(s[0] for s in sums.values())]
+    floor = FLOOR * torch.stack([n.double() for n in norms]).median()
+    zero = set(golden.about["zero_grad"])
+    assert set(gradients) | zero == set(whole) | set(sums) | zero
+    for key, ours in gradients.items():
+        ours = ours.double()
+        if key in zero:  # exactly there; with our order of summation perhaps but for rounding
+            assert ours.norm() <= floor, f"{key}: gradient {ours.norm():.2e}, not 0"
+            continue
+        if key in whole:
+            reference = whole[key].double()
+            error, size = (ours - reference).norm(), reference.norm()
+            assert error <= GRADIENT * size + floor, f"{key}: gradient off by {error:.2e}"
+            continue
+        for value, reference in zip(_sums(golden, key, ours), sums[key].tolist(), strict=True):
+            error = abs(value - reference)
+            assert error <= GRADIENT * sums[key][0] + floor, f"{key}: gradient off by {error:.2e}"
+
+
+def _sums(golden: Golden, key: str, gradient: Tensor) -> list[float]:
+    shape = golden.about["weights"][key]["shape"]
+    directions = [
+        torch.from_numpy(draw(f"direction{i}/{key}", ["normal", 0, 1], shape, golden.seed))
+        for i in (0, 1)
+    ]
+    flat = gradient.reshape(-1)
+    return [flat.norm().item(), *((flat @ d.reshape(-1)).item() for d in directions)]

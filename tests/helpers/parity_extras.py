@@ -1,0 +1,304 @@
+"""Training, frames, metrics and tokens against what the official codes compute.
+
+`VIDTUNE_GOLDENS` names another folder: every `extras_<kind>*.json` in it is run by nothing but its
+own content, so other seeds, lengths and shapes run unchanged.
+"""
+
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from helpers import golden as goldens
+from helpers.golden import close
+from vidtune.data import sampling
+from vidtune.data.sampling import PADDING, indices
+from vidtune.data.text import tokenizer
+from vidtune.engine import metrics, optim
+from vidtune.remote import cache
+from vidtune.spec import Recipe
+
+KINDS = ("metrics", "optim", "sampling", "tokenizer")
+NUMBER = r"(\d+\.?\d*(?:e-?\d+)?|\.\d+(?:e-?\d+)?)"
+RATE = 1e-12  # of a learning rate, absolute
+
+
+def of_kind(kind: str) -> list[str]:
+    return [n for n in goldens.names() if re.match(rf"extras_{kind}(_|$)", n)]
+
+
+def test_every_kind_is_there_and_known():
+    assert {f"extras_{kind}" for kind in KINDS} <= set(goldens.names(goldens.HERE))
+    known = {name for kind in KINDS for name in of_kind(kind)}
+    extras = {n for n in goldens.names() if goldens.about(n).get("kind") == "extras"}
+    assert extras == known, f"not known: {sorted(extras ^ known)}"
+
+
+def recipe(**changes: Any) -> Recipe:
+    base = {"name": "r", "task": "recognition", "lr": 1.0, "weight_decay": 0.0, "batch": 1}
+    return Recipe.model_validate({**base, **changes})
+
+
+# --- optimisers and schedules ---
+
+
+def said(text: str, before: str = "", after: str = "") -> float:
+    """The number that stands between two words of a golden's arguments."""
+    found = re.search(before + NUMBER + after, text)
+    assert found, f"no number between {before!r} and {after!r} in {text!r}"
+    return float(found[1])
+
+
+def listed(text: str, before: str) -> list[float]:
+    found = re.search(before + r"[\[(]([^\])]*)[\])]", text)
+    assert found, f"no list after {before!r} in {text!r}"
+    return [float(x) for x in found[1].split(",")]
+
+
+def stepped(
+    golden: goldens.Golden,
+    which: str,
+    make: Any,
+    rates: list[float],
+    decays: list[float],
+    how: Recipe,
+    norm: float,
+) -> list[list[float]]:
+    """Take the golden's steps, compare the parameters after each; the rates that each step used."""
+    count = len(golden.about["shapes"])
+    ps = [nn.Parameter(golden.tensors[f"init/{i}"].clone()) for i in range(count)]
+    groups = [
+        {"params": [p], "lr": lr, "weight_decay": decay}
+        for p, lr, decay in zip(ps, rates, decays, strict=True)
+    ]
+    optimizer = make(groups)
+    steps = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: optim.rate(how, s, 1))
+    used = []
+    for step in range(golden.about["steps"]):
+        used.append([g["lr"] for g in optimizer.param_groups])
+        for i, p in enumerate(ps):
+            p.grad = golden.tensors[f"grad/{step}/{i}"].clone()
+        nn.utils.clip_grad_norm_(ps, norm)
+        optimizer.step()
+        steps.step()
+        for i, p in enumerate(ps):
+            close(p, golden.tensors[f"{which}/{step}/{i}"], f"{which}, step {step}, {i}")
+    return used
+
+
+@pytest.mark.parametrize("name", of_kind("optim"))
+def test_bertadam(name):
+    golden = goldens.read(name)
+    told = golden.about["bertadam"]
+    args = told["args"]
+    how = recipe(
+        schedule="bert",
+        warmup=said(args, "warmup "),
+        steps=int(said(args, "t_total ")),
+    )
+    betas = said(args, "b1 "), said(args, "b2 ")
+    rates, decays = listed(args, "lr groups: "), listed(args, "wd ")
+    used = stepped(
+        golden,
+        "bertadam",
+        lambda g: optim.BertAdam(g, betas, said(args, r"\be "), said(args, "max_grad_norm ")),
+        rates,
+        decays,
+        how,
+        said(args, r"clip_grad_norm_\("),
+    )
+    after = [[lr * optim.rate(how, golden.about["steps"], 1) for lr in rates]]
+    for ours, theirs in zip([*used[1:], *after], told["lr_after_step"], strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-9, abs=RATE)
+
+
+@pytest.mark.parametrize("name", of_kind("optim"))
+def test_adamw_of_tempme(name):
+    golden = goldens.read(name)
+    told = golden.about["tempme_adamw"]
+    args = told["args"]
+    how = recipe(
+        schedule="huggingface",
+        warmup=said(args, r"warm-up int\(", r"\*"),
+        steps=int(said(args, "total ")),
+    )
+    first, second = listed(args, "betas ")
+    count = len(golden.about["shapes"])
+    used = stepped(
+        golden,
+        "tempme_adamw",
+        lambda g: optim.AdamWHF(g, (first, second), said(args, "eps ")),
+        [said(args, "lr ")] * count,
+        [said(args, "wd ")] * count,
+        how,
+        said(args, "clip_grad_norm_ "),
+    )
+    assert [lr for lr, *_ in used] == pytest.approx(told["lr_used"], rel=1e-9, abs=RATE)
+
+
+@pytest.mark.parametrize("name", of_kind("optim"))
+def test_rates_of_side4video_recognition(name):
+    told = goldens.about(name)["side4video_recognition_lr"]
+    args = told["args"]
+    per_epoch = int(said(args, after=" iterations per epoch"))
+    how = recipe(
+        schedule="side4video",
+        lr=said(args, "base "),
+        epochs=int(said(args, "epochs ")),
+        warmup_epochs=said(args, "warm-up "),
+    )
+    for epoch, at, expected in told["epoch_iter_lr"]:
+        ours = how.lr * optim.rate(how, epoch * per_epoch + at, per_epoch)
+        assert ours == pytest.approx(expected, rel=1e-9, abs=RATE), (epoch, at)
+
+
+# --- frames ---
+
+# case -> (recipe, indices start at 1); groups named k and r are clips and stride
+CASES: list[tuple[str, dict[str, Any], int]] = [
+    (r"s4v_sth_(?:val|test_(?P<k>\d+)clips)", {"sampler": "segments"}, 1),
+    (r"s4v_k400_(?:val|test_(?P<k>\d+)clips)", {"sampler": "kinetics"}, 1),
+    (r"s4v_k400_dense_test_(?P<k>\d+)clips", {"sampler": "dense"}, 1),
+    (r"(?:evl|st_adapter)_test_rate(?P<r>\d+)_views(?P<k>\d+)", {"sampler": "stride"}, 0),
+    (r"(?:st_adapter|aim)_test_uniform", {"sampler": "tsn"}, 0),
+    (r"aim_test_k400_(?P<k>\d+)clips_int(?P<r>\d+)", {"sampler": "mmaction"}, 0),
+    (r"dist_segment_test_(?P<k>\d+)views", {"sampler": "dist"}, 0),
+]
+FRAMEPOS = {"0": "head", "1": "tail", "2": "even"}
+
+
+def rule_of(case: str) -> tuple[Recipe, int, int]:
+    """(recipe, clips, what indices start at) of a golden's case."""
+    for pattern, keys, start in CASES:
+        found = re.fullmatch(pattern, case)
+        if found:
+            args = found.groupdict()
+            stride = int(args["r"]) if args.get("r") else None
+            return recipe(steps=1, stride=stride, **keys), int(args.get("k") or 1), start
+    raise AssertionError(f"{case}: not a known rule")
+
+
+def clips_of(case: str, n: int, frames: int, how: Recipe | None = None) -> list[int]:
+    """All clips of a golden's case, one after the other, as the official code counts."""
+    rule, clips, start = rule_of(case)
+    taken = [indices(n, 30.0, frames, how or rule, None, j, clips) for j in range(clips)]
+    return [i + start for clip in taken for i in clip]
+
+
+@pytest.mark.parametrize("name", of_kind("sampling"))
+def test_frames_of_recognition_and_clip4clip(name):
+    about = goldens.about(name)
+    frames = about["num_frames"]
+    for length, rules in about["cases"].items():
+        n = int(length)
+        for case, expected in rules.items():
+            if case == "clip4clip_slice_framepos":
+                for position, theirs in expected.items():
+                    how = recipe(
+                        task="retrieval",
+                        steps=1,
+                        sampler="clip4clip",
+                        slice_framepos=FRAMEPOS[position],
+                    )
+                    ours = indices(n, 1.0, frames, how, None)
+                    assert len(ours) == frames
+                    assert [i for i in ours if i != PADDING] == theirs, (case, n, position)
+            else:
+                theirs = np.array(expected).ravel().tolist()
+                assert clips_of(case, n, frames) == theirs, (case, n)
+
+
+@pytest.mark.parametrize("name", of_kind("sampling"))
+def test_frames_of_tempme(name):
+    about = goldens.about(name)
+    found = [(k, re.fullmatch(r"tempme_decord_(\d+)fps", k)) for k in about]
+    assert any(m for _, m in found), "no frames of TempMe in this golden"
+    for key, rate in ((k, m[1]) for k, m in found if m):
+        for case in about[key]:
+            how = recipe(task="retrieval", steps=1, sampler="uniform", fps=float(rate))
+            window = None if case["start"] is None else (case["start"], case["end"])
+            ours = indices(
+                case["frames"], case["fps"], case["max_frames"], how, None, window=window
+            )
+            assert ours == case["indices"], case
+
+
+@pytest.mark.parametrize("name", of_kind("sampling"))
+def test_frames_of_side4video_retrieval(name):
+    about = goldens.about(name)
+    frames = about["num_frames"]
+    for case in about["side4video_retrieval_frames_1based"]:
+        n = case["frames"]
+        every = [i + 1 for i in sampling.every(n, frames)]
+        assert every == case["strategy1"], n
+        cut = np.array(case["strategy1"])[np.linspace(0, len(every) - 1, frames, dtype=int)]
+        for sampler, theirs in (
+            ("side4video", cut.clip(max=n).tolist()),
+            ("side4video_vatex", case["strategy4"]),
+        ):
+            how = recipe(task="retrieval", steps=1, sampler=sampler)
+            assert [i + 1 for i in indices(n, 30.0, frames, how, None)] == theirs, (sampler, n)
+
+
+# --- metrics ---
+
+
+def check_metrics(
+    ranks: Tensor, expected: dict[str, Any], ours: dict[str, float], v2t: str
+) -> None:
+    """Every value of a golden, from the ranks; those we report, from the report too."""
+    for key, theirs in expected.items():
+        at = re.fullmatch(r"R(\d+)", key)
+        if at:
+            assert metrics.top(ranks, int(at[1])) == pytest.approx(theirs), key
+            assert ours.get(f"{v2t}r{at[1]}", theirs) == pytest.approx(theirs), key
+        elif key in ("MR", "MedianR"):
+            assert ours[f"{v2t}mdr"] == pytest.approx(theirs), key
+        elif key == "MeanR":
+            assert ours[f"{v2t}mnr"] == pytest.approx(theirs), key
+        elif key == "Std_Rank":
+            assert ranks.std(correction=0).item() == pytest.approx(theirs), key
+        else:
+            assert key == "cols", f"{key}: not a known metric"
+            assert (ranks - 1).tolist() == theirs
+
+
+@pytest.mark.parametrize("name", of_kind("metrics"))
+def test_metrics_of_single_captions(name):
+    about = goldens.about(name)
+    sim = torch.tensor(about["sim"], dtype=torch.double)
+    owner = torch.arange(len(sim))
+    ours = metrics.retrieval(sim, owner, [], "official")
+    check_metrics(metrics.entries(sim, owner), about["t2v"], ours, "")
+    check_metrics(metrics.entries(sim.T, owner), about["v2t"], ours, "v2t_")
+
+
+@pytest.mark.parametrize("name", of_kind("metrics"))
+def test_metrics_of_several_captions(name):
+    about = goldens.about(name)["multi"]
+    sim = torch.tensor(about["sim"], dtype=torch.double)
+    counts = torch.tensor(about["captions_per_video"])
+    assert counts.cumsum(0).tolist() == about["cut_off_points"]
+    videos = torch.arange(len(counts))
+    owner = videos.repeat_interleave(counts)
+    ours = metrics.retrieval(sim, owner, [], "official")
+    check_metrics(metrics.places(sim, owner), about["t2v"], ours, "")
+    back = metrics.entries(metrics.best_captions(sim, owner), videos)
+    check_metrics(back, {**about["v2t"], "cols": about["v2t_cols"]}, ours, "v2t_")
+
+
+# --- tokens ---
+
+
+@pytest.mark.parametrize("name", of_kind("tokenizer"))
+def test_tokens(name):
+    if not cache.CLIP_BPE.path.is_file():
+        pytest.skip("CLIP's BPE vocabulary is not in the cache (vidtune fetch clip-bpe)")
+    for case in goldens.about(name)["cases"]:
+        ids = tokenizer("clip-bpe", case["max_words"])([case["caption"]])[0]
+        assert ids.tolist() == case["input_ids"], case["caption"]
+        real = torch.arange(len(ids)) <= ids.argmax()  # up to the end of text, the largest id
+        assert real.int().tolist() == case["input_mask"], case["caption"]

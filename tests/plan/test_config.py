@@ -1,0 +1,144 @@
+"""Bad configuration: exit code 2 and one line that names file, key, what was expected."""
+
+import itertools
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from helpers.bad_input import BAD
+from helpers.common import REPO, one_line
+
+from vidtune.plan import load, read_paper, schemas
+from vidtune.spec import UserError
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) >= 1, old
+    path.write_text(text.replace(old, new, 1))
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_one_line(case, config, vidtune):
+    file, old, new, words = BAD[case]
+    edit(config / file, old, new)
+    scale = "smoke" if "smoke.learn" in words else "mini"
+    code, _, err = vidtune("plan", "--config", config, "--scale", scale)
+    assert code == 2
+    line = one_line(err)
+    for word in words:
+        assert word in line, line
+
+
+def test_missing_and_undecodable_files(config, vidtune):
+    (config / "metrics.yaml").write_bytes(b"\xff\xfe\x00")
+    assert "not UTF-8" in one_line(vidtune("ls", "--config", config)[2])
+    (config / "metrics.yaml").unlink()
+    code, _, err = vidtune("ls", "--config", config)
+    assert code == 2 and "metrics.yaml: No such file" in one_line(err)
+
+
+def test_unknown_variant(vidtune):
+    code, _, err = vidtune("cost", "side4video/b16-ssv9")
+    assert code == 2 and "did you mean" in one_line(err)
+
+
+def test_numbers_with_an_exponent_are_numbers(config):
+    edit(config / "recipes.yaml", "lr: 1.0e-3", "lr: 1e-3")
+    assert load(config).config.recipes["side4video-ss-b"].lr == 1e-3
+
+
+def test_schemas_on_disk_are_the_generated_ones():
+    """They are for editors; `vidtune schema` writes them again."""
+    for name, content in schemas().items():
+        path = REPO / "config" / "schema" / f"{name}.schema.json"
+        assert json.loads(path.read_text()) == content, (
+            f"run `vidtune schema`: {path} is out of date"
+        )
+
+
+def test_schemas_accept_the_configuration():
+    generated = schemas()
+    for path in [*(REPO / "config").glob("*.yaml"), *(REPO / "config").glob("*/*.yaml")]:
+        kind = {"papers": "paper", "tables": "table"}.get(path.parent.name, path.stem)
+        data = yaml.safe_load(path.read_text())
+        if kind == "datasets":
+            jsonschema.validate(data["files"], generated["files"])
+            data = data["datasets"]
+        jsonschema.validate(data, generated[kind])
+
+
+def test_base_inherits_options_with_the_method_only(tmp_path):
+    path = tmp_path / "p.yaml"
+    path.write_text(
+        """
+cite: {key: k, title: t, arxiv: "1", code: a/b@c}
+variants:
+  a: {method: side4video, backbone: vit-b16, dataset: ssv1, frames: 8, recipe: r, options: {layers: 6, width: 192}}
+  b: {base: a, options: {width: 128}}
+  c: {base: a, method: linear_probe}
+  "d-{frames}-{fuse}": {base: b, each: {frames: [8, 16], fuse: [half, sum]}, label: "{frames} {fuse}"}
+"""
+    )
+    v = read_paper(path).variants
+    assert v["b"].options == {"layers": 6, "width": 128}
+    assert v["c"].options == {}
+    assert v["d-16-sum"].frames == 16 and v["d-16-sum"].options["fuse"] == "sum"
+    assert v["d-16-sum"].label == "16 sum" and len(v) == 7
+
+
+def test_environment_has_the_versions_of_pyproject():
+    """conda's file cannot be solved in the tests; its lower bounds must be the package's."""
+    import tomllib
+
+    declared = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]["dependencies"]
+    conda = yaml.safe_load((REPO / "environment.yml").read_text())["dependencies"]
+    names = {"torch": "pytorch"}
+
+    def split(text: str) -> tuple[str, str]:
+        name, bound = re.fullmatch(r"([\w.-]+)(>=.*)", text.replace(" ", "")).groups()
+        return names.get(name, name), bound
+
+    plain = [d for d in conda if isinstance(d, str) and not d.startswith(("python", "pip"))]
+    assert dict(map(split, plain)) == dict(map(split, declared))
+    assert "python>=3.11" in [d.replace(" ", "") for d in conda if isinstance(d, str)]
+
+
+def test_constraints_pin_every_dependency():
+    import tomllib
+
+    text = (REPO / "constraints.txt").read_text()
+    assert "+cpu" not in text and "file:" not in text and " @ " not in text
+    pinned = dict(line.split("==") for line in text.splitlines() if line and line[0] != "#")
+    project = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
+    wanted = [
+        *project["dependencies"],
+        *itertools.chain(*project["optional-dependencies"].values()),
+    ]
+    low = {k.lower() for k in pinned}
+    assert {re.split(r"[>=]", w)[0].lower() for w in wanted} <= low
+
+
+def test_unreadable_base_shape():
+    with pytest.raises(UserError, match="expected a mapping"):
+        from vidtune.plan.papers import resolve_base
+
+        resolve_base(Path("f.yaml"), "variants", {"a": 3}, "a")
+
+
+def test_every_published_table_has_a_file_with_all_its_columns():
+    config = load(REPO / "config").config
+    shown = {
+        (t.paper, where): set(t.columns)
+        for t in config.tables.values()
+        if t.paper
+        for where in t.where
+    }
+    for paper in config.papers.values():
+        for n in paper.numbers:
+            if n.where.startswith("Table"):
+                printed = {metric for cells in n.rows.values() for metric in cells}
+                assert printed <= shown[paper.name, n.where], n.where

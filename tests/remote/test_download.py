@@ -1,0 +1,311 @@
+"""Downloading against a small server on this machine, and the cache behind it."""
+
+import hashlib
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from helpers.common import REPO, one_line, plan_at
+from helpers.served import BODY
+
+from vidtune import provenance
+from vidtune.remote import cache, download
+from vidtune.remote.download import downgrades
+from vidtune.spec import UserError, read
+
+SHA = hashlib.sha256(BODY).hexdigest()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path / "a" / "file"
+
+
+def part_of(place: Path, content: bytes) -> Path:
+    place.parent.mkdir(parents=True)
+    part = place.with_name("file.part")
+    part.write_bytes(content)
+    return part
+
+
+def alone(place: Path) -> bool:
+    """Nothing but the finished file is left."""
+    return list(place.parent.iterdir()) == [place] and place.read_bytes() == BODY
+
+
+@pytest.mark.parametrize("sha256", [SHA, None])
+def test_a_file_arrives_whole_and_says_how_far_it_is(sha256, server, place, capsys):
+    download.download([server.url("whole/f")], place, sha256, len(BODY), "a file")
+    assert alone(place) and "a file, MiB: 3/3" in capsys.readouterr().err
+    download.download([server.url("absent/f")], place, sha256)  # there: nobody is asked
+    assert server.asked == [("whole", None)]
+
+
+def test_the_servers_tag_of_a_file_that_is_there_goes(server, place):
+    """An attempt that was killed between the rename and the tidying left it."""
+    download.download([server.url("whole/f")], place, None)
+    tag = place.with_name(f"{place.name}.part.json")
+    tag.write_text("{}")
+    download.download([server.url("whole/f")], place, None)
+    assert not tag.exists() and len(server.asked) == 1
+
+
+def test_a_cut_is_continued_where_it_was(server, place, capsys):
+    download.download([server.url("cut/f")], place, SHA)
+    assert alone(place) and server.ranges() == [None, f"bytes={len(BODY) // 2}-"]
+    assert "broke off after 1,280,000 of 2,560,000 bytes; again" in capsys.readouterr().err
+
+
+def test_what_an_earlier_process_left_is_continued(server, place):
+    part_of(place, BODY[:1000])
+    download.download([server.url("whole/f")], place, SHA)
+    assert alone(place) and server.ranges() == ["bytes=1000-"]
+
+
+def test_without_a_sha256_nothing_old_is_continued(server, place):
+    part_of(place, b"?" * 1000)
+    download.download([server.url("whole/f")], place, None)
+    assert alone(place) and server.ranges() == [None]
+
+
+def test_without_a_sha256_the_servers_tag_lets_it_go_on(server, place):
+    """And only while the file is still the same, from the same address."""
+    part = part_of(place, BODY[:1000])
+    tag = place.with_name("file.part.json")
+    same = f'"{SHA[:16]}"'
+    tag.write_text(json.dumps({server.url("whole/f"): same}))
+    download.download([server.url("whole/f")], place, None)
+    assert alone(place) and server.ranges() == ["bytes=1000-"]
+    place.unlink()
+    for how, known in (("whole", '"older"'), ("rangeless", same), ("tagless", same)):
+        part.write_bytes(b"?" * 1000)
+        tag.write_text(json.dumps({server.url(f"{how}/f"): known}))
+        download.download([server.url(f"{how}/f")], place, None)
+        assert alone(place), how
+        place.unlink()
+
+
+def test_what_breaks_off_without_a_sha256_is_continued(server, place):
+    download.download([server.url("cut/f")], place, None)
+    assert alone(place) and server.ranges() == [None, f"bytes={len(BODY) // 2}-"]
+
+
+@pytest.mark.parametrize("how", ["rangeless", "shifted"])
+def test_a_server_that_does_not_continue_starts_anew(how, server, place):
+    part_of(place, BODY[:1000])
+    download.download([server.url(f"{how}/f")], place, SHA)
+    assert alone(place)
+
+
+@pytest.mark.parametrize("size", [len(BODY), None])
+def test_a_partial_file_that_is_complete_or_too_long(size, server, place):
+    part = part_of(place, BODY)
+    download.download([server.url("whole/f")], place, SHA, size)
+    assert alone(place) and server.ranges() == [f"bytes={len(BODY)}-"]
+    place.unlink()
+    part.write_bytes(BODY + b"?")
+    download.download([server.url("whole/f")], place, SHA, size)
+    assert alone(place)
+
+
+def test_a_stale_partial_file_is_found_out(server, place):
+    part_of(place, b"?" * 1000)
+    download.download([server.url("whole/f")], place, SHA)
+    assert alone(place) and server.ranges() == ["bytes=1000-", None]
+
+
+def test_another_file_is_refused_and_leaves_nothing(server, place):
+    with pytest.raises(UserError) as e:
+        download.download([server.url("other/f")], place, SHA, len(BODY))
+    text = one_line(str(e.value))
+    assert f"sha256 is not {SHA} but" in text and server.url("other/f") in text
+    assert f"{place}: " in text and "2,560,000 bytes" in text
+    assert len(server.asked) == 1 and not list(place.parent.iterdir())
+    with pytest.raises(UserError, match=r"2,560,000 bytes, not 7;"):
+        download.download([server.url("whole/f")], place, None, 7)
+
+
+def test_a_mirror_helps_out(server, place):
+    download.download(
+        [server.url("absent/f"), server.url("other/f"), server.url("moved/f")], place, SHA
+    )
+    assert alone(place)
+    assert [how for how, _ in server.asked] == ["absent", "other", "moved", "whole"]
+
+
+@pytest.mark.parametrize("how, why", [("busy", "HTTP 503"), ("silent", "no answer for 0.3 s")])
+def test_what_may_pass_is_tried_again(how, why, server, place, monkeypatch, capsys):
+    monkeypatch.setattr(download, "TIMEOUT", 0.3)
+    download.download([server.url(f"{how}/f")], place, SHA)
+    assert alone(place) and len(server.asked) == 2 and why in capsys.readouterr().err
+
+
+def test_a_server_that_states_no_length(server, place):
+    with pytest.raises(UserError, match="does not say how long it is, and no sha256 is known"):
+        download.download([server.url("lengthless/f")], place, None)
+    download.download([server.url("lengthless/f")], place, SHA)
+    assert alone(place)
+
+
+def test_nobody_answers(place, monkeypatch):
+    """Every address with its reason, the size, the hash and the place: in one line."""
+    monkeypatch.setattr(download, "WAITS", ())
+    urls = ["http://127.0.0.1:1/f", "ftp://127.0.0.1/f"]
+    with pytest.raises(UserError) as e:
+        download.download(urls, place, None)
+    text = one_line(str(e.value))
+    assert f"{urls[0]}: Connection refused; {urls[1]}: not an https address" in text
+    assert str(place) in text and "(size unknown, sha256 unknown)" in text
+
+
+def test_https_is_never_left():
+    assert downgrades("https://a.org/f", "http://a.org/f")
+    assert downgrades("https://a.org/f", "ftp://a.org/f")
+    assert not downgrades("https://a.org/f", "https://b.org/f")
+    assert downgrades("http://127.0.0.1/f", "http://b.org/f")
+    assert not downgrades("http://127.0.0.1/f", "http://127.0.0.1/g")
+
+
+def test_a_redirect_to_http_is_refused(server, place):
+    with pytest.raises(UserError) as e:
+        download.download([server.url("outside/f")], place, SHA)
+    text = one_line(str(e.value))
+    assert "redirected to http://example.org/f, which is not https" in text
+    assert len(server.asked) == 1 and not list(place.parent.iterdir())
+    with pytest.raises(UserError, match="not an https address"):
+        download.download(["http://example.org/f"], place, SHA)
+
+
+FETCH = """
+import sys
+from pathlib import Path
+from vidtune.remote.download import download
+download([sys.argv[1]], Path(sys.argv[2]), sys.argv[3])
+"""
+
+
+def test_a_full_disk_keeps_what_has_arrived(server, place):
+    """A limit on the file's size stands for it."""
+    limited = f"import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20,) * 2)\n{FETCH}"
+    command = [sys.executable, "-c", limited, server.url("whole/f"), str(place), SHA]
+    done = subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=60)
+    assert f"UserError: {place}: cannot write: File too large" in done.stderr
+    assert not place.exists()
+    download.download([server.url("whole/f")], place, SHA)
+    assert alone(place) and server.ranges() == [None, f"bytes={1 << 20}-"]
+
+
+def test_two_processes_fetch_the_same_file(server, place):
+    command = [sys.executable, "-c", FETCH, server.url("whole/f"), str(place), SHA]
+    both = [subprocess.Popen(command, cwd=REPO, stderr=subprocess.PIPE) for _ in range(2)]
+    told = [p.communicate(timeout=60)[1].decode() for p in both]
+    assert [p.returncode for p in both] == [0, 0], told
+    assert alone(place) and len(server.asked) == 1
+
+
+def test_who_waits_for_another_process_takes_what_it_brought(server, place):
+    part = part_of(place, BODY[:1000])
+    asked = threading.Event()
+    with download._locked(part, "f") as mine:
+        other = threading.Thread(
+            target=lambda: (asked.set(), download.download([server.url("whole/f")], place, SHA))
+        )
+        other.start()
+        asked.wait()
+        mine.write(BODY[1000:])
+        part.rename(place)
+    other.join(30)
+    assert alone(place) and server.asked == []
+
+
+# --- the cache ---
+
+
+@pytest.fixture
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VIDTUNE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+FILE = cache.Released("f", "weights/f.pt", ("https://example.org/f",), SHA, len(BODY))
+
+
+def test_the_cache_is_where_the_user_says(cached, monkeypatch):
+    assert cache.folder() == cached
+    monkeypatch.setenv("VIDTUNE_CACHE", "here")
+    assert cache.folder() == Path.cwd() / "here"
+    monkeypatch.setenv("VIDTUNE_CACHE", "")
+    assert cache.folder().is_absolute() and cache.folder().name == "vidtune"
+
+
+def test_an_absent_file_says_where_it_belongs(cached):
+    with pytest.raises(UserError) as e:
+        cache.find(FILE)
+    text = one_line(str(e.value))
+    for word in (str(cached / "weights/f.pt"), FILE.urls[0], "2,560,000 bytes", SHA, "fetch f"):
+        assert word in text
+
+
+def test_a_file_put_there_by_hand_is_checked(cached):
+    path = cached / "weights/f.pt"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(BODY)
+    assert cache.find(FILE) == path
+    path.write_bytes(BODY[::-1])
+    with pytest.raises(UserError, match=f"f.pt: sha256 is not {SHA} but .*delete it"):
+        cache.find(FILE)
+    with pytest.raises(UserError, match="delete the file and fetch it again"):
+        download.download(FILE.urls, path, SHA)
+    path.write_bytes(BODY[:-1])
+    with pytest.raises(UserError, match="2,559,999 bytes, not 2,560,000"):
+        cache.find(FILE)
+
+
+def test_a_cache_that_cannot_be_written(as_nobody, tmp_path, monkeypatch):
+    shut = tmp_path / "shut"
+    shut.mkdir(mode=0o755)
+    monkeypatch.setenv("VIDTUNE_CACHE", str(shut))
+    done = as_nobody("vidtune.remote.download", "fetch", "clip-bpe")
+    assert done.returncode == 2
+    text = one_line(done.stderr)
+    assert f"{shut}/vocabularies" in text and "cannot write: Permission denied" in text
+    monkeypatch.setenv("VIDTUNE_CACHE", str(Path(__file__)))
+    done = as_nobody("vidtune.remote.download", "fetch", "clip-bpe")
+    assert done.returncode == 2 and "VIDTUNE_CACHE" in one_line(done.stderr)
+
+
+def test_the_verb_lists_and_fetches(cached, server, vidtune, config, monkeypatch):
+    code, out, _ = vidtune("fetch", "--config", config, "--scale", "full")
+    assert code == 0 and str(cached) in out and "weights/vit-b16.pt: absent" in out
+    assert "bpe_simple_vocab_16e6.txt.gz: absent" in out
+    assert "mini: 0 released files" in vidtune("fetch", "--config", config)[1]
+    yaml = config / "backbones.yaml"
+    text = yaml.read_text()
+    start = text.index("    url:")
+    end = text.index("  source:", start)
+    mine = f"    url: {server.url('whole/f')}\n    sha256: {SHA}\n    bytes: {len(BODY)}\n"
+    yaml.write_text(text[:start] + mine + text[end:])
+    code, out, _ = vidtune("fetch", "vit-b32", "--config", config)
+    assert code == 0 and out == f"{cached / 'weights/vit-b32.pt'}\n"
+    assert "vit-b32.pt: there" in vidtune("fetch", "--config", config, "--scale", "full")[1]
+    code, _, err = vidtune("fetch", "mini", "--config", config)
+    assert code == 2 and "known: vit-b32, vit-b16, vit-l14, vit-e14, clip-bpe" in one_line(err)
+
+
+def test_specs_know_no_machine(cached, tmp_path, monkeypatch):
+    """The same jobs wherever the cache is."""
+    here = {k: read.dump(s) for k, s in plan_at(tmp_path, "full").specs().items()}
+    monkeypatch.setenv("VIDTUNE_CACHE", str(tmp_path / "elsewhere"))
+    again = plan_at(tmp_path, "full")
+    assert {k: read.dump(s) for k, s in again.specs().items()} == here
+    run = again.runs["side4video/b16-ssv1@0"]
+    assert run.weights is None and json.loads(read.dump(run))["weights"] is None
+    assert [f.name for f in cache.needed(run)] == ["vit-b16"]
+    reads = again.runs["side4video/dist-b16@0"], again.runs["tempme/tempme-b32@0"]
+    assert {f.name for f in cache.needed(*reads)} == {"vit-b16", "vit-b32", "clip-bpe"}
+    digest = provenance.run_digest(run)
+    monkeypatch.delenv("VIDTUNE_CACHE")
+    assert provenance.run_digest(run) == digest

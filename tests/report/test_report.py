@@ -1,0 +1,238 @@
+"""Rows, verdicts, claims, tables and the page, on made results of the real configuration."""
+
+import csv
+import io
+import re
+from html.parser import HTMLParser
+
+import matplotlib
+import pytest
+from helpers.common import REPO, one_line, plan_at
+
+from vidtune.plan import Plan, load
+from vidtune.report import facts, formats, page, plots, results, rows, style, tables, verdicts
+from vidtune.spec import write_json, write_text
+
+DIVERGED, SEEDED = "side4video/b16-ssv1-w512@0", "side4video/b16-ssv1"
+SHARES = {"top1": 60.0, "top5": 90.0, "pair": 80.0, "r1": 20.0, "r5": 50.0, "r10": 70.0}
+VOID = {"meta", "br", "link", "img", "hr", "input"}
+STAMP = {"digest": "000000000000", "device": "cpu", "commit": "abc", "versions": {"torch": "2"}}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    """A results folder with every kind of file, one diverged run, and its report."""
+    plan = plan_at(tmp_path_factory.mktemp("results"))
+    layers = [{"sequences": 12, "entering_attention": 50 - i, "leaving": 49 - i} for i in range(12)]
+    one = {"gmacs": 50.0, "views": 1, "params_tuned": 5e5, "params_total": 1e8}
+    one |= {"tokens": layers, "output_tokens": 97, "provenance": STAMP}
+    for paper in plan.config.papers:
+        models = [m for m in plan.models if m.startswith(f"{paper}/")]
+        write_json(results.cost_path(plan, paper), dict.fromkeys(models, one))
+    for name, run in plan.runs.items():
+        status = "diverged" if name == DIVERGED else "ok"
+        keys = ("top1", "top5", "pair") if run.model.task == "recognition" else ("r1", "r5", "r10")
+        found = {k: SHARES[k] + run.seed for k in keys} if status == "ok" else {}
+        result = {"status": status, "metrics": found, "n": 320, "seconds": 1.0}
+        write_json(results.eval_path(plan, name), {**result, "provenance": STAMP})
+        losses = [(10, 2.0), (20, 1.0)] if status == "ok" else [(10, 2.0), (20, float("nan"))]
+        trained = {"status": status, "seconds": 2.0, "losses": losses}
+        write_json(results.eval_path(plan, name).with_name("train.json"), trained)
+    probe = {"top1": 0.4, "within_pairs": 0.5, "n": 320, "chance": [0.43, 0.57]}
+    about = {"zero_shot": {"colour": 1.0, "size": 0.98}, "probe": probe, "holds": {"all": True}}
+    write_json(plan.root / "backbones" / "mini" / "premise.json", about)
+    write_text(plan.root / "rows.csv", rows.to_csv(results.gather(plan)))
+    page.write(plan)
+    return plan
+
+
+@pytest.fixture(scope="module")
+def grids(made: Plan) -> list[tables.Grid]:
+    found = rows.from_csv(made.root / "rows.csv")
+    return tables.build(made, found, verdicts.cells(made, found))
+
+
+def test_every_published_cell_stands_in_one_published_table(plan, grids):
+    shown = [cell.id for g in grids if g.paper for line in g.lines for cell in line.cells.values()]
+    published = [c.cell for c in verdicts.cells(plan, [])]
+    assert len(set(published)) == len(published) == len(list(rows.published(plan)))
+    assert sorted(filter(None, shown)) == sorted(published)
+
+
+def test_learned_numbers_stand_apart_and_name_their_scale(grids):
+    grid = next(g for g in grids if g.name == "side4video-table9b")
+    groups = {p.what: p.group for p in grid.parts if p.metric == "top1"}
+    assert groups["print"] == "Top-1 (%)"
+    assert groups["learned"] == "Top-1 (mini, generated videos), %"
+    cell = next(line for line in grid.lines if line.variant == SEEDED).cells["top1"]
+    assert cell.learned == (61.0, 1.0, 3, 320, "mini")
+    assert cell.ours is None
+    assert "seeds: 0, 1, 2" in cell.made_by
+
+
+def test_a_row_says_where_its_videos_are_copies_or_were_replaced(plan):
+    name = f"{SEEDED}@0"
+    result = {"metrics": {"top1": 50.0}, "n": 9}
+    copy = {"short": 256, "form": "h264", "quality": "crf 18"}
+    copy |= {"clips": 8, "of": 9, "difference": 0.7}
+    (plain,) = results.learned(plan, name, result, "eval.json")
+    (row,) = results.learned(plan, name, {**result, "resized": copy, "replaced": 3}, "eval.json")
+    assert plain.condition == ""
+    copies, replaced = row.condition.split("; ")
+    assert copies == (
+        "8 of 9 videos as copies with a short side of 256 pixels (h264, crf 18), "
+        "which a model sees 0.7 grey levels off"
+    )
+    assert replaced == "3 times another clip in place of a broken one in training"
+
+
+def test_a_row_shows_options_and_what_the_scale_makes_of_them(grids):
+    grid = next(g for g in grids if g.name == "side4video-table9f")
+    facts_of = dict(zip(grid.heads, grid.lines[0].facts, strict=True))
+    assert facts_of["Options"] == "width = 128"
+    assert facts_of["At scale mini"] == "layers 12 → 6; width 128 → 8"
+
+
+def test_notes_conditions_and_sources_are_footnotes(grids):
+    by_name = {g.name: g for g in grids}
+    assert any("Table 6" in text for text in by_name["side4video-table3"].remarks)
+    assert any("quoted" in text for text in by_name["tempme-table1"].remarks)
+    assert "not in the released code" in by_name["side4video-table9d"].notes
+
+
+def test_another_papers_variant_joins_the_matching_tables(config):
+    """A new paper's file is enough for its row in the overview and in the published table."""
+    (config / "papers" / "mine.yaml").write_text(
+        "cite: {key: me, title: Mine, arxiv: '0000.00000', code: me/mine@1}\n"
+        "variants:\n  first: {method: lora, backbone: vit-b32, dataset: msrvtt, frames: 12, "
+        "recipe: tempme-retrieval}\n"
+    )
+    plan = load(config, {"papers": ["side4video", "tempme", "mine"]})
+    found = tables.build(plan, [], verdicts.cells(plan, []))
+    has = {g.name for g in found if any(line.variant == "mine/first" for line in g.lines)}
+    assert {"retrieval", "tempme-table1"} <= has
+
+
+def test_a_published_table_needs_no_file(config):
+    (config / "tables" / "tempme-table9.yaml").unlink()
+    plan = load(config)
+    found = {g.name: g for g in tables.build(plan, [], verdicts.cells(plan, []))}
+    printed = [p.metric for p in found["tempme-table9"].parts if p.what == "print"]
+    assert printed == ["gflops", "r1", "rsum"]
+
+
+def test_markdown_csv_and_latex_are_well_formed(grids):
+    for grid in grids:
+        lines = [x for x in formats.md(grid).splitlines() if x.startswith("|")]
+        assert len({len(re.findall(r"(?<!\\)\|", x)) for x in lines}) == 1
+        assert len(lines) == len(grid.lines) + 2
+        read = list(csv.reader(io.StringIO(formats.to_csv(grid))))
+        assert len({len(x) for x in read}) == 1
+        assert len(set(read[0])) == len(read[0])
+        tex = formats.tex(grid)
+        body = tex[tex.index(r"\midrule") : tex.index(r"\bottomrule")]
+        columns = 1 + len(grid.heads) + len(grid.parts)
+        ends = [x for x in body.splitlines() if x.endswith(r"\\")]
+        assert {len(re.findall(r"(?<!\\)&", x)) for x in ends} == {columns - 1}
+        assert tex.count("{") - tex.count(r"\{") == tex.count("}") - tex.count(r"\}")
+        assert not re.search(r"(?<!\\)[%#_]", tex.replace("% needs", "").replace(grid.name, ""))
+
+
+def test_latex_escapes_what_it_must():
+    assert formats.escape("a_b & 50 % #1 {x} ~\\") == (
+        r"a\_b \& 50 \% \#1 \{x\} \textasciitilde{}\textbackslash{}"
+    )
+
+
+class Reader(HTMLParser):
+    """Open elements, ids, resources and the text of published cells."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[tuple[str, str]] = []
+        self.published: dict[str, str] = {}
+        self.cell = ""
+
+    def handle_starttag(self, name, attrs):
+        found = dict(attrs)
+        if name not in VOID:
+            self.open.append(name)
+        if "id" in found:
+            self.ids.append(found["id"])
+        for key in ("src", "href", "xlink:href", "data", "action", "srcset"):
+            if key in found:
+                self.links.append((name, found[key]))
+        if name == "td":
+            self.cell = found.get("data-cell", "")
+
+    def handle_endtag(self, name):
+        assert self.open and self.open.pop() == name, f"</{name}> closes nothing"
+
+    def handle_data(self, text):
+        if self.cell and text.strip():
+            self.published.setdefault(self.cell, text.strip())
+
+
+@pytest.fixture(scope="module")
+def read(made: Plan) -> Reader:
+    reader = Reader()
+    reader.feed((made.root / "report.html").read_text(encoding="utf-8"))
+    return reader
+
+
+def test_the_page_is_well_formed_and_needs_nothing_else(made, read):
+    assert read.open == []
+    assert len(set(read.ids)) == len(read.ids)
+    outside = [(tag, link) for tag, link in read.links if not link.startswith("#")]
+    assert all(tag == "a" and re.match(r"https://(arxiv|github)\.", link) for tag, link in outside)
+    assert {link[1:] for _, link in read.links if link.startswith("#")} <= set(read.ids)
+    text = (made.root / "report.html").read_text(encoding="utf-8")
+    assert "@import" not in text
+    assert not re.search(r"url\((?!#)", text)
+
+
+def test_every_published_cell_is_on_the_page_as_printed(made, read):
+    assert read.published == {c.cell: c.print for c in verdicts.cells(made, [])}
+
+
+def test_diverged_runs_and_stale_results_are_named(made):
+    assert facts.read(made).failed == {DIVERGED: "diverged"}
+    text = (made.root / "report.html").read_text(encoding="utf-8")
+    failed = text[text.index('id="failed"') : text.index('id="stale"')]
+    assert DIVERGED in failed
+    assert "diverged" in failed
+    assert "eval.json" in text[text.index('id="stale"') : text.index('id="citations"')]
+    ours = [r for r in results.gather(made) if r.source == "ours" and r.kind == "learned"]
+    assert DIVERGED.split("@")[0] not in {r.variant for r in ours}
+
+
+def test_every_plot_is_there_and_the_same_again(made):
+    names = {p.name for p in (made.root / "plots").iterdir()}
+    assert {f"{n}.{e}" for n in plots.PLOTS for e in ("svg", "png")} == names
+    with matplotlib.rc_context(style.RC):
+        drawn = plots.PLOTS["gflops"](made, results.gather(made), facts.read(made))
+        again = style.export("gflops", drawn)
+    assert again.svg == (made.root / "plots" / "gflops.svg").read_text(encoding="utf-8")
+    assert again.png == (made.root / "plots" / "gflops.png").read_bytes()
+
+
+def test_an_empty_results_folder_still_makes_a_page(tmp_path, vidtune):
+    arguments = ("--config", REPO / "config", "--results", tmp_path, "--scale", "full")
+    assert vidtune("collect", *arguments)[0] == 0
+    assert vidtune("report", *arguments) == (0, "", "")
+    text = (tmp_path / "full" / "report.html").read_text(encoding="utf-8")
+    assert all(f"No plot of {name}: " in text for name in plots.PLOTS)
+    assert not (tmp_path / "full" / "plots").exists()
+
+
+def test_a_results_file_cut_short_is_one_clear_line(tmp_path, vidtune):
+    plan = plan_at(tmp_path, "smoke")
+    write_text(plan.root / "rows.csv", rows.to_csv(results.gather(plan)))
+    write_text(results.eval_path(plan, next(iter(plan.runs))), '{"status": "o')
+    code, out, err = vidtune(
+        "report", "--config", REPO / "config", "--results", tmp_path, "--scale", "smoke"
+    )
+    assert (code, out) == (2, "")
+    assert "eval.json" in one_line(err)

@@ -1,0 +1,208 @@
+"""The whole DAG at smoke scale in a copy of the repository, with a method that somebody adds."""
+
+import csv
+import io
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.common import REPO
+
+# What a researcher writes: a file ...
+METHOD = '''
+"""Toy: frozen frames, averaged, and a tuned bottleneck in front of a linear head."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from vidtune import spec
+from vidtune.nn.task import Recognizer
+from vidtune.spec import Width
+
+
+class Options(spec.Options):
+    tasks: ClassVar[tuple[str, ...]] = ("recognition",)
+
+    width: Width = 96
+
+
+class Toy(Recognizer):
+    cacheable = True
+
+    def __init__(self, clip, options, classes):
+        super().__init__()
+        self.clip = clip.requires_grad_(False)
+        embed = clip.visual.proj.shape[1]
+        self.head = nn.Sequential(
+            nn.Linear(embed, options.width), nn.GELU(), nn.Linear(options.width, classes)
+        )
+
+    @torch.no_grad()
+    def prepare(self, video: Tensor) -> tuple[Tensor, ...]:
+        frames = self.clip.encode_image(video.flatten(0, 1))
+        return (frames.unflatten(0, video.shape[:2]).mean(1),)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.head(features)
+
+
+def build(model, clip):
+    return Toy(clip, Options(**model.options), model.classes)
+'''
+# ... and a paper.
+PAPER = """
+cite: {key: toy, title: A toy, arxiv: "0000.00000", code: nobody/toy@0}
+variants:
+  b16-ssv1: {method: toy, backbone: vit-b16, dataset: ssv1, frames: 8, recipe: side4video-ss1-b, label: Toy}
+"""
+
+
+def snakemake(place: Path, *args: str) -> str:
+    """Run it in `place`; its output."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--config", "scale=smoke"]
+    command += ["papers=[side4video, tempme, toy]", *args]
+    done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=500)
+    out = done.stdout + done.stderr
+    assert done.returncode == 0, out[-6000:]
+    return out
+
+
+def planned(place: Path) -> set[tuple[str, str]]:
+    """(rule, variant or paper or "") of every job that would run."""
+    out = snakemake(place, "-n", "--quiet", "reason")
+    found = set()
+    for job in re.split(r"\nrule ", out)[1:]:
+        name = re.search(r"wildcards: (?:run|paper)=([\w/-]+)", job)
+        found.add((job.split(":")[0], name[1] if name else ""))
+    return found - {("all", "")}
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(path.read_text())))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    place = tmp_path_factory.mktemp("pipeline") / "copy"
+    skip = shutil.ignore_patterns(".git", ".venv", ".snakemake", "smoke", "mini", "full", "*.pyc")
+
+    def skipped(folder: str, names: list[str]) -> set[str]:
+        made = {"data"} if Path(folder) == REPO else set()  # not vidtune/data, which is code
+        return skip(folder, names) | made
+
+    shutil.copytree(REPO, place, ignore=skipped)
+    (place / "vidtune/methods/toy.py").write_text(METHOD)
+    (place / "config/papers/toy.yaml").write_text(PAPER)
+    scales = place / "config/scales.yaml"
+    text = scales.read_text()
+    scales.write_text(text.replace("  learn:\n    - ", "  learn:\n    - toy/*\n    - ", 1))
+    output = snakemake(place)
+    return place, output
+
+
+def test_a_clone_ends_in_a_report(place):
+    root = place[0] / "results/smoke"
+    page = (root / "report.html").read_text()
+    for text in ("side4video/b16-ssv1", "tempme/tempme-b32", "528", "121.4"):
+        assert text in page
+    rows = table(root / "rows.csv")
+    counted = {
+        (r["variant"], r["metric"]): float(r["value"])
+        for r in rows
+        if r["source"] == "ours" and r["kind"] == "counted"
+    }
+    assert counted["side4video/b16-ssv2", "gflops"] == pytest.approx(528, rel=0.005)
+    learned = {r["variant"] for r in rows if r["source"] == "ours" and r["kind"] == "learned"}
+    assert {"side4video/b16-ssv1", "side4video/b32-msrvtt", "tempme/tempme-b32"} <= learned
+    assert all(
+        r["scale"] == "smoke" for r in rows if r["kind"] == "learned" and r["source"] == "ours"
+    )
+
+
+def test_progress_with_an_estimate(place):
+    lines = re.findall(r"vidtune: (\d+) of (\d+) jobs in .*, about .* left", place[1])
+    assert len(lines) > 20 and lines[-1][0] == lines[-1][1]
+
+
+def test_an_added_method_has_its_row_everywhere(place):
+    root = place[0]
+    run = [sys.executable, "-m", "vidtune", "ls", "--json", "--config", "config"]
+    config = root / "config/config.yaml"
+    config.write_text(
+        config.read_text().replace("[side4video, tempme]", "[side4video, tempme, toy]")
+    )
+    listed = subprocess.run(run, cwd=root, capture_output=True, text=True, check=True).stdout
+    config.write_text((REPO / "config/config.yaml").read_text())
+    assert '"toy/b16-ssv1"' in listed
+    rows = table(root / "results/smoke/rows.csv")
+    own = {r["metric"] for r in rows if r["variant"] == "toy/b16-ssv1"}
+    assert {"top1", "gflops", "params_tuned"} <= own
+    tables = [p for p in (root / "results/smoke/tables").glob("*.md") if "Toy" in p.read_text()]
+    assert tables and "toy/b16-ssv1" in (root / "results/smoke/report.html").read_text()
+
+
+def test_nothing_to_do_twice(place):
+    assert "Nothing to be done" in snakemake(place[0])
+
+
+def test_an_option_reruns_its_variant_only(place):
+    paper = place[0] / "config/papers/side4video.yaml"
+    before = paper.read_text()
+    assert before.count("{pool: vit_cls}") == 1
+    paper.write_text(before.replace("{pool: vit_cls}", "{pool: vit_cls, fuse: sum}"))
+    name = "side4video/b16-ssv1-cls"
+    expected = {("train", name), ("evaluate", name), ("cost", "side4video")}
+    assert planned(place[0]) == expected | {("collect", ""), ("report", "")}
+    out = snakemake(place[0], "--until", "cost")
+    told = (place[0] / "results/smoke/logs/cost/side4video.log").read_text()
+    assert re.findall(r"side4video/\S+", told) == [name], out  # the others' costs were kept
+    paper.write_text(before)
+    snakemake(place[0])
+
+
+def test_a_published_number_reruns_collect_and_report_only(place):
+    assert planned(place[0]) == set()
+    paper = place[0] / "config/papers/side4video.yaml"
+    before = paper.read_text()
+    paper.write_text(before.replace("top1: 70.2", "top1: 70.3"))
+    assert planned(place[0]) == {("collect", ""), ("report", "")}
+    paper.write_text(before)
+
+
+def test_changed_code_marks_rows_stale(place):
+    """Numbers made by other code than today's are told apart, until they are made again."""
+    source = place[0] / "vidtune/methods/toy.py"
+    before = source.read_text()
+
+    def stale() -> list[str]:
+        run = [sys.executable, "-m", "vidtune", "stale", "--scale", "smoke"]
+        config = place[0] / "config/config.yaml"
+        text = config.read_text()
+        config.write_text(text.replace("[side4video, tempme]", "[side4video, tempme, toy]"))
+        done = subprocess.run(run, cwd=place[0], capture_output=True, text=True, check=True)
+        config.write_text(text)
+        return done.stdout.split()
+
+    assert stale() == []
+    source.write_text(before.replace('"""Toy', '"""Another docstring') + "# a comment\n")
+    assert stale() == []
+    source.write_text(before.replace("nn.GELU()", "nn.ReLU()"))
+    names = [
+        "results/smoke/costs/toy.json",
+        "results/smoke/runs/toy/b16-ssv1@0/eval.json",
+    ]
+    assert stale() == names
+    source.write_text(before)
+
+
+def test_bad_config_stops_before_the_dag(place):
+    command = [sys.executable, "-m", "snakemake", "-n", "--config", "scale=smal"]
+    done = subprocess.run(command, cwd=place[0], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1].startswith("vidtune: config/config.yaml: scale:")
+    assert "Traceback" not in done.stderr

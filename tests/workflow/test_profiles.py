@@ -1,0 +1,301 @@
+"""Predicted memory and measured costs beside print: rows, verdicts, claims, the table's page.
+
+All numbers here are made up.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+from helpers.common import plan_at
+
+from vidtune import provenance
+from vidtune.report import (
+    claims,
+    conditions,
+    formats,
+    markup,
+    measured,
+    predicted,
+    results,
+    tables,
+    verdicts,
+)
+from vidtune.report.rows import HERE, REFERENCE, from_csv, to_csv
+from vidtune.spec import UserError, write_json, write_text
+
+LIGHT, AIM = "side4video/b16-light-ssv2", "side4video/aim-b16"
+CELL = "side4video/table2/b16-light-ssv2/train_gb"  # print: 8.9 GB at batch 32
+FIT = {"slope": 1.07, "offset": 2.7, "fitted_on": ["made rows"], "gb": 8.8}
+GIB = 8.9e9 / 2**30
+
+
+def memory(gib: float, **changes: object) -> dict[str, object]:
+    return {
+        "where": ["Table 2"],
+        "convention": "made convention",
+        "precision": "amp16",
+        "batch": 32,
+        "frames": 8,
+        "train": {"peak_gib": gib},
+        "inference": {"peak_gib": 1.0},
+        "fit": FIT,
+        **changes,
+    }
+
+
+def bench(gib: float | None, status: str = "ok", **conditions: object) -> dict[str, object]:
+    train = {"peak_allocated_gib": gib} if gib else {"status": status}
+    under = {"batch": 32, "frames": 8, "precision": "amp16", "device": "Made GPU", **conditions}
+    return {
+        "status": status,
+        "conditions": under,
+        "train": train,
+        "inference": {"videos_per_s": 9.0},
+    }
+
+
+def put(plan, scale: str, variant: str, content: dict[str, object]) -> None:
+    write_json(measured.folders(plan)[scale] / "made-gpu" / f"{variant}.json", content)
+
+
+def cell(plan, name: str = CELL) -> verdicts.Cell:
+    return next(c for c in verdicts.cells(plan, results.gather(plan)) if c.cell == name)
+
+
+@pytest.fixture
+def here(tmp_path):
+    return plan_at(tmp_path)
+
+
+def test_predicted_memory_stands_beside_print_and_is_no_verdict(here):
+    write_json(predicted.memory_path(here, "side4video"), {LIGHT: memory(5.71)})
+    got = cell(here)
+    assert got.verdict == "not run" and got.ours is None
+    assert got.predicted == {"train_gib": 5.71, "train_gb_fit": 8.8}
+    assert "make bench-gpu" in got.reason and "predicted 5.71 GiB beside it" in got.reason
+    row = next(r for r in results.gather(here) if r.metric == "train_gb_fit")
+    assert row.condition == (
+        "made convention; batch 32; frames 8; precision amp16; "
+        "fitted on made rows: 1.07 x GiB + 2.7 GB"
+    )
+
+
+def test_a_prediction_without_a_fit_has_no_calibrated_number(here):
+    write_json(predicted.memory_path(here, "side4video"), {LIGHT: memory(5.71, fit=None)})
+    assert cell(here).predicted == {"train_gib": 5.71}
+    write_json(predicted.memory_path(here, "side4video"), {LIGHT: {}})
+    with pytest.raises(UserError, match="convention: missing"):
+        results.gather(here)
+
+
+@pytest.mark.parametrize(
+    ("content", "verdict", "says"),
+    [
+        (bench(GIB), "match", ""),
+        (bench(GIB * 1.04), "match", ""),
+        (bench(GIB * 1.2), "off", r"\+20.0 % of print on Made GPU \(batch 32; frames 8"),
+        (bench(GIB, batch=16), "not comparable", "batch 16; print's is 32"),
+        (bench(GIB, frames=16), "not comparable", "frames 16; print's is 8"),
+        (bench(GIB, precision="fp32"), "not comparable", "precision fp32"),
+        (bench(None, status="oom"), "not comparable", "out of memory on Made GPU"),
+        (bench(GIB, status="busy"), "not comparable", "busy"),
+    ],
+)
+def test_measured_memory_is_judged_under_the_same_conditions(here, content, verdict, says):
+    put(here, HERE, LIGHT, content)
+    got = cell(here)
+    assert got.verdict == verdict, got
+    assert re.search(says, got.reason)
+    assert got.ours is None or got.ours == pytest.approx(
+        content["train"]["peak_allocated_gib"] * 1.0737, rel=1e-4
+    )
+
+
+def test_speed_is_compared_on_the_same_gpu_only(here):
+    put(here, HERE, "tempme/tempme-b16", bench(1.0))
+    got = cell(here, "tempme/table4/tempme-b16/throughput")
+    assert (got.verdict, got.ours) == ("not comparable", 9.0)
+    assert "Made GPU" in got.reason
+
+
+def test_frames_are_those_of_the_variant_not_of_print(here):
+    """DiST is given 16 frames where the table says 8."""
+    put(here, HERE, "side4video/dist-b16", bench(12.7e9 / 2**30, frames=16))
+    assert cell(here, "side4video/table2/dist-b16/train_gb").verdict == "match"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("A100 80G", "NVIDIA A100-SXM4-80GB", True),
+        ("one A100", "NVIDIA A100-PCIE-40GB", True),
+        ("A100 80G", "NVIDIA H200", False),
+        ("4 GPUs", "NVIDIA H200", False),
+        ("not stated", "cpu, made, 2 threads", False),
+    ],
+)
+def test_gpus_are_the_same_by_their_model(one, other, same):
+    assert conditions.same("gpu", one, other) is same
+
+
+def test_the_measurement_that_can_be_compared_is_taken(here):
+    put(here, HERE, LIGHT, bench(1.0, batch=4))
+    assert cell(here).verdict == "not comparable"
+    put(here, REFERENCE, LIGHT, bench(GIB))
+    assert cell(here).verdict == "match"
+    found = [r for r in results.gather(here) if r.metric == "train_gb" and r.source == "ours"]
+    assert [r.scale for r in found] == [HERE, REFERENCE]
+    assert {r.device for r in found} == {"Made GPU"}
+
+
+def test_rows_of_every_kind_survive_the_csv(here):
+    put(here, HERE, LIGHT, bench(GIB))
+    write_json(predicted.memory_path(here, "side4video"), {LIGHT: memory(5.71)})
+    rows = results.gather(here)
+    assert {r.kind for r in rows if r.source == "ours"} == {"setting", "predicted", "measured"}
+    write_text(here.root / "rows.csv", to_csv(rows))
+    assert from_csv(here.root / "rows.csv") == rows
+    put(here, HERE, AIM, bench(None, status="oom"))
+    write_text(here.root / "rows.csv", to_csv(results.gather(here)))
+    ended = next(r for r in from_csv(here.root / "rows.csv") if r.text == "oom")
+    assert (ended.variant, ended.metric) == (AIM, "train_gb")
+
+
+def test_memory_claims_are_judged_on_predicted_raw_gib(here):
+    both = {LIGHT: memory(5.71), AIM: memory(34.48)}
+    write_json(predicted.memory_path(here, "side4video"), both)
+    found = claims.findings(here, results.gather(here))
+    got = next(f for f in found if f.claim == "side4video/three-quarters-less-memory")
+    assert (got.kind, got.paper, got.ours) == ("predicted", "holds", "fails")
+    assert got.detail.endswith("GiB (predicted): -83.4 %, in the same direction")
+    unjudged = next(f for f in found if f.claim == "side4video/retrieval-memory")
+    assert unjudged.ours == "not judged"
+
+
+def test_a_measured_claim_holds_measurements_of_one_kind_together(here):
+    one, other = "tempme/tempme-b16", "tempme/vop-b16"
+    claim = next(
+        f.claim
+        for f in claims.findings(here, [])
+        if f.metric == "throughput" and f.where == "Abstract"
+    )
+
+    def told() -> tuple[str, str]:
+        found = claims.findings(here, results.gather(here))
+        return next((f.ours, f.detail) for f in found if f.claim == claim)
+
+    def speed(videos: float, **under: object) -> dict[str, object]:
+        return {**bench(None, **under), "inference": {"videos_per_s": videos}}
+
+    put(here, REFERENCE, one, speed(180.0))
+    put(here, HERE, one, speed(1.0, device="Made CPU"))
+    assert told()[0] == "not judged"
+    put(here, REFERENCE, other, speed(100.0, batch=16))
+    assert told()[0] == "not judged"  # nothing was measured alike
+    put(here, REFERENCE, other, speed(100.0))
+    assert told()[0] == "holds" and "+80.0 %" in told()[1]
+    put(here, REFERENCE, one, {**bench(None, "oom"), "inference": {"status": "oom"}})
+    assert told()[0] == "not judged"
+
+
+def test_only_the_phase_that_ran_out_of_memory_says_so(here):
+    ended = {**bench(None, "oom"), "train": {"status": "oom"}}
+    del ended["inference"]
+    put(here, REFERENCE, LIGHT, ended)
+    found = [r.metric for r in results.gather(here) if r.text == "oom"]
+    assert found == ["train_gb", "train_gb_log", "train_mb"]
+
+
+def test_what_was_made_otherwise_is_stale(here):
+    digest = provenance.memory_digest("side4video")
+    stamp = provenance.stamp(digest, "made", here.models[LIGHT])
+    fit = here.config.memory.fits["side4video"]
+    line = {"slope": fit.slope, "offset": fit.offset, "fitted_on": list(fit.rows), "gb": 1.0}
+    made = memory(5.7, attention="explicit", fit=line, provenance=stamp)
+    path = predicted.memory_path(here, "side4video")
+
+    def stale(**changes: object) -> bool:
+        write_json(path, {LIGHT: {**made, **changes}})
+        return any(r.stale for r in results.gather(here))
+
+    assert not stale()
+    assert stale(batch=999) and stale(attention="fused") and stale(fit={**line, "offset": 9.0})
+    assert stale(provenance={**stamp, "digest": "old"})
+    path.unlink()
+    put(here, REFERENCE, LIGHT, {**bench(GIB), "provenance": {"digest": "old"}})
+    assert any(r.stale for r in results.gather(here))
+
+
+def table2(plan) -> tables.Grid:
+    rows = results.gather(plan)
+    every = tables.build(plan, rows, verdicts.cells(plan, rows))
+    return next(g for g in every if g.name == "side4video-table2")
+
+
+def test_table_2_shows_print_counted_predicted_and_measured_side_by_side(here):
+    one = {"gmacs": 150.0, "views": 3, "params_tuned": 5e6, "params_total": 1e8}
+    one |= {"tokens": [], "output_tokens": 97}
+    write_json(results.cost_path(here, "side4video"), {LIGHT: one})
+    write_json(predicted.memory_path(here, "side4video"), {LIGHT: memory(5.71)})
+    put(here, REFERENCE, LIGHT, bench(GIB))
+    grid = table2(here)
+    columns = [(p.metric, p.label) for p in grid.parts]
+    assert columns == [
+        ("gflops", "print"),
+        ("gflops", "counted"),
+        ("gflops", "verdict"),
+        ("params_tuned", "print"),
+        ("params_tuned", "counted"),
+        ("params_tuned", "verdict"),
+        ("train_gb", "print"),
+        ("train_gb", "predicted, GiB"),
+        ("train_gb", "fitted, GB"),
+        ("train_gb", "measured"),
+        ("train_gb", "verdict"),
+        ("top1", "print"),
+        ("top1", "verdict"),
+    ]
+    line = next(one for one in grid.lines if one.variant == LIGHT)
+    shown = [formats.shown(p, line.cells[p.metric]) for p in grid.parts]
+    assert shown[:6] == ["445", "450.0", "off", "4", "5.00", "match"]
+    assert shown[6:11] == ["8.9", "5.71", "8.8", "8.9", "match"]
+    assert any(
+        r.endswith("made convention; fitted on made rows: 1.07 x GiB + 2.7 GB")
+        for r in grid.remarks
+    )
+    html = markup.table(grid)
+    for origin in ("amp16; fitted on made rows", "scale: reference; device: Made GPU"):
+        assert origin in html
+    head = formats.to_csv(grid).splitlines()[0]
+    assert ",train_gb_print,train_gib,train_gb_fit,train_gb_ours,train_gb_verdict," in head
+
+
+def test_the_measured_column_stands_even_where_nothing_was_measured(here):
+    grid = table2(here)
+    assert [p.label for p in grid.parts if p.metric == "train_gb"] == [
+        "print",
+        "measured",
+        "verdict",
+    ]
+    put(here, HERE, LIGHT, bench(None, status="oom"))
+    line = next(one for one in table2(here).lines if one.variant == LIGHT)
+    part = next(p for p in grid.parts if p.label == "measured")
+    assert formats.shown(part, line.cells["train_gb"]) == "oom"
+
+
+def test_verify_takes_a_paper_a_table_and_a_kind(here, vidtune, tmp_path):
+    write_json(predicted.memory_path(here, "side4video"), {LIGHT: memory(5.71)})
+    ask = ("verify", "--results", tmp_path, "--kind", "predicted")
+    code, out, _ = vidtune(*ask, "--paper", "side4video", "--table", "Table 2")
+    lines = out.splitlines()
+    assert code == 0
+    assert {line.split("/")[1] for line in lines[:-1]} == {"table2"}
+    assert any(line.startswith("not run") and "predicted 5.71 GiB" in line for line in lines)
+    code, _, err = vidtune(*ask, "--table", "tabel2")
+    assert code == 2 and "did you mean table2" in err
+
+
+def test_folders_of_another_layout_are_no_measurements(here):
+    write_json(Path(measured.folders(here)[HERE]) / "gpu" / "nobody" / "nothing.json", {})
+    assert list(measured.gather(here)) == []

@@ -1,0 +1,107 @@
+"""Random changes of training clips on uint8, and the resizing that comes with them.
+
+RandAugment sees the decoded frames; then they are resized and cropped, flipped, made grey.
+A crop of
+- `side4video` is taken out of the resized frames: a share of their area, its aspect ratio uniform
+  in 3/4..4/3 and turned by 90 degrees every other time (resized as Pillow does, antialiased);
+- `slowfast` out of the decoded ones, its aspect ratio log-uniform (not antialiased): ST-Adapter, EVL;
+- `jitter` has the model's size, out of frames whose short side is up to `scale` times as long
+  (not antialiased): ST-Adapter on Kinetics.
+
+Checked against github.com/HJYao00/Side4Video at 5d72352 (datasets/transforms.py), linziyi96/st-adapter
+at b914b38 and OpenGVLab/efficient-video-recognition at b282e8b (video_dataset/transform.py).
+
+Shapes: T frames, S pixels of the model's side; x is uint8 (T, 3, H, W).
+"""
+
+import math
+
+from numpy.random import Generator
+from torch import Tensor
+from torch.nn import functional as F
+
+from vidtune.data.randaugment import grey, rand_augment
+from vidtune.nn.pixels import Size, centre, scaled, short_side
+from vidtune.spec import Recipe
+from vidtune.spec.augment import Augment
+
+Box = tuple[int, int, int, int]  # top, left, height, width
+TRIES = 10
+RATIO = (3 / 4, 4 / 3)  # width to height
+
+
+def changed(x: Tensor, recipe: Recipe, side: int, rng: Generator) -> tuple[Tensor, bool]:
+    """(uint8 (T, 3, S, S), whether it is flipped): one draw of the recipe's changes."""
+    how = recipe.augment
+    assert how is not None
+    if how.randaugment:
+        x = rand_augment(x, how.randaugment, rng)
+    x = _cropped(x, recipe, how, side, rng)
+    flipped = bool(how.flip) and rng.random() < how.flip
+    if flipped:
+        x = x.flip(-1)
+    if how.grey and rng.random() < how.grey:
+        x = grey(x).expand_as(x)
+    return x.contiguous(), flipped
+
+
+def _cropped(x: Tensor, recipe: Recipe, how: Augment, side: int, rng: Generator) -> Tensor:
+    if how.crop == "slowfast":
+        return _resized(x, _slowfast(*x.shape[-2:], how.scale, rng), (side, side), how.filter)
+    if how.crop == "jitter":
+        longest = round(float(rng.uniform(*(round(side * s) for s in how.scale))))
+        x = _filtered(x, short_side(*x.shape[-2:], longest), how.filter)
+        return _window(x, side, rng, end=0)
+    x = scaled(x, side, recipe.resize)
+    if how.crop is None:
+        return centre(x, side)
+    box = _side4video(*x.shape[-2:], how.scale, rng)
+    if box is None:
+        x = _filtered(x, short_side(*x.shape[-2:], side), how.filter, antialias=True)
+        return _window(x, side, rng)
+    return _resized(x, box, (side, side), how.filter, antialias=True)
+
+
+def _side4video(height: int, width: int, scale: tuple[float, float], rng: Generator) -> Box | None:
+    """None: no try fitted."""
+    for _ in range(TRIES):
+        area, ratio = height * width * rng.uniform(*scale), rng.uniform(*RATIO)
+        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if rng.random() < 0.5:
+            w, h = h, w
+        if 0 < w <= width and 0 < h <= height:
+            left, top = rng.integers(width - w + 1), rng.integers(height - h + 1)
+            return int(top), int(left), h, w
+    return None
+
+
+def _slowfast(height: int, width: int, scale: tuple[float, float], rng: Generator) -> Box:
+    """Where no try fits, as much of the middle as has an aspect ratio within the bounds."""
+    for _ in range(TRIES):
+        area = height * width * rng.uniform(*scale)
+        ratio = math.exp(rng.uniform(math.log(RATIO[0]), math.log(RATIO[1])))
+        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if 0 < w <= width and 0 < h <= height:
+            top, left = rng.integers(height - h + 1), rng.integers(width - w + 1)
+            return int(top), int(left), h, w
+    h = min(height, round(width / RATIO[0]))
+    w = min(width, round(height * RATIO[1]))
+    return (height - h) // 2, (width - w) // 2, h, w
+
+
+def _window(x: Tensor, side: int, rng: Generator, end: int = 1) -> Tensor:
+    """A window of the model's size; with `end` 0 never at the far end, as SlowFast's code has it."""
+    top, left = (int(rng.integers(over + end)) if (over := n - side) else 0 for n in x.shape[-2:])
+    return x[..., top : top + side, left : left + side]
+
+
+def _resized(x: Tensor, box: Box, size: Size, filter: str, antialias: bool = False) -> Tensor:
+    top, left, height, width = box
+    return _filtered(x[..., top : top + height, left : left + width], size, filter, antialias)
+
+
+def _filtered(x: Tensor, size: Size, filter: str, antialias: bool = False) -> Tensor:
+    if size == tuple(x.shape[-2:]):
+        return x
+    x = x.contiguous()
+    return F.interpolate(x, size=size, mode=filter, antialias=antialias, align_corners=False)

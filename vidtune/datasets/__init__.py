@@ -1,0 +1,1 @@
+"""Preparing real datasets: fetch, extract, split, index, check, resize, describe."""

@@ -1,0 +1,115 @@
+"""Files of lists as they come: with BOM, CRLF, quotes, and now and then not UTF-8."""
+
+import csv
+import io
+import json
+import pickle
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from vidtune.spec import UserError
+
+
+def text(path: Path) -> str:
+    """A file's text without a byte order mark. Raises `UserError` where it is not UTF-8."""
+    try:
+        data = path.read_bytes()
+    except OSError as e:
+        raise UserError(f"{path}: {e.strerror}; expected a readable file") from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as e:
+        line = data.count(b"\n", 0, e.start) + 1
+        raise UserError(
+            f"{path}:{line}: not UTF-8 (byte 0x{data[e.start]:02x}); save the file as UTF-8"
+        ) from None
+
+
+def lines(path: Path) -> Iterator[tuple[str, str]]:
+    """(place, line) of every line that is not blank, without its end."""
+    for number, line in enumerate(text(path).split("\n"), 1):
+        if line.strip():
+            yield f"{path}:{number}", line.rstrip("\r")
+
+
+def table(
+    path: Path, columns: Iterable[str], delimiter: str = ","
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """(place, row) of a csv with a header; quoted fields may hold commas and line ends.
+
+    Raises `UserError` where one of `columns` is not in the header, or a row has another length.
+    """
+    rows = _rows(path, delimiter)
+    place, header = next(rows, (f"{path}:1", []))
+    header = [name.strip() for name in header]
+    for name in columns:
+        if name not in header:
+            found = ", ".join(header) or "nothing"
+            raise UserError(f"{place}: column {name!r}: missing; found {found}; rename one")
+    for name in header:
+        if header.count(name) > 1:
+            raise UserError(f"{place}: column {name!r}: there twice; rename or remove one")
+    for place, row in rows:
+        if len(row) != len(header):
+            raise UserError(
+                f"{place}: expected {len(header)} fields; found {len(row)}; quote fields that hold "
+                f"{delimiter!r}"
+            )
+        yield place, dict(zip(header, row, strict=True))
+
+
+def _rows(path: Path, delimiter: str) -> Iterator[tuple[str, list[str]]]:
+    reader = csv.reader(io.StringIO(text(path), newline=""), delimiter=delimiter, strict=True)
+    place = 1
+    try:
+        for row in reader:
+            if any(field.strip() for field in row):
+                yield f"{path}:{place}", row
+            place = reader.line_num + 1
+    except csv.Error as e:
+        raise UserError(f"{path}:{place}: not valid csv ({e}); fix the quotes there") from None
+
+
+def content(path: Path, kind: type, what: str) -> Any:
+    """A JSON file that must hold a `kind`. Raises `UserError` where it does not."""
+    try:
+        data = json.loads(text(path))
+    except ValueError as e:
+        if isinstance(e, UserError):
+            raise
+        raise UserError(f"{path}: not valid JSON ({e}); fetch or save it again") from None
+    if not isinstance(data, kind):
+        raise UserError(f"{path}: expected {what}; found {type(data).__name__}")
+    return data
+
+
+def field(item: Any, key: str, kind: type, place: str) -> Any:
+    """A key of an object in a JSON file. Raises `UserError` where it is absent or another kind."""
+    if not isinstance(item, dict) or key not in item:
+        raise UserError(f"{place}: {key}: missing; the file is not in the official form")
+    if not isinstance(item[key], kind) or isinstance(item[key], bool):
+        raise UserError(
+            f"{place}: {key}: expected {kind.__name__}; found {str(item[key])[:40]!r}; fix it"
+        )
+    return item[key]
+
+
+class _Plain(pickle.Unpickler):
+    """Unpickles text, numbers, lists and dicts; a pickle may otherwise run any program."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+
+
+def unpickled(path: Path) -> Any:
+    """What a pickle of plain values holds. Raises `UserError` for any other pickle."""
+    try:
+        with path.open("rb") as f:
+            return _Plain(f, encoding="utf-8").load()
+    except OSError as e:
+        raise UserError(f"{path}: {e.strerror}; expected a readable file") from None
+    except Exception as e:  # a damaged pickle raises anything
+        raise UserError(
+            f"{path}: not a pickle of plain lists and texts ({e}); fetch it again"
+        ) from None

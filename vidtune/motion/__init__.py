@@ -1,0 +1,1 @@
+"""Generated videos of moving shapes, their captions and their stills."""

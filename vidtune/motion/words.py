@@ -1,0 +1,59 @@
+"""What the generated clips are called: classes, attributes, captions, and the vocabulary.
+
+CLIP's tokenizer belongs to full scale; generated captions are made of these few words.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+
+from vidtune.motion.render import BACKGROUNDS, COLOURS, SHAPES, SIZES
+
+# (forward, reversed); the second of a pair is the first played backwards
+PAIRS = (
+    ("moving right", "moving left"),
+    ("moving down", "moving up"),
+    ("growing", "shrinking"),
+    ("appearing", "vanishing"),
+)
+MOTIONS = tuple(name for pair in PAIRS for name in pair)
+PARTNER = {a: b for pair in PAIRS for a, b in (pair, pair[::-1])}
+MIRRORED = dict((PAIRS[0], PAIRS[0][::-1]))  # by a horizontal flip
+ATTRIBUTES = {
+    "size": tuple(SIZES),
+    "colour": tuple(COLOURS),
+    "shape": tuple(SHAPES),
+    "background": tuple(BACKGROUNDS),
+}
+
+
+@dataclass(frozen=True)
+class Appearance:
+    """What any single frame shows."""
+
+    size: str
+    colour: str
+    shape: str
+    background: str
+
+    def caption(self, motion: str | None = None) -> str:
+        doing = f" {motion}" if motion else ""
+        return f"a {self.size} {self.colour} {self.shape}{doing} on a {self.background} background"
+
+
+APPEARANCES = tuple(Appearance(*values) for values in product(*ATTRIBUTES.values()))
+
+
+def mirrored(caption: str) -> str:
+    """The caption after a horizontal flip of the frames."""
+    for motion, other in MIRRORED.items():
+        if f" {motion} " in caption:
+            return caption.replace(f" {motion} ", f" {other} ")
+    return caption
+
+
+def _words() -> tuple[str, ...]:
+    phrases = ["a on background", *MOTIONS, *(w for values in ATTRIBUTES.values() for w in values)]
+    return tuple(sorted({word for phrase in phrases for word in phrase.split()}))
+
+
+WORDS = _words()
