@@ -35,7 +35,7 @@ def still(frames: int = 3, height: int = 40, width: int = 56) -> Tensor:
 
 CHAINS = {
     "side4video-ss": ({"randaugment": "rand-m7-n4-mstd0.5-inc1", "crop": "side4video"}, (32, 40)),
-    "side4video-k400": ({"crop": "side4video", "flip": 0.5, "grey": 0.2}, 28),
+    "side4video-k400": ({"crop": "side4video", "flip": 0.5, "gray": 0.2}, 28),
     "st-adapter": ({"crop": "slowfast", "filter": "bicubic"}, None),
     "jitter": ({"crop": "jitter", "scale": (1.0, 1.15), "filter": "bicubic", "flip": 0.5}, None),
     "tempme": ({"randaugment": "rand-m7-n4-mstd0.5-inc1"}, None),
@@ -63,7 +63,7 @@ def test_without_a_random_part_a_draw_is_what_tests_see():
 
     frames = still().permute(0, 2, 3, 1).contiguous().numpy()
     for size in (None, 28, (32, 40)):
-        out, flipped = changed(still(), recipe(size, grey=1e-12), SIDE, np.random.default_rng(0))
+        out, flipped = changed(still(), recipe(size, gray=1e-12), SIDE, np.random.default_rng(0))
         assert not flipped and torch.equal(out, resize(frames, SIDE, size=size))
 
 
@@ -110,13 +110,13 @@ def test_grey_is_pillows():
     x = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 3, 30, 40), dtype=np.uint8))
     pillow = np.asarray(Image.fromarray(x[0].permute(1, 2, 0).numpy()).convert("L"))
     assert np.array_equal(grey(x)[0, 0].numpy(), pillow)
-    out, _ = changed(x, recipe(grey=1.0), SIDE, np.random.default_rng(0))
+    out, _ = changed(x, recipe(gray=1.0), SIDE, np.random.default_rng(0))
     assert (out[:, :1] == out).all()
 
 
 def test_a_share_of_clips_is_flipped_and_grey():
     draws = [
-        changed(still(1), recipe(flip=0.5, grey=0.2), SIDE, np.random.default_rng(s))
+        changed(still(1), recipe(flip=0.5, gray=0.2), SIDE, np.random.default_rng(s))
         for s in range(600)
     ]
     colourless = [bool((x[:, :1] == x).all()) for x, _ in draws]
@@ -156,7 +156,7 @@ def test_a_flip_swaps_the_labels_of_left_and_right(tmp_path: Path):
 
 
 def test_a_batch_holds_a_repeated_clip_side_by_side_with_the_same_frames(tmp_path: Path):
-    how = recipe(flip=0.5, repeat=2)
+    how = recipe(flip=0.5, repeats=2)
     how = how.model_copy(update={"random_train_frames": True})
     clips = Clips(something(tmp_path), how, 4, SIDE, train=True, seed=0)
     batch = clips.__getitems__([3, 1, 2, 0])
@@ -189,9 +189,9 @@ def test_a_batch_holds_a_repeated_clip_side_by_side_with_the_same_frames(tmp_pat
         ({"crop": "jitter"}, "jitter expects 1 <= low"),
         ({"crop": "slowfast", "scale": (0.5, 1.5)}, "expected 0 < low <= high <= 1"),
         ({"flip": 1.5}, "less than or equal to 1"),
-        ({"repeat": 0, "flip": 0.5}, "greater than 0"),
-        ({"repeat": 2}, "changes nothing"),
-        ({"gray": 0.2}, "Extra inputs"),
+        ({"repeats": 0, "flip": 0.5}, "greater than 0"),
+        ({"repeats": 2}, "changes nothing"),
+        ({"grey": 0.2}, "Extra inputs"),
     ],
 )
 def test_a_recipes_augmentation_is_read_strictly(bad: dict, says: str):

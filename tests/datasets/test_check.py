@@ -326,7 +326,7 @@ def test_a_broken_training_video_is_an_error_or_a_counted_replacement(tmp_path: 
     strict = Clips(found, recipe(), 4, 16, train=True, seed=0)
     with pytest.raises(UserError, match=r"bad\.mp4: cannot be read"):
         strict.__getitems__([0, 1])
-    lenient = recipe(on_broken="replace", augment={"flip": 0.5, "repeat": 2})
+    lenient = recipe(on_broken="replace", augment={"flip": 0.5, "repeats": 2})
     clips = Clips(found, lenient, 4, 16, train=True, seed=0)
     batch = clips.__getitems__([0, 1])
     assert [one["caption"] for one in batch] == ["good"] * 4  # with the caption of what is shown

@@ -21,8 +21,8 @@ AUGMENT = {
     "randaugment": "rand-m7-n4-mstd0.5-inc1",
     "crop": "side4video",
     "flip": 0.5,
-    "grey": 0.2,
-    "repeat": 2,
+    "gray": 0.2,
+    "repeats": 2,
 }
 
 

@@ -40,7 +40,7 @@ def videos(job: Job, place: Path) -> Iterator[Tensor]:
     found = records.read(place, "train")
     recipe = job.recipe
     if recipe.augment:  # a step takes as many clips as the batch says, so none is repeated
-        once = recipe.augment.model_copy(update={"repeat": 1})
+        once = recipe.augment.model_copy(update={"repeats": 1})
         recipe = recipe.model_copy(update={"augment": once})
     clips = Clips(found, recipe, m.frames, m.backbone.image, train=True, seed=0)
     order = torch.arange((job.warmup + job.steps) * job.recipe.batch) % len(clips)

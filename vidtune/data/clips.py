@@ -70,9 +70,9 @@ class Clips(Dataset[dict[str, Any]]):
         return len(self.items)
 
     @property
-    def repeat(self) -> int:
+    def repeats(self) -> int:
         """How often a batch holds an item."""
-        return self.recipe.augment.repeat if self.train and self.recipe.augment else 1
+        return self.recipe.augment.repeats if self.train and self.recipe.augment else 1
 
     @property
     def deterministic(self) -> bool:
@@ -109,7 +109,7 @@ class Clips(Dataset[dict[str, Any]]):
         there = [i for i in take if i != PADDING]  # padding is always at the end
         frames = read_frames(record.path, there, self.threads)
         out = []
-        for copy in range(self.repeat):
+        for copy in range(self.repeats):
             video, flipped = self._video(frames, rng)
             label, caption = record.label, record.captions[nth] if record.captions else ""
             if flipped:

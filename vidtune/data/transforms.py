@@ -40,7 +40,7 @@ def changed(x: Tensor, recipe: Recipe, side: int, rng: Generator) -> tuple[Tenso
     flipped = bool(how.flip) and rng.random() < how.flip
     if flipped:
         x = x.flip(-1)
-    if how.grey and rng.random() < how.grey:
+    if how.gray and rng.random() < how.gray:
         x = grey(x).expand_as(x)
     return x.contiguous(), flipped
 

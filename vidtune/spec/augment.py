@@ -18,8 +18,8 @@ class Augment(Frozen):
     scale: tuple[float, float] = (0.08, 1.0)
     filter: Literal["bilinear", "bicubic"] = "bilinear"  # of the crop's resizing
     flip: Share = 0.0  # how often
-    grey: Share = 0.0  # how often
-    repeat: Count = 1  # a batch holds every clip so often, each time changed anew
+    gray: Share = 0.0  # how often
+    repeats: Count = 1  # a batch holds every clip so often, each time changed anew
 
     @model_validator(mode="after")
     def _consistent(self) -> "Augment":
@@ -31,6 +31,6 @@ class Augment(Frozen):
             raise ValueError(f"scale: expected 0 < low <= high <= 1; found {low}, {high}")
         if self.crop is None and self.model_fields_set & {"scale", "filter"}:
             raise ValueError("scale, filter: are of a random crop; give crop or drop them")
-        if not (self.randaugment or self.crop or self.flip or self.grey):
-            raise ValueError("changes nothing; give randaugment, crop, flip or grey, or drop it")
+        if not (self.randaugment or self.crop or self.flip or self.gray):
+            raise ValueError("changes nothing; give randaugment, crop, flip or gray, or drop it")
         return self
