@@ -1,3 +1,4 @@
+# make smoke:     set-up and every step on a few clips, in about a minute
 # make reproduce: set-up and the whole pipeline on the embedded default
 # make test:      set-up and the tests
 # make bench-gpu: the papers' measured cells at full size, on a GPU of this machine
@@ -7,7 +8,7 @@ CORES ?= all
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup reproduce test lint bench bench-gpu bench-data clean
+.PHONY: setup smoke reproduce test lint bench bench-gpu bench-data clean
 
 setup: $(READY)
 
@@ -17,6 +18,10 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt $(PIP_ARGS) torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt $(PIP_ARGS) -e '.[test,lint]'
 	touch $@
+
+smoke: $(READY)
+	$(BIN)/snakemake --cores $(CORES) --config scale=smoke
+	@echo "open results/smoke/report.html in a browser; its learned numbers mean nothing"
 
 reproduce: $(READY)
 	$(BIN)/snakemake --cores $(CORES)
