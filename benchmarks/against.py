@@ -27,8 +27,8 @@ from torch import Tensor, nn
 
 from vidtune import methods, official
 from vidtune.cost.clock import Clock, synchronise
-from vidtune.cost.measured import device_name, peak, reset_peak
-from vidtune.cost.work import targets
+from vidtune.cost.measure import device_name, peak, reset_peak
+from vidtune.cost.measured_phases import random_targets
 from vidtune.nn.task import Recognizer, VideoModel
 from vidtune.plan import load
 from vidtune.spec import Model, UserError, write_json
@@ -94,7 +94,7 @@ def build(name: str, folder: Path, batch: int, where: torch.device) -> Pair:
     theirs.net.to(where)
     side = model.backbone.image
     video = torch.randn(batch, model.frames, 3, side, side, device=where)
-    return Pair(model, ours, theirs, video, targets(model, batch).to(where))
+    return Pair(model, ours, theirs, video, random_targets(model, batch).to(where))
 
 
 def difference(pair: Pair) -> float:

@@ -70,17 +70,17 @@ def digest(*entries: str) -> str:
 
 def model_digest(method: str) -> str:
     """Of the code that decides a method's counted costs."""
-    return digest("vidtune.cost.counted", f"vidtune.methods.{method}")
+    return digest("vidtune.cost.count", f"vidtune.methods.{method}")
 
 
 def memory_digest(method: str) -> str:
     """Of the code that decides a method's predicted memory."""
-    return digest("vidtune.cost.memory", f"vidtune.methods.{method}")
+    return digest("vidtune.cost.predict_memory", f"vidtune.methods.{method}")
 
 
 def bench_digest(method: str) -> str:
     """Of the code that decides a method's measured costs."""
-    return digest("vidtune.cost.measured", f"vidtune.methods.{method}")
+    return digest("vidtune.cost.measure", f"vidtune.methods.{method}")
 
 
 def run_digest(run: Run) -> str:

@@ -13,7 +13,7 @@ from vidtune.cost.audit import Audit, audit
 from vidtune.cost.closed import FORMS
 from vidtune.cost.closed_merging import matching, stages
 from vidtune.cost.closed_parts import options
-from vidtune.cost.counted import built, passes, tallies
+from vidtune.cost.count import built, passes, tallies
 from vidtune.nn.merging import sources
 from vidtune.spec import Model, UserError
 

@@ -10,9 +10,9 @@ from helpers import fake_nvml
 from helpers.common import REPO, one_line, plan_at
 from helpers.zoo import FRAMES, TINY, model, shown
 
-from vidtune.cost import loading, measured
+from vidtune.cost import measure, measured_loader
 from vidtune.cost.clock import Clock, summary
-from vidtune.cost.work import Inference, Job, Training
+from vidtune.cost.measured_phases import BenchJob, Inference, Training
 from vidtune.nn.attention import attend
 from vidtune.spec import GeneratedSet, UserError, load_json
 
@@ -31,21 +31,23 @@ def job(plan, m=SIDE, **changes):
         update={"batch": changes.pop("batch", 2), "precision": changes.pop("precision", "fp32")}
     )
     given = {"steps": 3, "warmup": 1, "device": "cpu", "phases": ("train", "inference")}
-    return Job(model=m, recipe=recipe, **(given | changes))
+    return BenchJob(model=m, recipe=recipe, **(given | changes))
 
 
 @pytest.fixture
 def clips(tmp_path, monkeypatch):
     """Small clips, decoded in this process."""
     small = {"clips": {"train": 3, "val": 0, "test": 0}, "side": 48, "seconds": (1.0, 1.5)}
-    monkeypatch.setattr(loading, "CLIPS", GeneratedSet(**(loading.CLIPS.model_dump() | small)))
+    monkeypatch.setattr(
+        measured_loader, "CLIPS", GeneratedSet(**(measured_loader.CLIPS.model_dump() | small))
+    )
     monkeypatch.setattr("vidtune.engine.feed.workers", lambda: 0)
     return tmp_path / "clips"
 
 
 @pytest.mark.parametrize("m", [SIDE, LORA, DIST], ids=shown)
 def test_a_row_is_whole_and_consistent(plan, clips, m):
-    row = measured.measure(job(plan, m, phases=("train", "inference", "loader")), clips)
+    row = measure.measure(job(plan, m, phases=("train", "inference", "loader")), clips)
     json.dumps(row, allow_nan=False)
     assert row["status"] == "ok"
     under = row["conditions"]
@@ -70,7 +72,7 @@ def test_a_row_is_whole_and_consistent(plan, clips, m):
 def test_the_watching_process_is_part_of_the_row(plan, tmp_path, monkeypatch):
     processes = [{"pid": 10**9, "usedGpuMemory": 1}]
     fake_nvml.install(tmp_path, monkeypatch, processes=processes)
-    row = measured.measure(job(plan), tmp_path, GPU)
+    row = measure.measure(job(plan), tmp_path, GPU)
     train = row["train"]
     assert row["status"] == "ok" and row["conditions"]["driver"] == "580.1"
     assert train["joules_per_video"] == pytest.approx(3 / 6) and train["energy_from"] == "counter"
@@ -79,7 +81,7 @@ def test_the_watching_process_is_part_of_the_row(plan, tmp_path, monkeypatch):
 
 
 def test_a_shared_gpu_is_marked(plan, tmp_path):
-    row = measured.measure(job(plan), tmp_path, {"uuid": "GPU-0", "busy": "in use by process 7"})
+    row = measure.measure(job(plan), tmp_path, {"uuid": "GPU-0", "busy": "in use by process 7"})
     assert row["status"] == "busy" and row["train"]["status"] == "ok"
     assert row["conditions"]["gpu"]["busy"] == "in use by process 7"
 
@@ -89,7 +91,7 @@ def test_out_of_memory_is_a_row(plan, tmp_path, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
 
     monkeypatch.setattr("vidtune.engine.step.Step.backward", full)
-    row = measured.measure(job(plan, batch=4), tmp_path)
+    row = measure.measure(job(plan, batch=4), tmp_path)
     assert row["status"] == "oom" and row["train"] == {"status": "oom", "batch": 4}
     assert row["inference"]["status"] == "ok"  # what fits is measured all the same
 
@@ -100,7 +102,7 @@ def test_another_error_is_no_row(plan, tmp_path, monkeypatch):
 
     monkeypatch.setattr("vidtune.engine.step.Step.backward", broken)
     with pytest.raises(RuntimeError, match="shapes differ"):
-        measured.measure(job(plan), tmp_path)
+        measure.measure(job(plan), tmp_path)
 
 
 def test_conditions_reach_the_model(plan, tmp_path, monkeypatch):
@@ -118,10 +120,10 @@ def test_conditions_reach_the_model(plan, tmp_path, monkeypatch):
         lambda *a, **k: fused.append(1) or real(*a, **k),
     )
     asked = {"precision": "bf16", "attention": "explicit", "phases": ("inference",)}
-    row = measured.measure(job(plan, **asked), tmp_path)
+    row = measure.measure(job(plan, **asked), tmp_path)
     assert seen == {torch.bfloat16} and not fused
     assert row["conditions"]["precision"] == "bf16" and "train" not in row
-    measured.measure(job(plan, phases=("inference",)), tmp_path)
+    measure.measure(job(plan, phases=("inference",)), tmp_path)
     assert fused and torch.float32 in seen
 
 
@@ -130,7 +132,7 @@ def test_compiled_and_not_compilable(plan, tmp_path, monkeypatch):
     compiled = []
     monkeypatch.setattr(torch, "compile", lambda call, **_: compiled.append(call) or call)
     asked = job(plan, LORA, compile=True, phases=("inference",))
-    row = measured.measure(asked, tmp_path)
+    row = measure.measure(asked, tmp_path)
     assert len(compiled) == 2 and row["conditions"]["compile"] is True  # forward and prepare
 
     class BackendCompilerFailed(RuntimeError):
@@ -141,7 +143,7 @@ def test_compiled_and_not_compilable(plan, tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch, "compile", lambda *_, **__: refused)
     with pytest.raises(UserError, match=r"--compile: no compiler; measure without it$"):
-        measured.measure(asked, tmp_path)
+        measure.measure(asked, tmp_path)
 
 
 def test_training_measures_the_engines_own_step(plan):

@@ -3,9 +3,9 @@
 import pytest
 
 from vidtune import methods
-from vidtune.cost import counted
-from vidtune.cost.counted import SIDES, cost, tallies
-from vidtune.cost.table import table
+from vidtune.cost import count
+from vidtune.cost.count import SIDES, cost, tallies
+from vidtune.cost.paper_costs import count_paper
 from vidtune.spec import Backbone, Costing, Model, TextTower
 
 
@@ -222,10 +222,10 @@ def test_a_table_counts_what_is_alike_once(tmp_path, monkeypatch):
         for views in ("1x1", "1x3")
     ]
     calls = []
-    monkeypatch.setattr(counted, "cost", lambda m: calls.append(m) or cost(m))
-    out = table(Costing(paper="tests", models=tuple(models)), tmp_path)
+    monkeypatch.setattr(count, "cost", lambda m: calls.append(m) or cost(m))
+    out = count_paper(Costing(paper="tests", models=tuple(models)), tmp_path)
     assert len(calls) == 1
     assert [out[m.name]["views"] for m in models] == [1, 3]
     assert len({c["provenance"]["spec"] for c in out.values()}) == 2
-    table(Costing(paper="tests", models=tuple(models)), tmp_path)
+    count_paper(Costing(paper="tests", models=tuple(models)), tmp_path)
     assert len(calls) == 1  # kept

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtune.cost.counted import Counter
+from vidtune.cost.count import Counter
 from vidtune.cost.formulas import Tally
 from vidtune.spec import UserError
 

@@ -9,7 +9,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
 
-from vidtune.cost import memory
+from vidtune.cost import predict_memory
 from vidtune.cost.memory_cuda import LOWER, SOFTMAX, WIDENS, WIDEST, cuda_like, listed, policy
 from vidtune.cost.memory_ledger import BLOCK, Ledger
 from vidtune.nn.attention import attend
@@ -120,7 +120,7 @@ HALVES = torch.ones(4, 4, dtype=torch.float16)
 )
 def test_autocast_is_cudas(call, dtype):
     """What pytorch.org/docs/stable/amp.html lists for CUDA."""
-    with FakeTensorMode(), cuda_like("explicit", "amp16"), memory.autocast("amp16"):
+    with FakeTensorMode(), cuda_like("explicit", "amp16"), predict_memory.autocast("amp16"):
         assert call(torch.empty(4, 4, dtype=torch.float16)).dtype == dtype
 
 
@@ -152,7 +152,7 @@ def test_what_attention_keeps_beside_its_inputs(precision, attention, kept):
     dtype = torch.float16 if precision == "amp16" else torch.float32
     with FakeTensorMode(), cuda_like(attention, precision), Ledger() as ledger:
         q, k, v = (torch.empty(1, 1, 32, 64, dtype=dtype, requires_grad=True) for _ in range(3))
-        with memory.autocast(precision):
+        with predict_memory.autocast(precision):
             start = len(ledger.events)
             out = attend(q, k, v)
         live = sum(change for _, change in ledger.events[start:])
@@ -168,7 +168,8 @@ def test_largest_batch():
         sizes.append(batch)
         return 100 + 7 * batch
 
-    assert [memory.largest(peak, limit) for limit in (50, 107, 113, 114, 800)] == [0, 1, 1, 2, 100]
+    limits = (50, 107, 113, 114, 800)
+    assert [predict_memory.largest_batch(peak, limit) for limit in limits] == [0, 1, 1, 2, 100]
     assert len(sizes) < 30
 
 
@@ -177,7 +178,7 @@ def test_largest_batch_of_a_peak_with_steps():
         return -(-batch // 8) * 10
 
     for limit in range(5, 95, 5):
-        assert memory.largest(peak, limit) == limit // 10 * 8
+        assert predict_memory.largest_batch(peak, limit) == limit // 10 * 8
 
 
 @pytest.mark.parametrize(
@@ -185,13 +186,13 @@ def test_largest_batch_of_a_peak_with_steps():
     [("24GiB", 24 << 30), ("80 GB", 80 * 10**9), ("1.5gib", 3 << 29), ("512MB", 512e6)],
 )
 def test_sizes(text, size):
-    assert memory.size(text) == size
+    assert predict_memory.parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["24", "GiB", "-1GiB", "0GB", "24 GiB!", "1e9B", ""])
 def test_what_is_no_size(text):
     with pytest.raises(UserError, match="such as 24GiB"):
-        memory.size(text)
+        predict_memory.parse_size(text)
 
 
 def test_command(vidtune):

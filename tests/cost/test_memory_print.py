@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from helpers.common import plan_at
 
-from vidtune.cost import memory
 from vidtune.cost.memory_table import fitted
+from vidtune.cost.predict_memory import GIB, training_ledger
 from vidtune.plan import Plan
 from vidtune.spec.memory import Prediction
 
@@ -48,7 +48,7 @@ ROWS = {
 
 def peak(row: Prediction, **how: str) -> float:
     precision, attention = how.get("precision", row.precision), how.get("attention", row.attention)
-    return memory.training(row.model, row.batch, precision, attention).peak / memory.GIB
+    return training_ledger(row.model, row.batch, precision, attention).peak / GIB
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +101,7 @@ def test_fit_is_of_our_own_predictions(peaks):
     """Declared once: a unit for the slope, and the mean of what is left for the offset."""
     fit = PLAN.config.memory.fits["side4video"]
     assert sorted(fit.rows) == sorted(f"side4video/{row}" for row in NINE)
-    assert fit.slope == memory.GIB / 1e9
+    assert fit.slope == GIB / 1e9
     left = [OFFICIAL[row][1] - fit.slope * peaks[f"side4video/{row}"] for row in NINE]
     assert fit.offset == pytest.approx(sum(left) / len(left), abs=0.05)
 

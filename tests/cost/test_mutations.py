@@ -8,9 +8,9 @@ from test_cost import B16, B32, retrieval, side
 from torch import nn
 from torch.utils import flop_counter
 
-from vidtune.cost import closed_parts, formulas, traced
+from vidtune.cost import closed_parts, formulas, fvcore_counter
 from vidtune.cost.audit import audit
-from vidtune.cost.counted import cost
+from vidtune.cost.count import cost
 from vidtune.nn import clip
 from vidtune.nn.task import VideoModel
 from vidtune.spec import Model, UserError
@@ -59,7 +59,7 @@ def test_a_formula_that_is_gone(monkeypatch, op):
 
 
 def test_fused_attention_that_fvcore_is_not_told_about(monkeypatch):
-    monkeypatch.delitem(traced.HANDLES, "scaled_dot_product_attention")
+    monkeypatch.delitem(fvcore_counter.HANDLES, "scaled_dot_product_attention")
     found = audit(SIDE)
     assert not found.agrees
     assert found.unseen["fvcore"]["scaled_dot_product_attention"] == 9

@@ -3,7 +3,7 @@
 import pytest
 from test_cost import B16, L14
 
-from vidtune.cost.counted import cost
+from vidtune.cost.count import cost
 from vidtune.spec import Model
 
 # Method, trunk, options; GMACs of three views of 8 frames, tuned parameters with 174 classes, as

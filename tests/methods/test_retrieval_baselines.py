@@ -6,7 +6,7 @@ from helpers.zoo import END, VOP, model, net_of, stirred, texts, videos
 from test_cost import B16, B32, retrieval
 from torch import nn
 
-from vidtune.cost.counted import cost
+from vidtune.cost.count import cost
 from vidtune.nn.prompts import shortened
 
 FC = {"prompts": 4, "frame_prompts": "context", "joint": True}

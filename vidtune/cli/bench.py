@@ -12,7 +12,7 @@ from vidtune.spec import Model, Recipe, Run, UserError, load_json, parse, write_
 from vidtune.spec.suggest import unknown
 
 if TYPE_CHECKING:
-    from vidtune.cost.work import Job
+    from vidtune.cost.measured_phases import BenchJob
 
 PRECISIONS = {"fp32": "fp32", "amp16": "fp16", "bf16": "bf16"}  # as asked -> as recipes say it
 
@@ -49,7 +49,7 @@ def bench(args: argparse.Namespace) -> int:
         raise UserError("name a variant (see `vidtune ls`), or give --spec")
     model, recipe = _declared(args) if args.variant else _swapped(Path(args.spec))
     with _device(args) as (device, gpu):
-        from vidtune.cost.measured import measure
+        from vidtune.cost.measure import measure
 
         row = measure(_job(args, model, recipe, device), Path(args.clips), gpu)
     if args.out:
@@ -71,14 +71,14 @@ def _swapped(spec: Path) -> tuple[Model, Recipe]:
     return run.model, run.recipe
 
 
-def _job(args: argparse.Namespace, model: Model, recipe: Recipe, device: str) -> "Job":
+def _job(args: argparse.Namespace, model: Model, recipe: Recipe, device: str) -> "BenchJob":
     """What was asked for, in place of what is declared."""
-    from vidtune.cost.work import Job
+    from vidtune.cost.measured_phases import BenchJob
 
     under = {"batch": args.batch, "source": None}
     if args.precision:
         under["precision"] = PRECISIONS[args.precision]
-    return Job(
+    return BenchJob(
         model=model.model_copy(update={"frames": args.frames or model.frames}),
         recipe=recipe.model_copy(update=under),
         device=device,

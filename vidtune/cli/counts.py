@@ -17,24 +17,24 @@ SIDES = {"vision": "vision, one view", "text": "text, one", "head": "similarity,
 
 
 def cost(args: argparse.Namespace) -> int:
-    """`vidtune.cost.counted.cost` of a variant; with --spec, of all models of a paper."""
+    """`vidtune.cost.count.cost` of a variant; with --spec, of all models of a paper."""
     if bool(args.variant) == bool(args.spec) or bool(args.spec) != bool(args.out):
         raise UserError("name a variant (see `vidtune ls`), or give both --spec and --out")
     if args.spec:
         return _costs(Path(args.spec), Path(args.out))
     (model,) = chosen(plan_of(args), [args.variant])
-    from vidtune.cost import counted
+    from vidtune.cost import count
 
-    result = counted.cost(model)
+    result = count.cost(model)
     print(json.dumps(result, indent=1) if args.json else _told(model, result))
     return 0
 
 
 def _costs(spec: Path, out: Path) -> int:
-    from vidtune.cost.table import table
+    from vidtune.cost.paper_costs import count_paper
 
     job = parse(Costing, load_json(spec), spec)
-    write_json(out, table(job, out.parent / "kept" / job.paper))
+    write_json(out, count_paper(job, out.parent / "kept" / job.paper))
     return 0
 
 
@@ -77,13 +77,13 @@ def _operations(result: dict[str, Any]) -> list[str]:
 def audit(args: argparse.Namespace) -> int:
     """`vidtune.cost.audit` of variants. 1: counters differ by more than it allows."""
     models = chosen(plan_of(args), args.variants)
-    from vidtune.cost.audit import CLOSE, audits
+    from vidtune.cost.audit import CLOSE, audit_all
 
     done = []
     if not args.json:
         columns = "".join(f"{c:>14}" for c in ("counted", "fvcore", "torch", "closed"))
         print(f"{'GMACs of matrix products':40} {'':6}{columns}   difference")
-    for a in audits(models):
+    for a in audit_all(models):
         done.append(a)
         if not args.json:
             print(_row(a), flush=True)

@@ -50,16 +50,16 @@ def cost(args: argparse.Namespace) -> int:
 
 
 def _table(spec: Path, out: Path) -> int:
-    from vidtune.cost.memory_table import table
+    from vidtune.cost.memory_table import predict_paper
 
     job = parse(Predicting, load_json(spec), spec)
-    write_json(out, table(job, out.parent / "kept" / job.paper))
+    write_json(out, predict_paper(job, out.parent / "kept" / job.paper))
     return 0
 
 
 def _predicted(args: argparse.Namespace, model: Model) -> dict[str, Any]:
-    """`vidtune.cost.memory.predict`; with --fits at the largest batch, named in `fits`."""
-    from vidtune.cost import memory
+    """`vidtune.cost.predict_memory.predict`; with --fits at the largest batch, named in `fits`."""
+    from vidtune.cost import predict_memory
 
     how = {
         "precision": args.precision or PRECISIONS[0],
@@ -67,13 +67,15 @@ def _predicted(args: argparse.Namespace, model: Model) -> dict[str, Any]:
         "released": not args.ours,
     }
     if args.fits is None:
-        return memory.predict(model, 32 if args.batch is None else args.batch, **how)
+        return predict_memory.predict(model, 32 if args.batch is None else args.batch, **how)
     if args.batch is not None:
         raise UserError("--fits: looks for the batch; drop --batch")
-    limit = memory.size(args.fits)
-    batch = memory.largest(lambda n: memory.training(model, n, **how).peak, limit)
-    fits = {"limit_gib": limit / memory.GIB, "batch": batch}
-    return {**(memory.predict(model, batch, **how) if batch else {}), "fits": fits}
+    limit = predict_memory.parse_size(args.fits)
+    batch = predict_memory.largest_batch(
+        lambda n: predict_memory.training_ledger(model, n, **how).peak, limit
+    )
+    fits = {"limit_gib": limit / predict_memory.GIB, "batch": batch}
+    return {**(predict_memory.predict(model, batch, **how) if batch else {}), "fits": fits}
 
 
 def _told(model: Model, result: dict[str, Any]) -> str:

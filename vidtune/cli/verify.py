@@ -66,8 +66,8 @@ def with_counted(p: Plan, found: list[Row], variants: Iterable[str]) -> list[Any
     keep = [r for r in found if not (r.source == "ours" and r.kind == "counted" and r.stale)]
     for name in p.models:
         if name in set(variants) - fresh:
-            from vidtune.cost import counted
+            from vidtune.cost import count
 
-            cost = counted.cost(p.models[name])
+            cost = count.cost(p.models[name])
             keep += results.counted(p, name, cost, "computed by vidtune verify")
     return keep

@@ -15,8 +15,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-from vidtune.cost import closed, traced
-from vidtune.cost.counted import alike, built, passes, tallies
+from vidtune.cost import closed, fvcore_counter
+from vidtune.cost.count import alike, built, passes, tallies
 from vidtune.cost.formulas import PRODUCTS
 from vidtune.nn.task import VideoModel
 from vidtune.spec import Model
@@ -34,7 +34,7 @@ class Audit:
 
     name: str
     sides: dict[str, dict[str, int]]
-    given: Counter[str] = field(default_factory=Counter)  # to fvcore; see `traced.Traced`
+    given: Counter[str] = field(default_factory=Counter)  # to fvcore; see `fvcore_counter.Traced`
     unseen: dict[str, Counter[str]] = field(default_factory=dict)  # counter -> operator -> calls
 
     @property
@@ -47,7 +47,7 @@ class Audit:
         return self.difference <= CLOSE
 
 
-def audits(models: Iterable[Model]) -> Iterator[Audit]:
+def audit_all(models: Iterable[Model]) -> Iterator[Audit]:
     """One after the other; variants that are built alike are counted once."""
     seen: dict[str, Audit] = {}
     for model in models:
@@ -99,9 +99,9 @@ def _torch(call: Callable[[], Any]) -> tuple[int, Counter[str]]:
 
 
 def _fvcore(net: VideoModel, model: Model, out: Audit) -> None:
-    net = traced.real(net)
+    net = fvcore_counter.real(net)
     for side, call in passes(net, model).items():
-        found = traced.count(net, call)
+        found = fvcore_counter.count(net, call)
         out.sides[side]["fvcore"] = found.products
         out.given += found.given
         out.unseen["fvcore"] = out.unseen.get("fvcore", Counter()) + found.unseen

@@ -12,7 +12,7 @@ from vidtune.spec import Model
 
 @dataclass(frozen=True)
 class Macs:
-    """Multiply-accumulates of what `vidtune.cost.counted.passes` counts apart."""
+    """Multiply-accumulates of what `vidtune.cost.count.passes` counts apart."""
 
     vision: int
     text: int = 0

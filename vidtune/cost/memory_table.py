@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from vidtune import provenance
-from vidtune.cost import memory
-from vidtune.cost.kept import kept
+from vidtune.cost import predict_memory
+from vidtune.cost.result_cache import cached_results
 from vidtune.spec.memory import Fit, Predicting, Prediction
 
 
-def table(job: Predicting, folder: Path) -> dict[str, Any]:
-    """Model name -> `memory.predict`, where it is printed, its fitted GB and its provenance."""
+def predict_paper(job: Predicting, folder: Path) -> dict[str, Any]:
+    """Model name -> `predict_memory.predict`, where it is printed, its fitted GB and its provenance."""
     jobs = [(row.model.name, _key(row), partial(_row, row)) for row in job.rows]
-    found = kept(folder, jobs, "memory")
+    found = cached_results(folder, jobs, "memory")
     for row in job.rows:
         result = found[row.model.name]
         result["where"] = list(row.where)
@@ -28,7 +28,7 @@ def fitted(fit: Fit, gib: float) -> dict[str, Any]:
 
 
 def _row(row: Prediction) -> dict[str, Any]:
-    result = memory.predict(row.model, row.batch, row.precision, row.attention)
+    result = predict_memory.predict(row.model, row.batch, row.precision, row.attention)
     digest = provenance.memory_digest(row.model.method)
     return {**result, "provenance": provenance.stamp(digest, "fake tensors", row.model)}
 

@@ -19,7 +19,7 @@ COUNTED = ("gmacs", "views", "params_total", "params_tuned", "tokens", "output_t
 
 
 def counted(plan: Plan, name: str, cost: dict[str, Any], where: str) -> Iterator[Row]:
-    """Rows of one model's `vidtune.cost.counted.cost`."""
+    """Rows of one model's `vidtune.cost.count.cost`."""
     raw = {"gflops": cost["gmacs"] * cost["views"], "tflops": cost["gmacs"], **cost}
     model = plan.models[name]
     stamp = cost.get("provenance", {})

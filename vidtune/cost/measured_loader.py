@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vidtune.cost.clock import Clock, synchronise
-from vidtune.cost.work import Job, Work
+from vidtune.cost.measured_phases import BenchJob, Work
 from vidtune.data import records
 from vidtune.data.clips import Clips
 from vidtune.engine.feed import decoded, workers
@@ -33,7 +33,7 @@ CLIPS = GeneratedSet(
 )
 
 
-def videos(job: Job, place: Path) -> Iterator[Tensor]:
+def videos(job: BenchJob, place: Path) -> Iterator[Tensor]:
     """uint8 (B, T, 3, S, S) of the job's warm-up and steps, by the recipe's sampler."""
     generate.generate(CLIPS, place)
     m = job.model
@@ -48,7 +48,7 @@ def videos(job: Job, place: Path) -> Iterator[Tensor]:
         yield batch["video"]
 
 
-def alone(job: Job, place: Path) -> dict[str, Any]:
+def alone(job: BenchJob, place: Path) -> dict[str, Any]:
     """The loader without a model."""
     start = time.perf_counter()
     for k, _ in enumerate(videos(job, place), 1):
@@ -73,5 +73,5 @@ def fed(work: Work, place: Path) -> float:
     return _rate(job, time.perf_counter() - start)
 
 
-def _rate(job: Job, seconds: float) -> float:
+def _rate(job: BenchJob, seconds: float) -> float:
     return job.steps * job.recipe.batch / seconds

@@ -5,23 +5,23 @@ from pathlib import Path
 from typing import Any
 
 from vidtune import provenance
-from vidtune.cost import counted
-from vidtune.cost.kept import kept
+from vidtune.cost import count
+from vidtune.cost.result_cache import cached_results
 from vidtune.spec import Costing, Model
 
 
-def table(job: Costing, folder: Path) -> dict[str, Any]:
-    """Model name -> `counted.cost` with its provenance; `folder` has the earlier results."""
+def count_paper(job: Costing, folder: Path) -> dict[str, Any]:
+    """Model name -> `count.cost` with its provenance; `folder` has the earlier results."""
     counts: dict[Any, dict[str, Any]] = {}
     jobs = [(model.name, _key(model), partial(_counted, model, counts)) for model in job.models]
-    return kept(folder, jobs, "cost")
+    return cached_results(folder, jobs, "cost")
 
 
 def _counted(model: Model, counts: dict[Any, dict[str, Any]]) -> dict[str, Any]:
     """From `counts` where a model that costs the same is there."""
-    key = counted.alike(model)
+    key = count.alike(model)
     if key not in counts:
-        counts[key] = counted.cost(model)
+        counts[key] = count.cost(model)
     stamp = provenance.stamp(provenance.model_digest(model.method), "meta", model)
     return {**counts[key], "views": model.n_views, "provenance": stamp}
 

@@ -47,12 +47,12 @@ def predict(
         "attention": attention,
         "batch": batch,
         "frames": model.frames,
-        "train": _told(training(model, batch, precision, attention, released)),
-        "inference": _told(inference(model, batch, precision, attention, released)),
+        "train": _told(training_ledger(model, batch, precision, attention, released)),
+        "inference": _told(inference_ledger(model, batch, precision, attention, released)),
     }
 
 
-def training(
+def training_ledger(
     model: Model, batch: int, precision: Precision, attention: Attention, released: bool = True
 ) -> Ledger:
     """The ledger of a training's second step, as vidtune/engine/train.py takes it."""
@@ -104,7 +104,7 @@ def _loss(net: VideoModel, video: Tensor, target: Tensor) -> Tensor:
     return net.loss(net.encode_text(target), out)
 
 
-def inference(
+def inference_ledger(
     model: Model, batch: int, precision: Precision, attention: Attention, released: bool = True
 ) -> Ledger:
     """The ledger of one batch's vision side in evaluation, low-rank updates left apart."""
@@ -158,7 +158,7 @@ def _told(ledger: Ledger) -> dict[str, Any]:
     }
 
 
-def largest(peak: Callable[[int], float], limit: float) -> int:
+def largest_batch(peak: Callable[[int], float], limit: float) -> int:
     """The largest batch with `peak(batch) <= limit`, of a peak that never falls; 0: not even one.
 
     Bisection, whose next guess is where a line through the ends meets the limit: peaks are almost
@@ -179,7 +179,7 @@ def largest(peak: Callable[[int], float], limit: float) -> int:
     return low
 
 
-def size(text: str) -> int:
+def parse_size(text: str) -> int:
     """Bytes of "24GiB", "80 GB" and the like. Raises `UserError` for anything else."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", text)
     known = match and match[2].upper() in UNITS

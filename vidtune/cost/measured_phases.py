@@ -25,7 +25,7 @@ Attention = Literal["fused", "memory-efficient", "explicit"]
 Phase = Literal["train", "inference", "loader"]
 
 
-class Job(Frozen):
+class BenchJob(Frozen):
     """What is measured, and under which conditions."""
 
     model: Model  # with the frames asked for
@@ -44,7 +44,7 @@ class Job(Frozen):
 
 
 @contextmanager
-def attending(job: Job) -> Iterator[None]:
+def attention_of(job: BenchJob) -> Iterator[None]:
     """The job's kind of attention, in all of our models. Raises `UserError` where there is none."""
     if job.attention == "memory-efficient" and job.device == "cpu":
         raise UserError("--attention memory-efficient: a CPU has none; ask for fused or explicit")
@@ -60,11 +60,11 @@ class Work:
 
     parts: tuple[str, ...]
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: BenchJob) -> None:
         torch.manual_seed(0)
         self.job, self.where = job, torch.device(job.device)
         self.net = methods.build(job.model, device=self.where)
-        name_classes(self.net, job.model)
+        name_random_classes(self.net, job.model)
 
     def video(self) -> Tensor:
         """(B, T, 3, S, S) as `vidtune.nn.pixels.normalise` gives it: mean 0, deviation about 1."""
@@ -94,12 +94,12 @@ class Training(Work):
 
     parts = ("forward", "backward", "optimizer")
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: BenchJob) -> None:
         super().__init__(job)
         pretrained = {n for n, _ in self.net.named_parameters() if n.startswith("clip.")}
         self.net.train()
         self.stage = Step(self.net, pretrained, job.recipe, self.where)
-        self.target = targets(job.model, job.recipe.batch).to(self.where)
+        self.target = random_targets(job.model, job.recipe.batch).to(self.where)
         self.compiled()
 
     def step(self, video: Tensor, clock: Clock) -> None:
@@ -118,7 +118,7 @@ class Inference(Work):
 
     parts = ("forward",)
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: BenchJob) -> None:
         super().__init__(job)
         self.net.eval()
         self.net.fold_lora()
@@ -132,17 +132,17 @@ class Inference(Work):
         clock.mark()
 
 
-KINDS: dict[Phase, type[Work]] = {"train": Training, "inference": Inference}
+PHASES: dict[Phase, type[Work]] = {"train": Training, "inference": Inference}
 
 
-def targets(model: Model, batch: int) -> Tensor:
+def random_targets(model: Model, batch: int) -> Tensor:
     """Random labels (B,), or token ids (B, L)."""
     if model.task == "recognition":
         return torch.randint(model.classes or 1, (batch,))
     return torch.randint(1, model.backbone.text.vocab_size, (batch, model.max_words))
 
 
-def name_classes(net: VideoModel, model: Model) -> None:
+def name_random_classes(net: VideoModel, model: Model) -> None:
     """Random names (C, L) for a method that classifies by texts."""
     if isinstance(net, TextRecognizer):
         text = model.backbone.text

@@ -13,7 +13,9 @@ from vidtune.spec import load_json, write_json
 Make = Callable[[], dict[str, Any]]
 
 
-def kept(folder: Path, jobs: Iterable[tuple[str, str, Make]], says: str) -> dict[str, Any]:
+def cached_results(
+    folder: Path, jobs: Iterable[tuple[str, str, Make]], says: str
+) -> dict[str, Any]:
     """(name, key, how to make it) -> name: result. What is made anew is told as it is done."""
     out, jobs = {}, list(jobs)
     for k, (name, key, make) in enumerate(jobs, 1):

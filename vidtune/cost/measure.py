@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 from vidtune import provenance
-from vidtune.cost import loading
+from vidtune.cost import measured_loader
 from vidtune.cost.clock import Clock, summary, synchronise
-from vidtune.cost.work import KINDS, Job, Work, attending
+from vidtune.cost.measured_phases import PHASES, BenchJob, Work, attention_of
 from vidtune.engine import model as models
 from vidtune.gpu.watch import Watch
 from vidtune.spec import UserError
@@ -27,17 +27,17 @@ from vidtune.spec import UserError
 GIB = 1 << 30
 
 
-def measure(job: Job, clips: Path, gpu: dict[str, Any] | None = None) -> dict[str, Any]:
+def measure(job: BenchJob, clips: Path, gpu: dict[str, Any] | None = None) -> dict[str, Any]:
     """The row of a job. `gpu`: `vidtune.gpu.nvml.facts` of its device and what keeps it `busy`.
 
     `status` is "oom" where a phase ran out of memory (its own status says which), else "busy"
     where the device was shared, else "ok".
     """
     where = torch.device(job.device)
-    with attending(job):
-        phases = {name: _phase(job, name, clips, gpu) for name in KINDS if name in job.phases}
+    with attention_of(job):
+        phases = {name: _phase(job, name, clips, gpu) for name in PHASES if name in job.phases}
     if "loader" in job.phases:
-        phases["loader"] = loading.alone(job, clips)
+        phases["loader"] = measured_loader.alone(job, clips)
     found = {phase.get("status") for phase in phases.values()}
     status = "busy" if gpu and gpu["busy"] else "ok"
     code = provenance.bench_digest(job.model.method)
@@ -50,7 +50,7 @@ def measure(job: Job, clips: Path, gpu: dict[str, Any] | None = None) -> dict[st
     }
 
 
-def conditions(job: Job, device: str, gpu: dict[str, Any] | None) -> dict[str, Any]:
+def conditions(job: BenchJob, device: str, gpu: dict[str, Any] | None) -> dict[str, Any]:
     """All that a measurement depends on besides the model."""
     m = job.model
     return {
@@ -92,10 +92,10 @@ def _processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def _phase(job: Job, name: str, clips: Path, gpu: dict[str, Any] | None) -> dict[str, Any]:
+def _phase(job: BenchJob, name: str, clips: Path, gpu: dict[str, Any] | None) -> dict[str, Any]:
     """One phase's numbers, or that its batch did not fit; memory is free again afterwards."""
     try:
-        return {"status": "ok", **_measured(KINDS[name](job), clips, gpu)}
+        return {"status": "ok", **_measured(PHASES[name](job), clips, gpu)}
     except (RuntimeError, MemoryError) as e:
         if models.out_of_memory(e):
             return {"status": "oom", "batch": job.recipe.batch}
@@ -133,7 +133,7 @@ def _measured(work: Work, clips: Path, gpu: dict[str, Any] | None) -> dict[str, 
     }
     if "loader" in job.phases:
         del video
-        found["end_to_end_videos_per_s"] = loading.fed(work, clips)
+        found["end_to_end_videos_per_s"] = measured_loader.fed(work, clips)
     return found
 
 
