@@ -24,7 +24,7 @@ from vidtune.remote import cache
 from vidtune.datasets import provide
 from vidtune.gpu import nvml
 from vidtune.plan import load
-from vidtune.report.measured import folders
+from vidtune.report.numbers.measurements import folders
 from vidtune.spec import UserError
 
 try:

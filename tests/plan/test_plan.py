@@ -143,7 +143,9 @@ def test_plan_estimates(vidtune):
 def test_read_only_results_folder(as_nobody, config, tmp_path):
     place = tmp_path / "results"
     place.mkdir(mode=0o555)
-    done = as_nobody("vidtune.report.rows", "collect", "--config", config, "--results", place)
+    done = as_nobody(
+        "vidtune.report.numbers.rows", "collect", "--config", config, "--results", place
+    )
     assert done.returncode == 2
     assert "rows.csv: cannot write: Permission denied" in one_line(done.stderr)
     assert list(place.iterdir()) == []

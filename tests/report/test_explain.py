@@ -12,7 +12,7 @@ from helpers.common import REPO, one_line, plan_at
 
 from vidtune.plan import load
 from vidtune.plan.origins import at_scale, origins
-from vidtune.report import names, verdicts
+from vidtune.report import cell_names, verdicts
 from vidtune.report.explain import explain
 from vidtune.spec import UserError
 
@@ -28,10 +28,10 @@ def of(plan, variant, part, field):
 
 def test_every_cell_is_found_by_its_name_and_by_its_label(plan):
     cells = verdicts.cells(plan, [])
-    known = names.table(plan)
+    known = cell_names.table(plan)
     assert {c.cell for c in cells} == {found.cell for every in known.values() for found in every}
     for cell in cells:
-        assert names.find(plan, cell.cell).cell == cell.cell
+        assert cell_names.find(plan, cell.cell).cell == cell.cell
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_every_cell_is_found_by_its_name_and_by_its_label(plan):
     ],
 )
 def test_a_cell_goes_by_several_names(plan, name):
-    assert names.find(plan, name).cell == B16
+    assert cell_names.find(plan, name).cell == B16
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_a_label_of_several_rows_asks_for_one(config):
     path = config / "papers" / "side4video.yaml"
     path.write_text(path.read_text().replace('label: "Ours B/16 light"', 'label: "Ours B/16"'))
     with pytest.raises(UserError, match=r"several rows; name one: .*b16-light-ssv2"):
-        names.find(load(config), "side4video/table2/ours-b16/gflops")
+        cell_names.find(load(config), "side4video/table2/ours-b16/gflops")
 
 
 # --- origins ---

@@ -10,7 +10,10 @@ import pytest
 from helpers.common import REPO, one_line, plan_at
 
 from vidtune.plan import Plan, load
-from vidtune.report import facts, formats, page, plots, results, rows, style, tables, verdicts
+from vidtune.report import formats, plots, tables, verdicts
+from vidtune.report.numbers import outcomes, results, rows
+from vidtune.report.page import page
+from vidtune.report.plots import style
 from vidtune.spec import write_json, write_text
 
 DIVERGED, SEEDED = "side4video/b16-ssv1-w512@0", "side4video/b16-ssv1"
@@ -198,7 +201,7 @@ def test_every_published_cell_is_on_the_page_as_printed(made, read):
 
 
 def test_diverged_runs_and_stale_results_are_named(made):
-    assert facts.read(made).failed == {DIVERGED: "diverged"}
+    assert outcomes.read(made).failed == {DIVERGED: "diverged"}
     text = (made.root / "report.html").read_text(encoding="utf-8")
     failed = text[text.index('id="failed"') : text.index('id="stale"')]
     assert DIVERGED in failed
@@ -212,7 +215,7 @@ def test_every_plot_is_there_and_the_same_again(made):
     names = {p.name for p in (made.root / "plots").iterdir()}
     assert {f"{n}.{e}" for n in plots.PLOTS for e in ("svg", "png")} == names
     with matplotlib.rc_context(style.RC):
-        drawn = plots.PLOTS["gflops"](made, results.gather(made), facts.read(made))
+        drawn = plots.PLOTS["gflops"](made, results.gather(made), outcomes.read(made))
         again = style.export("gflops", drawn)
     assert again.svg == (made.root / "plots" / "gflops.svg").read_text(encoding="utf-8")
     assert again.png == (made.root / "plots" / "gflops.png").read_bytes()

@@ -7,8 +7,9 @@ from helpers.common import one_line, plan_at
 
 from vidtune import provenance
 from vidtune.plan import Plan
-from vidtune.report import claims, results, rows, verdicts
-from vidtune.report.rows import Row
+from vidtune.report import claims, verdicts
+from vidtune.report.numbers import results, rows
+from vidtune.report.numbers.rows import Row
 from vidtune.spec import UserError, write_text
 
 SEEDED = "side4video/b16-ssv1"

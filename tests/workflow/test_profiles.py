@@ -10,18 +10,10 @@ import pytest
 from helpers.common import plan_at
 
 from vidtune import provenance
-from vidtune.report import (
-    claims,
-    conditions,
-    formats,
-    markup,
-    measured,
-    predicted,
-    results,
-    tables,
-    verdicts,
-)
-from vidtune.report.rows import HERE, REFERENCE, from_csv, to_csv
+from vidtune.report import claims, formats, tables, verdicts
+from vidtune.report.numbers import conditions, measurements, predictions, results
+from vidtune.report.numbers.rows import HERE, REFERENCE, from_csv, to_csv
+from vidtune.report.page import markup
 from vidtune.spec import UserError, write_json, write_text
 
 LIGHT, AIM = "side4video/b16-light-ssv2", "side4video/aim-b16"
@@ -56,7 +48,7 @@ def bench(gib: float | None, status: str = "ok", **conditions: object) -> dict[s
 
 
 def put(plan, scale: str, variant: str, content: dict[str, object]) -> None:
-    write_json(measured.folders(plan)[scale] / "made-gpu" / f"{variant}.json", content)
+    write_json(measurements.folders(plan)[scale] / "made-gpu" / f"{variant}.json", content)
 
 
 def cell(plan, name: str = CELL) -> verdicts.Cell:
@@ -69,7 +61,7 @@ def here(tmp_path):
 
 
 def test_predicted_memory_stands_beside_print_and_is_no_verdict(here):
-    write_json(predicted.memory_path(here, "side4video"), {LIGHT: memory(5.71)})
+    write_json(predictions.memory_path(here, "side4video"), {LIGHT: memory(5.71)})
     got = cell(here)
     assert got.verdict == "not run" and got.ours is None
     assert got.predicted == {"train_gib": 5.71, "train_gb_fit": 8.8}
@@ -82,9 +74,9 @@ def test_predicted_memory_stands_beside_print_and_is_no_verdict(here):
 
 
 def test_a_prediction_without_a_fit_has_no_calibrated_number(here):
-    write_json(predicted.memory_path(here, "side4video"), {LIGHT: memory(5.71, fit=None)})
+    write_json(predictions.memory_path(here, "side4video"), {LIGHT: memory(5.71, fit=None)})
     assert cell(here).predicted == {"train_gib": 5.71}
-    write_json(predicted.memory_path(here, "side4video"), {LIGHT: {}})
+    write_json(predictions.memory_path(here, "side4video"), {LIGHT: {}})
     with pytest.raises(UserError, match="convention: missing"):
         results.gather(here)
 
@@ -151,7 +143,7 @@ def test_the_measurement_that_can_be_compared_is_taken(here):
 
 def test_rows_of_every_kind_survive_the_csv(here):
     put(here, HERE, LIGHT, bench(GIB))
-    write_json(predicted.memory_path(here, "side4video"), {LIGHT: memory(5.71)})
+    write_json(predictions.memory_path(here, "side4video"), {LIGHT: memory(5.71)})
     rows = results.gather(here)
     assert {r.kind for r in rows if r.source == "ours"} == {"setting", "predicted", "measured"}
     write_text(here.root / "rows.csv", to_csv(rows))
@@ -164,7 +156,7 @@ def test_rows_of_every_kind_survive_the_csv(here):
 
 def test_memory_claims_are_judged_on_predicted_raw_gib(here):
     both = {LIGHT: memory(5.71), AIM: memory(34.48)}
-    write_json(predicted.memory_path(here, "side4video"), both)
+    write_json(predictions.memory_path(here, "side4video"), both)
     found = claims.findings(here, results.gather(here))
     got = next(f for f in found if f.claim == "side4video/three-quarters-less-memory")
     assert (got.kind, got.paper, got.ours) == ("predicted", "holds", "fails")
@@ -213,7 +205,7 @@ def test_what_was_made_otherwise_is_stale(here):
     fit = here.config.memory.fits["side4video"]
     line = {"slope": fit.slope, "offset": fit.offset, "fitted_on": list(fit.rows), "gb": 1.0}
     made = memory(5.7, attention="explicit", fit=line, provenance=stamp)
-    path = predicted.memory_path(here, "side4video")
+    path = predictions.memory_path(here, "side4video")
 
     def stale(**changes: object) -> bool:
         write_json(path, {LIGHT: {**made, **changes}})
@@ -237,7 +229,7 @@ def test_table_2_shows_print_counted_predicted_and_measured_side_by_side(here):
     one = {"gmacs": 150.0, "views": 3, "params_tuned": 5e6, "params_total": 1e8}
     one |= {"tokens": [], "output_tokens": 97}
     write_json(results.cost_path(here, "side4video"), {LIGHT: one})
-    write_json(predicted.memory_path(here, "side4video"), {LIGHT: memory(5.71)})
+    write_json(predictions.memory_path(here, "side4video"), {LIGHT: memory(5.71)})
     put(here, REFERENCE, LIGHT, bench(GIB))
     grid = table2(here)
     columns = [(p.metric, p.label) for p in grid.parts]
@@ -285,7 +277,7 @@ def test_the_measured_column_stands_even_where_nothing_was_measured(here):
 
 
 def test_verify_takes_a_paper_a_table_and_a_kind(here, vidtune, tmp_path):
-    write_json(predicted.memory_path(here, "side4video"), {LIGHT: memory(5.71)})
+    write_json(predictions.memory_path(here, "side4video"), {LIGHT: memory(5.71)})
     ask = ("verify", "--results", tmp_path, "--kind", "predicted")
     code, out, _ = vidtune(*ask, "--paper", "side4video", "--table", "Table 2")
     lines = out.splitlines()
@@ -297,5 +289,5 @@ def test_verify_takes_a_paper_a_table_and_a_kind(here, vidtune, tmp_path):
 
 
 def test_folders_of_another_layout_are_no_measurements(here):
-    write_json(Path(measured.folders(here)[HERE]) / "gpu" / "nobody" / "nothing.json", {})
-    assert list(measured.gather(here)) == []
+    write_json(Path(measurements.folders(here)[HERE]) / "gpu" / "nobody" / "nothing.json", {})
+    assert list(measurements.gather(here)) == []

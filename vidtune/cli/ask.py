@@ -75,7 +75,7 @@ def plan(args: argparse.Namespace) -> int:
 
 def stale(args: argparse.Namespace) -> int:
     """Result files whose code has changed since, for `snakemake -R $(vidtune stale)`."""
-    from vidtune.report import results
+    from vidtune.report.numbers import results
 
     for where in sorted({r.where for r in results.gather(plan_of(args)) if r.stale}):
         print(where)

@@ -5,7 +5,7 @@ import argparse
 from collections.abc import Callable, Iterable, Iterator
 
 from vidtune.plan import Plan, load
-from vidtune.report import names
+from vidtune.report import cell_names
 from vidtune.report.verdicts import slug
 from vidtune.spec import UserError
 
@@ -101,7 +101,7 @@ def _tables(plan: Plan) -> Iterator[str]:
 
 def _cells(plan: Plan, last: str) -> list[str]:
     """Level by level, declared names before labels: "side4video/", then "side4video/table2/"."""
-    known = names.table(plan)
+    known = cell_names.table(plan)
     declared = [name for name, found in known.items() if name == found[0].cell]
     for every in (declared, known):
         found = _starting(every, last)

@@ -8,9 +8,10 @@ from vidtune.cli.ask import plan_of
 from vidtune.cli.verify import told, with_counted
 from vidtune.plan import Plan
 from vidtune.plan.origins import Origin
-from vidtune.report import names, results
+from vidtune.report import cell_names
 from vidtune.report.explain import Explanation
 from vidtune.report.explain import explain as explained
+from vidtune.report.numbers import results
 
 WIDTH = 14  # of what stands in front of a line's value
 
@@ -18,7 +19,7 @@ WIDTH = 14  # of what stands in front of a line's value
 def explain(args: argparse.Namespace) -> int:
     """A counted number that no result holds is computed."""
     p = plan_of(args)
-    found = names.find(p, args.cell)
+    found = cell_names.find(p, args.cell)
     rows = results.gather(p)
     if p.config.metrics[found.metric].kind == "counted":
         rows = with_counted(p, rows, [found.variant])

@@ -119,7 +119,7 @@ def _declared_run(args: argparse.Namespace) -> Run:
 
 
 def collect(args: argparse.Namespace) -> int:
-    from vidtune.report import results, rows
+    from vidtune.report.numbers import results, rows
 
     p = plan_of(args)
     write_text(p.root / "rows.csv", rows.to_csv(results.gather(p)))
@@ -127,7 +127,7 @@ def collect(args: argparse.Namespace) -> int:
 
 
 def report(args: argparse.Namespace) -> int:
-    from vidtune.report import page
+    from vidtune.report.page import page
 
     page.write(plan_of(args))
     return 0

@@ -7,8 +7,9 @@ from typing import Any
 
 from vidtune.cli.ask import plan_of
 from vidtune.plan import Plan
-from vidtune.report import results, verdicts
-from vidtune.report.rows import Row
+from vidtune.report import verdicts
+from vidtune.report.numbers import results
+from vidtune.report.numbers.rows import Row
 from vidtune.report.verdicts import Cell
 from vidtune.spec.suggest import unknown
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from vidtune.plan import Plan
 from vidtune.report.grid import Beside, Cell, Learned, Line, Part
-from vidtune.report.rows import Row
+from vidtune.report.numbers.rows import Row
 from vidtune.report.verdicts import Cell as Judged
 from vidtune.report.verdicts import chosen, slug
 from vidtune.spec import Metric, Numbers, Table

@@ -11,7 +11,7 @@ import statistics
 from typing import Literal
 
 from vidtune.plan import Plan
-from vidtune.report.rows import Row
+from vidtune.report.numbers.rows import Row
 from vidtune.spec import ClaimTest, Metric
 from vidtune.spec.nouns import Frozen
 

@@ -8,9 +8,9 @@ from typing import Any
 from vidtune.plan import Plan
 from vidtune.plan.memory import convention_of
 from vidtune.plan.origins import Origin, at_scale, origins
-from vidtune.report import names, verdicts
-from vidtune.report.names import Named
-from vidtune.report.rows import Row
+from vidtune.report import cell_names, verdicts
+from vidtune.report.cell_names import Named
+from vidtune.report.numbers.rows import Row
 from vidtune.report.verdicts import Cell
 from vidtune.spec import Contradiction, Metric, Numbers, read_yaml
 from vidtune.spec.nouns import Frozen
@@ -42,7 +42,7 @@ class Explanation(Frozen):
 
 def explain(plan: Plan, name: str, rows: list[Row]) -> Explanation:
     """Raises `UserError` for a name that is no published cell."""
-    found = names.find(plan, name)
+    found = cell_names.find(plan, name)
     cell = next(c for c in verdicts.cells(plan, rows) if c.cell == found.cell)
     paper, row = found.variant.split("/")
     variant, cited = plan.variants.get(found.variant), plan.config.papers[paper].cited.get(row)
@@ -50,7 +50,7 @@ def explain(plan: Plan, name: str, rows: list[Row]) -> Explanation:
     metric = plan.config.metrics[found.metric]
     return Explanation(
         cell=cell,
-        label=names.label(plan, found.numbers, found.variant),
+        label=cell_names.label(plan, found.numbers, found.variant),
         table=f"{found.numbers.where}: {found.numbers.caption}",
         convention=metric.source or f"{metric.label}, {metric.unit}; {metric.kind}",
         condition=found.numbers.under(row).text,
@@ -90,7 +90,7 @@ def _neighbours(plan: Plan, found: Named) -> list[Neighbour]:
     return [
         Neighbour(
             row=other,
-            label=names.label(plan, found.numbers, f"{paper}/{other}"),
+            label=cell_names.label(plan, found.numbers, f"{paper}/{other}"),
             print=str(found.numbers.rows[other].get(found.metric, "")),
             differs=tuple(_differs(plan, found.variant, f"{paper}/{other}")),
         )

@@ -10,7 +10,7 @@ from vidtune.plan import Plan
 from vidtune.report import options
 from vidtune.report.cells import Source, cell, parts
 from vidtune.report.grid import Grid, Line
-from vidtune.report.rows import Row
+from vidtune.report.numbers.rows import Row
 from vidtune.report.verdicts import Cell as Judged
 from vidtune.report.verdicts import slug
 from vidtune.spec import Numbers, Table, Variant

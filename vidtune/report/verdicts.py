@@ -15,8 +15,8 @@ import statistics
 from typing import Literal
 
 from vidtune.plan import Plan
-from vidtune.report import conditions
-from vidtune.report.rows import BUSY, FULL_SIZE, OOM, Row
+from vidtune.report.numbers import conditions
+from vidtune.report.numbers.rows import BUSY, FULL_SIZE, OOM, Row
 from vidtune.spec import Dataset, Metric, Numbers
 from vidtune.spec.nouns import Frozen, Kind
 

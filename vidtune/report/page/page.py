@@ -8,13 +8,14 @@ from html import escape
 from pathlib import Path
 
 from vidtune.plan import Plan
-from vidtune.report import claims, formats, markup, plots, sections, tables, verdicts
-from vidtune.report import facts as facts_of
-from vidtune.report import rows as rows_of
+from vidtune.report import claims, formats, plots, tables, verdicts
 from vidtune.report.grid import Grid
-from vidtune.report.markup import tag
-from vidtune.report.rows import Row
-from vidtune.report.style import SERIES, Plot
+from vidtune.report.numbers import outcomes
+from vidtune.report.numbers import rows as rows_of
+from vidtune.report.numbers.rows import Row
+from vidtune.report.page import markup, sections
+from vidtune.report.page.markup import tag
+from vidtune.report.plots.style import SERIES, Plot
 from vidtune.spec import write_text
 from vidtune.spec.read import write_bytes
 
@@ -28,7 +29,7 @@ Section = tuple[str, str, str]  # id, heading, content
 def write(plan: Plan) -> None:
     """Write tables/, plots/ and report.html. Raises `UserError` without a sound rows.csv."""
     rows = _declared(plan, rows_of.from_csv(plan.root / "rows.csv"))
-    facts = facts_of.read(plan)
+    facts = outcomes.read(plan)
     judged = verdicts.cells(plan, rows)
     found = claims.findings(plan, rows)
     grids = tables.build(plan, rows, judged)

@@ -6,10 +6,10 @@ import statistics
 from matplotlib.axes import Axes
 
 from vidtune.plan import Plan
-from vidtune.report import style
-from vidtune.report.facts import Facts
-from vidtune.report.rows import Row
-from vidtune.report.style import Drawn
+from vidtune.report.numbers.outcomes import Facts
+from vidtune.report.numbers.rows import Row
+from vidtune.report.plots import style
+from vidtune.report.plots.style import Drawn
 
 LETTER = 0.0175  # of an axis' width, per letter of a name
 Points = dict[str, tuple[float, list[float]]]  # variant -> (GMACs of a view, one value per seed)

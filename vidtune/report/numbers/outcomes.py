@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vidtune.plan import Plan
-from vidtune.report.results import costs as known_costs
-from vidtune.report.results import eval_path
-from vidtune.report.sound import checked
+from vidtune.report.numbers.result_files import checked
+from vidtune.report.numbers.results import costs as known_costs
+from vidtune.report.numbers.results import eval_path
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from html import escape
 
 from vidtune.report import formats
 from vidtune.report.grid import Cell, Grid, Line, Part
-from vidtune.report.style import Plot, inline
+from vidtune.report.plots.style import Plot, inline
 
 GLYPHS = {  # the meaning of a chip does not hang on its colour
     "match": "✓",

@@ -1,6 +1,6 @@
 """One number per row, ours and theirs through the same code, and the file `rows.csv` of them.
 
-Published numbers and ours (`vidtune.report.results`) meet here; tables, plots, claims and the page
+Published numbers and ours (`vidtune.report.numbers.results`) meet here; tables, plots, claims and the page
 read nothing else.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from vidtune.plan import Plan
-from vidtune.report.settings import settings
+from vidtune.report.numbers.settings import settings
 from vidtune.spec import UserError, parse
 from vidtune.spec.nouns import Frozen, Kind
 

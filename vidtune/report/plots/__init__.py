@@ -3,17 +3,17 @@
 import matplotlib
 
 from vidtune.plan import Plan
-from vidtune.report import plots_cost, plots_learned, plots_premise, style
-from vidtune.report.facts import Facts
-from vidtune.report.rows import Row
+from vidtune.report.numbers.outcomes import Facts
+from vidtune.report.numbers.rows import Row
+from vidtune.report.plots import cost_plots, learned_plots, premise_plot, style
 
 PLOTS = {
-    "premise": plots_premise.premise,
-    "gflops": plots_cost.gflops,
-    "tokens": plots_cost.tokens,
-    "accuracy": plots_learned.accuracy,
-    "ablations": plots_learned.ablations,
-    "training": plots_learned.training,
+    "premise": premise_plot.premise,
+    "gflops": cost_plots.gflops,
+    "tokens": cost_plots.tokens,
+    "accuracy": learned_plots.accuracy,
+    "ablations": learned_plots.ablations,
+    "training": learned_plots.training,
 }
 
 

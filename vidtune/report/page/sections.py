@@ -7,9 +7,9 @@ from html import escape
 from vidtune import __version__, provenance
 from vidtune.plan import Plan
 from vidtune.report.claims import Finding
-from vidtune.report.facts import Facts
-from vidtune.report.markup import chip, plain, tag
-from vidtune.report.rows import Row
+from vidtune.report.numbers.outcomes import Facts
+from vidtune.report.numbers.rows import Row
+from vidtune.report.page.markup import chip, plain, tag
 from vidtune.report.verdicts import VERDICTS, Cell
 from vidtune.spec import Citation, Paper
 

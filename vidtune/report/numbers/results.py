@@ -10,9 +10,9 @@ from typing import Any
 
 from vidtune import provenance
 from vidtune.plan import Plan
-from vidtune.report import measured, predicted
-from vidtune.report.rows import FULL_SIZE, Row, declared, published
-from vidtune.report.sound import checked, having, stale
+from vidtune.report.numbers import measurements, predictions
+from vidtune.report.numbers.result_files import checked, having, stale
+from vidtune.report.numbers.rows import FULL_SIZE, Row, declared, published
 from vidtune.spec import Metric, Model, UserError
 
 COUNTED = ("gmacs", "views", "params_total", "params_tuned", "tokens", "output_tokens")
@@ -134,8 +134,8 @@ def gather(plan: Plan) -> list[Row]:
         if name in known:
             paper = name.split("/")[0]
             rows += counted(plan, name, known[name], str(cost_path(plan, paper)))
-    rows += predicted.gather(plan)
-    rows += measured.gather(plan)
+    rows += predictions.gather(plan)
+    rows += measurements.gather(plan)
     for name in plan.runs:
         path = eval_path(plan, name)
         if path.exists():

@@ -11,9 +11,9 @@ from typing import Any
 from vidtune import provenance
 from vidtune.plan import Plan
 from vidtune.plan.memory import convention_of
-from vidtune.report import conditions
-from vidtune.report.rows import FULL_SIZE, Row
-from vidtune.report.sound import checked, having, stale
+from vidtune.report.numbers import conditions
+from vidtune.report.numbers.result_files import checked, having, stale
+from vidtune.report.numbers.rows import FULL_SIZE, Row
 
 CONVENTION = ("batch", "precision", "attention")
 RAW, FITTED, INFERENCE = "train_gib", "train_gb_fit", "infer_gib"

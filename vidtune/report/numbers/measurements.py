@@ -13,9 +13,9 @@ from typing import Any
 
 from vidtune import provenance
 from vidtune.plan import Plan
-from vidtune.report import conditions
-from vidtune.report.rows import BUSY, HERE, OOM, REFERENCE, Row
-from vidtune.report.sound import checked
+from vidtune.report.numbers import conditions
+from vidtune.report.numbers.result_files import checked
+from vidtune.report.numbers.rows import BUSY, HERE, OOM, REFERENCE, Row
 
 GB = 2**30 / 1e9  # of one GiB
 # metric: (phase, key, factor)

@@ -6,10 +6,10 @@ import textwrap
 from matplotlib.axes import Axes
 
 from vidtune.plan import Plan
-from vidtune.report import style
-from vidtune.report.facts import Facts
-from vidtune.report.rows import Row
-from vidtune.report.style import Drawn
+from vidtune.report.numbers.outcomes import Facts
+from vidtune.report.numbers.rows import Row
+from vidtune.report.plots import style
+from vidtune.report.plots.style import Drawn
 
 PANEL, LEGEND = 2.4, 0.45  # inches: height of a panel, distance of the legend below it
 

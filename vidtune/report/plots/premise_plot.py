@@ -5,10 +5,10 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from vidtune.plan import Plan
-from vidtune.report import style
-from vidtune.report.facts import Facts
-from vidtune.report.rows import Row
-from vidtune.report.style import Drawn
+from vidtune.report.numbers.outcomes import Facts
+from vidtune.report.numbers.rows import Row
+from vidtune.report.plots import style
+from vidtune.report.plots.style import Drawn
 
 
 def premise(plan: Plan, rows: list[Row], facts: Facts) -> Drawn | str:

@@ -1,0 +1,1 @@
+"""Our numbers and the printed ones, each as a row with its origin."""
