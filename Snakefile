@@ -71,7 +71,7 @@ wildcard_constraints:
     run=r"[^/]+/[^/]+@\d+",
     paper=r"[^/]+",
     backbone=r"[^/]+",
-    files=r"[^/]+",
+    generated=r"[^/]+",
     dataset=r"[^/.]+",
     released=r"[^/]+",
     variant=r"[^/]+",

@@ -88,7 +88,7 @@ def run_digest(run: Run) -> str:
     code = ["vidtune.engine.train", "vidtune.engine.evaluate"]
     if run.model.backbone.pretraining:
         code.append("vidtune.engine.pretrain")
-    if run.dataset.files:
+    if run.dataset.generated:
         code.append("vidtune.motion.generate")
     return digest(*code, f"vidtune.methods.{run.model.method}")
 

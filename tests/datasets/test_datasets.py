@@ -33,7 +33,7 @@ MAKERS = {**miniature.MAKERS, **SHARING}
 
 
 def test_each_real_dataset_is_here(config: Plan):
-    real = {d.name: d.shares for d in config.config.datasets.values() if not d.files}
+    real = {d.name: d.shares for d in config.config.datasets.values() if not d.generated}
     assert set(real) == set(MAKERS)
     assert {name for name, shares in real.items() if shares} == set(SHARING)
 

@@ -28,7 +28,7 @@ def place(tmp_path_factory):
     """Twelve clips a split and a randomly initialised mini CLIP."""
     root = tmp_path_factory.mktemp("engine")
     plan = load(REPO / "config", {"scale": "smoke"})
-    files = plan.files["motion-smoke"]
+    files = plan.generated["motion-smoke"]
     small = files.model_copy(update={"clips": {"train": 24, "val": 4, "test": 12}})
     generate.generate(small, root / "data", show=False)
     torch.manual_seed(0)

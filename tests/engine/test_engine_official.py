@@ -93,7 +93,7 @@ def test_checkpoints_that_cannot_be_used_are_one_line(place, tmp_path, vidtune):
     assert code == 2 and "give --spec and --out" in err
 
 
-@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+@pytest.mark.parametrize("precision", ["amp16", "bf16"])
 @pytest.mark.parametrize("name", ["side4video/b16-ssv1@0", "tempme/tempme-b32@0"])
 def test_half_precision_trains_near_single(precision, name, place, tmp_path):  # noqa: F811
     """Same clips, same draws: the loss curve is nearly the same and evaluation runs."""

@@ -30,7 +30,7 @@ AUGMENT = {
 def run(tmp_path: Path) -> Run:
     """Eight training clips and a randomly initialised mini CLIP."""
     plan = load(REPO / "config", {"scale": "smoke"})
-    files = plan.files["motion-smoke"]
+    files = plan.generated["motion-smoke"]
     small = files.model_copy(update={"clips": {"train": 8, "val": 4, "test": 4}})
     generate.generate(small, tmp_path / "data", show=False)
     torch.manual_seed(0)

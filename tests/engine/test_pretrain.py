@@ -43,7 +43,7 @@ def recipe(task: str, **changes: object) -> Recipe:
 def job(**changes: object) -> Pretraining:
     return Pretraining(
         backbone=BACKBONE,
-        files=FILES.model_copy(update=changes),
+        generated=FILES.model_copy(update=changes),
         recipe=recipe("pretraining", clip_grad=1.0),
         seed=0,
     )

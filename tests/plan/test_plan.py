@@ -98,7 +98,7 @@ def test_scales_keep_variants_apart(mini):
     full = load(REPO / "config", {"scale": "full"})
     assert full.runs["side4video/b16-ssv2@0"].recipe.epochs == 30
     assert full.runs["side4video/b16-ssv2@0"].model == full.models["side4video/b16-ssv2"]
-    assert not full.pretrainings and not full.files
+    assert not full.pretrainings and not full.generated
 
 
 def test_one_sampler_for_all_methods_of_a_table(mini):

@@ -14,8 +14,6 @@ from vidtune.spec.suggest import unknown
 if TYPE_CHECKING:
     from vidtune.cost.measured_phases import BenchJob
 
-PRECISIONS = {"fp32": "fp32", "amp16": "fp16", "bf16": "bf16"}  # as asked -> as recipes say it
-
 
 def arguments(sub: argparse.ArgumentParser) -> argparse.ArgumentParser:
     add = sub.add_argument
@@ -24,7 +22,7 @@ def arguments(sub: argparse.ArgumentParser) -> argparse.ArgumentParser:
     add("--out", help="JSON file to write (default: tell)")
     add("--batch", type=_count, default=8, help="videos a step (default: 8)")
     add("--frames", type=_count, help="of a video (default: the variant's)")
-    add("--precision", choices=tuple(PRECISIONS), help="default: the recipe's")
+    add("--precision", choices=("fp32", "amp16", "bf16"), help="default: the recipe's")
     add("--compile", action="store_true", help="through torch.compile")
     add("--attention", choices=("fused", "memory-efficient", "explicit"), default="fused")
     add("--steps", type=_count, default=20, help="measured ones (default: 20)")
@@ -77,7 +75,7 @@ def _job(args: argparse.Namespace, model: Model, recipe: Recipe, device: str) ->
 
     under = {"batch": args.batch, "source": None}
     if args.precision:
-        under["precision"] = PRECISIONS[args.precision]
+        under["precision"] = args.precision
     return BenchJob(
         model=model.model_copy(update={"frames": args.frames or model.frames}),
         recipe=recipe.model_copy(update=under),

@@ -120,7 +120,7 @@ def data(args: argparse.Namespace) -> int:
 
 
 def _known(p: Plan, name: str) -> str:
-    real = [d.name for d in p.config.datasets.values() if not d.files]
+    real = [d.name for d in p.config.datasets.values() if not d.generated]
     if name in real:
         return name
     if name in p.config.datasets:

@@ -19,7 +19,7 @@ def jobs(p: Plan) -> dict[str, Any]:
         rules.append({"rule": rule, "jobs": count, "seconds": seconds})
     known = [r["seconds"] for r in rules]
     total = None if None in known else round(sum(known) / 2)
-    clips = sum(sum(f.clips.values()) for f in p.files.values())
+    clips = sum(sum(f.clips.values()) for f in p.generated.values())
     downloads = sum(f.bytes or 0 for f in released) / 1e6
     return {
         "scale": p.scale.name,

@@ -24,8 +24,8 @@ def status(args: argparse.Namespace) -> int:
 
     p = plan_of(args)
     data = Path(p.config.settings.data)
-    real = {d.name: d for d in p.config.datasets.values() if not d.files}
-    made = p.files or p.config.files
+    real = {d.name: d for d in p.config.datasets.values() if not d.generated}
+    made = p.generated or p.config.generated
     for name in args.datasets:
         if name not in real and name not in made:
             raise UserError(f"{name}: not a dataset; known: {', '.join([*real, *made])}")

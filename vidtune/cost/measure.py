@@ -59,7 +59,7 @@ def conditions(job: BenchJob, device: str, gpu: dict[str, Any] | None) -> dict[s
         "weights": "random",
         "batch": job.recipe.batch,
         "frames": m.frames,
-        "precision": job.precision,
+        "precision": job.recipe.precision,
         "matmul": torch.get_float32_matmul_precision(),
         "compile": job.compile,
         "attention": job.attention,

@@ -37,11 +37,6 @@ class BenchJob(Frozen):
     warmup: int = 5  # steps before, discarded
     phases: tuple[Phase, ...] = ("train", "inference", "loader")
 
-    @property
-    def precision(self) -> str:
-        """fp16 weights are in no recipe: what it calls fp16 is autocast."""
-        return "amp16" if self.recipe.precision == "fp16" else self.recipe.precision
-
 
 @contextmanager
 def attention_of(job: BenchJob) -> Iterator[None]:

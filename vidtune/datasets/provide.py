@@ -34,7 +34,7 @@ class Need:
 def standing(plan: Plan, dataset: Dataset) -> Standing:
     """How far a dataset is, from what lies in its folder."""
     root = Path(plan.config.settings.data) / dataset.name
-    if dataset.files:
+    if dataset.generated:
         return "generated"
     if (root / "manifest.json").exists() and not state.path(root, "index").exists():
         return "own"

@@ -34,7 +34,7 @@ def precision(recipe: Recipe, where: torch.device) -> AbstractContextManager[Any
     if recipe.precision == "fp32":
         return nullcontext()
     return torch.autocast(
-        where.type, torch.float16 if recipe.precision == "fp16" else torch.bfloat16
+        where.type, torch.float16 if recipe.precision == "amp16" else torch.bfloat16
     )
 
 

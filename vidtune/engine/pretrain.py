@@ -38,17 +38,17 @@ def pretrain(job: Pretraining, out: Path) -> None:
     where = models.device()
     start = time.monotonic()
     torch.manual_seed(job.seed)
-    if job.files.stills < job.recipe.batch:
+    if job.generated.stills < job.recipe.batch:
         raise UserError(
-            f"files {job.files.name}: stills: expected at least a batch ({job.recipe.batch}); "
-            f"found {job.files.stills}; raise it"
+            f"generated.{job.generated.name}: stills: expected at least a batch ({job.recipe.batch}); "
+            f"found {job.generated.stills}; raise it"
         )
     clip = CLIP(job.backbone).to(where)
     loss, steps = _train(clip, job, where)
     report = {
         "loss": loss,
         "steps": steps,
-        "stills": job.files.stills,
+        "stills": job.generated.stills,
         "zero_shot_stills": _held_out(clip, job, where),
         "held_out": HELD_OUT,
         "seconds": time.monotonic() - start,
@@ -62,11 +62,11 @@ def pretrain(job: Pretraining, out: Path) -> None:
 
 def _train(clip: CLIP, job: Pretraining, where: torch.device) -> tuple[float, int]:
     """Mean loss of the last tenth of the steps, and the number of steps."""
-    recipe, files = job.recipe, job.files
-    images, _, kinds = generate.stills(files, files.stills, job.seed, job.backbone.image)
+    recipe, videos = job.recipe, job.generated
+    images, _, kinds = generate.stills(videos, videos.stills, job.seed, job.backbone.image)
     pixels, which = torch.from_numpy(images), torch.from_numpy(appearance_index(kinds))
     captions = appearance_tokens(job.backbone).to(where)  # (U, L)
-    per_epoch = files.stills // recipe.batch
+    per_epoch = videos.stills // recipe.batch
     steps = optim.length(recipe, per_epoch)
     optimizer = torch.optim.AdamW(
         decayed(clip, recipe), recipe.lr, recipe.betas, recipe.eps, fused=True
@@ -74,12 +74,12 @@ def _train(clip: CLIP, job: Pretraining, where: torch.device) -> tuple[float, in
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: optim.rate(recipe, step, per_epoch)
     )
-    order = torch.randperm(files.stills)
+    order = torch.randperm(videos.stills)
     losses: list[float] = []
     for step in progress(range(steps), steps, f"pretrain {job.backbone.name}"):
         at = step % per_epoch
         if at == 0:
-            order = torch.randperm(files.stills)
+            order = torch.randperm(videos.stills)
         rows = order[at * recipe.batch : (at + 1) * recipe.batch]
         present, target = which[rows].unique(return_inverse=True)  # (U,), (N,)
         text = clip.encode_text(captions[present.to(where)])  # (U, E)
@@ -153,7 +153,7 @@ def zero_shot(features: Tensor, text: Tensor, kinds: dict[str, np.ndarray]) -> d
 def _held_out(clip: CLIP, job: Pretraining, where: torch.device) -> dict[str, float]:
     """Zero-shot accuracy on stills that no training has drawn."""
     clip.eval()
-    images, _, kinds = generate.stills(job.files, HELD_OUT, job.seed + 1, job.backbone.image)
+    images, _, kinds = generate.stills(job.generated, HELD_OUT, job.seed + 1, job.backbone.image)
     features = clip.encode_image(normalise(torch.from_numpy(images).to(where)))  # (N, E)
     text = clip.encode_text(appearance_tokens(job.backbone).to(where))  # (U, E)
     return zero_shot(features, text, kinds)

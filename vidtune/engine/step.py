@@ -21,7 +21,7 @@ class Step:
         self.model, self.recipe, self.where = model, recipe, where
         self.optimizer = optim.optimizer(model, pretrained, recipe)
         # float16 gradients vanish unscaled; on a CPU only the arithmetic of a step is of interest
-        scaled = recipe.precision == "fp16" and where.type == "cuda"
+        scaled = recipe.precision == "amp16" and where.type == "cuda"
         self.scaler = torch.amp.GradScaler(where.type, enabled=scaled)
 
     def loss(self, out: Tensor | tuple[Tensor, ...], target: Tensor) -> Tensor:

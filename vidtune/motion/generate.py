@@ -75,7 +75,7 @@ def plan_clips(files: GeneratedSet, split: str) -> list[Clip]:
     room = len(APPEARANCES) * len(PAIRS)
     if count - twins > room:
         raise UserError(
-            f"files {files.name}: clips.test: expected at most {int(room / (1 - PAIRED / 2))}, "
+            f"generated.{files.name}: clips.test: expected at most {int(room / (1 - PAIRED / 2))}, "
             f"so that each clip has a caption of its own; found {count}; ask for fewer"
         )
     order = rng.permutation(len(APPEARANCES))

@@ -40,7 +40,7 @@ class Config(Frozen):
     folder: str
     settings: Settings
     backbones: dict[str, Backbone]
-    files: dict[str, GeneratedSet]
+    generated: dict[str, GeneratedSet]
     datasets: dict[str, Dataset]
     recipes: dict[str, Recipe]
     metrics: dict[str, Metric]
@@ -55,8 +55,10 @@ def read_config(folder: Path, overrides: dict[str, Any] | None = None) -> Config
     main = folder / "config.yaml"
     settings = parse(Settings, {**read_yaml(main), **(overrides or {})}, main)
     data = read_yaml(folder / "datasets.yaml")
-    for section in data.keys() - {"files", "datasets"}:
-        raise UserError(f"{folder / 'datasets.yaml'}: {section}: unknown; known: files, datasets")
+    for section in data.keys() - {"generated", "datasets"}:
+        raise UserError(
+            f"{folder / 'datasets.yaml'}: {section}: unknown; known: generated, datasets"
+        )
     papers = {}
     for name in settings.papers:
         path = folder / "papers" / f"{name}.yaml"
@@ -68,7 +70,7 @@ def read_config(folder: Path, overrides: dict[str, Any] | None = None) -> Config
         folder=str(folder),
         settings=settings,
         backbones=_nouns(Backbone, folder / "backbones.yaml"),
-        files=_nouns(GeneratedSet, folder / "datasets.yaml", "files", data),
+        generated=_nouns(GeneratedSet, folder / "datasets.yaml", "generated", data),
         datasets=_nouns(Dataset, folder / "datasets.yaml", "datasets", data),
         recipes=_nouns(Recipe, folder / "recipes.yaml"),
         metrics=_nouns(Metric, folder / "metrics.yaml"),
@@ -116,8 +118,8 @@ def check(c: Config) -> None:
             known("recipe", backbone.pretraining, c.recipes, f"{folder / 'backbones.yaml'}: {name}")
     for name, dataset in c.datasets.items():
         where = f"{folder / 'datasets.yaml'}: datasets.{name}"
-        if dataset.files:
-            known("files entry", dataset.files, c.files, where)
+        if dataset.generated:
+            known("generated set", dataset.generated, c.generated, where)
         if dataset.task == "recognition" and not dataset.classes:
             raise UserError(f"{where}: classes: a recognition dataset needs their number; add it")
     for name, metric in c.metrics.items():

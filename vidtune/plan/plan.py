@@ -1,6 +1,6 @@
 """The Plan: every job of the DAG as a noun, with the place of its files.
 
-<results>/<scale>/specs/{files,datasets,backbones,premises,runs,costs,memory}/....json   what a job is
+<results>/<scale>/specs/{generated,datasets,backbones,premises,runs,costs,memory}/....json   what a job is
 <results>/<scale>/backbones/<name>/                 clip.pt pretrain.json premise.json
 <results>/<scale>/runs/<paper>/<variant>@<seed>/    model.pt train.json eval.json
 <results>/<scale>/costs/<paper>.json                of all its models, at the papers' full size
@@ -41,7 +41,7 @@ class Plan:
     runs: dict[str, Run]  # "<paper>/<variant>@<seed>", at this scale
     pretrainings: dict[str, Pretraining]
     premises: dict[str, Premise]  # by backbone
-    files: dict[str, GeneratedSet]  # generated videos that the runs need
+    generated: dict[str, GeneratedSet]  # sets that the runs need
     root: Path = field(default=Path())  # <results>/<scale>
 
     def specs(self) -> dict[Path, Any]:
@@ -58,8 +58,8 @@ class Plan:
         for name, job in self.pretrainings.items():
             out[self.spec_of("backbones", name)] = job
             out[self.spec_of("premises", name)] = self.premises[name]
-        for name, files in self.files.items():
-            out[self.spec_of("files", name)] = files
+        for name, videos in self.generated.items():
+            out[self.spec_of("generated", name)] = videos
         for dataset in self.real().values():
             out[self.spec_of("datasets", dataset.name)] = dataset
         return out
@@ -67,7 +67,7 @@ class Plan:
     def real(self) -> dict[str, Dataset]:
         """The datasets of real videos that runs read, and those whose files they share."""
         declared = self.config.datasets
-        read = {r.dataset.name for r in self.runs.values() if not r.dataset.files}
+        read = {r.dataset.name for r in self.runs.values() if not r.dataset.generated}
         read |= {declared[name].shares or name for name in read}
         return {name: declared[name] for name in sorted(read)}
 
@@ -88,7 +88,7 @@ class Plan:
     def counts(self) -> dict[str, int]:
         """Jobs per rule."""
         return {
-            "generate": len(self.files),
+            "generate": len(self.generated),
             "pretrain": len(self.pretrainings),
             "premise": len(self.premises),
             "train": len(self.runs),
@@ -110,14 +110,14 @@ def load(folder: Path | str = "config", overrides: dict[str, Any] | None = None)
     models, runs = {}, {}
     pretrainings: dict[str, Pretraining] = {}
     premises: dict[str, Premise] = {}
-    files: dict[str, GeneratedSet] = {}
+    generated: dict[str, GeneratedSet] = {}
     for name, v in variants.items():
         models[name] = _model(config, v)
         for seed in seeds_of(scale, name):
             run = _run(config, scale, root, v, models[name], seed)
             runs[run.name] = run
-            if run.dataset.files:
-                files[run.dataset.files] = config.files[run.dataset.files]
+            if name_of_set := run.dataset.generated:
+                generated[name_of_set] = config.generated[name_of_set]
             backbone = run.model.backbone
             if backbone.pretraining:
                 pretrainings.setdefault(backbone.name, _pretraining(config, backbone, run))
@@ -126,7 +126,7 @@ def load(folder: Path | str = "config", overrides: dict[str, Any] | None = None)
                 if tasks in (None, ("retrieval", "recognition")):
                     premises[backbone.name] = _premise(run)
     _check_patterns(config, scale, variants)
-    return Plan(config, scale, variants, models, runs, pretrainings, premises, files, root)
+    return Plan(config, scale, variants, models, runs, pretrainings, premises, generated, root)
 
 
 def _model(c: Config, v: Variant) -> Model:
@@ -195,16 +195,17 @@ def _run(c: Config, scale: Scale, root: Path, v: Variant, declared: Model, seed:
         dataset=dataset.deciding(),
         recipe=recipe.model_copy(update={"source": None}),
         seed=seed,
-        data=str(Path(c.settings.data) / (dataset.files or dataset.name)),
+        data=str(Path(c.settings.data) / (dataset.generated or dataset.name)),
         weights=weights,
     )
 
 
 def _pretraining(c: Config, backbone: Backbone, run: Run) -> Pretraining:
-    """The job that makes a backbone's weights from the files of the first run that needs them."""
-    assert backbone.pretraining and run.dataset.files
+    """The job that makes a backbone's weights from the generated set of the first run that needs them."""
+    assert backbone.pretraining and run.dataset.generated
     recipe = c.recipes[backbone.pretraining]
-    return Pretraining(backbone=backbone, files=c.files[run.dataset.files], recipe=recipe, seed=0)
+    videos = c.generated[run.dataset.generated]
+    return Pretraining(backbone=backbone, generated=videos, recipe=recipe, seed=0)
 
 
 def _premise(run: Run) -> Premise:

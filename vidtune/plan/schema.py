@@ -21,8 +21,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     return {
         "config": Settings.model_json_schema(),
         "backbones": entries(Backbone),
-        "files": entries(GeneratedSet),
-        "datasets": entries(Dataset),
+        "datasets": _sections(generated=entries(GeneratedSet), datasets=entries(Dataset)),
         "recipes": entries(Recipe),
         "memory": Memory.model_json_schema(),
         "metrics": entries(Metric),
@@ -30,6 +29,15 @@ def schemas() -> dict[str, dict[str, Any]]:
         "paper": _writable(Paper.model_json_schema(), "Paper", "Variant"),
         "table": _writable(Table.model_json_schema(), "Table"),
     }
+
+
+def _sections(**parts: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a file whose top-level keys each have a schema of their own."""
+    shared = {}
+    for part in parts.values():
+        shared |= part.pop("$defs", {})
+    properties = {"properties": parts, "required": list(parts), "additionalProperties": False}
+    return {"type": "object", **properties, "$defs": shared}
 
 
 def _writable(schema: dict[str, Any], *kinds: str) -> dict[str, Any]:

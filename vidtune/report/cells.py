@@ -163,7 +163,9 @@ def _first_word(beside: Metric) -> str:
 
 def _videos(plan: Plan, lines: tuple[Line, ...]) -> str:
     here = {line.variant for line in lines}
-    generated = {r.dataset.files is not None for r in plan.runs.values() if r.model.name in here}
+    generated = {
+        r.dataset.generated is not None for r in plan.runs.values() if r.model.name in here
+    }
     return (
         " and ".join(["generated"] * (True in generated) + ["real"] * (False in generated))
         + " videos"

@@ -191,7 +191,7 @@ def _learned(
     value = statistics.fmean(r.value for r in found)
     run = next(r for r in plan.runs.values() if r.model.name == variant)
     if found[0].scale != "full":
-        of = "generated" if run.dataset.files else "other"
+        of = "generated" if run.dataset.generated else "other"
         return "not comparable", f"learned at scale {found[0].scale}, on {of} videos"
     if part := _subset(run.dataset, found):
         return "subset", part

@@ -92,7 +92,7 @@ class Dataset(Frozen):
 
     name: str
     task: Task
-    files: str | None = None  # a `GeneratedSet` entry; None: real videos
+    generated: str | None = None  # name of its `GeneratedSet`; None: real videos
     title: str | None = None
     licence: str | None = None
     citation: str | None = None
@@ -118,8 +118,8 @@ class Dataset(Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Dataset":
-        if self.files and (self.annotations or self.sources or self.folder or self.shares):
-            raise ValueError("files: generated videos have no annotations, sources or folder")
+        if self.generated and (self.annotations or self.sources or self.folder or self.shares):
+            raise ValueError("generated: generated videos have no annotations, sources or folder")
         if self.shares and (self.sources or self.folder):
             raise ValueError("shares: the other dataset has the sources; drop these")
         for a, b in self.mirrored.items():

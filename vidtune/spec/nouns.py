@@ -114,7 +114,7 @@ class Recipe(Frozen):
     warmup_epochs: Annotated[float, Field(ge=0)] | None = None  # or its length in epochs
     warmup_from: Share = 0.0  # slowfast, mmcv: share of the rate at the first step
     clip_grad: float | None = None  # global norm
-    precision: Literal["fp32", "fp16", "bf16"] = "fp32"  # of autocast in training
+    precision: Literal["fp32", "amp16", "bf16"] = "fp32"  # amp16, bf16: autocast; weights stay fp32
     label_smoothing: float = 0.0
     fps: float | None = None  # frames are first taken at this rate; None: every frame
     sampler: Sampler = "uniform"
@@ -223,7 +223,7 @@ class Pretraining(Frozen):
     """The job that makes a small backbone's weights from generated stills."""
 
     backbone: Backbone
-    files: GeneratedSet
+    generated: GeneratedSet
     recipe: Recipe
     seed: int
 

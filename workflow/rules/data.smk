@@ -14,11 +14,11 @@ rule fetch:
 
 rule generate:
     input:
-        spec=f"{SPECS}/files/{{files}}.json",
+        spec=f"{SPECS}/generated/{{generated}}.json",
     output:
-        f"{DATA}/{{files}}/manifest.json",
+        f"{DATA}/{{generated}}/manifest.json",
     log:
-        f"{ROOT}/logs/generate/{{files}}.log",
+        f"{ROOT}/logs/generate/{{generated}}.log",
     priority: 1
     conda:
         "../../environment.yml"

@@ -1,4 +1,4 @@
-"""What a number was taken under: "batch 32; frames 8; precision fp16", as text and back.
+"""What a number was taken under: "batch 32; frames 8; precision amp16", as text and back.
 
 Two measurements can be compared where these agree. What the paper does not state is taken from the
 variant that reproduces it: its frames, and the precision of its recipe.
@@ -13,8 +13,6 @@ from vidtune.spec import Numbers
 
 STATED = ("gpu", "batch", "frames", "precision")  # fields of `Numbers` that bear on a measurement
 MEMORY = ("batch", "frames", "precision")  # what training memory depends on, besides the model
-
-AUTOCAST = {"fp16": "amp16"}  # a recipe's precision, as predictions and measurements name it
 
 
 def told(given: Mapping[str, Any]) -> str:
@@ -51,4 +49,4 @@ def needed(plan: Plan, numbers: Numbers, variant: str) -> dict[str, str]:
     if v is None:
         return found
     precision = plan.config.recipes[v.recipe].precision
-    return {"precision": AUTOCAST.get(precision, precision), **found, "frames": str(v.frames)}
+    return {"precision": precision, **found, "frames": str(v.frames)}
