@@ -62,6 +62,12 @@ def test_every_published_cell_stands_in_one_published_table(plan, grids):
     assert sorted(filter(None, shown)) == sorted(published)
 
 
+def test_tables_stand_in_natural_order(grids):
+    names = [g.name for g in grids if g.paper == "tempme" and "-table" in g.name]
+    numbers = [int(re.search(r"table(\d+)", name)[1]) for name in names]
+    assert numbers == sorted(numbers) and max(numbers) > 9
+
+
 def test_learned_numbers_stand_apart_and_name_their_scale(grids):
     grid = next(g for g in grids if g.name == "side4video-table9b")
     groups = {p.what: p.group for p in grid.parts if p.metric == "top1"}

@@ -6,6 +6,8 @@ numbers of a small scale stand in columns of their own, labelled with it. A publ
 `config/tables/*.yaml` declares is shown all the same, with the columns it prints.
 """
 
+import re
+
 from vidtune.plan import Plan
 from vidtune.report import options
 from vidtune.report.cells import Source, cell, parts
@@ -31,9 +33,14 @@ def build(plan: Plan, rows: list[Row], judged: list[Judged]) -> list[Grid]:
     declared = [t for t in plan.config.tables.values() if t.paper is None or t.paper in papers]
     order = list(papers)
     tables = [*declared, *_undeclared(plan, declared)]
-    tables.sort(key=lambda t: -1 if t.paper is None else order.index(t.paper))
+    tables.sort(key=lambda t: (-1 if t.paper is None else order.index(t.paper), _natural(t.name)))
     by_id = {c.cell: c for c in judged}
     return [_grid(Source(plan, ours, by_id), table) for table in tables]
+
+
+def _natural(name: str) -> list[str | int]:
+    """A sort key under which "table2" comes before "table10"."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
 
 
 def _undeclared(plan: Plan, declared: list[Table]) -> list[Table]:

@@ -17,6 +17,7 @@ from typing import Literal
 from vidtune.plan import Plan
 from vidtune.report.numbers import conditions
 from vidtune.report.numbers.rows import BUSY, FULL_SIZE, OOM, Row
+from vidtune.report.numbers.settings import READ
 from vidtune.spec import Dataset, Metric, Numbers
 from vidtune.spec.nouns import Frozen, Kind
 
@@ -211,7 +212,9 @@ def _why_not_run(plan: Plan, m: Metric, variant: str) -> str:
         note = plan.config.papers[paper].cited[name].note
         return note or "cited system: its method is not part of this version"
     if m.kind == "setting":
-        return "not applied yet, or no setting here"
+        if m.name not in READ:
+            return "vidtune reads no such setting: it has no entry in numbers/settings.py"
+        return "the variant's configuration has no such setting"
     if m.kind == "counted":
         return "not counted yet: run `vidtune cost`"
     if m.kind == "measured":

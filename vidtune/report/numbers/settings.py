@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from vidtune.plan import Plan
 from vidtune.spec import Dataset, Model, Recipe
+from vidtune.spec.augment import Augment
 
 
 class Declared(NamedTuple):
@@ -14,8 +15,13 @@ class Declared(NamedTuple):
     recipe: Recipe
     dataset: Dataset
 
+    @property
+    def augment(self) -> Augment:
+        """The recipe's augmentation; of a recipe without one, what changes nothing."""
+        return self.recipe.augment or Augment.model_construct()
 
-# Metric -> where it stands; None: this variant has no such setting.
+
+# Metric -> how it is read; None: the variant has no such setting.
 READ: dict[str, Callable[[Declared], float | None]] = {
     "trunk_layers": lambda d: d.model.backbone.layers,
     "trunk_width": lambda d: d.model.backbone.width,
@@ -36,7 +42,9 @@ READ: dict[str, Callable[[Declared], float | None]] = {
     "epochs": lambda d: d.recipe.epochs,
     "warmup_epochs": lambda d: d.recipe.warmup_epochs,
     "label_smoothing": lambda d: d.recipe.label_smoothing,
-    "flip": lambda d: 0.5 if "flip" in d.recipe.augment else None,
+    "flip": lambda d: d.augment.flip,
+    "gray": lambda d: d.augment.gray,
+    "repeats": lambda d: d.augment.repeats,
     "classes": lambda d: d.dataset.classes,
     "train_clips": lambda d: d.dataset.expected.get("train"),
     "val_clips": lambda d: d.dataset.expected.get("val"),
