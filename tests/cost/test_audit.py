@@ -13,13 +13,13 @@ from vidtune.cost.audit import Audit, audit
 from vidtune.cost.closed import FORMS
 from vidtune.cost.closed_merging import matching, stages
 from vidtune.cost.closed_parts import options
-from vidtune.cost.count import built, passes, tallies
+from vidtune.cost.count import build_on_meta, passes, tallies
 from vidtune.nn.merging import sources
 from vidtune.spec import Model, UserError
 
 
 def closed_and_counted(m: Model) -> tuple[dict[str, int], dict[str, int]]:
-    net = built(m)
+    net = build_on_meta(m)
     net.fold_lora()
     form, counts = FORMS[m.method](m), tallies(net, m)
     sides = passes(net, m)

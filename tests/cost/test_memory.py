@@ -24,22 +24,22 @@ def hidden_layer() -> tuple[Ledger, list[int]]:
     with FakeTensorMode(), Ledger() as ledger:
         net = nn.Sequential(nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, 128))
         x = torch.empty(64, 256)
-        ledger.name(net.parameters(), "weights")
-        ledger.name([x], "activations")
+        ledger.label(net.parameters(), "weights")
+        ledger.label([x], "activations")
         optimizer = torch.optim.AdamW(net.parameters(), fused=True)
         for _ in range(2):
             ledger.phases.clear()
             optimizer.zero_grad()
             with ledger.phase("forward"):
                 loss = net(x).sum()
-                ledger.name_rest("activations")
+                ledger.label_rest("activations")
             with ledger.phase("backward"):
                 loss.backward()
-                ledger.name((p.grad for p in net.parameters()), "gradients")
+                ledger.label((p.grad for p in net.parameters()), "gradients")
             with ledger.phase("step"):
                 optimizer.step()
                 states = optimizer.state.values()
-                ledger.name((t for s in states for t in s.values()), "optimizer")
+                ledger.label((t for s in states for t in s.values()), "optimizer")
     return ledger, [p.numel() * 4 for p in net.parameters()]
 
 

@@ -1,9 +1,9 @@
-"""Three ways to count the matrix products of a model, side by side.
+"""Counts the matrix products of a model in up to four ways, side by side.
 
-`counted`: fvcore's formulas below its tracer, which is what `vidtune cost` prints, at any size.
-`fvcore`: fvcore's own counter, on real tensors, up to ViT-B/16. `torch`: torch's FlopCounterMode,
-halved. `closed`: a closed form (`vidtune.cost.closed`), nothing but arithmetic. They share no
-code; where they differ by more than `CLOSE` of the largest, one of them is wrong.
+`counted`: `vidtune.cost.count`, which `vidtune cost` prints, at any size. `fvcore`: fvcore's own
+counter, on real tensors, up to ViT-B/16. `torch`: torch's FlopCounterMode, halved. `closed`: a
+closed form (`vidtune.cost.closed`), nothing but arithmetic. They share no code; where they differ
+by more than `CLOSE` of the largest, one of them is wrong.
 """
 
 from collections import Counter
@@ -16,30 +16,30 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from vidtune.cost import closed, fvcore_counter
-from vidtune.cost.count import alike, built, passes, tallies
+from vidtune.cost.count import build_on_meta, cost_key, passes, tallies
 from vidtune.cost.formulas import PRODUCTS
 from vidtune.nn.task import VideoModel
 from vidtune.spec import Model
 
 CLOSE = 0.002
-# What fvcore's own counter, which has to run the model, takes on: trunks up to ViT-B/16's width, and
-# multiply-accumulates of one video, some 24 frames there.
+# fvcore's own counter has to run the model, so it is asked up to ViT-B/16's width, and up to these
+# multiply-accumulates of one video: about 24 frames of ViT-B/16.
 WIDEST, LARGEST = 768, 500e9
 
 
 @dataclass
 class Audit:
-    """Multiply-accumulates of a model by side (`counted.passes`) and by counter, and what the
-    counters did not see."""
+    """Multiply-accumulates of a model by side (`count.passes`) and by counter, and the operators
+    that a counter did not see."""
 
     name: str
     sides: dict[str, dict[str, int]]
-    given: Counter[str] = field(default_factory=Counter)  # to fvcore; see `fvcore_counter.Traced`
+    given: Counter[str] = field(default_factory=Counter)  # formulas given to fvcore
     unseen: dict[str, Counter[str]] = field(default_factory=dict)  # counter -> operator -> calls
 
     @property
     def difference(self) -> float:
-        """The largest of all sides, as a share of the largest number."""
+        """The largest difference on any side, as a share of that side's largest count."""
         return max(1 - min(n.values()) / max(n.values()) for n in self.sides.values())
 
     @property
@@ -48,35 +48,35 @@ class Audit:
 
 
 def audit_all(models: Iterable[Model]) -> Iterator[Audit]:
-    """One after the other; variants that are built alike are counted once."""
-    seen: dict[str, Audit] = {}
+    """Audits one model after the other; variants that cost the same are counted once."""
+    done: dict[str, Audit] = {}
     for model in models:
-        key = alike(model)
-        if key not in seen:
-            seen[key] = audit(model)
-        yield replace(seen[key], name=model.name)
+        key = cost_key(model)
+        if key not in done:
+            done[key] = audit(model)
+        yield replace(done[key], name=model.name)
 
 
 def audit(model: Model) -> Audit:
-    """A model by every counter that can count it; no closed form or too large: it is left out."""
-    net = built(model).requires_grad_(False)
+    """Counts a model by every counter that can; without a closed form `closed` is left out, beyond
+    ViT-B/16 `fvcore`."""
+    net = build_on_meta(model).requires_grad_(False)
     net.fold_lora()
-    found = {side: t.products for side, t in tallies(net, model).items()}
-    there = passes(net, model)
-    out = Audit(model.name, {side: {"counted": found[side]} for side in there})
-    for side, call in there.items():
+    tallied, calls = tallies(net, model), passes(net, model)
+    out = Audit(model.name, {side: {"counted": tallied[side].products} for side in calls})
+    for side, call in calls.items():
         out.sides[side]["torch"], unseen = _torch(call)
         out.unseen["torch"] = out.unseen.get("torch", Counter()) + unseen
     if form := closed.FORMS.get(model.method):
         for side, counts in out.sides.items():
             counts["closed"] = getattr(form(model), side)
-    if found["vision"] <= LARGEST and model.backbone.width <= WIDEST:
+    if tallied["vision"].products <= LARGEST and model.backbone.width <= WIDEST:
         _fvcore(net, model, out)
     return out
 
 
 class _Products(TorchDispatchMode):
-    """Notes the products that torch's counter has no formula for."""
+    """Counts the calls of products for which torch's counter has no formula."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -92,16 +92,17 @@ class _Products(TorchDispatchMode):
 
 @torch.no_grad()
 def _torch(call: Callable[[], Any]) -> tuple[int, Counter[str]]:
-    """torch's own count, in which a multiply-accumulate is two."""
+    """Returns torch's own count, halved: it counts a multiply-accumulate as two."""
     with FlopCounterMode(display=False) as flops, _Products() as products:
         call()
     return flops.get_total_flops() // 2, products.unseen
 
 
 def _fvcore(net: VideoModel, model: Model, out: Audit) -> None:
-    net = fvcore_counter.real(net)
+    """Adds fvcore's own count to each side of `out`."""
+    net = fvcore_counter.to_zeros(net)
     for side, call in passes(net, model).items():
-        found = fvcore_counter.count(net, call)
-        out.sides[side]["fvcore"] = found.products
-        out.given += found.given
-        out.unseen["fvcore"] = out.unseen.get("fvcore", Counter()) + found.unseen
+        result = fvcore_counter.count_products(net, call)
+        out.sides[side]["fvcore"] = result.products
+        out.given += result.given
+        out.unseen["fvcore"] = out.unseen.get("fvcore", Counter()) + result.unseen

@@ -1,7 +1,7 @@
-"""Times of the parts of a step: CUDA events on a GPU, the processor's clock otherwise.
+"""Times the parts of a step: with CUDA events on a GPU, with the processor's clock otherwise.
 
-Events are recorded in the stream and read after one synchronisation at the end: measuring holds
-up nothing that it measures.
+Events are recorded in the stream and read after one synchronisation at the end, so that measuring
+delays nothing that it measures.
 """
 
 import itertools
@@ -16,7 +16,7 @@ PERCENTILES = (50, 90, 95, 99)
 
 
 class Clock:
-    """`mark` before the first part and after each; `laps` reads all marks at once."""
+    """Takes a `mark` before the first part of a step and after each part; `laps` reads them all."""
 
     def __init__(self, where: torch.device) -> None:
         self.where = where
@@ -31,14 +31,14 @@ class Clock:
             self.marks.append(time.perf_counter())
 
     def laps(self, parts: int) -> list[list[float]]:
-        """Milliseconds of each part of every step, whose marks are `parts` + 1 in a row."""
+        """Returns the milliseconds of each part of every step; a step has `parts` + 1 marks."""
         assert parts and len(self.marks) % (parts + 1) == 0
         steps = [self.marks[i : i + parts + 1] for i in range(0, len(self.marks), parts + 1)]
         synchronise(self.where)
         return [[self._between(a, b) for a, b in itertools.pairwise(s)] for s in steps]
 
     def span(self) -> float:
-        """Seconds from the first mark to the last, gaps between steps included."""
+        """Returns the seconds from the first mark to the last, gaps between steps included."""
         synchronise(self.where)
         return self._between(self.marks[0], self.marks[-1]) / 1e3
 
@@ -52,8 +52,8 @@ def synchronise(where: torch.device) -> None:
 
 
 def summary(laps: list[list[float]], parts: Sequence[str]) -> dict[str, float]:
-    """Percentiles and mean of whole steps, and the mean of each part: the parts sum to the mean."""
+    """Returns percentiles and mean of whole steps and the mean of each part, in milliseconds."""
     whole = [sum(lap) for lap in laps]
-    found = {f"p{q}": float(np.percentile(whole, q)) for q in PERCENTILES}
+    percentiles = {f"p{q}": float(np.percentile(whole, q)) for q in PERCENTILES}
     means = {part: float(np.mean([lap[k] for lap in laps])) for k, part in enumerate(parts)}
-    return {**found, "mean": float(np.mean(whole)), **means}
+    return {**percentiles, "mean": float(np.mean(whole)), **means}

@@ -1,9 +1,9 @@
-"""What a model costs by counting: parameters, multiply-accumulates, tokens. No weights, no GPU.
+"""Counts what a model costs: parameters, multiply-accumulates, tokens. No weights, no GPU.
 
 The papers' convention is fvcore's (github.com/facebookresearch/fvcore): one multiply-accumulate is
 one operation, normalisation is a small multiple of its elements, everything else is free. fvcore
-itself misses fused attention; here the operators are seen below it, on the meta device.
-`vidtune.cost.formulas` has what an operator costs, `vidtune.cost.audit` two other ways to count.
+itself misses fused attention; this module sees the operators below it, on the meta device.
+`vidtune.cost.formulas` says what an operator costs, `vidtune.cost.audit` counts in other ways.
 """
 
 from collections.abc import Callable
@@ -20,13 +20,13 @@ from vidtune.nn.task import Retriever, TextRecognizer, VideoModel
 from vidtune.spec import Model
 from vidtune.spec.read import dump
 
-SIDES = ("vision", "head", "text")  # as `passes` has them
-# Modules that methods put inside a tower of the backbone, and the part that their parameters are.
+SIDES = ("vision", "head", "text")  # the keys of `passes`
+# Modules that methods put inside a tower of the backbone -> the part their parameters belong to.
 INSIDE = {"lora": "lora", "after_attn": "adapters", "after_mlp": "adapters"}
 
 
 class Counter(TorchDispatchMode):
-    """Adds up what runs inside it.
+    """Adds up the cost of the operators that run inside it.
 
     Raises `UserError` for an operator that has no formula and is not known to be free.
     """
@@ -44,7 +44,7 @@ class Counter(TorchDispatchMode):
 
 
 class TokenTrace:
-    """Hooks on the trunk's blocks: how many tokens enter attention and leave the block."""
+    """Hooks the trunk's blocks and notes how many tokens enter attention and leave the block."""
 
     def __init__(self, blocks: list[nn.Module]) -> None:
         self.layers: list[dict[str, int]] = [{} for _ in blocks]
@@ -69,7 +69,7 @@ class TokenTrace:
 
 
 def parameters(net: nn.Module) -> dict[str, Any]:
-    """All parameters and the tuned ones, those with `requires_grad`: in all and by part."""
+    """Counts all parameters and the tuned ones (`requires_grad`), in total and by part."""
     parts: dict[str, dict[str, int]] = {}
     for name, p in net.named_parameters():
         part = parts.setdefault(part_of(name), {"total": 0, "tuned": 0})
@@ -83,9 +83,9 @@ def parameters(net: nn.Module) -> dict[str, Any]:
 
 
 def part_of(name: str) -> str:
-    """A parameter's part: the model's module that has it; of the backbone its vision tower
-    ("trunk"), its text tower ("text"), what a method has put inside either ("text lora"), or the
-    scale of its similarities."""
+    """Returns the part a parameter belongs to: the model's module that holds it, as in "head"; of
+    the backbone the vision tower ("trunk"), the text tower ("text"), what a method has put inside
+    either ("text lora"), or the scale of the similarities ("scale")."""
     first, *rest = name.split(".")
     if first != "clip":
         return first
@@ -97,21 +97,21 @@ def part_of(name: str) -> str:
 
 
 def passes(net: VideoModel, model: Model) -> dict[str, Callable[[], Any]]:
-    """What is counted apart, as calls on zeros; a later one uses what those before it gave.
+    """Returns what is counted separately, as calls on zeros, to be called in this order.
 
-    `vision`: one video to its logits or features, which is the cost that the papers print. `head`:
-    the similarity of one text with one video. `text`: one text of `model.max_words`, or one class
-    name of the text tower's whole context. What a model does not have is not in the dict.
+    `vision`: one video to its logits or features, which is the cost that the papers print. `text`:
+    one text of `model.max_words`, or one class name of the text tower's whole context. `head`: the
+    similarity of that text with that video. A model without one of them has no such key.
     """
     like, side = next(net.clip.parameters()), model.backbone.image
     video = like.new_zeros(1, model.frames, 3, side, side)
     words = model.max_words if model.task == "retrieval" else model.backbone.text.context
     tokens = like.new_zeros(1, words, dtype=torch.long)
-    given: dict[str, Any] = {}
+    outputs: dict[str, Any] = {}
 
     def vision() -> Any:
-        given["video"] = net(*net.prepare(video))
-        return given["video"]
+        outputs["video"] = net(*net.prepare(video))
+        return outputs["video"]
 
     calls: dict[str, Callable[[], Any]] = {"vision": vision}
     if isinstance(net, TextRecognizer):
@@ -119,18 +119,18 @@ def passes(net: VideoModel, model: Model) -> dict[str, Callable[[], Any]]:
     if isinstance(net, Retriever):
 
         def text() -> Any:
-            given["text"] = net.encode_text(tokens)
-            return given["text"]
+            outputs["text"] = net.encode_text(tokens)
+            return outputs["text"]
 
-        calls |= {"text": text, "head": lambda: net.similarity(given["text"], given["video"])}
+        calls |= {"text": text, "head": lambda: net.similarity(outputs["text"], outputs["video"])}
     return calls
 
 
 @torch.no_grad()
 def tallies(net: VideoModel, model: Model) -> dict[str, Tally]:
-    """What each pass of a model on the meta device costs.
+    """Counts each pass of a model on the meta device.
 
-    Attention is taken apart into its steps, which costs the same products as when it is fused.
+    Attention runs as separate operators, which hold the same products as the fused one.
     """
     out = {side: Tally() for side in SIDES}
     for side, call in passes(net, model).items():
@@ -140,26 +140,26 @@ def tallies(net: VideoModel, model: Model) -> dict[str, Tally]:
     return out
 
 
-def alike(model: Model) -> str:
-    """What decides a model's counts of one view: variants that share it cost the same."""
+def cost_key(model: Model) -> str:
+    """Returns what decides a model's counts of one view: models of one key cost the same."""
     return dump(model.model_copy(update={"name": "", "views": "1x1"}))
 
 
-def built(model: Model) -> VideoModel:
-    """The model as it is counted: in evaluation, on the meta device."""
+def build_on_meta(model: Model) -> VideoModel:
+    """Builds the model as it is counted: in evaluation mode, on the meta device."""
     return methods.build(model, device="meta").eval()
 
 
 def cost(model: Model) -> dict[str, Any]:
-    """Counts of one video in evaluation, low-rank updates merged.
+    """Counts one video in evaluation, with low-rank updates folded into the weights.
 
-    `gmacs` is in G for one view, vision side, as the papers count; `gmacs_by` has the same under
-    every convention of `Tally.macs`, and of every side (`passes`; 0 where there is none); `views`
-    how many the protocol takes; `tokens` per trunk layer of one video `{sequences,
-    entering_attention, leaving}`; `output_tokens` all that leave the last layer. Parameters are
-    counted before the merge, text tower included where there is one.
+    `gmacs`: GMACs of one view, vision side, under the papers' convention. `gmacs_by`: convention
+    (`Tally.macs`) -> side (`passes`; 0 where the model has none) -> GMACs. `views`: views of a
+    video in testing. `tokens`: for each trunk layer, of one video, `{sequences,
+    entering_attention, leaving}`. `output_tokens`: all that leave the last layer. Parameters are
+    counted before folding, and include the text tower where the model keeps one.
     """
-    net = built(model)
+    net = build_on_meta(model)
     params = parameters(net)
     net.fold_lora()
     trace = TokenTrace(net.trunk_blocks())

@@ -1,7 +1,7 @@
-"""What one call of an operator costs: one small rule for each class of operators.
+"""Formulas for what one call of an operator costs: one small rule for each class of operators.
 
-Every rule takes the call's output and then its arguments. Three kinds of operations are kept apart
-(`Tally`). An operator that is in no class is an error, so that no product is missed in silence.
+Every rule takes the call's output and then its arguments. Three kinds of operations are counted
+separately (`Tally`). An operator in no class is an error, so that no product is missed in silence.
 """
 
 from collections.abc import Callable

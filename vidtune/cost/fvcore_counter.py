@@ -1,9 +1,9 @@
-"""fvcore's own counter (github.com/facebookresearch/fvcore), on a model of real tensors.
+"""Counts with fvcore's own counter (github.com/facebookresearch/fvcore), on real tensors.
 
-It traces the model, reads shapes off the graph and so has to run every product: seconds for
-ViT-B/16, and no meta tensors. Operators that it has no formula for it skips; the two that hold
-products get one here, and are named in what comes back. What nothing reads is not in its graph: 0.036 %
-of DiST, whose last layer still tells the temporal encoder something.
+fvcore traces the model and reads shapes off the graph, so it has to run every product: seconds for
+ViT-B/16, and no meta tensors. It skips operators that it has no formula for; this module gives it
+formulas for the two that hold products, and the result names them. The graph lacks what nothing
+reads: 0.036 % of DiST, whose last layer feeds the temporal encoder although nothing reads that.
 """
 
 import timeit
@@ -26,11 +26,11 @@ Handle = Callable[[list[Any], list[Any]], int]
 
 @dataclass(frozen=True)
 class Traced:
-    """What fvcore made of one call."""
+    """fvcore's count of one call."""
 
     products: int  # multiply-accumulates
-    given: Counter[str]  # calls of operators whose formula it got from here
-    unseen: Counter[str]  # calls of operators without one that are not known to be free
+    given: Counter[str]  # calls of operators whose formula is one of HANDLES
+    unseen: Counter[str]  # calls of operators that have no formula and are not known to be free
 
 
 def _shape(value: Any) -> list[int]:
@@ -38,13 +38,13 @@ def _shape(value: Any) -> list[int]:
 
 
 def _attention(inputs: list[Any], outputs: list[Any]) -> int:
-    """Both products of (..., S, d) queries with (..., K, d) keys and (..., K, e) values."""
+    """Counts both products of (..., S, d) queries with (..., K, d) keys and (..., K, e) values."""
     q, k, v = map(_shape, inputs[:3])
     return prod(q) * k[-2] + prod(q[:-1]) * k[-2] * v[-1]
 
 
 def _lstm(inputs: list[Any], outputs: list[Any]) -> int:
-    """Every matrix of its gates meets every step of every sequence once."""
+    """Counts one product for every matrix of the gates and every step of every sequence."""
     steps = prod(_shape(inputs[0])[:-1])
     weights = [_shape(w) for w in inputs[2].node().inputs()]
     return steps * sum(prod(w) for w in weights if len(w) == 2)
@@ -55,14 +55,14 @@ HANDLES: dict[str, Handle] = {
     "lstm": _lstm,
 }
 NORMS = ("layer_norm", "batch_norm", "group_norm", "instance_norm")
-# Composites, which only a traced graph holds: they move elements, or are a softmax.
+# Composite operators, which stand in a traced graph only: they move elements, or are a softmax.
 COMPOSITES = frozenset(
     {"unflatten", "view_as", "expand_as", "pad", "numpy_T", "softmax", "repeat_interleave"}
 )
 
 
 class _Call(nn.Module):
-    """A function of a model as a module, which is what can be traced."""
+    """Wraps a function of a model as a module, because only a module can be traced."""
 
     def __init__(self, net: VideoModel, call: Callable[[], Any]) -> None:
         super().__init__()
@@ -72,11 +72,11 @@ class _Call(nn.Module):
         return self.call()
 
 
-def count(net: VideoModel, call: Callable[[], Any]) -> Traced:
-    """fvcore's count of `call()`, which runs `net`; matrix products only."""
+def count_products(net: VideoModel, call: Callable[[], Any]) -> Traced:
+    """Returns fvcore's count of `call()`, which runs `net`; matrix products only."""
     given: Counter[str] = Counter()
 
-    def noted(name: str) -> Handle:
+    def counting(name: str) -> Handle:
         def handle(inputs: list[Any], outputs: list[Any]) -> int:
             given[name] += 1
             return HANDLES[name](inputs, outputs)
@@ -89,7 +89,7 @@ def count(net: VideoModel, call: Callable[[], Any]) -> Traced:
 
         analysis = FlopCountAnalysis(_Call(net, call), torch.zeros(()))
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-        analysis.set_op_handle(**{f"aten::{name}": noted(name) for name in HANDLES})
+        analysis.set_op_handle(**{f"aten::{name}": counting(name) for name in HANDLES})
         with torch.no_grad():
             by_operator = analysis.by_operator()
     products = sum(n for name, n in by_operator.items() if name not in NORMS)
@@ -98,7 +98,7 @@ def count(net: VideoModel, call: Callable[[], Any]) -> Traced:
 
 
 def _free(name: str) -> bool:
-    """Whether an operator is known to hold no product."""
+    """Tells whether an operator is known to hold no product."""
     if name in COMPOSITES or name in formulas.FREE or name in formulas.NAMED:
         return True
     packet = getattr(torch.ops.aten, name, None)
@@ -106,24 +106,24 @@ def _free(name: str) -> bool:
     return any(Tag.pointwise in o.tags for o in overloads)
 
 
-def real(net: VideoModel) -> VideoModel:
-    """A model from the meta device as zeros in memory, in the precision that is fast here.
+def to_zeros(net: VideoModel) -> VideoModel:
+    """Moves a model from the meta device into memory, as zeros in this CPU's faster precision.
 
-    Shapes are all that is read; a recurrent net stays in float32, which every CPU has it in.
+    Only shapes are read. A recurrent net stays in float32, which every CPU supports.
     """
     net = net.to_empty(device="cpu")
     with torch.no_grad():
         for x in (*net.parameters(), *net.buffers()):
             x.zero_()
     recurrent = any(isinstance(m, nn.RNNBase) for m in net.modules())
-    return net if recurrent or _fast() is torch.float32 else net.to(_fast())
+    return net if recurrent else net.to(_faster_dtype())
 
 
 @cache
-def _fast() -> torch.dtype:
-    """Of float32 and bfloat16, the one that a CPU multiplies faster."""
-    spent = {}
+def _faster_dtype() -> torch.dtype:
+    """Returns float32 or bfloat16, whichever this CPU multiplies faster."""
+    seconds = {}
     for dtype in (torch.float32, torch.bfloat16):
         x = torch.ones(512, 512, dtype=dtype)
-        spent[dtype] = min(timeit.repeat(lambda x=x: x @ x, number=1, repeat=10))
-    return min(spent, key=spent.__getitem__)
+        seconds[dtype] = min(timeit.repeat(lambda x=x: x @ x, number=1, repeat=10))
+    return min(seconds, key=seconds.__getitem__)

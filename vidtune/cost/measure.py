@@ -1,9 +1,9 @@
-"""What a model costs by measuring: time, memory and energy of a training step and of inference.
+"""Measures what a model costs: time, memory and energy of a training step and of inference.
 
-`videos_per_s` of a phase is of the model alone, on random tensors that lie on the device;
-`loader` is decoding alone; `end_to_end_videos_per_s` is both. Peaks are of the allocator (allocated,
-reserved); NVML's figure for the process, which adds CUDA's own memory, stands apart. On a CPU there
-is no allocator to ask: the process's own peak is given instead, interpreter included.
+`videos_per_s` of a phase is the model alone, on random tensors that lie on the device; `loader` is
+decoding alone; `end_to_end_videos_per_s` is both. `peak_allocated_gib` and `peak_reserved_gib` are
+CUDA's allocator's; `nvml_gib` is NVML's figure for the process, which adds CUDA's own memory. A CPU
+has no such allocator: `peak_rss_gib` is the peak of the process, interpreter included.
 """
 
 import gc
@@ -28,22 +28,23 @@ GIB = 1 << 30
 
 
 def measure(job: BenchJob, clips: Path, gpu: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The row of a job. `gpu`: `vidtune.gpu.nvml.facts` of its device and what keeps it `busy`.
+    """Returns the row of a job. `gpu`: `vidtune.gpu.nvml.facts` of its device, and `busy`, a text
+    or None.
 
-    `status` is "oom" where a phase ran out of memory (its own status says which), else "busy"
-    where the device was shared, else "ok".
+    `status` is "oom" if a phase ran out of memory (the phase's own status says which), else "busy"
+    if the device was shared, else "ok".
     """
     where = torch.device(job.device)
     with attention_of(job):
         phases = {name: _phase(job, name, clips, gpu) for name in PHASES if name in job.phases}
     if "loader" in job.phases:
-        phases["loader"] = measured_loader.alone(job, clips)
-    found = {phase.get("status") for phase in phases.values()}
+        phases["loader"] = measured_loader.loader_row(job, clips)
+    oom = any(phase.get("status") == "oom" for phase in phases.values())
     status = "busy" if gpu and gpu["busy"] else "ok"
     code = provenance.bench_digest(job.model.method)
     device = device_name(where)
     return {
-        "status": "oom" if "oom" in found else status,
+        "status": "oom" if oom else status,
         "conditions": conditions(job, device, gpu),
         **phases,
         "provenance": provenance.stamp(code, device, job),
@@ -51,7 +52,7 @@ def measure(job: BenchJob, clips: Path, gpu: dict[str, Any] | None = None) -> di
 
 
 def conditions(job: BenchJob, device: str, gpu: dict[str, Any] | None) -> dict[str, Any]:
-    """All that a measurement depends on besides the model."""
+    """Returns all conditions of a measurement, besides the model itself."""
     m = job.model
     return {
         "variant": m.name,
@@ -77,7 +78,7 @@ def conditions(job: BenchJob, device: str, gpu: dict[str, Any] | None) -> dict[s
 
 
 def device_name(where: torch.device) -> str:
-    """The GPU's name, or "cpu, <model>, <n> threads"."""
+    """Returns the GPU's name, or "cpu, <model>, <n> threads"."""
     if where.type == "cuda":
         return models.device_name(where)
     return f"cpu, {_processor()}, {torch.get_num_threads()} threads"
@@ -93,9 +94,9 @@ def _processor() -> str:
 
 
 def _phase(job: BenchJob, name: str, clips: Path, gpu: dict[str, Any] | None) -> dict[str, Any]:
-    """One phase's numbers, or that its batch did not fit; memory is free again afterwards."""
+    """Measures one phase, or notes that its batch did not fit, and frees its memory."""
     try:
-        return {"status": "ok", **_measured(PHASES[name](job), clips, gpu)}
+        return {"status": "ok", **_run(PHASES[name](job), clips, gpu)}
     except (RuntimeError, MemoryError) as e:
         if models.out_of_memory(e):
             return {"status": "oom", "batch": job.recipe.batch}
@@ -109,7 +110,8 @@ def _phase(job: BenchJob, name: str, clips: Path, gpu: dict[str, Any] | None) ->
             torch.cuda.empty_cache()
 
 
-def _measured(work: Work, clips: Path, gpu: dict[str, Any] | None) -> dict[str, Any]:
+def _run(work: Work, clips: Path, gpu: dict[str, Any] | None) -> dict[str, Any]:
+    """Runs the warm-up and the measured steps of a phase and returns its numbers."""
     job, clock = work.job, Clock(work.where)
     video = work.video()
     for _ in range(job.warmup):
@@ -122,58 +124,61 @@ def _measured(work: Work, clips: Path, gpu: dict[str, Any] | None) -> dict[str, 
         for _ in range(job.steps):
             work.step(video, clock)
         laps, seconds = clock.laps(len(work.parts)), clock.span()
-        seen = watch.end() if watch else None
-    done = job.steps * job.recipe.batch
-    found: dict[str, Any] = {
-        "videos": done,
-        "videos_per_s": done / seconds,
+        watched = watch.end() if watch else {}
+    videos = job.steps * job.recipe.batch
+    row: dict[str, Any] = {
+        "videos": videos,
+        "videos_per_s": videos / seconds,
         "ms": summary(laps, work.parts),
         **peak(work.where),
-        **_told(seen, done),
+        **_nvml(watched, videos),
     }
     if "loader" in job.phases:
         del video
-        found["end_to_end_videos_per_s"] = measured_loader.fed(work, clips)
-    return found
+        row["end_to_end_videos_per_s"] = measured_loader.end_to_end(work, clips)
+    return row
 
 
-def _told(seen: dict[str, Any] | None, videos: int) -> dict[str, Any]:
-    """What the other process saw; None where nobody could look."""
-    seen = seen or {}
+def _nvml(watched: dict[str, Any], videos: int) -> dict[str, Any]:
+    """Returns the columns read from NVML by the watching process; None where it could not read."""
 
     def gib(key: str) -> float | None:
-        return None if seen.get(key) is None else seen[key] / GIB
+        return None if watched.get(key) is None else watched[key] / GIB
 
-    energy = seen.get("joules")
+    energy = watched.get("joules")
     return {
         "nvml_gib": gib("process_bytes"),
         "nvml_device_gib": gib("device_bytes"),
         "joules_per_video": None if energy is None else energy / videos,
-        **{k: seen.get(k) for k in ("energy_from", "utilisation_percent", "sm_mhz", "memory_mhz")},
-        "throttle_reasons": seen.get("throttle_reasons"),
+        **{
+            k: watched.get(k)
+            for k in ("energy_from", "utilisation_percent", "sm_mhz", "memory_mhz")
+        },
+        "throttle_reasons": watched.get("throttle_reasons"),
     }
 
 
 def reset_peak(where: torch.device) -> None:
+    """Forgets the peak so far; if the system forbids it, the peak is since the process began."""
     if where.type == "cuda":
         torch.cuda.reset_peak_memory_stats(where)
         return
-    with suppress(OSError):  # where it cannot be reset, the peak is since the process began
+    with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def peak(where: torch.device) -> dict[str, float | None]:
-    """GiB."""
-    found: dict[str, float | None] = dict.fromkeys(
+    """Returns the peak memory since `reset_peak`, in GiB; None for what the device does not have."""
+    peaks: dict[str, float | None] = dict.fromkeys(
         ("peak_allocated_gib", "peak_reserved_gib", "peak_rss_gib")
     )
     if where.type == "cuda":
-        found["peak_allocated_gib"] = torch.cuda.max_memory_allocated(where) / GIB
-        found["peak_reserved_gib"] = torch.cuda.max_memory_reserved(where) / GIB
-        return found
+        peaks["peak_allocated_gib"] = torch.cuda.max_memory_allocated(where) / GIB
+        peaks["peak_reserved_gib"] = torch.cuda.max_memory_reserved(where) / GIB
+        return peaks
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")
     except OSError:
-        return found
+        return peaks
     kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
-    return {**found, "peak_rss_gib": int(kib) / (1 << 20)}
+    return {**peaks, "peak_rss_gib": int(kib) / (1 << 20)}

@@ -1,7 +1,7 @@
-"""Decoding beside the model: batches of generated H.264 clips, through the engine's own loader.
+"""Measures decoding: batches of generated H.264 clips, through the engine's own loader.
 
-The clips lie in the system's cache of files after the first pass, so this is the time to decode and
-resize, not a disk's.
+After the first pass the system has the files in its cache, so this times decoding and resizing, not
+a disk.
 """
 
 import time
@@ -21,7 +21,7 @@ from vidtune.motion import generate
 from vidtune.nn.pixels import normalise
 from vidtune.spec import GeneratedSet
 
-# About Something-Something's size, rate and length.
+# Roughly the size, frame rate and length of Something-Something's clips.
 CLIPS = GeneratedSet(
     name="bench",
     generator="motion",
@@ -33,38 +33,37 @@ CLIPS = GeneratedSet(
 )
 
 
-def videos(job: BenchJob, place: Path) -> Iterator[Tensor]:
-    """uint8 (B, T, 3, S, S) of the job's warm-up and steps, by the recipe's sampler."""
-    generate.generate(CLIPS, place)
-    m = job.model
-    found = records.read(place, "train")
-    recipe = job.recipe
+def videos(job: BenchJob, folder: Path) -> Iterator[Tensor]:
+    """Yields uint8 (B, T, 3, S, S) for each warm-up and measured step, by the recipe's sampler."""
+    generate.generate(CLIPS, folder)
+    m, recipe = job.model, job.recipe
     if recipe.augment:  # a step takes as many clips as the batch says, so none is repeated
         once = recipe.augment.model_copy(update={"repeats": 1})
         recipe = recipe.model_copy(update={"augment": once})
-    clips = Clips(found, recipe, m.frames, m.backbone.image, train=True, seed=0)
+    train = records.read(folder, "train")
+    clips = Clips(train, recipe, m.frames, m.backbone.image, train=True, seed=0)
     order = torch.arange((job.warmup + job.steps) * job.recipe.batch) % len(clips)
     for batch in decoded(clips, list(order.split(job.recipe.batch))):
         yield batch["video"]
 
 
-def alone(job: BenchJob, place: Path) -> dict[str, Any]:
-    """The loader without a model."""
+def loader_row(job: BenchJob, folder: Path) -> dict[str, Any]:
+    """Measures the loader without a model."""
     start = time.perf_counter()
-    for k, _ in enumerate(videos(job, place), 1):
+    for k, _ in enumerate(videos(job, folder), 1):
         if k == job.warmup:
             start = time.perf_counter()
     seconds = time.perf_counter() - start
-    about = {"clips": CLIPS.model_dump(mode="json", include={"clips", "side", "fps", "seconds"})}
-    return {"videos_per_s": _rate(job, seconds), "workers": workers(), **about}
+    clips = CLIPS.model_dump(mode="json", include={"clips", "side", "fps", "seconds"})
+    return {"videos_per_s": _rate(job, seconds), "workers": workers(), "clips": clips}
 
 
-def fed(work: Work, place: Path) -> float:
-    """Videos per second of a phase that decodes its own batches, copies them and normalises."""
+def end_to_end(work: Work, folder: Path) -> float:
+    """Returns videos per second of a phase that decodes, copies and normalises its own batches."""
     job, where = work.job, work.where
     clock = Clock(where)
     start = time.perf_counter()
-    for k, batch in enumerate(videos(job, place), 1):
+    for k, batch in enumerate(videos(job, folder), 1):
         work.step(normalise(batch.to(where)), clock)
         if k == job.warmup:
             synchronise(where)

@@ -1,6 +1,6 @@
-"""What is measured: a model's training step or its inference, as the engine does them.
+"""The phases that are measured: a model's training step and its inference, as the engine runs them.
 
-Weights are random: no time and no byte depends on their values.
+Weights are random: neither time nor memory depends on their values.
 Shapes: B videos, T frames, S pixels, L words, C classes.
 """
 
@@ -26,21 +26,21 @@ Phase = Literal["train", "inference", "loader"]
 
 
 class BenchJob(Frozen):
-    """What is measured, and under which conditions."""
+    """A measurement to be made: a model and the conditions."""
 
-    model: Model  # with the frames asked for
-    recipe: Recipe  # with the batch and precision asked for
+    model: Model  # with the frames of this measurement
+    recipe: Recipe  # with the batch and precision of this measurement
     device: Literal["cpu", "cuda"]
     compile: bool = False
     attention: Attention = "fused"
     steps: Count = 20
-    warmup: int = 5  # steps before, discarded
+    warmup: int = 5  # discarded steps before the measured ones
     phases: tuple[Phase, ...] = ("train", "inference", "loader")
 
 
 @contextmanager
 def attention_of(job: BenchJob) -> Iterator[None]:
-    """The job's kind of attention, in all of our models. Raises `UserError` where there is none."""
+    """Makes all models use the job's attention. Raises `UserError` if the device lacks it."""
     if job.attention == "memory-efficient" and job.device == "cpu":
         raise UserError("--attention memory-efficient: a CPU has none; ask for fused or explicit")
     with ExitStack() as stack:
@@ -51,7 +51,7 @@ def attention_of(job: BenchJob) -> Iterator[None]:
 
 
 class Work:
-    """One phase of a job: `parts` names what lies between the marks of one `step`."""
+    """One phase of a job: `parts` names the intervals between the marks of one `step`."""
 
     parts: tuple[str, ...]
 
@@ -62,20 +62,20 @@ class Work:
         name_random_classes(self.net, job.model)
 
     def video(self) -> Tensor:
-        """(B, T, 3, S, S) as `vidtune.nn.pixels.normalise` gives it: mean 0, deviation about 1."""
+        """Returns (B, T, 3, S, S) like `vidtune.nn.pixels.normalise`: mean 0, deviation near 1."""
         m = self.job.model
         side = m.backbone.image
         return torch.randn(self.job.recipe.batch, m.frames, 3, side, side, device=self.where)
 
     def compiled(self) -> VideoModel:
-        """The model, both its parts through torch.compile where the job says so."""
+        """Returns the model; if the job says so, torch.compile has both its parts."""
         if self.job.compile:
             self.net.compile()
             self.net.prepare = torch.compile(self.net.prepare)
         return self.net
 
     def outputs(self, video: Tensor) -> Any:
-        """The model's two parts in step, as in training; torch.compile takes them apart."""
+        """Runs the model as training does; compiled, its two parts run one after the other."""
         if self.job.compile:
             return self.net(*self.net.prepare(video))
         return self.net.at_once(video)
@@ -93,23 +93,23 @@ class Training(Work):
         super().__init__(job)
         pretrained = {n for n, _ in self.net.named_parameters() if n.startswith("clip.")}
         self.net.train()
-        self.stage = Step(self.net, pretrained, job.recipe, self.where)
+        self.engine_step = Step(self.net, pretrained, job.recipe, self.where)
         self.target = random_targets(job.model, job.recipe.batch).to(self.where)
         self.compiled()
 
     def step(self, video: Tensor, clock: Clock) -> None:
         clock.mark()
         with models.precision(self.job.recipe, self.where):
-            loss = self.stage.loss(self.outputs(video), self.target)
+            loss = self.engine_step.loss(self.outputs(video), self.target)
         clock.mark()
-        self.stage.backward(loss)
+        self.engine_step.backward(loss)
         clock.mark()
-        self.stage.update()
+        self.engine_step.update()
         clock.mark()
 
 
 class Inference(Work):
-    """The vision side with its head, low-rank updates merged: what the papers' throughput is of."""
+    """The vision side with its head, low-rank updates folded, as in the papers' throughput."""
 
     parts = ("forward",)
 
@@ -131,14 +131,14 @@ PHASES: dict[Phase, type[Work]] = {"train": Training, "inference": Inference}
 
 
 def random_targets(model: Model, batch: int) -> Tensor:
-    """Random labels (B,), or token ids (B, L)."""
+    """Returns random labels (B,), or random token ids (B, L)."""
     if model.task == "recognition":
         return torch.randint(model.classes or 1, (batch,))
     return torch.randint(1, model.backbone.text.vocab_size, (batch, model.max_words))
 
 
 def name_random_classes(net: VideoModel, model: Model) -> None:
-    """Random names (C, L) for a method that classifies by texts."""
+    """Gives random class names (C, L) to a method that classifies by texts."""
     if isinstance(net, TextRecognizer):
         text = model.backbone.text
         net.name_classes(torch.randint(1, text.vocab_size, (model.classes or 1, text.context)))

@@ -1,9 +1,9 @@
-"""What a GPU does otherwise, for fake tensors on the CPU: autocast's lists and chosen kernels.
+"""Makes fake tensors on the CPU allocate as on a GPU: autocast's lists and the chosen kernels.
 
 `autocast("cuda")` does nothing without a GPU, and `autocast("cpu")` has lists of its own: it leaves
-softmax and normalisation in half precision, which CUDA's computes, and keeps for backward, in
-single precision. CUDA's list is therefore read from torch's dispatcher and entered for the CPU for
-as long as a convention is in force. Attention goes to the operators that CUDA would choose.
+softmax and normalisation in half precision, while CUDA's computes them, and keeps them for
+backward, in single precision. So `cuda_like` reads CUDA's list from torch's dispatcher and
+registers it for the CPU. It sends attention to the operators that CUDA would choose.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,30 +22,32 @@ HALF, SINGLE = torch.float16, torch.float32
 CPU = "AutocastCPU"
 aten = torch.ops.aten
 
-# CUDA's list has four parts (aten/src/ATen/autocast_mode.h); what is named nowhere here is computed
-# in single precision. Half precision:
+# CUDA's list has four parts (aten/src/ATen/autocast_mode.h). An operator in none of the three sets
+# below is computed in single precision.
+# Computed in half precision:
 LOWER = frozenset({"addmv", "addr", "chain_matmul", "einsum", "linalg_multi_dot", "mv"})
-# The widest type among the inputs:
+# Computed in the widest type among the inputs:
 WIDEST = frozenset(
     {"addcdiv", "addcmul", "atan2", "bilinear", "cross", "dot", "index_put", "scatter_add"}
     | {"tensordot", "vdot"}
 )
-# Half precision in, single out:
+# Half precision in, single precision out:
 WIDENS = frozenset({"cumprod", "cumsum", "linalg_matrix_norm", "linalg_vector_norm", "sum"})
 SOFTMAX = {"softmax.int": aten._softmax, "log_softmax.int": aten._log_softmax}
-# Recurrent cells, and what convolutions, attention and up-sampling are made of below the
-# operators that this project calls:
+# Not registered: recurrent cells, and the operators inside convolutions, attention and up-sampling,
+# which this project does not call itself.
 ELSEWHERE = ("_cell", "cudnn_", "convolution", "_upsample", "_scaled", "rms_norm")
 
 
 def listed(key: str) -> set[str]:
-    """The operators, with overload, on one of torch's autocast lists."""
+    """Returns the operators, with overload, on one of torch's autocast lists."""
     names = torch._C._dispatch_get_registrations_for_dispatch_key(key)
     return {name.removeprefix("aten::") for name in names}
 
 
 def policy() -> dict[str, str]:
-    """Operators of CUDA's list that the CPU's lacks -> lower, widest, widens, softmax or single."""
+    """Maps operators on CUDA's list that are not on the CPU's to how CUDA computes them: lower,
+    widest, widens, softmax or single."""
     out = {}
     for name in sorted(listed("AutocastCUDA") - listed(CPU)):
         base = name.split(".")[0]
@@ -58,7 +60,7 @@ def policy() -> dict[str, str]:
 
 
 def _cast(args: Any, dtype: torch.dtype) -> Any:
-    """Floating-point tensors to `dtype`, but for doubles."""
+    """Casts floating-point tensors to `dtype`, except doubles."""
 
     def one(x: Any) -> Any:
         castable = isinstance(x, Tensor) and x.is_floating_point() and x.dtype != torch.float64
@@ -73,7 +75,7 @@ def _widest(args: Any) -> torch.dtype:
 
 
 def _kernel(name: str, kind: str) -> Callable[..., Any]:
-    """An operator as CUDA's autocast calls it."""
+    """Returns an operator as CUDA's autocast calls it."""
     base, _, overload = name.partition(".")
     op = getattr(getattr(aten, base), overload or "default")
     keys = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastCPU)
@@ -94,7 +96,7 @@ def _kernel(name: str, kind: str) -> Callable[..., Any]:
 
 @contextmanager
 def cuda_autocast() -> Iterator[None]:
-    """`torch.autocast("cpu", torch.float16)` inside has CUDA's lists."""
+    """Gives `torch.autocast("cpu", torch.float16)` CUDA's lists inside the `with` block."""
     library = torch.library.Library("aten", "IMPL")
     try:
         for name, kind in policy().items():
@@ -105,7 +107,7 @@ def cuda_autocast() -> Iterator[None]:
 
 
 class _Kernels(TorchFunctionMode):
-    """Calls that a GPU would serve in another way."""
+    """Redirects the calls that a GPU would serve with other kernels."""
 
     def __init__(self, attention: Attention, precision: Precision) -> None:
         super().__init__()
@@ -143,7 +145,8 @@ class _Kernels(TorchFunctionMode):
         attn_mask: Tensor | None = None,
         is_causal: bool = False,
     ) -> Tensor:
-        """(N, H, Q, d), (N, H, K, d), (N, H, K, d) -> (N, H, Q, d); keeps that and a log-sum-exp.
+        """Maps (N, H, Q, d), (N, H, K, d), (N, H, K, d) to (N, H, Q, d); for backward it keeps the
+        result and a log-sum-exp.
 
         Flash attention takes half precision without a mask, the memory-efficient kernel the rest.
         """
@@ -158,8 +161,8 @@ class _Kernels(TorchFunctionMode):
 
 
 def halve(net: nn.Module, frozen: bool = False) -> None:
-    """Weights in half precision, but for normalisation and embeddings, as CLIP's own code has it;
-    `frozen`: no tuned ones."""
+    """Casts weights to half precision, except normalisation and embeddings, as CLIP's own code
+    does; `frozen`: only weights that are not tuned."""
     single = (nn.LayerNorm, nn.modules.batchnorm._BatchNorm, nn.Embedding)
     for module in net.modules():
         if not isinstance(module, single):
@@ -171,7 +174,7 @@ def halve(net: nn.Module, frozen: bool = False) -> None:
 
 @contextmanager
 def cuda_like(attention_: Attention, precision: Precision) -> Iterator[None]:
-    """What runs inside allocates as on a GPU; forward passes stand in `autocast(precision)`."""
+    """Makes what runs inside allocate as on a GPU; forward passes need `autocast(precision)`."""
     with ExitStack() as stack:
         stack.enter_context(_Kernels(attention_, precision))
         stack.enter_context(attention("explicit" if attention_ == "explicit" else "fused"))
@@ -181,4 +184,5 @@ def cuda_like(attention_: Attention, precision: Precision) -> Iterator[None]:
 
 
 def autocast(precision: Precision) -> torch.autocast:
+    """Returns autocast to float16 on the CPU, switched on for `amp16` only."""
     return torch.autocast("cpu", HALF, enabled=precision == "amp16")

@@ -1,8 +1,9 @@
-"""A ledger of live storages: what a computation allocates and when it is freed.
+"""Records live storages: what a computation allocates and when it is freed.
 
-It runs over fake tensors, which have sizes but neither memory nor values. Every storage that a
-GPU's caching allocator would hold is entered, rounded up to 512 bytes as there. Not seen: what a
-kernel allocates for itself, and the allocator's fragments.
+The ledger runs over fake tensors, which have sizes but neither memory nor values. It enters every
+storage that a GPU's caching allocator would hold, rounded up to 512 bytes like the allocator does.
+It does not see what a kernel allocates for itself, nor the allocator's fragments. Its relative in
+torch, `torch.distributed._tools.mem_tracker`, is a private API.
 """
 
 import weakref
@@ -16,14 +17,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 BLOCK = 512  # bytes
-WORKSPACE = "workspace"  # the kind of what nobody named
+WORKSPACE = "workspace"  # the kind of a storage that nobody labelled
 
 
 class Ledger(TorchDispatchMode):
     """Records every allocation inside it.
 
     Storages are numbered in the order in which they appear; `events` are (number, bytes), with
-    negative bytes where one is freed.
+    negative bytes when a storage is freed.
     """
 
     def __init__(self) -> None:
@@ -32,7 +33,7 @@ class Ledger(TorchDispatchMode):
         self.phases: list[tuple[str, int, int]] = []  # name, first event, one past the last
         self.kinds: dict[int, str] = {}  # by storage number
         self._numbers: dict[int, int] = {}  # of live storages, by address
-        self._forgotten: set[int] = set()
+        self._ignored: set[int] = set()
         self._watches: dict[int, weakref.ref[Any]] = {}
 
     def __torch_dispatch__(
@@ -45,7 +46,7 @@ class Ledger(TorchDispatchMode):
         return out
 
     def enter(self, tensor: Tensor) -> int:
-        """The number of a tensor's storage, which is new or known."""
+        """Records a tensor's storage unless it is known, and returns the storage's number."""
         storage = tensor.untyped_storage()
         address = storage._cdata
         if address not in self._numbers:
@@ -61,38 +62,39 @@ class Ledger(TorchDispatchMode):
             self._watches[address] = weakref.ref(storage, freed)
         return self._numbers[address]
 
-    def name(self, tensors: Iterable[Any], kind: str) -> None:
-        """Say what tensors are, also of the time before."""
+    def label(self, tensors: Iterable[Any], kind: str) -> None:
+        """Give tensors a kind, which also holds for the time before this call."""
         for tensor in tensors:
             if isinstance(tensor, Tensor):
                 self.kinds[self.enter(tensor)] = kind
 
-    def forget(self, tensors: Iterable[Tensor]) -> None:
-        """As if these had never been."""
-        self._forgotten |= {self.enter(tensor) for tensor in tensors}
+    def ignore(self, tensors: Iterable[Tensor]) -> None:
+        """Ignore these tensors in all totals."""
+        self._ignored |= {self.enter(tensor) for tensor in tensors}
 
-    def name_rest(self, kind: str) -> None:
-        """The same of all that is live and was not named."""
+    def label_rest(self, kind: str) -> None:
+        """Label every live, unlabelled storage `kind`."""
         for number in self._numbers.values():
             if self.kinds[number] == WORKSPACE:
                 self.kinds[number] = kind
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
+        """Name the events inside the `with` block, as in "forward"."""
         start = len(self.events)
         yield
         self.phases.append((name, start, len(self.events)))
 
     @property
     def peak(self) -> int:
-        """Most bytes in any phase."""
+        """The most live bytes in any phase."""
         return max(self.peaks()[0].values())
 
     def peaks(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Most bytes in each phase; and, where the most of all are live, the bytes of each kind."""
+        """Return the most live bytes of each phase, and the bytes of each kind at the peak."""
         live, course = 0, [0]  # bytes before the first event, and after each
         for number, change in self.events:
-            live += 0 if number in self._forgotten else change
+            live += 0 if number in self._ignored else change
             course.append(live)
         by_phase: dict[str, int] = {}
         top = 0
@@ -103,7 +105,7 @@ class Ledger(TorchDispatchMode):
                 top = at
         by_kind: Counter[str] = Counter()
         for number, change in self.events[:top]:
-            if number in self._forgotten:
+            if number in self._ignored:
                 continue
             by_kind[self.kinds[number]] += change
         return by_phase, {kind: size for kind, size in by_kind.items() if size}

@@ -1,4 +1,4 @@
-"""The counted costs of a paper's models in one job: the import of torch is paid once."""
+"""Counts all models of a paper in one job, so that torch is imported once."""
 
 from functools import partial
 from pathlib import Path
@@ -11,15 +11,15 @@ from vidtune.spec import Costing, Model
 
 
 def count_paper(job: Costing, folder: Path) -> dict[str, Any]:
-    """Model name -> `count.cost` with its provenance; `folder` has the earlier results."""
+    """Maps model name to `count.cost` with its provenance; `folder` keeps earlier results."""
     counts: dict[Any, dict[str, Any]] = {}
     jobs = [(model.name, _key(model), partial(_counted, model, counts)) for model in job.models]
     return cached_results(folder, jobs, "cost")
 
 
 def _counted(model: Model, counts: dict[Any, dict[str, Any]]) -> dict[str, Any]:
-    """From `counts` where a model that costs the same is there."""
-    key = count.alike(model)
+    """Counts a model, unless `counts` has one that costs the same."""
+    key = count.cost_key(model)
     if key not in counts:
         counts[key] = count.cost(model)
     stamp = provenance.stamp(provenance.model_digest(model.method), "meta", model)

@@ -1,10 +1,10 @@
-"""Predicted peak memory of a training step and of inference, at any size, without a GPU.
+"""Predicts the peak memory of a training step and of inference, at any size, without a GPU.
 
 The real model runs on fake tensors under a convention, whose parts decide the number: precision
 (`amp16`: weights in float32 under CUDA's autocast; `fp32`; `fp16`: weights in float16, as CLIP's
-own code holds them), the kernel of attention, batch and frames. Of training the second step is
-taken, in which the optimiser's state exists; the optimiser is Adam, whose forms keep the same two
-moments. GiB are 2^30 bytes of live tensors, not what a driver or `nvidia-smi` shows.
+own code holds them), the kernel of attention, batch and frames. A training step is the second one,
+in which the optimiser's state exists; the optimiser is AdamW, and all forms of Adam keep the same
+two moments. GiB are 2^30 bytes of live tensors, not what a driver or `nvidia-smi` shows.
 """
 
 import math
@@ -35,7 +35,7 @@ def predict(
     attention: Attention = "explicit",
     released: bool = True,
 ) -> dict[str, Any]:
-    """`train` and `inference`, each {peak_gib, by_kind, by_phase} in GiB, with the convention.
+    """Returns the convention, `train` and `inference`: each {peak_gib, by_kind, by_phase} in GiB.
 
     `released`: what the methods' own code keeps in memory is kept, also where ours keeps less.
     """
@@ -47,35 +47,37 @@ def predict(
         "attention": attention,
         "batch": batch,
         "frames": model.frames,
-        "train": _told(training_ledger(model, batch, precision, attention, released)),
-        "inference": _told(inference_ledger(model, batch, precision, attention, released)),
+        "train": _peaks(training_ledger(model, batch, precision, attention, released)),
+        "inference": _peaks(inference_ledger(model, batch, precision, attention, released)),
     }
 
 
 def training_ledger(
     model: Model, batch: int, precision: Precision, attention: Attention, released: bool = True
 ) -> Ledger:
-    """The ledger of a training's second step, as vidtune/engine/train.py takes it."""
+    """Records the second step of a training, as vidtune/engine/train.py takes it."""
     net = methods.build(model, "meta").train()
     with FakeTensorMode(allow_non_fake_inputs=True), Ledger() as ledger:
-        video, target = _given(net, model, batch, precision, released, ledger)
+        video, target = _allocate(net, model, batch, precision, released, ledger)
         tuned = [p for p in net.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(tuned, fused=True)
-        _start(tuned, optimizer, ledger)
+        _first_step(tuned, optimizer, ledger)
         with cuda_like(attention, precision):
             _step(net, video, target, precision, optimizer, ledger)
         idle = (optimizer.state[p] for p in tuned if p.grad is None)
-        ledger.forget(t for state in idle for t in state.values())
+        ledger.ignore(t for state in idle for t in state.values())
     return ledger
 
 
-def _start(tuned: list[nn.Parameter], optimizer: torch.optim.Optimizer, ledger: Ledger) -> None:
-    """The optimiser's state, as after a first step in which every parameter had a gradient."""
+def _first_step(
+    tuned: list[nn.Parameter], optimizer: torch.optim.Optimizer, ledger: Ledger
+) -> None:
+    """Creates the optimiser's state, as a first step does if all parameters have gradients."""
     for p in tuned:
         p.grad = torch.zeros_like(p)
     optimizer.step()
     optimizer.zero_grad()
-    ledger.name((t for state in optimizer.state.values() for t in state.values()), "optimizer")
+    ledger.label((t for state in optimizer.state.values() for t in state.values()), "optimizer")
 
 
 def _step(
@@ -86,13 +88,14 @@ def _step(
     optimizer: torch.optim.Optimizer,
     ledger: Ledger,
 ) -> None:
+    """Takes one step in the phases forward, backward and step."""
     with ledger.phase("forward"):
         with autocast(precision):
             loss = _loss(net, video, target)
-        ledger.name_rest("activations")
+        ledger.label_rest("activations")
     with ledger.phase("backward"):
         loss.backward()
-        ledger.name((p.grad for p in net.parameters()), "gradients")
+        ledger.label((p.grad for p in net.parameters()), "gradients")
     with ledger.phase("step"):
         optimizer.step()
 
@@ -107,10 +110,10 @@ def _loss(net: VideoModel, video: Tensor, target: Tensor) -> Tensor:
 def inference_ledger(
     model: Model, batch: int, precision: Precision, attention: Attention, released: bool = True
 ) -> Ledger:
-    """The ledger of one batch's vision side in evaluation, low-rank updates left apart."""
+    """Records one batch's vision side in evaluation, with low-rank updates not folded."""
     net = methods.build(model, "meta").eval()
     with FakeTensorMode(allow_non_fake_inputs=True), Ledger() as ledger:
-        video, _ = _given(net, model, batch, precision, released, ledger)
+        video, _ = _allocate(net, model, batch, precision, released, ledger)
         with (
             cuda_like(attention, precision),
             torch.no_grad(),
@@ -121,7 +124,7 @@ def inference_ledger(
     return ledger
 
 
-def _given(
+def _allocate(
     net: VideoModel,
     model: Model,
     batch: int,
@@ -129,7 +132,8 @@ def _given(
     released: bool,
     ledger: Ledger,
 ) -> tuple[Tensor, Tensor]:
-    """Gives the model its storages; a batch of videos with labels (B,) or token ids (B, L)."""
+    """Gives the model its storages; returns a batch of videos with its labels (B,) or token ids
+    (B, L)."""
     net.to_empty(device="cpu")
     if released:
         net.as_released()
@@ -140,16 +144,17 @@ def _given(
     if isinstance(net, TextRecognizer):
         net.name_classes(torch.zeros(model.classes, model.backbone.text.context, dtype=torch.int64))
         net.class_texts()  # encoded in the first step only
-    ledger.name((*net.parameters(), *net.buffers()), "weights")
+    ledger.label((*net.parameters(), *net.buffers()), "weights")
     side, task = model.backbone.image, model.task
     video = torch.empty(batch, model.frames, 3, side, side)
     shape = (batch,) if task == "recognition" else (batch, model.max_words)
     target = torch.zeros(shape, dtype=torch.int64)
-    ledger.name((video, target), "activations")
+    ledger.label((video, target), "activations")
     return video, target
 
 
-def _told(ledger: Ledger) -> dict[str, Any]:
+def _peaks(ledger: Ledger) -> dict[str, Any]:
+    """Returns a ledger's peak in GiB, by kind at the peak and by phase."""
     by_phase, by_kind = ledger.peaks()
     return {
         "peak_gib": max(by_phase.values()) / GIB,
@@ -159,10 +164,10 @@ def _told(ledger: Ledger) -> dict[str, Any]:
 
 
 def largest_batch(peak: Callable[[int], float], limit: float) -> int:
-    """The largest batch with `peak(batch) <= limit`, of a peak that never falls; 0: not even one.
+    """Returns the largest batch with `peak(batch) <= limit`, or 0; `peak` must never fall.
 
-    Bisection, whose next guess is where a line through the ends meets the limit: peaks are almost
-    straight lines.
+    A search by bisection, whose next guess is where a line through both ends meets the limit:
+    peaks are almost straight lines.
     """
     known = {1: peak(1)}
     if known[1] > limit:
@@ -180,7 +185,7 @@ def largest_batch(peak: Callable[[int], float], limit: float) -> int:
 
 
 def parse_size(text: str) -> int:
-    """Bytes of "24GiB", "80 GB" and the like. Raises `UserError` for anything else."""
+    """Returns the bytes of a size such as "24GiB" or "80 GB". Raises `UserError` otherwise."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", text)
     known = match and match[2].upper() in UNITS
     if not known or not 0 < float(match[1]) < math.inf:
