@@ -12,8 +12,7 @@ from torch import Tensor
 
 from vidtune.data import records, transforms
 from vidtune.data.clips import Clips
-from vidtune.data.randaugment import grey
-from vidtune.data.transforms import changed
+from vidtune.data.transforms import changed, gray
 from vidtune.spec import Recipe
 from vidtune.spec.augment import Augment
 
@@ -106,15 +105,15 @@ def test_crops_are_resized_as_pillow_does():
         assert (ours - tensor).abs().max() <= 1
 
 
-def test_grey_is_pillows():
+def test_gray_is_pillows():
     x = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 3, 30, 40), dtype=np.uint8))
     pillow = np.asarray(Image.fromarray(x[0].permute(1, 2, 0).numpy()).convert("L"))
-    assert np.array_equal(grey(x)[0, 0].numpy(), pillow)
+    assert np.array_equal(gray(x)[0, 0].numpy(), pillow)
     out, _ = changed(x, recipe(gray=1.0), SIDE, np.random.default_rng(0))
     assert (out[:, :1] == out).all()
 
 
-def test_a_share_of_clips_is_flipped_and_grey():
+def test_a_share_of_clips_is_flipped_and_gray():
     draws = [
         changed(still(1), recipe(flip=0.5, gray=0.2), SIDE, np.random.default_rng(s))
         for s in range(600)

@@ -143,7 +143,7 @@ def test_a_bad_folder_is_one_line(tmp_path: Path):
     with pytest.raises(UserError, match="ends after 6 frames, frame 9 was asked for"):
         read_frames(path, [0, 9])
     (path / "00003.jpg").rename(tmp_path / "third")
-    with pytest.raises(UserError, match="behind frame number 2 comes 4"):
+    with pytest.raises(UserError, match="frame number 2 is followed by 4"):
         read_frames(path, [0])
     third = (tmp_path / "third").read_bytes()
     for bad, why in ((b"", "no picture"), (third[:60], "Invalid data"), (b"GIF89a", "Invalid")):

@@ -7,6 +7,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from vidtune.data import jpg_folder
+
 # counterclockwise degrees of FFmpeg's display matrix -> the 3x3 matrix of an MP4's track header
 TURNS = {
     90: (0, -65536, 0, 65536, 0, 0, 0, 0, 1 << 30),
@@ -102,12 +104,7 @@ def sound(path: Path) -> Path:
 
 
 def jpg(path: Path, k: int, size: tuple[int, int] = (32, 32)) -> None:
-    encoder = av.CodecContext.create("mjpeg", "w")
-    encoder.height, encoder.width = size
-    encoder.pix_fmt, encoder.time_base = "yuvj420p", Fraction(1, 25)
-    frame = av.VideoFrame.from_ndarray(picture(k, size), format="rgb24").reformat(format="yuvj420p")
-    frame.pts = 0
-    path.write_bytes(b"".join(bytes(p) for p in (*encoder.encode(frame), *encoder.encode(None))))
+    jpg_folder.write_jpg(path, picture(k, size))
 
 
 def folder(path: Path, frames: int = 20, template: str = "{:05d}.jpg", first: int = 1) -> Path:

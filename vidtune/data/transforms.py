@@ -16,11 +16,12 @@ Shapes: T frames, S pixels of the model's side; x is uint8 (T, 3, H, W).
 
 import math
 
+import torch
 from numpy.random import Generator
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidtune.data.randaugment import grey, rand_augment
+from vidtune.data.randaugment import rand_augment
 from vidtune.nn.pixels import Size, centre, scaled, short_side
 from vidtune.spec import Recipe
 from vidtune.spec.augment import Augment
@@ -41,8 +42,14 @@ def changed(x: Tensor, recipe: Recipe, side: int, rng: Generator) -> tuple[Tenso
     if flipped:
         x = x.flip(-1)
     if how.gray and rng.random() < how.gray:
-        x = grey(x).expand_as(x)
+        x = gray(x).expand_as(x)
     return x.contiguous(), flipped
+
+
+def gray(x: Tensor) -> Tensor:
+    """uint8 (T, 3, H, W) -> (T, 1, H, W): luma of BT.601 in Pillow's fixed point."""
+    weights = torch.tensor([19595, 38470, 7471], dtype=torch.int32).view(3, 1, 1)
+    return ((x.int() * weights).sum(1, keepdim=True) + 0x8000 >> 16).to(torch.uint8)
 
 
 def _cropped(x: Tensor, recipe: Recipe, how: Augment, side: int, rng: Generator) -> Tensor:

@@ -188,8 +188,8 @@ def _rgb(
 def upright(path: Path) -> Iterator[NDArray[np.uint8]]:
     """All frames in order, RGB (H, W, 3), of a video or a folder of jpg frames."""
     if path.is_dir():
-        for n in range(len(jpg_folder.frames(path))):
-            yield jpg_folder.read(path, [n])[n]
+        for n in range(len(jpg_folder.list_frames(path))):
+            yield jpg_folder.read_jpgs(path, [n])[n]
         return
     for _, frame in _rgb(enumerate(decode(path)), 1):
         yield frame
@@ -204,7 +204,7 @@ def read_frames(path: Path, indices: list[int], threads: int = 1) -> NDArray[np.
     assert indices and min(indices) >= 0
     wanted = sorted(set(indices))
     if path.is_dir():
-        found = jpg_folder.read(path, wanted)
+        found = jpg_folder.read_jpgs(path, wanted)
     else:
         try:
             found = dict(_rgb(_sought(path, wanted, threads), threads))

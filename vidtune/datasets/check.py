@@ -191,5 +191,7 @@ def problem(path: Path, entry: Entry) -> str | None:
 def _sizes(path: Path) -> list[tuple[int, int]]:
     """(height, width) of every frame."""
     if path.is_dir():
-        return [(f.height, f.width) for f in map(jpg_folder.image, jpg_folder.frames(path))]
+        return [
+            (f.height, f.width) for f in map(jpg_folder.decode_jpg, jpg_folder.list_frames(path))
+        ]
     return [(f.height, f.width) for f in decode(path)]

@@ -128,9 +128,9 @@ def _probe(dataset: Dataset, place: Path, entry: Entry) -> Entry:
     path, rate = place / entry["video"], dataset.frame_rate
     try:
         if rate is not None:
-            count = len(jpg_folder.frames(path))
+            count = len(jpg_folder.list_frames(path))
             facts = {"frames": count, "fps": rate, "seconds": count / rate}
-            height, width = jpg_folder.read(path, [0])[0].shape[:2]
+            height, width = jpg_folder.read_jpgs(path, [0])[0].shape[:2]
             return {**entry, **facts, "height": int(height), "width": int(width)}
         v = probe(path)
     except UserError as e:
