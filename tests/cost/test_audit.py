@@ -5,6 +5,7 @@ import random
 from collections import Counter
 
 import pytest
+from helpers.sizes import short
 from helpers.zoo import MODELS, TEMPME, TINY, every_model, model, shown
 
 from vidtune import methods
@@ -24,11 +25,6 @@ def closed_and_counted(m: Model) -> tuple[dict[str, int], dict[str, int]]:
     form, counts = FORMS[m.method](m), tallies(net, m)
     sides = passes(net, m)
     return {s: getattr(form, s) for s in sides}, {s: counts[s].products for s in sides}
-
-
-def short(m: Model) -> Model:
-    """With no more words than the tiny text tower has positions."""
-    return m.model_copy(update={"max_words": 8})
 
 
 def test_every_method_has_a_closed_form():

@@ -2,9 +2,8 @@
 
 import pytest
 import torch
+from helpers.sizes import B16, B32, retrieval, short, side4video
 from helpers.zoo import MODELS, net_of, videos
-from test_audit import short
-from test_cost import B16, B32, retrieval, side
 from torch import nn
 from torch.utils import flop_counter
 
@@ -35,7 +34,7 @@ def unread_by_gradients(net: VideoModel) -> bool:
 
 def test_nothing_is_broken():
     assert audit(TEMPME).agrees and audit(SIDE).agrees
-    assert printed(side(B16, 6, 192), 445, 4)
+    assert printed(side4video(B16, 6, 192), 445, 4)
     assert printed(retrieval(B32, "tempme"), 34.8, 0.5)
     assert unread_by_gradients(net_of(SIDE))
 
@@ -86,11 +85,11 @@ class HalfMLP(clip.Block):
 def test_a_hidden_width_that_is_halved(monkeypatch):
     monkeypatch.setattr(clip, "Block", HalfMLP)
     assert not audit(SIDE).agrees
-    assert not printed(side(B16, 6, 192), 445, 4)
+    assert not printed(side4video(B16, 6, 192), 445, 4)
 
 
 def test_an_option_that_is_halved():
-    assert not printed(side(B16, 6, 96), 445, 4)
+    assert not printed(side4video(B16, 6, 96), 445, 4)
 
 
 def test_a_closed_form_with_half_a_width(monkeypatch):
@@ -119,5 +118,5 @@ def test_a_frozen_part_that_runs_with_gradients(monkeypatch, m):
 
 def test_a_trunk_that_is_tuned_after_all(monkeypatch):
     monkeypatch.setattr(clip.CLIP, "requires_grad_", lambda self, tuned=True: self)
-    assert not printed(side(B16, 6, 192), 445, 4)
+    assert not printed(side4video(B16, 6, 192), 445, 4)
     assert not printed(retrieval(B32, "tempme"), 34.8, 0.5)

@@ -1,10 +1,9 @@
 """Recognition methods at the papers' full size: what their official code counts, and print."""
 
 import pytest
-from test_cost import B16, L14
+from helpers.sizes import B16, L14, recognition
 
 from vidtune.cost.count import cost
-from vidtune.spec import Model
 
 # Method, trunk, options; GMACs of three views of 8 frames, tuned parameters with 174 classes, as
 # the official code gives them, and the tuned parameters in M of Side4Video's Table 2.
@@ -27,17 +26,7 @@ ROWS = [
 
 @pytest.mark.parametrize("method, trunk, options, gmacs, tuned, print_m", ROWS)
 def test_three_views(method, trunk, options, gmacs, tuned, print_m):
-    model = Model(
-        name=f"tests/{method}",
-        method=method,
-        options=options,
-        backbone=trunk,
-        task="recognition",
-        frames=8,
-        views="1x3",
-        classes=174,
-    )
-    counts = cost(model)
+    counts = cost(recognition(trunk, method, **options))
     assert counts["gmacs"] * counts["views"] == pytest.approx(gmacs, abs=0.05)
     assert counts["params_tuned"] == tuned
     assert print_m is None or counts["params_tuned"] / 1e6 == pytest.approx(print_m, abs=1)
@@ -52,17 +41,7 @@ def test_three_views(method, trunk, options, gmacs, tuned, print_m):
 )
 def test_dist_three_views(trunk, gmacs, tuned):
     """The 8 frames of print are the trunk's; the temporal encoder sees 16."""
-    model = Model(
-        name="tests/dist",
-        method="dist",
-        options={},
-        backbone=trunk,
-        task="recognition",
-        frames=16,
-        views="1x3",
-        classes=174,
-    )
-    counts = cost(model)
+    counts = cost(recognition(trunk, "dist", 16))
     assert counts["gmacs"] * counts["views"] == pytest.approx(gmacs, abs=0.05)
     assert counts["params_tuned"] == tuned
     layer = {"sequences": 8, "entering_attention": trunk.patches + 1, "leaving": trunk.patches + 1}

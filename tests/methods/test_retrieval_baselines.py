@@ -2,8 +2,8 @@
 
 import pytest
 import torch
+from helpers.sizes import B16, B32, retrieval
 from helpers.zoo import END, VOP, model, net_of, stirred, texts, videos
-from test_cost import B16, B32, retrieval
 from torch import nn
 
 from vidtune.cost.count import cost

@@ -1,61 +1,13 @@
 """Counted costs at the papers' full size, against what the official code counts, and print."""
 
 import pytest
+from helpers.sizes import B16, B32, E14, L14, retrieval, side4video
 
 from vidtune import methods
 from vidtune.cost import count
 from vidtune.cost.count import SIDES, cost, tallies
 from vidtune.cost.paper_costs import count_paper
-from vidtune.spec import Backbone, Costing, Model, TextTower
-
-
-def backbone(name: str, patch: int, width: int, layers: int, embed: int, text: int, **more):
-    tower = TextTower(width=text, layers=12, context=77, vocabulary="clip-bpe", vocab_size=49408)
-    return Backbone(
-        name=name,
-        image=224,
-        patch=patch,
-        width=width,
-        layers=layers,
-        embed=embed,
-        text=tower,
-        **more,
-    )
-
-
-B32 = backbone("vit-b32", 32, 768, 12, 512, 512)
-B16 = backbone("vit-b16", 16, 768, 12, 512, 512)
-L14 = backbone("vit-l14", 14, 1024, 24, 768, 768)
-E14 = backbone(
-    "vit-e14", 14, 1792, 64, 1024, 1024, arch="eva", head_width=112, mlp_ratio=8.571428571428571
-)
-
-
-E14 = E14.model_copy(update={"text": E14.text.model_copy(update={"layers": 24})})
-
-
-def side(trunk: Backbone, layers: int, width: int) -> Model:
-    return Model(
-        name="tests/side4video",
-        method="side4video",
-        options={"layers": layers, "width": width},
-        backbone=trunk,
-        task="recognition",
-        frames=8,
-        views="1x3",
-        classes=174,
-    )
-
-
-def retrieval(trunk: Backbone, method: str, frames: int = 12, **options) -> Model:
-    return Model(
-        name=f"tests/{method}",
-        method=method,
-        options=options,
-        backbone=trunk,
-        task="retrieval",
-        frames=frames,
-    )
+from vidtune.spec import Costing, Model
 
 
 def tempme_b16() -> Model:
@@ -78,7 +30,7 @@ def trace(counts: dict) -> list[tuple[int, int, int]]:
     ],
 )
 def test_side4video_three_views(trunk, layers, width, gmacs, tuned):
-    counts = cost(side(trunk, layers, width))
+    counts = cost(side4video(trunk, layers, width))
     assert counts["params_tuned"] == tuned
     assert counts["views"] == 3
     if gmacs is not None:
@@ -86,7 +38,7 @@ def test_side4video_three_views(trunk, layers, width, gmacs, tuned):
 
 
 def test_side4video_on_eva():
-    counts = cost(side(E14, 32, 576))
+    counts = cost(side4video(E14, 32, 576))
     assert counts["gmacs"] == pytest.approx(9454.3, abs=0.06)
     assert counts["params_tuned"] / 1e6 == pytest.approx(183.37, abs=0.005)
     assert counts["params_total"] / 1e6 == pytest.approx(4533.9, abs=0.06)
@@ -96,7 +48,7 @@ def test_side4video_on_eva_with_its_text_tower():
     """Parameters as the official retrieval code has them; texts cost the vision side nothing."""
     counts = cost(retrieval(E14, "side4video", layers=32, width=320))
     assert (counts["params_tuned"], counts["params_total"]) == (423_665_987, 4_772_383_299)
-    alone = cost(side(E14, 32, 320).model_copy(update={"frames": 12}))
+    alone = cost(side4video(E14, 32, 320).model_copy(update={"frames": 12}))
     projections = 12 * (320 * 1792 + 1792 * 1024) / 1e9
     assert counts["gmacs"] - alone["gmacs"] == pytest.approx(projections, rel=0.1)
 
@@ -194,7 +146,7 @@ def test_towers_and_similarity_are_counted_apart():
 
 
 def test_conventions_rise_with_what_they_count():
-    counts = cost(side(B16, 6, 192))
+    counts = cost(side4video(B16, 6, 192))
     by = counts["gmacs_by"]
     assert by["macs"]["vision"] < by["paper"]["vision"] < by["full"]["vision"]
     assert counts["gmacs"] == by["paper"]["vision"]
@@ -208,7 +160,7 @@ def test_parameters_by_part():
     assert parts["scale"] == {"total": 1, "tuned": 0}
     adapters = cost(retrieval(B32, "adapter"))["params_by_part"]["trunk adapters"]
     assert adapters == {"total": 313_536, "tuned": 313_536}  # 24 of (2 x 8 + 1) x 768 + 8
-    for model in (side(B16, 6, 192), retrieval(B32, "tempme")):
+    for model in (side4video(B16, 6, 192), retrieval(B32, "tempme")):
         counts = cost(model)
         for which in ("total", "tuned"):
             parts = counts["params_by_part"].values()
@@ -218,7 +170,7 @@ def test_parameters_by_part():
 def test_a_table_counts_what_is_alike_once(tmp_path, monkeypatch):
     """Variants that differ in name and views alone; each keeps its own views and provenance."""
     models = [
-        side(B32, 4, 64).model_copy(update={"name": f"tests/{views}", "views": views})
+        side4video(B32, 4, 64).model_copy(update={"name": f"tests/{views}", "views": views})
         for views in ("1x1", "1x3")
     ]
     calls = []
