@@ -21,7 +21,7 @@ sys.path.insert(0, str(workflow.basedir))
 from vidtune.cli import estimate
 from vidtune.cli.eta import Eta
 from vidtune.remote import cache
-from vidtune.datasets import provide
+from vidtune.datasets import stages, standing
 from vidtune.gpu import nvml
 from vidtune.plan import load
 from vidtune.report.numbers.measurements import folders
@@ -30,7 +30,7 @@ from vidtune.spec import UserError
 try:
     PLAN = load("config", dict(config))
     PLAN.write_specs()
-    STANDING = provide.standings(PLAN)
+    STANDING = standing.standings(PLAN)
     RUNS = [r.name for r in PLAN.runs.values() if STANDING[r.dataset.name] != "absent"]
     if len(RUNS) < len(PLAN.runs) and workflow.is_main_process:
         print("\n".join(estimate.lines(PLAN)), file=sys.stderr)

@@ -19,7 +19,7 @@ from helpers.common import REPO, one_line
 from vidtune.data import layout, records
 from vidtune.data.clips import Clips
 from vidtune.data.video import decode, read_frames
-from vidtune.datasets import check, index, split, state
+from vidtune.datasets import check, index, split, stage_state
 from vidtune.spec import Annotations, Dataset, Recipe, UserError
 
 GOOD: dict[str, Callable[[Path], object]] = {
@@ -127,7 +127,7 @@ def test_all_broken_videos_are_quarantined_with_a_reason_and_no_other(checked):
     assert {r.path.name for r in rows} == set(GOOD)
     clips = Clips(rows, recipe(fps=1.0), 4, 16, train=False, seed=0)
     assert {tuple(one["video"].shape) for one in clips} == {(4, 3, 16, 16)}
-    assert state.read(root, "check")["quarantined"] == len(BAD)
+    assert stage_state.read(root, "check")["quarantined"] == len(BAD)
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -304,7 +304,7 @@ def test_one_process_at_a_time_checks(tmp_path: Path, monkeypatch):
 
     monkeypatch.setattr(check, "_checked", noting)
     check.run(Dataset(name="mine", task="retrieval"), tmp_path, show=False)
-    assert state.read(tmp_path, "check")["quarantined"] == 0
+    assert stage_state.read(tmp_path, "check")["quarantined"] == 0
 
 
 def test_nothing_to_check_is_one_line(tmp_path: Path):

@@ -26,7 +26,7 @@ from helpers.staged import (
     zipped,
 )
 
-from vidtune.datasets import archives, extract, fetch, lock, state
+from vidtune.datasets import archives, extract, fetch, lock, stage_state
 from vidtune.spec import Dataset, UserError
 
 
@@ -96,7 +96,7 @@ def test_parts_are_one_archive(outer, root):
     extract.run(dataset(one), root, show=False)
     assert len(tree(root)) == 4
     (root / "downloads" / sorted(parts)[0].replace("__", ".")).unlink()
-    state.path(root, "extract").unlink()
+    stage_state.path(root, "extract").unlink()
     (line,) = refused(root, one)
     assert "damaged: " in line
 
@@ -254,7 +254,7 @@ def test_videos_that_the_user_has_put_there_need_no_archive(root):
     (root / "raw" / "1.webm").write_bytes(b"1")
     fetch.run(dataset(GATED), root, show=False)
     extract.run(dataset(GATED), root, show=False)
-    assert state.read(root, "extract")["digest"]
+    assert stage_state.read(root, "extract")["digest"]
 
 
 def test_an_archive_that_was_extracted_is_not_the_users_hand(root):
@@ -264,10 +264,10 @@ def test_an_archive_that_was_extracted_is_not_the_users_hand(root):
     for _ in range(2):
         b, c = refused(root, *sources)
         assert f"{root}/downloads/b.zip: not there" in b and "c.zip: not there" in c
-        assert not state.read(root, "extract").get("digest")
+        assert not stage_state.read(root, "extract").get("digest")
     brought(root, b__zip=zipped({"b.mp4": b"b"}), c__zip=zipped({"c.mp4": b"c"}))
     extract.run(dataset(*sources), root, show=False)
-    assert state.read(root, "extract")["digest"] and len(tree(root)) == 3
+    assert stage_state.read(root, "extract")["digest"] and len(tree(root)) == 3
 
 
 def test_gated_archives_that_were_extracted_may_go(root):

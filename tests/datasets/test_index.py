@@ -15,7 +15,7 @@ from helpers.common import REPO, one_line
 from helpers.own_data import CLIPS, build, own, refused, write
 
 from vidtune.data import coverage, records
-from vidtune.datasets import catalogue, describe, index, split
+from vidtune.datasets import describe, index, split, training_lists
 from vidtune.spec import UserError
 
 
@@ -72,7 +72,7 @@ def test_quarantined_clips_leave_the_lists_and_the_coverage(folder: Path, tmp_pa
     root = tmp_path / "data" / "mine"
     build(own(folder), root)
     row = {"id": "a", "video": "a.mp4", "reason": "a frame is damaged"}
-    catalogue.write_lines(root / "quarantine.jsonl", [row])
+    training_lists.write_lines(root / "quarantine.jsonl", [row])
     found = index.run(own(folder), root, show=False)
     assert found["train"]["decodable"] == 2 and found["train"]["present"] == 3
     assert [r.id for r in records.read(root, "train")] == ["b", "c"]

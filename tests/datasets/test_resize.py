@@ -12,7 +12,7 @@ from helpers import own_data, videos
 
 from vidtune.data import records
 from vidtune.data.video import probe, read_frames
-from vidtune.datasets import check, index, resize
+from vidtune.datasets import check, describe, index, overview, resize
 from vidtune.spec import Dataset, Resized, UserError
 
 
@@ -217,3 +217,33 @@ def test_after_index_or_check_a_run_is_refused_until_copies_are_listed_again(tmp
     other = own_data.own(folder, resized={"short": 256})
     with pytest.raises(UserError, match="expected copies of short side 256 as h264"):
         records.check_copies(other, root)
+
+
+def test_the_overview_asks_for_copies_between_check_and_describe(tmp_path: Path):
+    folder, root = own_data.write(tmp_path / "own"), tmp_path / "data" / "mine"
+    mine = own_data.own(folder, resized={"short": 240})
+
+    def commands(dataset: Dataset = mine) -> list[str]:
+        return [
+            line.removeprefix("vidtune data ") for line in overview.overview(dataset, root).next
+        ]
+
+    stages = ["split mine", "index mine", "check mine", "resize mine", "describe mine"]
+    assert commands() == stages and overview.overview(mine, root).stages["resize"] == "-"
+    own_data.build(mine, root)
+    assert commands() == stages[2:]
+    for stage, left in ((check, stages[3:]), (resize, stages[4:])):
+        stage.run(mine, root, workers=1, show=False)
+        assert commands() == left
+    describe.run(mine, root)
+    assert commands() == [] and overview.overview(mine, root).stages["resize"] == "done"
+    check.run(mine, root, workers=1, show=False)  # it lists the originals again
+    assert commands() == ["resize mine"]
+    bare = own_data.own(folder)
+    assert overview.overview(bare, root).stages["resize"] == "n/a"
+
+
+def test_the_overview_asks_for_copies_of_lists_made_by_hand(root: Path):
+    assert overview.overview(dataset("h264"), root).next == ("vidtune data resize mine",)
+    resize.run(dataset("h264"), root, workers=1, show=False)
+    assert overview.overview(dataset("h264"), root).next == ()

@@ -10,7 +10,7 @@ from helpers.common import one_line
 from helpers.served import BODY, Server
 from helpers.staged import GATED, LISTS, VIDEOS, brought, dataset, source, tarred, tree, zipped
 
-from vidtune.datasets import extract, fetch, lock, state
+from vidtune.datasets import extract, fetch, lock, stage_state
 from vidtune.spec import UserError
 
 
@@ -68,7 +68,7 @@ def test_one_files_trouble_does_not_stop_the_others(server, root):
     )
     assert sorted(p.name for p in (root / "downloads").iterdir()) == ["a", "e"]
     assert (root / "downloads" / "e").read_bytes() == BODY
-    assert state.read(root, "fetch")["digest"] is None
+    assert stage_state.read(root, "fetch")["digest"] is None
 
 
 def test_a_list_names_further_files(server, root):

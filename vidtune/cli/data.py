@@ -7,27 +7,25 @@ from pathlib import Path
 
 from vidtune.cli import status
 from vidtune.cli.ask import plan_of
-from vidtune.datasets import state
+from vidtune.datasets import stage_state
+from vidtune.datasets.stages import LOCK, SHARED, STAGES
 from vidtune.plan import Plan
 from vidtune.spec import Dataset, UserError, write_text
 
 
 def fetch(p: Plan, dataset: Dataset, root: Path) -> None:
-    """download a dataset's files; what is gated gets an instruction"""
     from vidtune.datasets import fetch, lock
 
     fetch.run(dataset, root, lock.read(Path(p.config.folder), dataset.name))
 
 
 def extract(p: Plan, dataset: Dataset, root: Path) -> None:
-    """extract the archives that were fetched or brought"""
     from vidtune.datasets import extract
 
     extract.run(dataset, root)
 
 
 def lock(p: Plan, dataset: Dataset, root: Path) -> None:
-    """note the hashes of the files that were fetched and extracted"""
     from vidtune.datasets import lock
 
     for line in lock.run(dataset, root, Path(p.config.folder)):
@@ -35,7 +33,6 @@ def lock(p: Plan, dataset: Dataset, root: Path) -> None:
 
 
 def split(p: Plan, dataset: Dataset, root: Path) -> None:
-    """read the official lists: which clips each split has"""
     from vidtune.datasets import split
 
     facts = split.run(dataset, root)
@@ -43,7 +40,6 @@ def split(p: Plan, dataset: Dataset, root: Path) -> None:
 
 
 def index(p: Plan, dataset: Dataset, root: Path) -> None:
-    """find and probe every listed video; write the lists that training reads"""
     from vidtune.datasets import index
 
     for name, c in index.run(dataset, root).items():
@@ -51,7 +47,6 @@ def index(p: Plan, dataset: Dataset, root: Path) -> None:
 
 
 def check(p: Plan, dataset: Dataset, root: Path) -> None:
-    """decode every clip; what cannot be is quarantined with its reason"""
     from vidtune.datasets import check
 
     for name, c in check.run(dataset, root).items():
@@ -59,7 +54,6 @@ def check(p: Plan, dataset: Dataset, root: Path) -> None:
 
 
 def resize(p: Plan, dataset: Dataset, root: Path) -> None:
-    """make smaller copies of the videos, which are read in their place (optional)"""
     from vidtune.datasets import resize
 
     facts = resize.run(dataset, root)
@@ -67,32 +61,22 @@ def resize(p: Plan, dataset: Dataset, root: Path) -> None:
 
 
 def describe(p: Plan, dataset: Dataset, root: Path) -> None:
-    """a page and a table of what is there, with a contact sheet"""
     from vidtune.datasets import describe
 
     describe.run(dataset, root)
     print(root / "describe" / "index.html")
 
 
-# Each is a module of vidtune/data; all but `lock` are rules of workflow/rules/data.smk too.
-STAGES: dict[str, Callable[[Plan, Dataset, Path], None]] = {
-    "fetch": fetch,
-    "extract": extract,
-    "lock": lock,
-    "split": split,
-    "index": index,
-    "check": check,
-    "resize": resize,
-    "describe": describe,
+RUN: dict[str, Callable[[Plan, Dataset, Path], None]] = {
+    f.__name__: f for f in (fetch, extract, lock, split, index, check, resize, describe)
 }
-OF_FILES = ("fetch", "extract", "lock")  # done once for datasets that share their files
 
 
 def arguments(sub: argparse.ArgumentParser, planned: Callable[..., object]) -> None:
     """The parser of the verb `data`."""
     stages = sub.add_subparsers(dest="stage", required=True, metavar="stage")
-    for name, function in STAGES.items():
-        stage = stages.add_parser(name, help=function.__doc__, description=function.__doc__)
+    for name, says in {**STAGES, **LOCK}.items():
+        stage = stages.add_parser(name, help=says, description=says)
         stage.add_argument("datasets", nargs="+", metavar="dataset", help="as in datasets.yaml")
         stage.add_argument("--data", help="folder of all videos, instead of config.yaml's")
         stage.add_argument("--done", help="a file that is written at the end")
@@ -108,8 +92,8 @@ def data(args: argparse.Namespace) -> int:
     for name in dict.fromkeys(_known(p, name) for name in args.datasets):
         try:
             dataset, root = _of(p, name, args.stage)
-            STAGES[args.stage](p, dataset, root)
-            digests.append(state.result(root, args.stage))
+            RUN[args.stage](p, dataset, root)
+            digests.append(stage_state.result(root, args.stage))
         except UserError as e:
             failed += 1
             for line in str(e).splitlines():
@@ -131,6 +115,6 @@ def _known(p: Plan, name: str) -> str:
 def _of(p: Plan, name: str, stage: str) -> tuple[Dataset, Path]:
     """A dataset and its folder: another one's where it shares that one's files."""
     dataset = p.config.datasets[name]
-    if dataset.shares and stage in OF_FILES:
+    if dataset.shares and stage in SHARED:
         dataset = p.config.datasets[dataset.shares]
     return dataset, Path(p.config.settings.data) / dataset.name

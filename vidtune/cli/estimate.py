@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from vidtune.datasets import provide
+from vidtune.datasets import standing
 from vidtune.plan import Plan
 from vidtune.remote import cache
 
@@ -27,7 +27,7 @@ def jobs(p: Plan) -> dict[str, Any]:
         "seconds_2_cores": total,
         "disk_mb": round(clips * CLIP_MB + len(p.runs) * CHECKPOINT_MB + downloads + 5),
         "downloads": sorted(f"{f.urls[0]} ({cache.said(f.bytes)})" for f in released),
-        "bring": provide.lines(provide.needs(p)),
+        "bring": standing.describe_absent(standing.absent_datasets(p)),
     }
 
 

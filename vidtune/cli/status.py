@@ -20,7 +20,7 @@ def arguments(sub: argparse.ArgumentParser, planned: Callable[..., object]) -> N
 
 def status(args: argparse.Namespace) -> int:
     """Real datasets, and the generated videos of the scale at hand. Reads no video."""
-    from vidtune.datasets import status
+    from vidtune.datasets import overview
 
     p = plan_of(args)
     data = Path(p.config.settings.data)
@@ -31,13 +31,13 @@ def status(args: argparse.Namespace) -> int:
             raise UserError(f"{name}: not a dataset; known: {', '.join([*real, *made])}")
     wanted = args.datasets or [*real, *made]
     found = [
-        status.of(real[name], data / name)
+        overview.overview(real[name], data / name)
         if name in real
-        else status.generated(name, data / name, dict(made[name].clips))
+        else overview.generated(name, data / name, dict(made[name].clips))
         for name in wanted
     ]
     if args.json:
         print(json.dumps([asdict(s) for s in found], indent=1))
     else:
-        print("\n".join(status.lines(found)))
+        print("\n".join(overview.format_table(found)))
     return 0

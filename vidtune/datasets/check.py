@@ -17,7 +17,7 @@ from typing import Any
 
 from vidtune.data import jpg_folder, layout, records
 from vidtune.data.video import cores, cut_short, decode
-from vidtune.datasets import catalogue, index, split, state
+from vidtune.datasets import index, split, stage_state, training_lists
 from vidtune.progress import progress
 from vidtune.spec import SPLITS, Dataset, UserError
 
@@ -31,16 +31,18 @@ def run(
     dataset: Dataset, root: Path, workers: int | None = None, show: bool = True
 ) -> dict[str, dict[str, int]]:
     """`coverage.json`'s content. Raises `UserError` where nothing is indexed."""
-    with state.locked(root, f"{dataset.name}: check"):
+    with stage_state.locked(root, f"{dataset.name}: check"):
         entries = {e["id"]: e for e in index.earlier(layout.index(root))}
         if not entries:
             return _by_hand(dataset, root, workers, show)
         place = layout.raw(dataset, root)
         failed = _failed(place, root, list(entries.values()), workers, show)
         _quarantine(root, failed)
-        unlisted = state.read(root, "index").get("unlisted", 0)
-        coverage = catalogue.write(dataset, root, split.read(dataset, root), entries, unlisted)
-        state.write(root, "check", digest=state.digest(coverage), quarantined=len(failed))
+        unlisted = stage_state.read(root, "index").get("unlisted", 0)
+        coverage = training_lists.write(dataset, root, split.read(dataset, root), entries, unlisted)
+        stage_state.write(
+            root, "check", digest=stage_state.digest(coverage), quarantined=len(failed)
+        )
         return coverage
 
 
@@ -67,7 +69,7 @@ def _by_hand(
             f"fix them, or remove them from {', '.join(p.name for p in paths)}"
         )
     ids = [[e["list"], e["id"]] for e in entries]
-    state.write(root, "check", digest=state.digest(ids), quarantined=0)
+    stage_state.write(root, "check", digest=stage_state.digest(ids), quarantined=0)
     counts = Counter(e["list"] for e in entries)
     return {
         p.stem: dict.fromkeys(("expected", "listed", "present", "decodable"), counts[p.name])
@@ -77,7 +79,7 @@ def _by_hand(
 
 def _quarantine(root: Path, failed: list[tuple[Entry, str]]) -> None:
     rows = [{"id": e["id"], "video": e["video"], "reason": why} for e, why in failed]
-    catalogue.write_lines(layout.quarantine(root), rows)
+    training_lists.write_lines(layout.quarantine(root), rows)
 
 
 def _failed(
@@ -176,7 +178,9 @@ def _problems(place: Path, entries: list[Entry]) -> list[str | None]:
 def problem(path: Path, entry: Entry) -> str | None:
     """Why a clip cannot be used; None: every frame that the index tells of can be decoded."""
     try:
-        if entry.get("bytes") and state.stamp(path) != {k: entry[k] for k in ("bytes", "mtime_ns")}:
+        if entry.get("bytes") and stage_state.stamp(path) != {
+            k: entry[k] for k in ("bytes", "mtime_ns")
+        }:
             return CHANGED
         sizes = _sizes(path)
     except (UserError, OSError) as e:

@@ -12,8 +12,8 @@ from typing import Any
 
 from vidtune.data import layout, records
 from vidtune.data.records import Record
-from vidtune.datasets import catalogue, index, split, state
-from vidtune.datasets.sheet import sheet
+from vidtune.datasets import index, split, stage_state, training_lists
+from vidtune.datasets.contact_sheet import sheet
 from vidtune.spec import Dataset, UserError, load_json, write_json, write_text
 from vidtune.spec.read import write_bytes
 
@@ -34,15 +34,15 @@ def run(dataset: Dataset, root: Path) -> dict[str, Any]:
         if found:
             step = max(1, len(found) // SHOWN)
             write_bytes(out / f"{name}.jpg", sheet(found[::step][:SHOWN]))
-    reasons = dict(index.problems(root) + Counter(catalogue.quarantined(root).values()))
+    reasons = dict(index.problems(root) + Counter(training_lists.quarantined(root).values()))
     table = _table(facts)
     write_json(out / "facts.json", {"splits": facts, "problems": reasons})
     write_text(out / "table.md", _markdown(table))
-    origins = state.read(root, "split")["shared_origins"]
-    unlisted = state.read(root, "index")["unlisted"]
+    origins = stage_state.read(root, "split")["shared_origins"]
+    unlisted = stage_state.read(root, "index")["unlisted"]
     page = _page(dataset, table, facts, reasons, origins, unlisted)
     write_text(out / "index.html", page)
-    state.write(root, "describe", digest=state.digest(coverage))
+    stage_state.write(root, "describe", digest=stage_state.digest(coverage))
     return facts
 
 
@@ -98,7 +98,7 @@ def _table(facts: dict[str, dict[str, Any]]) -> list[list[str]]:
             f"{100 * shares[s]:.1f} %" if key == "share" else _cell(f[key])
             for s, f in facts.items()
         ]
-        if any(cell not in ("", "0") for cell in cells) or key in catalogue.COUNTS:
+        if any(cell not in ("", "0") for cell in cells) or key in training_lists.COUNTS:
             rows.append([label, *cells])
     return rows
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidtune.datasets import archives, parts, places, state
+from vidtune.datasets import archives, parts, source_files, stage_state
 from vidtune.datasets.archives import CHUNK, Member, Torn, Unsafe
 from vidtune.spec import Dataset, UserError
 
@@ -34,12 +34,12 @@ class Job:
     joined: str | None
 
     def stamps(self) -> dict[str, dict[str, int]]:
-        return {f.name: state.stamp(f) for f in self.files}
+        return {f.name: stage_state.stamp(f) for f in self.files}
 
     @property
     def staging(self) -> Path:
         """The hidden folder: another one for each state of the archive."""
-        return self.place / f"{HIDDEN}{state.digest(self.name, self.stamps())[:16]}"
+        return self.place / f"{HIDDEN}{stage_state.digest(self.name, self.stamps())[:16]}"
 
 
 def run(dataset: Dataset, root: Path, show: bool = True) -> None:
@@ -47,13 +47,13 @@ def run(dataset: Dataset, root: Path, show: bool = True) -> None:
 
     Raises `UserError`, a line for each archive that is absent, damaged, unsafe or does not fit.
     """
-    places.check_readable(root)
-    with state.locked(root, f"{dataset.name}: extract"):
+    source_files.check_readable(root)
+    with stage_state.locked(root, f"{dataset.name}: extract"):
         _run(dataset, root, show)
 
 
 def _run(dataset: Dataset, root: Path, show: bool) -> None:
-    done = state.read(root, "extract").get("archives", {})
+    done = stage_state.read(root, "extract").get("archives", {})
     jobs, problems = _jobs(dataset, root, done)
     _tidy(jobs)
     lock, stop = threading.Lock(), threading.Event()
@@ -70,7 +70,7 @@ def _run(dataset: Dataset, root: Path, show: bool) -> None:
             return None
         with lock:
             done[job.name] = {"stamps": stamps, "files": files, "into": job.place.name}
-            state.write(root, "extract", digest=None, archives=done)
+            stage_state.write(root, "extract", digest=None, archives=done)
         if show:
             print(f"{dataset.name}: {job.name}: {files:,} files", file=sys.stderr)
         return None
@@ -84,7 +84,7 @@ def _run(dataset: Dataset, root: Path, show: bool) -> None:
             raise
     if problems:
         raise UserError("\n".join(problems))
-    state.write(root, "extract", digest=state.digest(*dataset.sources), archives=done)
+    stage_state.write(root, "extract", digest=stage_state.digest(*dataset.sources), archives=done)
 
 
 def _jobs(dataset: Dataset, root: Path, done: dict[str, object]) -> tuple[list[Job], list[str]]:
@@ -93,22 +93,27 @@ def _jobs(dataset: Dataset, root: Path, done: dict[str, object]) -> tuple[list[J
     problems: list[str] = []
     for source in dataset.sources:
         try:
-            files = places.present(source, root)
+            files = source_files.present(source, root)
             if source.lists and files:
-                files = [places.downloads(root) / w.name for w in places.listed(source, root, {})]
+                files = [
+                    source_files.downloads(root) / w.name
+                    for w in source_files.listed(source, root, {})
+                ]
         except UserError as e:
             problems.append(f"{dataset.name}: {e}")
             continue
-        if not files and not source.optional and not places.settled(source, root, done):
+        if not files and not source.optional and not source_files.settled(source, root, done):
             problems.append(
-                f"{dataset.name}: {places.downloads(root) / source.file}: not there; "
+                f"{dataset.name}: {source_files.downloads(root) / source.file}: not there; "
                 f"run `vidtune data fetch {dataset.name}`"
             )
-        place = root / places.FOLDERS[source.holds]
+        place = root / source_files.FOLDERS[source.holds]
         groups = [tuple(files)] if source.joined and files else [(f,) for f in files]
         for group in groups:
             name = (
-                source.file if source.joined else str(group[0].relative_to(places.downloads(root)))
+                source.file
+                if source.joined
+                else str(group[0].relative_to(source_files.downloads(root)))
             )
             if all(f.is_file() for f in group):
                 jobs.append(Job(name, group, place, source.joined))

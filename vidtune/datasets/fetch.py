@@ -15,8 +15,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from vidtune.datasets import places, state
-from vidtune.datasets.places import Locked, Wanted
+from vidtune.datasets import source_files, stage_state
+from vidtune.datasets.source_files import Locked, Wanted
 from vidtune.progress import EVERY
 from vidtune.remote.cache import there
 from vidtune.remote.download import download
@@ -33,26 +33,26 @@ def run(
 
     Raises `UserError`, a line for each file that is not there in the end.
     """
-    places.check_readable(root)
-    with state.locked(root, f"{dataset.name}: fetch"):
+    source_files.check_readable(root)
+    with stage_state.locked(root, f"{dataset.name}: fetch"):
         _run(dataset, root, locked, show)
 
 
 def _run(dataset: Dataset, root: Path, locked: Mapping[str, Locked], show: bool) -> None:
-    noted = state.read(root, "fetch").get("files", {})
+    noted = stage_state.read(root, "fetch").get("files", {})
     done: dict[str, Any] = {}
     problems: list[str] = []
 
     def bring(files: Sequence[Wanted]) -> None:
         problems.extend(_bring(dataset, root, files, noted, done, show))
-        state.write(root, "fetch", digest=None, files={**noted, **done})
+        stage_state.write(root, "fetch", digest=None, files={**noted, **done})
 
     offered = [s for s in dataset.sources if not s.gated and not s.optional]
-    bring([places.wanted(s, locked) for s in offered])
+    bring([source_files.wanted(s, locked) for s in offered])
     for source in offered:
-        if source.lists and (places.downloads(root) / source.file).is_file():
+        if source.lists and (source_files.downloads(root) / source.file).is_file():
             try:
-                bring(places.listed(source, root, locked))
+                bring(source_files.listed(source, root, locked))
             except UserError as e:
                 problems.append(str(e))
     problems += [
@@ -63,13 +63,13 @@ def _run(dataset: Dataset, root: Path, locked: Mapping[str, Locked], show: bool)
     ]
     if problems:
         raise UserError("\n".join(problems))
-    state.write(root, "fetch", digest=state.digest(*dataset.sources), files=done)
+    stage_state.write(root, "fetch", digest=stage_state.digest(*dataset.sources), files=done)
 
 
 def _gated(dataset: Dataset, source: Any, root: Path) -> list[str]:
-    if places.settled(source, root, state.read(root, "extract").get("archives", {})):
+    if source_files.settled(source, root, stage_state.read(root, "extract").get("archives", {})):
         return []
-    return [places.instruction(dataset, source, root)]
+    return [source_files.instruction(dataset, source, root)]
 
 
 def _bring(
@@ -81,13 +81,13 @@ def _bring(
     show: bool,
 ) -> list[str]:
     """Download files, `AT_ONCE` at once; `done` gets those that are there. A line per problem."""
-    unpacked = state.read(root, "extract").get("archives", {})
+    unpacked = stage_state.read(root, "extract").get("archives", {})
     absent = []
     for file in files:
-        path = places.downloads(root) / file.name
+        path = source_files.downloads(root) / file.name
         kept = noted.get(file.name)
         if there(path):
-            if kept and kept["sha256"] == file.sha256 and kept["stamp"] == state.stamp(path):
+            if kept and kept["sha256"] == file.sha256 and kept["stamp"] == stage_state.stamp(path):
                 done[file.name] = kept
                 continue
         elif kept and file.name in unpacked:
@@ -113,7 +113,7 @@ def _bring(
 def _one(
     dataset: Dataset, root: Path, file: Wanted, meter: "_Meter", done: dict[str, Any]
 ) -> str | None:
-    path = places.downloads(root) / file.name
+    path = source_files.downloads(root) / file.name
     says = f"{dataset.name}: {file.name}"
     try:
         download(
@@ -128,13 +128,13 @@ def _one(
         return f"{dataset.name}: {e}"
     except _Stopped:
         return f"{says}: stopped; run it again to go on"
-    done[file.name] = {"sha256": file.sha256, "stamp": state.stamp(path), "url": file.urls[0]}
+    done[file.name] = {"sha256": file.sha256, "stamp": stage_state.stamp(path), "url": file.urls[0]}
     return None
 
 
 def _check_room(dataset: Dataset, root: Path, files: Sequence[Wanted]) -> None:
     """Raises `UserError` where the files cannot fit on the disk, as far as their size is known."""
-    part = [places.downloads(root) / f"{f.name}.part" for f in files]
+    part = [source_files.downloads(root) / f"{f.name}.part" for f in files]
     have = sum(p.stat().st_size for p in part if p.exists())
     need = sum(f.bytes or 0 for f in files) - have
     free = shutil.disk_usage(root).free

@@ -15,7 +15,7 @@ from typing import Any
 
 from vidtune.data import jpg_folder, layout
 from vidtune.data.video import cores, probe
-from vidtune.datasets import catalogue, locate, split, state
+from vidtune.datasets import split, stage_state, training_lists, video_files
 from vidtune.datasets.readers import Listed
 from vidtune.progress import progress
 from vidtune.spec import Dataset, UserError
@@ -35,7 +35,7 @@ def run(
     place = layout.raw(dataset, root)
     if not place.is_dir():
         raise UserError(f"{place}: no such folder; expected the videos; {_advice(dataset)}")
-    found = locate.videos(place, dataset.frame_rate is not None, dataset.prefer)
+    found = video_files.videos(place, dataset.frame_rate is not None, dataset.prefer)
     where = {name: path for name, clip in clips.items() if (path := found.of(clip))}
     if not where:
         raise UserError(
@@ -43,12 +43,14 @@ def run(
             f"{_advice(dataset)}"
         )
     _check_leak(dataset, splits, where)
-    with state.locked(root, f"{dataset.name}: index"):
+    with stage_state.locked(root, f"{dataset.name}: index"):
         entries = _probed(dataset, root, place, where, workers, show)
-        catalogue.write_lines(
+        training_lists.write_lines(
             layout.index(root), [entries[name] for name in clips if name in entries]
         )
-        return catalogue.write(dataset, root, splits, entries, unlisted=_unlisted(found, where))
+        return training_lists.write(
+            dataset, root, splits, entries, unlisted=_unlisted(found, where)
+        )
 
 
 def _advice(dataset: Dataset) -> str:
@@ -61,7 +63,7 @@ def _sample(splits: dict[str, list[Listed]]) -> str:
     return next(clip.names[0] for some in splits.values() for clip in some)
 
 
-def _unlisted(found: locate.Videos, where: dict[str, str]) -> int:
+def _unlisted(found: video_files.Videos, where: dict[str, str]) -> int:
     return len(found.paths) - len(set(where.values()) & set(found.paths))
 
 
@@ -141,7 +143,7 @@ def _probe(dataset: Dataset, place: Path, entry: Entry) -> Entry:
 
 def _stamp(path: Path) -> dict[str, int]:
     try:
-        return state.stamp(path)
+        return stage_state.stamp(path)
     except OSError as e:
         raise UserError(f"{path}: {e.strerror}; expected a readable video") from None
 

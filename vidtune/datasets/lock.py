@@ -8,8 +8,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from vidtune.datasets import places, state
-from vidtune.datasets.places import Locked
+from vidtune.datasets import source_files, stage_state
+from vidtune.datasets.source_files import Locked
 from vidtune.spec import Dataset, UserError, load_json, write_json
 
 FILE = "datasets.lock.json"
@@ -39,20 +39,20 @@ def run(dataset: Dataset, root: Path, config: Path) -> list[str]:
     Raises `UserError`, a line for each file that differs from what is declared or locked, and
     where nothing has been extracted yet.
     """
-    places.check_readable(root)
-    unpacked = state.read(root, "extract").get("archives", {})
+    source_files.check_readable(root)
+    unpacked = stage_state.read(root, "extract").get("archives", {})
     known = read(config, dataset.name)
     found: dict[str, Locked] = {}
     problems: list[str] = []
     for name, archive in unpacked.items():
         for file, stamp in archive["stamps"].items():
-            path = places.downloads(root) / Path(name).parent / file
+            path = source_files.downloads(root) / Path(name).parent / file
             if not path.is_file():
                 continue  # deleted after it was extracted
-            if state.stamp(path) != stamp:
+            if stage_state.stamp(path) != stamp:
                 problems.append(f"{path}: changed since it was extracted; extract it again")
                 continue
-            key = str(path.relative_to(places.downloads(root)))
+            key = str(path.relative_to(source_files.downloads(root)))
             found[key] = _hashed(path)
             problems += _differs(dataset, key, path, found[key], known.get(key))
     if not unpacked:

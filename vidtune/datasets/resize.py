@@ -27,7 +27,7 @@ from torch import Tensor
 
 from vidtune.data import records
 from vidtune.data.video import cores, read_frames, upright
-from vidtune.datasets import catalogue, state
+from vidtune.datasets import stage_state, training_lists
 from vidtune.nn.pixels import resize as to_input
 from vidtune.nn.pixels import scaled, short_side
 from vidtune.progress import progress
@@ -59,7 +59,7 @@ def run(
             f"config/datasets.yaml: datasets.{dataset.name}.resized: missing; give e.g. "
             "{short: 256, form: h264}, or train on the originals"
         )
-    with state.locked(root, f"{dataset.name}: resize"):
+    with stage_state.locked(root, f"{dataset.name}: resize"):
         lists = {s: records.rows(p) for s in SPLITS if (p := root / f"{s}.jsonl").exists()}
         about = records.manifest(root)
         found = _originals(root, [row for rows in lists.values() for row in rows])
@@ -113,7 +113,7 @@ def _switch(
             row.pop("copy_of", None)
             if name in copies:
                 row |= {"video": str(copies[name].relative_to(root)), "copy_of": name}
-        catalogue.write_lines(root / f"{split}.jsonl", rows)
+        training_lists.write_lines(root / f"{split}.jsonl", rows)
     write_json(root / "manifest.json", {**rest, "resized": facts})
 
 

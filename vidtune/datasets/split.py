@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtune.data import layout
-from vidtune.datasets import readers, state
+from vidtune.datasets import readers, stage_state
 from vidtune.datasets.readers import Listed, Lists
 from vidtune.spec import SPLITS, Dataset, UserError, write_json, write_text
 
@@ -25,7 +25,7 @@ def run(dataset: Dataset, root: Path) -> dict[str, Any]:
     folder = layout.annotations(dataset, root)
     lists = readers.read(dataset, folder)
     check(dataset, lists)
-    with state.locked(root, f"{dataset.name}: split"):
+    with stage_state.locked(root, f"{dataset.name}: split"):
         return _write(dataset, root, lists)
 
 
@@ -41,13 +41,13 @@ def _write(dataset: Dataset, root: Path, lists: Lists) -> dict[str, Any]:
         "classes": list(lists.classes),
         "shared_origins": _shared(lists),
     }
-    state.write(root, "split", digest=digest(dataset), **facts)
+    stage_state.write(root, "split", digest=digest(dataset), **facts)
     return facts
 
 
 def digest(dataset: Dataset) -> str:
     """Of what the splits depend on, apart from the lists themselves."""
-    return state.digest(dataset.deciding())
+    return stage_state.digest(dataset.deciding())
 
 
 def _line(clip: Listed) -> str:
@@ -99,7 +99,7 @@ def _shared(lists: Lists) -> dict[str, int]:
 
 def read(dataset: Dataset, root: Path) -> dict[str, list[Listed]]:
     """What `run` has written. Raises `UserError` where it has not, or for another declaration."""
-    noted = state.read(root, "split")
+    noted = stage_state.read(root, "split")
     if noted.get("digest") != digest(dataset):
         before = "the dataset's declaration has changed since" if noted else "not done yet"
         raise UserError(

@@ -4,7 +4,7 @@ def needed(wildcards):
     name = run.dataset.name
     made = STANDING[name] in ("generated", "own")
     videos = (
-        f"{run.data}/manifest.json" if made else staged(name, provide.used(run.dataset))
+        f"{run.data}/manifest.json" if made else staged(name, stages.training_waits_for(run.dataset))
     )
     fetched = [f"{ROOT}/fetched/{file.name}" for file in cache.needed(run)]
     return [*filter(None, [run.weights]), *fetched, videos]
@@ -20,7 +20,7 @@ def waits(stage):
     """The input function of a stage."""
 
     def of(wildcards):
-        mark = provide.before(PLAN, wildcards.dataset, stage)
+        mark = standing.stage_before(PLAN, wildcards.dataset, stage)
         return [staged(*mark)] if mark else []
 
     return of

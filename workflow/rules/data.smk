@@ -28,7 +28,7 @@ rule generate:
         "python -m vidtune generate --spec {input.spec:q} --out {params.out:q} > {log:q} 2>&1"
 
 
-for stage in provide.STAGES:
+for stage in stages.STAGES:
 
     rule:
         name:

@@ -7,7 +7,7 @@ which file names their videos may lie, and their captions or label.
 from importlib import import_module
 from pathlib import Path
 
-from vidtune.datasets.readers.lists import Found, Listed, Lists
+from vidtune.datasets.readers.clip_lists import Found, Listed, Lists
 from vidtune.spec import Dataset, UserError
 
 __all__ = ["Listed", "Lists", "read"]

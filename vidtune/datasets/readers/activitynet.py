@@ -6,8 +6,8 @@ A JSON list of ids a split ("v_" and the YouTube id), and {id: {"duration", "tim
 
 from pathlib import Path
 
-from vidtune.datasets.readers.files import content, field
-from vidtune.datasets.readers.lists import Found, Listed, Lists, captioned, said
+from vidtune.datasets.readers.clip_lists import Found, Listed, Lists, captioned, said
+from vidtune.datasets.readers.parsing import content, field
 from vidtune.spec import UserError
 
 

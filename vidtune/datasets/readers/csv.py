@@ -1,8 +1,8 @@
 """A user's own csv: a row a caption or a labelled clip. `columns` maps our names to the file's."""
 
-from vidtune.datasets.readers.files import table
-from vidtune.datasets.readers.lists import Found, Lists
-from vidtune.datasets.readers.own import Row, gathered
+from vidtune.datasets.readers.clip_lists import Found, Lists
+from vidtune.datasets.readers.own_rows import Row, gathered
+from vidtune.datasets.readers.parsing import table
 from vidtune.spec import UserError
 
 

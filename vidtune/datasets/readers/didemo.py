@@ -5,8 +5,8 @@ the file's order. An id is the name of a file with its extension. Annotators saw
 official code reads to second 31.
 """
 
-from vidtune.datasets.readers.files import content, field, lines
-from vidtune.datasets.readers.lists import Found, Listed, Lists, captioned, once, said
+from vidtune.datasets.readers.clip_lists import Found, Listed, Lists, captioned, once, said
+from vidtune.datasets.readers.parsing import content, field, lines
 
 SECONDS = 31.0
 

@@ -2,9 +2,9 @@
 
 import json
 
-from vidtune.datasets.readers.files import lines
-from vidtune.datasets.readers.lists import Found, Lists
-from vidtune.datasets.readers.own import Row, gathered
+from vidtune.datasets.readers.clip_lists import Found, Lists
+from vidtune.datasets.readers.own_rows import Row, gathered
+from vidtune.datasets.readers.parsing import lines
 from vidtune.spec import UserError
 
 

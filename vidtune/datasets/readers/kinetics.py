@@ -4,9 +4,9 @@ A clip's file is <youtube_id>_<start>_<end>, six digits each, or just <youtube_i
 in alphabetical order.
 """
 
-from vidtune.datasets.readers.files import table
-from vidtune.datasets.readers.lists import Found, Listed, Lists, known, once
-from vidtune.datasets.readers.names import numbered
+from vidtune.datasets.readers.class_names import numbered
+from vidtune.datasets.readers.clip_lists import Found, Listed, Lists, known, once
+from vidtune.datasets.readers.parsing import table
 from vidtune.spec import UserError
 
 COLUMNS = ("label", "youtube_id", "time_start", "time_end")

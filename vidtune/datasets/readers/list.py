@@ -3,9 +3,9 @@
 The label is the class's number; `labels` (csv with id, name) names them.
 """
 
-from vidtune.datasets.readers.files import lines
-from vidtune.datasets.readers.lists import Found, Listed, Lists, once
-from vidtune.datasets.readers.names import numbered
+from vidtune.datasets.readers.class_names import numbered
+from vidtune.datasets.readers.clip_lists import Found, Listed, Lists, once
+from vidtune.datasets.readers.parsing import lines
 from vidtune.spec import UserError
 
 

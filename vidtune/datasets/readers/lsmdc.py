@@ -4,8 +4,8 @@ A line a caption, without header: clip, start and end aligned, start and end ext
 between tabs. A clip may have several lines.
 """
 
-from vidtune.datasets.readers.files import lines
-from vidtune.datasets.readers.lists import Found, Listed, Lists, said
+from vidtune.datasets.readers.clip_lists import Found, Listed, Lists, said
+from vidtune.datasets.readers.parsing import lines
 from vidtune.spec import UserError
 
 FIELDS = 6

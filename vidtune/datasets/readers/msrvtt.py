@@ -6,8 +6,8 @@ A csv of video ids a split; captions in MSRVTT_data.json, 20 a video. A csv with
 
 from pathlib import Path
 
-from vidtune.datasets.readers.files import content, field, table
-from vidtune.datasets.readers.lists import Found, Listed, Lists, captioned, once, said
+from vidtune.datasets.readers.clip_lists import Found, Listed, Lists, captioned, once, said
+from vidtune.datasets.readers.parsing import content, field, table
 
 
 def read(found: Found) -> Lists:

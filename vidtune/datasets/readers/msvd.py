@@ -5,8 +5,8 @@ A text file of ids a split, and raw-captions.pkl: {id: [the words of a caption, 
 
 from pathlib import Path
 
-from vidtune.datasets.readers.files import lines, unpickled
-from vidtune.datasets.readers.lists import Found, Listed, Lists, captioned, once, said
+from vidtune.datasets.readers.clip_lists import Found, Listed, Lists, captioned, once, said
+from vidtune.datasets.readers.parsing import lines, unpickled
 from vidtune.spec import UserError
 
 

@@ -3,8 +3,8 @@
 Classes count in alphabetical order, as in the lists of Side4Video and of those before it.
 """
 
-from vidtune.datasets.readers.files import lines
-from vidtune.datasets.readers.lists import Found, Listed, Lists, known, once
+from vidtune.datasets.readers.clip_lists import Found, Listed, Lists, known, once
+from vidtune.datasets.readers.parsing import lines
 from vidtune.spec import UserError
 
 

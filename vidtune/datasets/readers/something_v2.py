@@ -5,8 +5,8 @@ A template writes the things in brackets ("Putting [something] on a surface"), t
 
 from pathlib import Path
 
-from vidtune.datasets.readers.files import content, field
-from vidtune.datasets.readers.lists import Found, Listed, Lists, known, once
+from vidtune.datasets.readers.clip_lists import Found, Listed, Lists, known, once
+from vidtune.datasets.readers.parsing import content, field
 from vidtune.spec import UserError
 
 

@@ -7,8 +7,8 @@ the owner publishes them, [{"videoID", "enCap", ...}] (training and validation a
 from pathlib import Path
 from typing import Any
 
-from vidtune.datasets.readers.files import content, field, lines
-from vidtune.datasets.readers.lists import Found, Listed, Lists, captioned, once, said
+from vidtune.datasets.readers.clip_lists import Found, Listed, Lists, captioned, once, said
+from vidtune.datasets.readers.parsing import content, field, lines
 
 
 def read(found: Found) -> Lists:

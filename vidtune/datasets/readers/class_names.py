@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vidtune.datasets.readers.files import table
+from vidtune.datasets.readers.parsing import table
 from vidtune.spec import UserError
 
 

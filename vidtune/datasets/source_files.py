@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from vidtune.datasets import stage_state
 from vidtune.spec import Dataset, Source, UserError, is_safe
 
 FOLDERS = {"videos": "raw", "annotations": "annotations"}
@@ -70,6 +71,12 @@ def settled(source: Source, root: Path, done: Mapping[str, Any]) -> bool:
         return all(name in done or (downloads(root) / name).is_file() for name in files)
     extracted = source.file in done or any(fnmatchcase(name, source.file) for name in done)
     return extracted or bool(present(source, root))
+
+
+def absent(dataset: Dataset, root: Path) -> list[Source]:
+    """The sources that a dataset needs and that are not settled. `root` is its folder."""
+    done = stage_state.read(root, "extract").get("archives", {})
+    return [s for s in dataset.sources if not (s.optional or settled(s, root, done))]
 
 
 def by_hand(source: Source, root: Path, done: Mapping[str, Any]) -> bool:

@@ -15,7 +15,7 @@ from helpers import miniature
 from helpers.common import REPO
 from helpers.served import serving
 
-from vidtune.datasets import provide
+from vidtune.datasets import standing
 from vidtune.nn.clip import CLIP
 from vidtune.plan import load
 
@@ -143,16 +143,16 @@ def test_one_dataset_is_enough_for_its_rows_and_an_open_one_is_fetched_if_asked_
 def test_standings(place, tmp_path):
     p = load(place / "config", {"data": str(tmp_path)})
     of = p.config.datasets
-    assert provide.standing(p, of["motion-class"]) == "generated"
-    assert provide.standing(p, of["msvd"]) == "absent"
+    assert standing.standing(p, of["motion-class"]) == "generated"
+    assert standing.standing(p, of["msvd"]) == "absent"
     asked = load(place / "config", {"data": str(tmp_path), "fetch": ["msvd", "vatex"]})
-    assert provide.standing(asked, of["msvd"]) == "open"
-    assert provide.standing(asked, of["vatex"]) == "absent"  # its videos are gated
+    assert standing.standing(asked, of["msvd"]) == "open"
+    assert standing.standing(asked, of["vatex"]) == "absent"  # its videos are gated
     for file in ("YouTubeClips.tar", "msvd_data.zip"):
-        assert provide.standing(p, of["msvd"]) == "absent"
+        assert standing.standing(p, of["msvd"]) == "absent"
         (tmp_path / "msvd/downloads").mkdir(parents=True, exist_ok=True)
         (tmp_path / "msvd/downloads" / file).write_bytes(b"")
-    assert provide.standing(p, of["msvd"]) == "placed"
+    assert standing.standing(p, of["msvd"]) == "placed"
     (tmp_path / "lsmdc").mkdir()
     (tmp_path / "lsmdc/manifest.json").write_text("{}")
-    assert provide.standing(p, of["lsmdc"]) == "own"
+    assert standing.standing(p, of["lsmdc"]) == "own"

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from vidtune.datasets.readers.lists import Found, Listed, Lists, known, said
-from vidtune.datasets.readers.names import numbered
+from vidtune.datasets.readers.class_names import numbered
+from vidtune.datasets.readers.clip_lists import Found, Listed, Lists, known, said
 from vidtune.spec import SPLITS, UserError
 from vidtune.spec.dataset import COLUMNS
 

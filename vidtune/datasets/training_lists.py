@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtune.data import layout
-from vidtune.datasets import state
+from vidtune.datasets import stage_state
 from vidtune.datasets.readers import Listed
 from vidtune.spec import Dataset, UserError, write_json, write_text
 
@@ -45,8 +45,8 @@ def write(
             "decodable": len(good),
         }
     write_json(layout.coverage(root), coverage)
-    state.write(root, "index", digest=state.digest(coverage), unlisted=unlisted)
-    facts = state.read(root, "split")
+    stage_state.write(root, "index", digest=stage_state.digest(coverage), unlisted=unlisted)
+    facts = stage_state.read(root, "split")
     write_json(
         root / "manifest.json",
         {

@@ -1,0 +1,30 @@
+"""The one list of the stages that prepare a real dataset.
+
+Each stage is a module of this folder with a function `run(dataset, root, ...)`, a rule of
+workflow/rules/data.smk and a command, `vidtune data <stage>`. `lock` is a command alone.
+"""
+
+from vidtune.spec import Dataset
+
+# stage -> what it does, in the order in which they run
+STAGES = {
+    "fetch": "download a dataset's files; print what to do for gated ones",
+    "extract": "extract the archives that lie in downloads/",
+    "split": "read the official lists: which clips each split has",
+    "index": "find and probe every listed video; write the lists that training reads",
+    "check": "decode every clip; quarantine the ones that cannot be decoded, with the reason",
+    "resize": "make smaller copies of the videos, to be read in their place (optional)",
+    "describe": "write a page and a table of the dataset's clips, with a contact sheet",
+}
+LOCK = {"lock": "note the hashes of the files that were fetched and extracted"}
+SHARED = ("fetch", "extract", "lock")  # done once for all datasets that share the same files
+
+
+def stages_of(dataset: Dataset) -> list[str]:
+    """The stages of one dataset: `resize` only where it declares smaller copies."""
+    return [stage for stage in STAGES if stage != "resize" or dataset.resized]
+
+
+def training_waits_for(dataset: Dataset) -> str:
+    """The last stage before training."""
+    return "resize" if dataset.resized else "check"
