@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vidtune.data import records, transforms
 from vidtune.data.clips import Clips
-from vidtune.data.transforms import changed, gray
+from vidtune.data.transforms import augment, gray
 from vidtune.spec import Recipe
 from vidtune.spec.augment import Augment
 
@@ -48,8 +48,8 @@ def test_a_draw_is_alike_for_all_frames_and_repeats_by_its_seed(name: str, shape
     x = still(3, *shape)
     before, outs = x.clone(), []
     for seed in range(12):
-        out, _ = changed(x, recipe(resize, **how), SIDE, np.random.default_rng(seed))
-        again, _ = changed(x, recipe(resize, **how), SIDE, np.random.default_rng(seed))
+        out, _ = augment(x, recipe(resize, **how), SIDE, np.random.default_rng(seed))
+        again, _ = augment(x, recipe(resize, **how), SIDE, np.random.default_rng(seed))
         assert out.shape == (3, 3, SIDE, SIDE) and out.dtype == torch.uint8
         assert (out == out[:1]).all() and torch.equal(out, again)
         outs.append(out)
@@ -62,7 +62,7 @@ def test_without_a_random_part_a_draw_is_what_tests_see():
 
     frames = still().permute(0, 2, 3, 1).contiguous().numpy()
     for size in (None, 28, (32, 40)):
-        out, flipped = changed(still(), recipe(size, gray=1e-12), SIDE, np.random.default_rng(0))
+        out, flipped = augment(still(), recipe(size, gray=1e-12), SIDE, np.random.default_rng(0))
         assert not flipped and torch.equal(out, resize(frames, SIDE, size=size))
 
 
@@ -88,7 +88,7 @@ def test_frames_too_long_for_any_crop_still_give_one():
     assert transforms._slowfast(4000, 30, (0.9, 1.0), rng) == (1980, 0, 40, 30)
     x = torch.zeros(1, 3, 24, 2400, dtype=torch.uint8)
     how = recipe(crop="side4video", scale=(0.9, 1.0))
-    assert changed(x, how, SIDE, rng)[0].shape == (1, 3, SIDE, SIDE)
+    assert augment(x, how, SIDE, rng)[0].shape == (1, 3, SIDE, SIDE)
 
 
 def test_crops_are_resized_as_pillow_does():
@@ -109,19 +109,19 @@ def test_gray_is_pillows():
     x = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (1, 3, 30, 40), dtype=np.uint8))
     pillow = np.asarray(Image.fromarray(x[0].permute(1, 2, 0).numpy()).convert("L"))
     assert np.array_equal(gray(x)[0, 0].numpy(), pillow)
-    out, _ = changed(x, recipe(gray=1.0), SIDE, np.random.default_rng(0))
+    out, _ = augment(x, recipe(gray=1.0), SIDE, np.random.default_rng(0))
     assert (out[:, :1] == out).all()
 
 
 def test_a_share_of_clips_is_flipped_and_gray():
     draws = [
-        changed(still(1), recipe(flip=0.5, gray=0.2), SIDE, np.random.default_rng(s))
+        augment(still(1), recipe(flip=0.5, gray=0.2), SIDE, np.random.default_rng(s))
         for s in range(600)
     ]
     colourless = [bool((x[:, :1] == x).all()) for x, _ in draws]
     assert np.mean([f for _, f in draws]) == pytest.approx(0.5, abs=0.08)
     assert np.mean(colourless) == pytest.approx(0.2, abs=0.07)
-    plain = changed(still(1), recipe(flip=1e-12), SIDE, np.random.default_rng(0))[0]
+    plain = augment(still(1), recipe(flip=1e-12), SIDE, np.random.default_rng(0))[0]
     for (x, flipped), no_colour in zip(draws, colourless, strict=True):
         if not no_colour:
             assert torch.equal(x, plain.flip(-1) if flipped else plain)

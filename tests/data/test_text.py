@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vidtune.data import bpe
-from vidtune.data.text import tokenizer
+from vidtune.data.text import EOT, SOT, VOCAB_SIZE, tokenizer
 from vidtune.remote import cache
 from vidtune.spec import UserError
 
@@ -114,3 +114,18 @@ def test_an_absent_vocabulary_is_one_line(tmp_path, monkeypatch):
 )
 def test_cleaning(text, cleaned):
     assert bpe.clean(text) == cleaned
+
+
+# --- the words of generated captions ---
+
+
+def test_tokens_are_start_words_end_and_zeros():
+    ids = tokenizer("motion", 6)(["a small red circle", "a", " ".join(["red"] * 9)])
+    assert VOCAB_SIZE == EOT + 1 and ids.dtype == torch.long
+    assert ids[1].tolist() == [SOT, ids[0, 1].item(), EOT, 0, 0, 0]
+    assert ids[0, 5] == EOT and (ids[2, 1:5] == ids[2, 1]).all() and ids[2, 5] == EOT
+
+
+def test_an_unknown_word_is_one_line():
+    with pytest.raises(UserError, match="'purple' is not among"):
+        tokenizer("motion", 8)(["a purple circle"])

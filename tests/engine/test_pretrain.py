@@ -126,7 +126,7 @@ def test_within_pairs_is_judged_apart_from_the_kind():
         labels = torch.randint(4, (400,))
         features[split] = torch.randn(400, 3) + 6 * (labels // 2)[:, None]
         lists[split] = [
-            Record(str(i), Path(), 1, 1.0, 1.0, int(k), int(k), (), None, {})
+            Record(str(i), Path(), 1, 1.0, 1.0, int(k), int(k), (), (), None, {})
             for i, k in enumerate(labels)
         ]
     found = probe(features, lists, about)

@@ -1,6 +1,6 @@
 """Clips as a torch dataset: records -> sampled, decoded, resized frames. The same for all data.
 
-Frames stay uint8 until they are on the device, where `normalise` makes CLIP's input of them.
+Frames stay uint8 until they are on the device, where `normalise` turns them into CLIP's input.
 
 Shapes: T frames, S pixels of the side.
 """
@@ -18,26 +18,27 @@ from torch.utils.data import Dataset
 
 from vidtune.data.records import Record
 from vidtune.data.sampling import PADDING, indices
-from vidtune.data.transforms import changed
+from vidtune.data.transforms import augment
 from vidtune.data.video import cores, read_frames
-from vidtune.motion.words import mirrored
 from vidtune.nn.pixels import planes, resize
 from vidtune.progress import progress
 from vidtune.spec import Recipe, UserError
 
-REPLACEMENTS = 10  # that are tried in place of a broken video
+REPLACEMENTS = 10  # clips tried in place of a broken one
 
 
 class Clips(Dataset[dict[str, Any]]):
     """An item: `video` uint8 (T, 3, S, S), `label` (-1: unknown), `caption`, `index` of the record.
 
-    `real` (T,) is false where the video had no frame left and the sampler pads with black.
+    `real` (T,) is false where the video had no frame left and the sampler pads with black frames.
     In retrieval training every caption of a record is an item of its own; otherwise `caption` is
-    the first. Random choices depend on (seed, epoch, index) alone: set `epoch` before each one.
+    the first one. Random choices depend on (seed, epoch, index) alone: set `epoch` before each one.
     A batch (`__getitems__`) holds an item as often as the recipe repeats it.
-    A video that cannot be decoded is a `UserError`, or, where a training's recipe says so, another
-    item in its place that says `replaced`.
-    `view` of a test's `views` = (crops, clips) runs over the clips of a crop first.
+    A video that cannot be decoded is a `UserError`, or, where a training's recipe says so, is
+    replaced by another item, which is marked `replaced`.
+    `view` counts the test's `views` = (crops, clips): all clips of the first crop come first.
+    A flip changes label and caption to the record's mirrored ones. Retrieval training refuses to
+    flip clips without a label, since nothing declares how their captions are mirrored.
     """
 
     def __init__(
@@ -59,6 +60,13 @@ class Clips(Dataset[dict[str, Any]]):
                 f"recipe {recipe.name}: resize: expected at least the model's {side} pixels; "
                 f"found {recipe.resize}"
             )
+        flips = train and recipe.task == "retrieval" and recipe.augment and recipe.augment.flip
+        if flips and any(r.label is None for r in records):
+            raise UserError(
+                f"recipe {recipe.name}: augment: flip: expected clips with a class, whose mirror "
+                "image the dataset declares (mirrored); found captions alone, in which left and "
+                "right would be wrong after a flip; drop flip"
+            )
         self.epoch = 0
         self.threads = 1  # of a decoder
         unfold = train and recipe.task == "retrieval"
@@ -71,12 +79,12 @@ class Clips(Dataset[dict[str, Any]]):
 
     @property
     def repeats(self) -> int:
-        """How often a batch holds an item."""
+        """How often a batch holds each item."""
         return self.recipe.augment.repeats if self.train and self.recipe.augment else 1
 
     @property
     def deterministic(self) -> bool:
-        """Whether items are the same in every epoch, so that what follows may be cached."""
+        """Whether items are the same in every epoch, so that results computed of them may be kept."""
         r = self.recipe
         return not self.train or not (r.random_train_frames or r.augment or r.on_broken != "error")
 
@@ -84,78 +92,80 @@ class Clips(Dataset[dict[str, Any]]):
         return self.__getitems__([index])[0]
 
     def __getitems__(self, indices: list[int]) -> list[dict[str, Any]]:
-        """What the batch of these items holds; copies of one stand side by side."""
-        return [one for index in indices for one in self._copies(index)]
+        """Return the batch of these items; copies of an item stand side by side."""
+        return [item for index in indices for item in self._read_or_replace(index)]
 
-    def _copies(self, index: int) -> list[dict[str, Any]]:
+    def _read_or_replace(self, index: int) -> list[dict[str, Any]]:
         rng = None
         if not self.deterministic:
             rng = np.random.default_rng([self.seed, self.epoch, index])
         try:
-            return self._draws(index, rng, replaced=False)
+            return self._read_copies(index, rng, replaced=False)
         except UserError:
             if rng is None or self.recipe.on_broken == "error":
                 raise
             for other in rng.integers(len(self), size=REPLACEMENTS).tolist():
                 with suppress(UserError):
-                    return self._draws(other, rng, replaced=True)
+                    return self._read_copies(other, rng, replaced=True)
             raise
 
-    def _draws(self, index: int, rng: Generator | None, replaced: bool) -> list[dict[str, Any]]:
-        """The same frames, each time changed anew."""
+    def _read_copies(
+        self, index: int, rng: Generator | None, replaced: bool
+    ) -> list[dict[str, Any]]:
+        """Decode an item once and augment each copy anew."""
         which, nth = self.items[index]
         record = self.records[which]
-        take = self._take(record, rng)
-        there = [i for i in take if i != PADDING]  # padding is always at the end
-        frames = read_frames(record.path, there, self.threads)
-        out = []
+        taken = self._sample(record, rng)
+        wanted = [i for i in taken if i != PADDING]  # padding is always at the end
+        frames = read_frames(record.path, wanted, self.threads)
+        copies = []
         for copy in range(self.repeats):
-            video, flipped = self._video(frames, rng)
-            label, caption = record.label, record.captions[nth] if record.captions else ""
+            video, flipped = self._to_input(frames, rng)
+            label, captions = record.label, record.captions
             if flipped:
-                label, caption = record.mirrored, mirrored(caption)
-            black = video.new_zeros(len(take) - len(there), *video.shape[1:])
-            one = {
+                label, captions = record.mirrored, record.mirrored_captions
+            black = video.new_zeros(len(taken) - len(wanted), *video.shape[1:])
+            item = {
                 "video": torch.cat([video, black]),
                 "label": -1 if label is None else label,
-                "caption": caption,
-                "real": torch.tensor([i != PADDING for i in take]),
+                "caption": captions[nth] if captions else "",
+                "real": torch.tensor([i != PADDING for i in taken]),
                 "index": which,
                 "replaced": replaced and copy == 0,
             }
-            out.append(one)
-        return out
+            copies.append(item)
+        return copies
 
     def real(self) -> Tensor:
-        """(items, T): `real` of every item, nothing decoded."""
+        """Return (items, T): `real` of every item; nothing is decoded."""
         assert self.deterministic
-        takes = [self._take(self.records[i], None) for i, _ in self.items]
-        return torch.tensor(takes) != PADDING
+        taken = [self._sample(self.records[i], None) for i, _ in self.items]
+        return torch.tensor(taken) != PADDING
 
-    def _take(self, record: Record, rng: Generator | None) -> list[int]:
+    def _sample(self, record: Record, rng: Generator | None) -> list[int]:
         clip, clips = self.view % self.views[1], self.views[1]
         return indices(record.frames, record.fps, self.frames, self.recipe, rng, clip, clips)
 
-    def _video(self, frames: NDArray[np.uint8], rng: Generator | None) -> tuple[Tensor, bool]:
-        """((T, 3, S, S), whether it is flipped)"""
+    def _to_input(self, frames: NDArray[np.uint8], rng: Generator | None) -> tuple[Tensor, bool]:
+        """Return (video (T, 3, S, S), whether it is flipped)."""
         if rng is not None and self.recipe.augment:
-            return changed(planes(frames), self.recipe, self.side, rng)
+            return augment(planes(frames), self.recipe, self.side, rng)
         crop, crops = self.view // self.views[1], self.views[0]
         return resize(frames, self.side, crop, crops, self.recipe.resize), False
 
 
 def load(clips: Clips, label: str, show: bool = True) -> Tensor:
-    """All videos of a deterministic split as one uint8 tensor (items, T, 3, S, S)."""
+    """Read all videos of a deterministic split into one uint8 tensor (items, T, 3, S, S)."""
     assert clips.deterministic
-    out = torch.empty(len(clips), clips.frames, 3, clips.side, clips.side, dtype=torch.uint8)
-    items: dict[int, list[int]] = {}  # captions of one video share it
+    videos = torch.empty(len(clips), clips.frames, 3, clips.side, clips.side, dtype=torch.uint8)
+    items: dict[int, list[int]] = {}  # record -> its items: the captions of a video share it
     for i, (which, _) in enumerate(clips.items):
         items.setdefault(which, []).append(i)
 
-    def read(same: list[int]) -> None:
-        out[same] = clips[same[0]]["video"]
+    def fill(same: list[int]) -> None:
+        videos[same] = clips[same[0]]["video"]
 
     with ThreadPoolExecutor(cores()) as pool:  # FFmpeg and torch work without Python's lock
-        for _ in progress(pool.map(read, items.values()), len(items), label, show):
+        for _ in progress(pool.map(fill, items.values()), len(items), label, show):
             pass
-    return out
+    return videos

@@ -1,12 +1,30 @@
-"""A dataset on disk: `manifest.json` and one `<split>.jsonl` with a record a line.
+"""A dataset on disk: `manifest.json` and one `<split>.jsonl` for each split, a record a line.
 
-Generated and real videos are listed in the same form, so everything behind this is shared.
-A line: {"id", "video" (relative path), "frames", "fps", "seconds", "label" (a class of the
-manifest or null), "captions" (list), and, where known, "appearance" and "group"; where "video" is
-a smaller copy that `resize` has made, "copy_of" is the original}.
+Generated and real videos are listed in the same form, so all later code is the same for both.
+
+A line of `train.jsonl` (here on several):
+
+    {"id": "train_00004", "video": "videos/train_00004.mp4", "frames": 30, "fps": 16.0,
+     "seconds": 1.875, "label": "moving left",
+     "captions": ["a small red circle moving left on a dotted background"],
+     "group": null, "appearance": {"size": "small", "colour": "red", ...}}
+
+`video` is relative to the list. `label` is a class of the manifest or null. `group` and
+`appearance` may be absent. Where `video` is a smaller copy made by `vidtune data resize`, `copy_of`
+names the original.
+
+`manifest.json` (other keys say where the data come from):
+
+    {"classes": ["moving right", "moving left", "growing", ...],
+     "mirrored": {"moving right": "moving left", "moving left": "moving right"},
+     "resized": {"short": 256, "form": "h264", ...}}
+
+`mirrored` (may be absent) pairs the classes that a horizontal flip swaps, `resized` (may be absent)
+describes the smaller copies.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +45,11 @@ KEYS: dict[str, tuple[tuple[type, ...], str]] = {
 
 @dataclass(frozen=True)
 class Record:
-    """One clip. `label` and `mirrored` (the label after a horizontal flip) index the classes."""
+    """One clip. `label` indexes the classes; `mirrored` is what it becomes by a horizontal flip.
+
+    A flip changes captions only as the manifest declares it: where a caption spells its label, the
+    mirrored label takes that place.
+    """
 
     id: str
     path: Path
@@ -37,12 +59,13 @@ class Record:
     label: int | None
     mirrored: int | None
     captions: tuple[str, ...]
+    mirrored_captions: tuple[str, ...]
     group: str | None  # clips of a group differ only in motion
     appearance: dict[str, str]
 
 
 def manifest(directory: Path) -> dict[str, Any]:
-    """What the dataset says about itself. Raises `UserError` where it is missing or no JSON."""
+    """Read `manifest.json`. Raises `UserError` where it is missing, no JSON or without classes."""
     path = directory / "manifest.json"
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -60,24 +83,24 @@ def manifest(directory: Path) -> dict[str, Any]:
 
 
 def read(directory: Path, split: str) -> list[Record]:
-    """The records of a split. Raises `UserError` (file:line: key: ...) at the first bad line."""
-    about = manifest(directory)
+    """Read the records of a split. Raises `UserError` (file:line: key: ...) at the first bad line."""
+    dataset = manifest(directory)
     path = directory / f"{split}.jsonl"
-    labels = {name: i for i, name in enumerate(about["classes"])}
-    found: list[Record] = []
+    labels = {name: i for i, name in enumerate(dataset["classes"])}
+    records: list[Record] = []
     for number, row in enumerate(rows(path), 1):
         place = f"{path}:{number}"
-        if "copy_of" in row and "resized" not in about:
+        if "copy_of" in row and "resized" not in dataset:
             raise UserError(
-                f"{place}: video: a smaller copy, of which manifest.json does not tell; "
-                f"run `vidtune data resize {about.get('dataset', directory.name)}` again"
+                f"{place}: video: a smaller copy, but manifest.json describes no copies; "
+                f"run `vidtune data resize {dataset.get('dataset', directory.name)}` again"
             )
-        found.append(_record(row, directory, labels, about.get("mirrored", {}), place))
-    return found
+        records.append(_record(row, directory, labels, dataset.get("mirrored", {}), place))
+    return records
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
-    """A list's lines with the keys above, a line each, whether or not their videos are there.
+    """Read the lines of a list with their `KEYS` checked; their videos may be absent.
 
     Raises `UserError` (file:line: key: ...) at the first bad line.
     """
@@ -89,7 +112,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
         ) from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: not UTF-8; save the file as UTF-8") from None
-    found: list[dict[str, Any]] = []
+    read_rows: list[dict[str, Any]] = []
     seen: dict[str, int] = {}
     for number, line in enumerate(lines, 1):
         place = f"{path}:{number}"
@@ -99,20 +122,20 @@ def rows(path: Path) -> list[dict[str, Any]]:
                 f"{place}: id: {row['id']!r} is on line {seen[row['id']]} already; rename one"
             )
         seen[row["id"]] = number
-        found.append(row)
-    return found
+        read_rows.append(row)
+    return read_rows
 
 
 def check_copies(dataset: Dataset, directory: Path) -> None:
-    """Raises `UserError` where the videos are not the smaller copies that the dataset declares.
+    """Refuse lists that do not name the smaller copies that the dataset declares (`UserError`).
 
-    `index` and `check` list the originals again.
+    `vidtune data index` and `check` write lists of the originals.
     """
     if dataset.resized is None:
         return
     declared = dataset.resized.model_dump(mode="json")
-    told = manifest(directory).get("resized") or {}
-    if {k: told.get(k) for k in declared} != declared:
+    made = manifest(directory).get("resized") or {}
+    if {k: made.get(k) for k in declared} != declared:
         raise UserError(
             f"{directory / 'manifest.json'}: resized: expected copies of short side "
             f"{declared['short']} as {declared['form']}, which config/datasets.yaml declares; "
@@ -143,6 +166,13 @@ def _row(line: str, place: str) -> dict[str, Any]:
     return row
 
 
+def _mirror(caption: str, label: str | None, mirrored: str | None) -> str:
+    """Put the mirrored label where the caption spells its label as whole words."""
+    if label is None or mirrored is None or label == mirrored:
+        return caption
+    return re.sub(rf"(?<!\w){re.escape(label)}(?!\w)", lambda _: mirrored, caption)
+
+
 def _record(
     row: dict[str, Any], directory: Path, labels: dict[str, int], mirror: dict[str, str], place: str
 ) -> Record:
@@ -150,6 +180,8 @@ def _record(
     if label is not None and label not in labels:
         known = ", ".join(list(labels)[:12]) + (", ..." if len(labels) > 12 else "")
         raise UserError(f"{place}: label: {label!r} is no class of the manifest; known: {known}")
+    mirrored = mirror.get(label, label)
+    captions = tuple(row["captions"])
     video = directory / row["video"]
     if not video.exists():
         raise UserError(
@@ -162,8 +194,9 @@ def _record(
         fps=float(row["fps"]),
         seconds=float(row["seconds"]),
         label=None if label is None else labels[label],
-        mirrored=None if label is None else labels[mirror.get(label, label)],
-        captions=tuple(row["captions"]),
+        mirrored=None if label is None else labels[mirrored],
+        captions=captions,
+        mirrored_captions=tuple(_mirror(c, label, mirrored) for c in captions),
         group=row.get("group"),
         appearance=row.get("appearance") or {},
     )

@@ -31,8 +31,8 @@ TRIES = 10
 RATIO = (3 / 4, 4 / 3)  # width to height
 
 
-def changed(x: Tensor, recipe: Recipe, side: int, rng: Generator) -> tuple[Tensor, bool]:
-    """(uint8 (T, 3, S, S), whether it is flipped): one draw of the recipe's changes."""
+def augment(x: Tensor, recipe: Recipe, side: int, rng: Generator) -> tuple[Tensor, bool]:
+    """Draw the recipe's changes once: return (uint8 (T, 3, S, S), whether it is flipped)."""
     how = recipe.augment
     assert how is not None
     if how.randaugment:

@@ -43,14 +43,6 @@ class Appearance:
 APPEARANCES = tuple(Appearance(*values) for values in product(*ATTRIBUTES.values()))
 
 
-def mirrored(caption: str) -> str:
-    """The caption after a horizontal flip of the frames."""
-    for motion, other in MIRRORED.items():
-        if f" {motion} " in caption:
-            return caption.replace(f" {motion} ", f" {other} ")
-    return caption
-
-
 def _words() -> tuple[str, ...]:
     phrases = ["a on background", *MOTIONS, *(w for values in ATTRIBUTES.values() for w in values)]
     return tuple(sorted({word for phrase in phrases for word in phrase.split()}))

@@ -1,0 +1,47 @@
+"""Lists and manifests: each bad line names file, line and key."""
+
+import json
+from pathlib import Path
+
+import pytest
+from helpers.generated import edit
+
+from vidtune.data import records
+from vidtune.spec import UserError
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"label": "jumping"}, "label: 'jumping' is no class of the manifest"),
+        ({"captions": ["  "]}, "captions: empty caption"),
+        ({"captions": "a red circle"}, "captions: expected a list"),
+        ({"video": "videos/none.mp4"}, "video: .*none.mp4 is missing"),
+        ({"id": "train_00000"}, "id: 'train_00000' is on line 1 already"),
+        ({"frames": 0}, "frames: expected more than 0"),
+        ({"fps": "fast"}, "fps: expected frames per second; found 'fast'"),
+    ],
+)
+def test_a_bad_line_names_file_line_and_key(changes, message, copy: Path):
+    edit(copy, "train", 1, **changes)
+    with pytest.raises(UserError, match=rf"train\.jsonl:2: {message}") as e:
+        records.read(copy, "train")
+    assert "\n" not in str(e.value)
+
+
+def test_a_missing_or_torn_list_says_so(copy: Path):
+    with (copy / "val.jsonl").open("a") as f:
+        f.write('{"id": "x", ')
+    with pytest.raises(UserError, match=r"val\.jsonl:5: not valid JSON"):
+        records.read(copy, "val")
+    edit(copy, "train", 0)
+    row = json.loads((copy / "train.jsonl").read_text().splitlines()[0])
+    (copy / "train.jsonl").write_text(json.dumps({k: row[k] for k in row if k != "fps"}))
+    with pytest.raises(UserError, match=r"train\.jsonl:1: fps: missing"):
+        records.read(copy, "train")
+    (copy / "test.jsonl").unlink()
+    with pytest.raises(UserError, match=r"test\.jsonl: No such file"):
+        records.read(copy, "test")
+    (copy / "manifest.json").unlink()
+    with pytest.raises(UserError, match=r"manifest\.json: .*no manifest; generate the data"):
+        records.read(copy, "train")
