@@ -26,7 +26,7 @@ def jobs(p: Plan) -> dict[str, Any]:
         "rules": rules,
         "seconds_2_cores": total,
         "disk_mb": round(clips * CLIP_MB + len(p.runs) * CHECKPOINT_MB + downloads + 5),
-        "downloads": sorted(f"{f.urls[0]} ({cache.said(f.bytes)})" for f in released),
+        "downloads": sorted(f"{f.urls[0]} ({cache.format_size(f.bytes)})" for f in released),
         "bring": standing.describe_absent(standing.absent_datasets(p)),
     }
 

@@ -58,9 +58,9 @@ def _list(p: Plan) -> None:
     print(f"scale {p.scale.name}: {len(files)} released files; cache {cache.folder()}")
     for f in files:
         state = "absent"
-        if cache.there(f.path):
-            state = cache.wrong(f.path, f.sha256, f.bytes) or "there"
-        print(f"  {f.name:10} {cache.said(f.bytes):>20}  {f.place}: {state}")
+        if cache.file_exists(f.path):
+            state = cache.describe_mismatch(f.path, f.sha256, f.bytes) or "there"
+        print(f"  {f.name:10} {cache.format_size(f.bytes):>20}  {f.place}: {state}")
 
 
 def pretrain(args: argparse.Namespace) -> int:

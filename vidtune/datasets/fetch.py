@@ -18,7 +18,7 @@ from tqdm import tqdm
 from vidtune.datasets import source_files, stage_state
 from vidtune.datasets.source_files import Locked, Wanted
 from vidtune.progress import EVERY
-from vidtune.remote.cache import there
+from vidtune.remote.cache import file_exists
 from vidtune.remote.download import download
 from vidtune.spec import Dataset, UserError
 
@@ -86,7 +86,7 @@ def _bring(
     for file in files:
         path = source_files.downloads(root) / file.name
         kept = noted.get(file.name)
-        if there(path):
+        if file_exists(path):
             if kept and kept["sha256"] == file.sha256 and kept["stamp"] == stage_state.stamp(path):
                 done[file.name] = kept
                 continue

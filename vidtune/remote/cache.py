@@ -1,7 +1,7 @@
-"""Released files (weights, a vocabulary): where each lies in the cache and what it must be.
+"""Released files (weights, a vocabulary): where each lies in the cache and how it is checked.
 
-Nothing is downloaded here: a missing file is one line that says where it comes from and where it
-belongs. `vidtune fetch` brings it; a file put there by hand is checked the same way.
+Nothing is downloaded here: for a missing file the error says where it comes from and where it
+belongs. `vidtune fetch` downloads it; a file put into its place by hand is checked the same way.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from vidtune.spec import Backbone, Run, UserError
 
 
 def folder() -> Path:
-    """The cache: $VIDTUNE_CACHE, or the user's own cache folder."""
+    """Return the cache's folder: $VIDTUNE_CACHE, or the user's own cache folder."""
     place = os.environ.get("VIDTUNE_CACHE") or user_cache_dir("vidtune")
     return Path(place).expanduser().absolute()
 
@@ -25,8 +25,8 @@ def folder() -> Path:
 class Released:
     """A public file; `sha256` and `bytes` are None where nobody has published them."""
 
-    name: str  # what `vidtune fetch` calls it
-    place: str  # below the cache
+    name: str  # of the file for `vidtune fetch`
+    place: str  # path below the cache
     urls: tuple[str, ...]  # the same file at each
     sha256: str | None
     bytes: int | None
@@ -51,7 +51,7 @@ CLIP_BPE = Released(
 
 
 def weights(backbone: Backbone) -> Released | None:
-    """The weights of a released backbone; None: they are made here."""
+    """Return the weights of a released backbone, or None where they are pre-trained here."""
     w = backbone.weights
     if w is None:
         return None
@@ -59,61 +59,56 @@ def weights(backbone: Backbone) -> Released | None:
 
 
 def needed(*runs: Run) -> list[Released]:
-    """What runs read from the cache, each file once."""
+    """Return what runs read from the cache, each file once."""
     files: dict[str, Released | None] = {}
     for run in runs:
         m = run.model
-        reads = m.task == "retrieval" or options_class(m.method).reads_text
+        reads_text = m.task == "retrieval" or options_class(m.method).reads_text
         files[m.backbone.name] = weights(m.backbone)
-        if reads and m.backbone.text.vocabulary == CLIP_BPE.name:
+        if reads_text and m.backbone.text.vocabulary == CLIP_BPE.name:
             files[CLIP_BPE.name] = CLIP_BPE
     return [file for file in files.values() if file]
 
 
 def find(file: Released, path: Path | None = None) -> Path:
-    """Where a released file is: in the cache, or at `path`. Its size and sha256 are checked.
+    """Return where a released file is, in the cache or at `path`, its size and sha256 checked.
 
     Raises `UserError` where it is absent or another file.
     """
     path = path or file.path
-    here = facts(file.urls[0], file.sha256, file.bytes)
-    if not there(path):
+    expected = f"{file.urls[0]} ({format_size(file.bytes)}, sha256 {file.sha256 or 'unknown'})"
+    if not file_exists(path):
         raise UserError(
-            f"{path}: no such file; run `vidtune fetch {file.name}`, or put {here} there by hand"
+            f"{path}: no such file; run `vidtune fetch {file.name}`, or put {expected} there by hand"
         )
-    if problem := wrong(path, file.sha256, file.bytes):
+    if problem := describe_mismatch(path, file.sha256, file.bytes):
         raise UserError(
-            f"{path}: {problem}; expected {here}; delete it and run `vidtune fetch {file.name}`"
+            f"{path}: {problem}; expected {expected}; delete it and run `vidtune fetch {file.name}`"
         )
     return path
 
 
-def facts(url: str, sha256: str | None, size: int | None) -> str:
-    """A file for a reader: "<url> (<size>, <sha256>)"."""
-    return f"{url} ({said(size)}, sha256 {sha256 or 'unknown'})"
-
-
-def said(size: int | None) -> str:
+def format_size(size: int | None) -> str:
     return "size unknown" if size is None else f"{size:,} bytes"
 
 
-def there(path: Path) -> bool:
-    """Whether a file is there. Raises `UserError` where one cannot look."""
+def file_exists(path: Path) -> bool:
+    """Whether a file exists. Raises `UserError` where its folder cannot be read."""
     try:
         return path.is_file()
     except OSError as e:
         raise UserError(f"{path}: {e.strerror}; expected a readable place") from None
 
 
-def wrong(path: Path, sha256: str | None, size: int | None) -> str | None:
-    """What a file is not, as far as it is known what it should be; None: nothing is wrong.
+def describe_mismatch(path: Path, sha256: str | None, size: int | None) -> str | None:
+    """Compare a file with the size and the sha256 that are known; None: both agree.
 
     Raises `UserError` where it cannot be read.
     """
     try:
-        found = path.stat().st_size
-        if size is not None and found != size:
-            return f"{found:,} bytes, not {size:,}"
+        actual = path.stat().st_size
+        if size is not None and actual != size:
+            return f"{actual:,} bytes, not {size:,}"
         if sha256 is not None:
             with path.open("rb") as f:
                 digest = hashlib.file_digest(f, "sha256").hexdigest()

@@ -1,8 +1,10 @@
 """Download one file: resumed where it broke off, checked, and only then given its name.
 
-What has arrived lies in `<name>.part` under a lock, so that of two processes that fetch the same
-file one waits for the other. The next attempt continues there, if the sha256 is known or the server
-says that the file is still the same (its ETag, kept in `<name>.part.json`).
+Received bytes lie in `<name>.part` under a lock, so that of two processes that fetch the same file
+one waits for the other. The next attempt resumes at its end if the sha256 is known or the server
+says that the file is still the same: by its ETag, kept in `<name>.part.json` as {"<url>": "<ETag>"}.
+
+The standard library's opener follows the environment's proxy settings.
 """
 
 import fcntl
@@ -23,24 +25,24 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from vidtune import __version__
 from vidtune.progress import progress
-from vidtune.remote.cache import said, there, wrong
+from vidtune.remote.cache import describe_mismatch, file_exists, format_size
 from vidtune.spec import UserError, is_safe
 
 TIMEOUT = 30.0  # seconds without an answer or a byte
 WAITS = (1.0, 4.0)  # seconds before the second and the third attempt at an address
 CHUNK = 1 << 20  # bytes
-BUSY = (408, 425, 429)  # HTTP errors of the client that may pass
+BUSY = (408, 425, 429)  # client errors of HTTP that may pass
 
 
 class _Broken(Exception):
-    """Worth another attempt at the same address."""
+    """Another attempt at the same address may succeed."""
 
 
 class _Refused(Exception):
-    """Not worth one."""
+    """Another attempt at the same address would fail in the same way."""
 
 
-Watch = Callable[[int, int | None], None]  # told the bytes that are there, and of how many
+Watch = Callable[[int, int | None], None]  # receives (bytes so far, bytes in all)
 
 
 def download(
@@ -48,30 +50,29 @@ def download(
     to: Path,
     sha256: str | None,
     size: int | None = None,
-    says: str = "",
+    label: str = "",
     watch: Watch | None = None,
 ) -> None:
-    """Bring a file to the place `to` from the first of `urls` that has it; `says` names it.
+    """Bring a file to the path `to` from the first of `urls` that has it; messages call it `label`.
 
-    A file that is already there is checked and kept. Without a sha256 the length counts that the
-    server states. `watch` is told how far it is, instead of stderr. Raises `UserError` where no
-    address has the file, where another file stands in its place, or where the place cannot be
-    written.
+    An existing file is checked and kept. Without a sha256 the length stated by the server is
+    checked. Progress goes to `watch`, or to stderr. Raises `UserError` where no address has the
+    file, where another file exists under its name, or where the path cannot be written.
     """
-    if there(to):
-        if problem := wrong(to, sha256, size):
+    if file_exists(to):
+        if problem := describe_mismatch(to, sha256, size):
             raise UserError(f"{to}: {problem}; delete the file and fetch it again")
-        _tag(to).unlink(missing_ok=True)  # killed after the rename, an attempt leaves it
+        _tag_path(to).unlink(missing_ok=True)  # left by a process killed after the rename
         return
-    says = says or to.name
+    label = label or to.name
     try:
         to.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(to.with_name(f"{to.name}.part"), says) as part:
-            if not there(to):
-                _Download(part, to, sha256, size, says, watch).run(urls)
+        with _locked(to.with_name(f"{to.name}.part"), label) as part:
+            if not file_exists(to):
+                _Download(part, to, sha256, size, label, watch).try_all(urls)
                 os.fsync(part.fileno())
                 os.replace(part.name, to)
-                _tag(to).unlink(missing_ok=True)
+                _tag_path(to).unlink(missing_ok=True)
     except OSError as e:
         raise UserError(
             f"{to}: cannot write: {e.strerror}; free some space or choose another place "
@@ -79,20 +80,19 @@ def download(
         ) from None
 
 
-def _tag(to: Path) -> Path:
-    """Where the server's name for the state of a file is kept while it is partial."""
+def _tag_path(to: Path) -> Path:
     return to.with_name(f"{to.name}.part.json")
 
 
 @contextmanager
-def _locked(path: Path, says: str) -> Iterator[FileIO]:
-    """The partial file, for this process alone. Another one may rename it while we wait."""
+def _locked(path: Path, label: str) -> Iterator[FileIO]:
+    """Open the partial file for this process alone. Another one may rename it while we wait."""
     while True:
         part = FileIO(path, "ab")
         try:
             fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"{says}: another process is fetching it; waiting", file=sys.stderr)
+            print(f"{label}: another process is fetching it; waiting", file=sys.stderr)
             fcntl.flock(part, fcntl.LOCK_EX)
         if path.exists() and os.path.samestat(path.stat(), os.fstat(part.fileno())):
             break
@@ -112,30 +112,30 @@ class _Download:
     to: Path
     sha256: str | None
     size: int | None
-    says: str
-    watch: Watch | None = None
+    label: str
+    watch: Watch | None
 
-    def run(self, urls: Sequence[str]) -> None:
-        """Fill the partial file. Raises `UserError` where no address has it."""
-        reasons = []
+    def try_all(self, urls: Sequence[str]) -> None:
+        """Fill the partial file from the first address that has it. Raises `UserError`."""
+        problems = []
         for url in urls:
             if self.sha256 is None and not self.tag(url):
-                self.part.truncate(0)  # nothing would tell that two files were joined
-            reason = self.attempts(url)
-            if reason is None:
+                self.part.truncate(0)  # nothing would show that parts of two files were joined
+            problem = self.try_one(url)
+            if problem is None:
                 return
-            reasons.append(f"{url}: {reason}")
+            problems.append(f"{url}: {problem}")
         raise UserError(
-            f"{self.to}: cannot fetch: {'; '.join(reasons)}; try again, or put the file there by "
-            f"hand ({said(self.size)}, sha256 {self.sha256 or 'unknown'})"
+            f"{self.to}: cannot fetch: {'; '.join(problems)}; try again, or put the file there by "
+            f"hand ({format_size(self.size)}, sha256 {self.sha256 or 'unknown'})"
         )
 
-    def attempts(self, url: str) -> str | None:
-        """Fill the partial file from one address. What went wrong; None: nothing."""
-        reason = ""
+    def try_one(self, url: str) -> str | None:
+        """Fill the partial file from one address. Returns what went wrong, or None."""
+        problem = ""
         for wait in (0.0, *WAITS):
-            if reason:
-                print(f"{self.says}: {reason}; again in {wait:.0f} s", file=sys.stderr)
+            if problem:
+                print(f"{self.label}: {problem}; again in {wait:.0f} s", file=sys.stderr)
                 time.sleep(wait)
             resumed = self.length() > 0
             try:
@@ -143,25 +143,25 @@ class _Download:
             except _Refused as e:
                 return str(e)
             except _Broken as e:
-                reason = str(e)
+                problem = str(e)
                 continue
-            reason = wrong(Path(self.part.name), self.sha256, self.size)
-            if reason is None:
+            problem = describe_mismatch(Path(self.part.name), self.sha256, self.size)
+            if problem is None:
                 return None
             self.part.truncate(0)
             if not resumed:
-                return reason
-        return reason
+                return problem
+        return problem
 
     def receive(self, url: str) -> None:
-        """Append what is missing. Raises `_Broken` and `_Refused`."""
+        """Append the missing bytes. Raises `_Broken` and `_Refused`."""
         have = self.length()
-        reply = _ask(url, have, self.tag(url))
+        reply = _request(url, have, self.tag(url))
         if reply is None:
             if have == self.size or (self.size is None and self.sha256):
-                return  # the server has no more than is here; the sha256 decides
+                return  # the server has no more bytes; the sha256 decides
             self.part.truncate(0)
-            raise _Broken("the server has less of it than was here")
+            raise _Broken("the server's file is shorter than the partial one")
         with reply:
             if not _continues(reply, have, "" if self.sha256 else self.tag(url)):
                 self.part.truncate(0)
@@ -170,24 +170,30 @@ class _Download:
                     raise _Broken("the server sent another part than was asked for")
             if not have:
                 self.keep_tag(url, reply.headers.get("ETag", ""))
-            rest = reply.headers.get("Content-Length", "")
-            total = have + int(rest) if rest.isdigit() else None
-            if total is None and self.sha256 is None:
-                raise _Refused("the server does not say how long it is, and no sha256 is known")
-            if None not in (total, self.size) and total != self.size:
-                raise _Refused(f"{total:,} bytes, not {self.size:,}")
-            for chunk in self.told(_read(reply), have, total):
-                left = memoryview(chunk)
-                while left:
-                    left = left[self.part.write(left) :]
+            total = self.expected_length(reply, have)
+            for chunk in self.show_progress(_chunks(reply), have, total):
+                rest = memoryview(chunk)
+                while rest:
+                    rest = rest[self.part.write(rest) :]
         if total is not None and self.length() != total:
             raise _Broken(f"broke off after {self.length():,} of {total:,} bytes")
 
-    def told(self, chunks: Iterator[bytes], have: int, total: int | None) -> Iterator[bytes]:
-        """The chunks, with word of how far it is."""
+    def expected_length(self, reply: Any, have: int) -> int | None:
+        """Bytes of the whole file as the server states them. Raises `_Refused`."""
+        stated = reply.headers.get("Content-Length", "")
+        total = have + int(stated) if stated.isdigit() else None
+        if total is None and self.sha256 is None:
+            raise _Refused("the server does not say how long it is, and no sha256 is known")
+        if None not in (total, self.size) and total != self.size:
+            raise _Refused(f"{total:,} bytes, not {self.size:,}")
+        return total
+
+    def show_progress(
+        self, chunks: Iterator[bytes], have: int, total: int | None
+    ) -> Iterator[bytes]:
         if self.watch is None:
             count = 0 if total is None else -((have - total) // CHUNK)
-            yield from progress(chunks, count, f"{self.says}, MiB", total is not None)
+            yield from progress(chunks, count, f"{self.label}, MiB", total is not None)
             return
         for chunk in chunks:
             yield chunk
@@ -198,23 +204,25 @@ class _Download:
         return os.fstat(self.part.fileno()).st_size
 
     def tag(self, url: str) -> str:
-        """The ETag of what the partial file is part of, if it came from this address."""
+        """Return the ETag kept for the partial file if it came from this address, else ""."""
         try:
-            return str(json.loads(_tag(self.to).read_text(encoding="utf-8"))[url])
+            return str(json.loads(_tag_path(self.to).read_text(encoding="utf-8"))[url])
         except (OSError, ValueError, KeyError, TypeError):
             return ""
 
     def keep_tag(self, url: str, tag: str) -> None:
-        """Before the first byte is. A weak one would not promise the same bytes; a torn file
-        is none."""
+        """Write the ETag before the first byte is written; a torn file counts as none.
+
+        A weak ETag (W/"...") would not promise the same bytes.
+        """
         if tag.startswith('"') and self.sha256 is None:
-            _tag(self.to).write_text(json.dumps({url: tag}), encoding="utf-8")
+            _tag_path(self.to).write_text(json.dumps({url: tag}), encoding="utf-8")
         else:
-            _tag(self.to).unlink(missing_ok=True)
+            _tag_path(self.to).unlink(missing_ok=True)
 
 
-def _ask(url: str, have: int, tag: str) -> Any:
-    """The server's reply to a request for all bytes from `have` on; None: there are no more."""
+def _request(url: str, have: int, tag: str) -> Any:
+    """Ask for all bytes from `have` on. Returns the server's reply; None: it has no more bytes."""
     if not is_safe(url):
         raise _Refused("not an https address")
     headers = {"User-Agent": f"vidtune/{__version__}", "Accept-Encoding": "identity"}
@@ -231,7 +239,7 @@ def _ask(url: str, have: int, tag: str) -> Any:
         kind = _Broken if e.code >= 500 or e.code in BUSY else _Refused
         raise kind(f"HTTP {e.code} {e.reason}") from None
     except (OSError, http.client.HTTPException) as e:
-        raise _Broken(_words(e)) from None
+        raise _Broken(_describe(e)) from None
 
 
 def _continues(reply: Any, have: int, tag: str) -> bool:
@@ -241,18 +249,18 @@ def _continues(reply: Any, have: int, tag: str) -> bool:
     )
 
 
-def _read(reply: Any) -> Iterator[bytes]:
+def _chunks(reply: Any) -> Iterator[bytes]:
     try:
         while chunk := reply.read(CHUNK):
             yield chunk
     except http.client.IncompleteRead as e:
         yield e.partial
     except (OSError, http.client.HTTPException) as e:
-        raise _Broken(_words(e)) from None
+        raise _Broken(_describe(e)) from None
 
 
-def _words(e: Exception) -> str:
-    """A network error in a few words."""
+def _describe(e: Exception) -> str:
+    """Say in a few words which network error it is."""
     reason = e.reason if isinstance(e, URLError) else e
     if isinstance(reason, TimeoutError):
         return f"no answer for {TIMEOUT:g} s"
