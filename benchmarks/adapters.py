@@ -25,9 +25,9 @@ from vidtune.spec import Model, UserError
 
 @dataclass(frozen=True)
 class Official:
-    """The authors' model; its state dict is what `vidtune.official.load_into` takes."""
+    """The authors' model; its state dict is what `load_official.load_into` takes."""
 
-    name: str  # as `vidtune.official` calls it
+    name: str  # its name in `vidtune.methods.load_official`
     net: nn.Module
     video: Callable[[Tensor], Tensor]  # (B, T, 3, S, S) -> (B, C) or (B, E)
     text: Callable[[Tensor], Tensor] | None = None  # (B, L) token ids -> (B, E)

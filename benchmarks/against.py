@@ -25,10 +25,11 @@ import torch
 from adapters import ADAPTERS, Official
 from torch import Tensor, nn
 
-from vidtune import methods, official
 from vidtune.cost.clock import Clock, synchronise
 from vidtune.cost.measure import device_name, peak, reset_peak
 from vidtune.cost.measured_phases import random_targets
+from vidtune.methods import load_official
+from vidtune.methods.build import build_model
 from vidtune.nn.task import Recognizer, VideoModel
 from vidtune.plan import load
 from vidtune.spec import Model, UserError, write_json
@@ -83,13 +84,13 @@ def build(name: str, folder: Path, batch: int, where: torch.device) -> Pair:
         raise UserError(f"--official {folder}: no folder {name}; expected a checkout of it there")
     torch.manual_seed(0)
     model = load("config").models[variant]
-    ours = methods.build(model)
+    ours = build_model(model)
     theirs = builder(folder / name, model, ours)
     with torch.no_grad():
         for p in theirs.net.parameters():  # parts that start at zero would hide a difference
             if p.requires_grad:
                 p.add_(torch.randn_like(p), alpha=0.02)
-    official.load_into(ours, theirs.name, theirs.net.state_dict())
+    load_official.load_into(ours, theirs.name, theirs.net.state_dict())
     ours.to(where)
     theirs.net.to(where)
     side = model.backbone.image

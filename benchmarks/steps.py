@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import torch
 
-from vidtune import methods
+from vidtune.methods.build import build_model
 from vidtune.nn.pixels import normalise
 from vidtune.nn.task import Recognizer, VideoModel
 from vidtune.plan import load
@@ -43,7 +43,7 @@ def bench(run: Run) -> tuple[float, float | None]:
     """(step from pixels, step from kept features or None) in seconds."""
     torch.manual_seed(0)
     m, batch = run.model, run.recipe.batch
-    model = methods.build(m).train()
+    model = build_model(m).train()
     size = m.backbone.image
     pixels = torch.randint(0, 256, (batch, m.frames, 3, size, size), dtype=torch.uint8)
     words = torch.randint(3, m.backbone.text.vocab_size, (batch, m.max_words))

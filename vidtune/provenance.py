@@ -2,7 +2,7 @@
 
 The digest is of the syntax tree of the modules an entry module imports from this package, directly
 or through others: a comment, a docstring or the layout changes nothing. Methods are loaded by name,
-so that a result depends on its own method's file alone.
+so that a result depends on its own method's folder alone.
 """
 
 import ast
@@ -40,8 +40,9 @@ def _syntax(path: Path) -> tuple[str, frozenset[str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imports |= {a.name for a in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            imports |= {node.module, *(f"{node.module}.{a.name}" for a in node.names)}
+        elif isinstance(node, ast.ImportFrom):
+            module = _imported(path, node)
+            imports |= {module, *(f"{module}.{a.name}" for a in node.names)}
         body = getattr(node, "body", None)
         if (
             isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
@@ -51,6 +52,14 @@ def _syntax(path: Path) -> tuple[str, frozenset[str]]:
         ):
             node.body = body[1:]
     return ast.dump(tree), frozenset(m for m in imports if m.split(".")[0] == PACKAGE.name)
+
+
+def _imported(path: Path, node: ast.ImportFrom) -> str:
+    """The module that a file imports from; a relative import counts from the file's folder."""
+    if not node.level:
+        return node.module or ""
+    folders = path.relative_to(PACKAGE.parent).parts[: -node.level]
+    return ".".join([*folders, *filter(None, [node.module])])
 
 
 @cache
@@ -68,19 +77,26 @@ def digest(*entries: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def _method(method: str) -> tuple[str, str]:
+    """The modules of a method that decide its numbers; they import the others of its folder."""
+    return f"vidtune.methods.{method}.model", f"vidtune.methods.{method}.options"
+
+
 def model_digest(method: str) -> str:
     """Of the code that decides a method's counted costs."""
-    return digest("vidtune.cost.count", f"vidtune.methods.{method}")
+    return digest("vidtune.cost.count", *_method(method))
 
 
 def memory_digest(method: str) -> str:
     """Of the code that decides a method's predicted memory."""
-    return digest("vidtune.cost.predict_memory", f"vidtune.methods.{method}")
+    return digest(
+        "vidtune.cost.predict_memory", f"vidtune.cost.released.{method}", *_method(method)
+    )
 
 
 def bench_digest(method: str) -> str:
     """Of the code that decides a method's measured costs."""
-    return digest("vidtune.cost.measure", f"vidtune.methods.{method}")
+    return digest("vidtune.cost.measure", *_method(method))
 
 
 def run_digest(run: Run) -> str:
@@ -90,7 +106,7 @@ def run_digest(run: Run) -> str:
         code.append("vidtune.engine.pretrain")
     if run.dataset.generated:
         code.append("vidtune.motion.generate")
-    return digest(*code, f"vidtune.methods.{run.model.method}")
+    return digest(*code, *_method(run.model.method))
 
 
 def spec_digest(spec: BaseModel) -> str:

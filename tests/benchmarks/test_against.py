@@ -37,7 +37,7 @@ def against(monkeypatch, tmp_path):
     models = {m.name: m for m in (PROBE, LORA)}
     monkeypatch.setattr(against, "load", lambda _: SimpleNamespace(models=models))
     monkeypatch.setattr(
-        against.official, "load_into", lambda net, _, state: net.load_state_dict(state)
+        against.load_official, "load_into", lambda net, _, state: net.load_state_dict(state)
     )
     for name in found:
         (tmp_path / name).mkdir()

@@ -5,30 +5,31 @@ import random
 from collections import Counter
 
 import pytest
+from helpers.common import REPO
 from helpers.sizes import short
 from helpers.zoo import MODELS, TEMPME, TINY, every_model, model, shown
 
-from vidtune import methods
 from vidtune.cost import audit as audits
-from vidtune.cost.audit import Audit, audit
-from vidtune.cost.closed import FORMS
-from vidtune.cost.closed_merging import matching, stages
-from vidtune.cost.closed_parts import options
+from vidtune.cost.audit import Audit, audit, closed_form
 from vidtune.cost.count import build_on_meta, passes, tallies
+from vidtune.methods.tempme.closed_form import stages
+from vidtune.nn.closed_form import matching
 from vidtune.nn.merging import sources
+from vidtune.plan.registry import method_names, options_of
 from vidtune.spec import Model, UserError
 
 
 def closed_and_counted(m: Model) -> tuple[dict[str, int], dict[str, int]]:
     net = build_on_meta(m)
     net.fold_lora()
-    form, counts = FORMS[m.method](m), tallies(net, m)
+    form, counts = closed_form(m), tallies(net, m)
     sides = passes(net, m)
     return {s: getattr(form, s) for s in sides}, {s: counts[s].products for s in sides}
 
 
 def test_every_method_has_a_closed_form():
-    assert sorted(FORMS) == methods.names()
+    paths = (REPO / "vidtune/methods").glob("*/closed_form.py")
+    assert sorted(p.parent.name for p in paths) == method_names()
 
 
 @every_model
@@ -77,7 +78,7 @@ def test_closed_form_of_tempme_over_its_schedules():
 def test_stages_of_tempme_as_published():
     b32 = TINY.model_copy(update={"image": 224, "patch": 32, "width": 768, "layers": 12})
     m = model("tempme", "retrieval", {}, b32).model_copy(update={"frames": 12})
-    joined = list(stages(m, options(m)))[8:]
+    joined = list(stages(m, options_of(m)))[8:]
     assert [(s.clips, s.cls, s.tokens) for s in joined] == [
         *((6, 2, 68), (3, 4, 88), (1, 12, 168), (1, 12, 107))
     ]
@@ -144,7 +145,7 @@ def test_audit_verb_in_json(vidtune):
 
 
 def test_audit_verb_names_what_is_missing(vidtune, monkeypatch):
-    monkeypatch.delitem(FORMS, "aim")
+    monkeypatch.setattr(audits, "closed_form", lambda model: None)
     code, out, _ = vidtune("audit", "side4video/aim-l14")
     assert code == 0 and "aim: no closed form; add one" in out
 

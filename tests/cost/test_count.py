@@ -3,10 +3,10 @@
 import pytest
 from helpers.sizes import B16, B32, E14, L14, retrieval, side4video
 
-from vidtune import methods
 from vidtune.cost import count
 from vidtune.cost.count import SIDES, cost, tallies
 from vidtune.cost.paper_costs import count_paper
+from vidtune.methods.build import build_model
 from vidtune.spec import Costing, Model
 
 
@@ -108,7 +108,7 @@ def test_tempme_joining_alone():
     assert trace(counts)[-5:] == [(12, 50, 50), (6, 100, 100), (3, 200, 200)] + [(1, 600, 600)] * 2
     assert counts["gmacs"] == pytest.approx(54.16, abs=0.006)
     # Print says 54.3, which is what it costs with the low-rank updates left apart: 54.34.
-    net = methods.build(model, device="meta").eval()
+    net = build_model(model, device="meta").eval()
     apart = tallies(net, model)["vision"].macs()["paper"] / 1e9
     assert apart == pytest.approx(54.34, abs=0.006)
 
@@ -125,7 +125,7 @@ def test_tempme_other_lengths(frames, by, gmacs, tokens):
 
 def test_low_rank_updates_cost_nothing_once_merged():
     model = retrieval(B32, "lora")
-    net = methods.build(model, device="meta").eval()
+    net = build_model(model, device="meta").eval()
     apart = tallies(net, model)
     net.fold_lora()
     # 600 tokens, 12 layers, rank 8, down from 768 and up to 3 x 768; 32 words, 512

@@ -7,10 +7,10 @@ from helpers.zoo import MODELS, net_of, videos
 from torch import nn
 from torch.utils import flop_counter
 
-from vidtune.cost import closed_parts, formulas, fvcore_counter
+from vidtune.cost import formulas, fvcore_counter
 from vidtune.cost.audit import audit
 from vidtune.cost.count import cost
-from vidtune.nn import clip
+from vidtune.nn import clip, closed_form
 from vidtune.nn.task import VideoModel
 from vidtune.spec import Model, UserError
 
@@ -93,8 +93,8 @@ def test_an_option_that_is_halved():
 
 
 def test_a_closed_form_with_half_a_width(monkeypatch):
-    plain = closed_parts.mlp
-    monkeypatch.setattr(closed_parts, "mlp", lambda n, width, hidden: plain(n, width, hidden // 2))
+    plain = closed_form.mlp
+    monkeypatch.setattr(closed_form, "mlp", lambda n, width, hidden: plain(n, width, hidden // 2))
     assert not audit(TEMPME).agrees
 
 

@@ -19,9 +19,9 @@ from helpers.zoo import (
 )
 from torch import nn
 
+from vidtune.methods.side4video.network import PatchAttention, TokenBatchNorm, fusion_layers, shift
 from vidtune.nn.clip import CLIP, Attention, text_mask
 from vidtune.nn.merging import join, match, merge
-from vidtune.nn.side import PatchAttention, TokenBatchNorm, fusion_layers, shift
 from vidtune.nn.similarity import TokenInteraction, cosine
 
 

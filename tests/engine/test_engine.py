@@ -9,13 +9,13 @@ import pytest
 import torch
 from helpers.common import REPO, one_line
 
-from vidtune import methods
 from vidtune.data.text import tokenizer
 from vidtune.engine import metrics, optim
 from vidtune.engine import model as models
 from vidtune.engine.evaluate import evaluate
 from vidtune.engine.feed import Feed
 from vidtune.engine.train import train
+from vidtune.methods.build import build_model
 from vidtune.motion import generate
 from vidtune.motion.words import MOTIONS
 from vidtune.nn.clip import CLIP
@@ -250,7 +250,7 @@ def test_other_weights_are_told_apart_in_one_line(place):
     del state["ln_final.bias"], state["ln_final.weight"]
     state |= {f"side.{i}": torch.zeros(2) for i in range(5)}
     with pytest.raises(UserError) as e:
-        methods.build(run.model, state=state)
+        build_model(run.model, state=state)
     text = one_line(str(e.value))
     assert (
         "2 missing: ln_final.bias (64,), ln_final.weight (64,); 5 unexpected: side.0 (2,)" in text

@@ -7,11 +7,11 @@ import pytest
 import torch
 from test_engine import job, place  # noqa: F401  a fixture
 
-from vidtune import methods
 from vidtune.engine import model as models
 from vidtune.engine.evaluate import evaluate
 from vidtune.engine.official import official_model
 from vidtune.engine.train import train
+from vidtune.methods.build import build_model
 from vidtune.spec import Run, load_json, write_json
 
 
@@ -71,7 +71,7 @@ def test_a_file_of_tuned_tensors_gets_the_backbones_weights(place, tmp_path):  #
 def test_checkpoints_that_cannot_be_used_are_one_line(place, tmp_path, vidtune):  # noqa: F811
     run = job(place, "tempme/tempme-b32@0")
     write_json(tmp_path / "spec.json", run.model_dump(mode="json"))
-    state = methods.build(run.model).state_dict()
+    state = build_model(run.model).state_dict()
     cases = {
         "nothing.pth": (None, "No such file"),
         "text.pth": (b"no tensors here", "not a file of tensors"),

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from vidtune import methods
 from vidtune.engine import optim
-from vidtune.plan.options import resolve
+from vidtune.methods.build import build_model
+from vidtune.plan.registry import resolve
 from vidtune.spec import Model, Recipe
 
 
@@ -88,7 +88,7 @@ def test_the_compared_methods_decay_what_they_should(method, name, exempt, decay
         classes=174,
     )
     with torch.device("meta"):
-        net = methods.build(model)
+        net = build_model(model)
     kinds, free = optim.kinds(net), set(plan.config.recipes[name].no_decay)
     tuned = [n for n, p in net.named_parameters() if p.requires_grad]
     assert decaying in tuned

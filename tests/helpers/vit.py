@@ -7,7 +7,15 @@ from torch import Tensor, nn
 
 from helpers.golden import Golden
 from vidtune.nn.clip import Block
-from vidtune.nn.merging import at_most, match, merge, merge_sum, merging_block, schedule, unmerge
+from vidtune.nn.merging import (
+    at_most,
+    match,
+    merge,
+    merge_sum,
+    merged_per_layer,
+    merging_block,
+    unmerge,
+)
 from vidtune.official.tensor_names import Place
 
 Outputs = dict[str, Tensor]
@@ -60,8 +68,8 @@ class ViT(nn.Module):
 def counts(config: dict) -> list[int]:
     r, layers = config["r"], config["vision_layers"]
     if config.get("r_is_schedule"):
-        return schedule(*r, layers)
-    return schedule(r, 0, layers) if isinstance(r, int) else (r + [0] * layers)[:layers]
+        return merged_per_layer(*r, layers)
+    return merged_per_layer(r, 0, layers) if isinstance(r, int) else (r + [0] * layers)[:layers]
 
 
 def tome(net: ViT, golden: Golden, train: bool) -> Outputs:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vidtune import methods
+from vidtune.methods.build import build_model
 from vidtune.nn.task import Recognizer, TextRecognizer, VideoModel
 from vidtune.spec import Backbone, Model, TextTower
 
@@ -152,7 +152,7 @@ def texts(n: int = 3) -> Tensor:
 
 def net_of(m: Model, seed: int = 0) -> VideoModel:
     torch.manual_seed(seed)
-    net = methods.build(m)
+    net = build_model(m)
     if isinstance(net, TextRecognizer):
         words = torch.arange(1, CLASSES + 1)
         net.name_classes(torch.stack([words, torch.full_like(words, END)], dim=1))

@@ -5,9 +5,10 @@ import torch
 from helpers.zoo import TINY, model, net_of, videos
 from torch import nn
 
-from vidtune import methods
-from vidtune.methods.aim import DropPath
-from vidtune.methods.st_adapter import Adapter, Options
+from vidtune.methods.aim.model import DropPath
+from vidtune.methods.build import build_model
+from vidtune.methods.st_adapter.model import Adapter
+from vidtune.methods.st_adapter.options import Options
 from vidtune.nn.clip import CLIP
 from vidtune.spec import UserError
 
@@ -90,5 +91,5 @@ def test_aim_drops_whole_places_alike_in_every_frame():
 )
 def test_impossible_options_are_one_line(method, options, says):
     with pytest.raises(UserError) as e:
-        methods.build(model(method, "recognition", options))
+        build_model(model(method, "recognition", options))
     assert says in str(e.value) and "\n" not in str(e.value)

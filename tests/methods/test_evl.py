@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from vidtune import methods, official
+from vidtune.methods import load_official
+from vidtune.methods.build import build_model
+from vidtune.methods.evl.network import Neighbours, offsets
 from vidtune.nn.clip import CLIP
-from vidtune.nn.evl import Neighbours, offsets
 from vidtune.spec import Backbone, Model, TextTower, UserError
 
 TEXT = TextTower(width=64, layers=1, context=12, vocabulary="motion", vocab_size=60)
@@ -73,7 +74,7 @@ def test_frames_far_apart_do_not_meet_before_the_query():
 
 
 def test_starts_as_the_released_code_does():
-    net = methods.build(model(layers=2))
+    net = build_model(model(layers=2))
     start = dict(net.named_parameters())
     zero = {k for k, p in start.items() if p.requires_grad and not p.any()}
     assert {k for k in zero if not k.endswith("bias")} == {
@@ -96,16 +97,16 @@ def test_starts_as_the_released_code_does():
 def test_released_files_hold_decoder_and_head_only():
     torch.manual_seed(0)
     clip = CLIP(TINY)
-    net = methods.build(official.model_of("evl", CONFIG))
+    net = build_model(load_official.model_of("evl", CONFIG))
     tuned = {k for k, p in net.named_parameters() if p.requires_grad}
     state = {}
     for key in theirs():
-        place = official.places_of("evl", [key])[key]
+        place = load_official.places_of("evl", [key])[key]
         state[key] = torch.randn_like(place.of(net.state_dict()[place.name]))
-    places = official.places_of("evl", state)
+    places = load_official.places_of("evl", state)
     assert {place.name for place in places.values()} == tuned
     backbone = {k: v.detach() for k, v in clip.state_dict().items()}
-    loaded = official.load("evl", CONFIG, state, backbone).state_dict()
+    loaded = load_official.load("evl", CONFIG, state, backbone).state_dict()
     for key, place in places.items():
         assert torch.equal(place.of(loaded[place.name]), state[key]), key
     for key, value in backbone.items():
@@ -115,7 +116,7 @@ def test_released_files_hold_decoder_and_head_only():
     text = {k for k in backbone if not k.startswith("visual.")}
     assert {k for k in backbone if f"clip.{k}" not in loaded} == unused | text
     with pytest.raises(UserError, match="give the backbone's weights"):
-        official.load("evl", CONFIG, state)
+        load_official.load("evl", CONFIG, state)
 
 
 def theirs() -> list[str]:
@@ -146,5 +147,5 @@ def theirs() -> list[str]:
 )
 def test_impossible_options_are_one_line(options, says):
     with pytest.raises(UserError) as e:
-        methods.build(model(**options))
+        build_model(model(**options))
     assert says in str(e.value) and "\n" not in str(e.value)

@@ -3,7 +3,7 @@
 import pytest
 from helpers.common import REPO
 
-from vidtune import methods
+from vidtune.methods.build import build_model
 from vidtune.plan import load
 
 MODELS = load(REPO / "config").models
@@ -11,6 +11,6 @@ MODELS = load(REPO / "config").models
 
 @pytest.mark.parametrize("name", MODELS)
 def test_builds_at_full_size(name):
-    net = methods.build(MODELS[name], device="meta")
+    net = build_model(MODELS[name], device="meta")
     assert all(p.is_meta for p in net.parameters())
     assert any(p.requires_grad for p in net.parameters())

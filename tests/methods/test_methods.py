@@ -30,15 +30,16 @@ from helpers.zoo import (
 )
 from torch import nn
 
-from vidtune import methods
+from vidtune.cost.released import as_released
 from vidtune.engine.model import load_tuned, tuned_state
+from vidtune.methods.build import build_model
 from vidtune.nn.clip import CLIP
-from vidtune.plan.options import options_class
+from vidtune.plan.registry import method_names, options_class
 from vidtune.spec import UserError
 
 
 def test_every_method_is_tried():
-    assert methods.names() == sorted({*RECOGNITION, *RETRIEVAL})
+    assert method_names() == sorted({*RECOGNITION, *RETRIEVAL})
 
 
 @every_model
@@ -54,13 +55,11 @@ def test_output_shapes(m):
 
 @every_model
 def test_what_is_kept_in_memory_changes_no_output(m):
-    """Frozen and tuned part in step, and as the released code keeps its tensors."""
+    """Frozen and tuned part in one pass, also as the released code keeps its tensors."""
     net = stirred(m).eval()
-    apart = net(*net.prepare(videos()))
-    in_step = net.at_once(videos())
-    net.as_released()
-    torch.testing.assert_close(in_step, apart)
-    torch.testing.assert_close(net.at_once(videos()), apart)
+    expected = net(*net.prepare(videos()))
+    torch.testing.assert_close(net.at_once(videos()), expected)
+    torch.testing.assert_close(as_released(net, m.method).at_once(videos()), expected)
 
 
 @every_model
@@ -126,7 +125,7 @@ def test_prepared_inputs_carry_no_gradient_where_cacheable(m):
 
 @every_model
 def test_builds_on_meta(m):
-    net = methods.build(m, device="meta")
+    net = build_model(m, device="meta")
     assert all(p.is_meta for p in net.parameters())
     out = net(*net.prepare(videos().to("meta")))
     if m.task == "retrieval":
@@ -221,12 +220,12 @@ def test_state_dict_round_trip(m):
         )
 
 
-@pytest.mark.parametrize("name", methods.names())
+@pytest.mark.parametrize("name", method_names())
 def test_an_unknown_option_is_an_error(name):
     m = next(m for m in MODELS if m.method == name)
     m = m.model_copy(update={"options": {**m.options, "no_such_option": 1}})
     with pytest.raises(UserError, match="no_such_option: unknown key"):
-        methods.build(m)
+        build_model(m)
 
 
 FULL = plan_at("nowhere", "full")
@@ -234,7 +233,7 @@ FULL = plan_at("nowhere", "full")
 
 @pytest.mark.parametrize("variant", FULL.models)
 def test_every_declared_variant_builds_at_full_size(variant):
-    net = methods.build(FULL.models[variant], "meta")
+    net = build_model(FULL.models[variant], "meta")
     assert all(p.is_meta for p in net.parameters())
     assert any(p.requires_grad for p in net.parameters())
 
@@ -288,17 +287,17 @@ BAD = {
 @pytest.mark.parametrize("method, options, says", [(k, *b) for k in BAD for b in BAD[k]])
 def test_impossible_options_are_one_line(method, options, says):
     with pytest.raises(UserError) as e:
-        methods.build(model(method, "retrieval" if method in RETRIEVAL else "recognition", options))
+        build_model(model(method, "retrieval" if method in RETRIEVAL else "recognition", options))
     assert says in str(e.value) and "\n" not in str(e.value)
 
 
 def test_unknown_method_wrong_task_or_backbone_is_an_error():
     with pytest.raises(UserError, match=r"known methods: .*side4video"):
-        methods.build(model("tempmy", "retrieval", {}))
+        build_model(model("tempmy", "retrieval", {}))
     with pytest.raises(UserError, match=r"backbone: tempme is for clip only; tiny is eva"):
-        methods.build(model("tempme", "retrieval", TEMPME, EVA))
+        build_model(model("tempme", "retrieval", TEMPME, EVA))
     with pytest.raises(UserError, match="serves retrieval only"):
-        methods.build(model("tempme", "recognition", {}))
+        build_model(model("tempme", "recognition", {}))
 
 
 # What the papers' main rows are built with; every other option is an ablation or a control.
@@ -335,4 +334,4 @@ def test_defaults_are_the_papers(name):
 
 
 def test_every_method_has_its_papers_defaults():
-    assert {*PAPER, "linear_probe"} == set(methods.names())
+    assert {*PAPER, "linear_probe"} == set(method_names())

@@ -24,7 +24,8 @@ from helpers.parity_extras import (  # noqa: F401  the goldens of training, fram
 )
 from torch import Tensor, nn
 
-from vidtune import official
+from vidtune.methods import load_official
+from vidtune.methods.build import build_model
 from vidtune.nn.attention import attention
 from vidtune.nn.clip import CLIP
 from vidtune.nn.similarity import cosine
@@ -69,7 +70,7 @@ def load(golden: Golden, config: dict | None = None, weights: Outputs | None = N
         net.load_state_dict({vit.place(key).name: value for key, value in weights.items()})
         return net
     state, backbone = parted(golden.method, weights)
-    return official.load(golden.method, config, state, backbone)
+    return load_official.load(golden.method, config, state, backbone)
 
 
 def parted(method: str, weights: Outputs) -> tuple[Outputs, Outputs]:
@@ -193,7 +194,7 @@ def places_of(golden: Golden) -> dict[str, Place]:
     if golden.method == "tome":
         return {key: vit.place(key) for key in keys}
     state, _ = parted(golden.method, dict.fromkeys(keys))
-    found = official.places_of(golden.method, state)
+    found = load_official.places_of(golden.method, state)
     return {key: found.get(key, Place(f"clip.{key}")) for key in keys}
 
 
@@ -275,8 +276,7 @@ def test_variants(name: str, variant: str):
 
 def has_place(method: str, config: dict, key: str) -> bool:
     """Whether the model that `config` builds has this parameter."""
-    from vidtune import methods
 
-    ours = methods.build(official.model_of(method, config), "meta").state_dict()
-    place = official.places_of(method, [key])[key]
+    ours = build_model(load_official.model_of(method, config), "meta").state_dict()
+    place = load_official.places_of(method, [key])[key]
     return place is not None and place.name in ours

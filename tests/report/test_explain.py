@@ -98,7 +98,7 @@ def test_an_origin_is_the_nearest_entry_that_gives_the_value(plan):
     layers = of(plan, "side4video/b16-ssv1-w128", "options", "layers")
     assert (layers.value, layers.of) == (12, "base b16-ssv2")
     fuse = of(plan, "side4video/b16-ssv1-w128", "options", "fuse")
-    assert fuse.of == "default" and fuse.where.startswith("vidtune/methods/side4video.py:")
+    assert fuse.of == "default" and fuse.where.startswith("vidtune/methods/side4video/options.py:")
     assert "halve" in fuse.says
     lr = of(plan, "side4video/b16-ssv1", "recipe", "lr")
     assert lr.of == "recipe side4video-ss-b" and "Table 12" in lr.source

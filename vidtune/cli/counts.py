@@ -130,7 +130,7 @@ def _summary(done: list["Audit"], models: list[Model], close: float) -> str:
         m.method for a, m in zip(done, models, strict=True) if "closed" not in a.sides["vision"]
     }
     lines += [
-        f"{method}: no closed form; add one to FORMS in vidtune/cost/closed_*.py"
+        f"{method}: no closed form; add one in vidtune/methods/{method}/closed_form.py"
         for method in sorted(without)
     ]
     if any("fvcore" not in a.sides["vision"] for a in done):

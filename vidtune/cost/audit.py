@@ -2,23 +2,27 @@
 
 `counted`: `vidtune.cost.count`, which `vidtune cost` prints, at any size. `fvcore`: fvcore's own
 counter, on real tensors, up to ViT-B/16. `torch`: torch's FlopCounterMode, halved. `closed`: a
-closed form (`vidtune.cost.closed`), nothing but arithmetic. They share no code; where they differ
-by more than `CLOSE` of the largest, one of them is wrong.
+closed form (the method's `closed_form.py`), nothing but arithmetic. They share no code; where they
+differ by more than `CLOSE` of the largest, one of them is wrong.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
-from vidtune.cost import closed, fvcore_counter
+from vidtune.cost import fvcore_counter
 from vidtune.cost.count import build_on_meta, cost_key, passes, tallies
 from vidtune.cost.formulas import PRODUCTS
+from vidtune.nn.closed_form import Macs
 from vidtune.nn.task import VideoModel
+from vidtune.plan.registry import options_of
 from vidtune.spec import Model
 
 CLOSE = 0.002
@@ -67,12 +71,18 @@ def audit(model: Model) -> Audit:
     for side, call in calls.items():
         out.sides[side]["torch"], unseen = _torch(call)
         out.unseen["torch"] = out.unseen.get("torch", Counter()) + unseen
-    if form := closed.FORMS.get(model.method):
+    if form := closed_form(model):
         for side, counts in out.sides.items():
-            counts["closed"] = getattr(form(model), side)
+            counts["closed"] = getattr(form, side)
     if tallied["vision"].products <= LARGEST and model.backbone.width <= WIDEST:
         _fvcore(net, model, out)
     return out
+
+
+def closed_form(model: Model) -> Macs | None:
+    """Returns what the method's closed form gives; None where it has none."""
+    name = f"vidtune.methods.{model.method}.closed_form"
+    return import_module(name).macs(model, options_of(model)) if find_spec(name) else None
 
 
 class _Products(TorchDispatchMode):

@@ -13,16 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from vidtune import methods
 from vidtune.cost.formulas import Tally, tally
+from vidtune.methods.build import build_model
 from vidtune.nn.attention import attention
 from vidtune.nn.task import Retriever, TextRecognizer, VideoModel
 from vidtune.spec import Model
 from vidtune.spec.read import dump
 
 SIDES = ("vision", "head", "text")  # the keys of `passes`
-# Modules that methods put inside a tower of the backbone -> the part their parameters belong to.
-INSIDE = {"lora": "lora", "after_attn": "adapters", "after_mlp": "adapters"}
 
 
 class Counter(TorchDispatchMode):
@@ -68,11 +66,12 @@ class TokenTrace:
         return hook
 
 
-def parameters(net: nn.Module) -> dict[str, Any]:
-    """Counts all parameters and the tuned ones (`requires_grad`), in total and by part."""
+def parameters(net: VideoModel) -> dict[str, Any]:
+    """Counts all parameters and the tuned ones (`requires_grad`), in total and by part
+    (`VideoModel.part_of`)."""
     parts: dict[str, dict[str, int]] = {}
     for name, p in net.named_parameters():
-        part = parts.setdefault(part_of(name), {"total": 0, "tuned": 0})
+        part = parts.setdefault(net.part_of(name), {"total": 0, "tuned": 0})
         part["total"] += p.numel()
         part["tuned"] += p.numel() * p.requires_grad
     return {
@@ -80,20 +79,6 @@ def parameters(net: nn.Module) -> dict[str, Any]:
         "params_tuned": sum(part["tuned"] for part in parts.values()),
         "params_by_part": parts,
     }
-
-
-def part_of(name: str) -> str:
-    """Returns the part a parameter belongs to: the model's module that holds it, as in "head"; of
-    the backbone the vision tower ("trunk"), the text tower ("text"), what a method has put inside
-    either ("text lora"), or the scale of the similarities ("scale")."""
-    first, *rest = name.split(".")
-    if first != "clip":
-        return first
-    if rest == ["logit_scale"]:
-        return "scale"
-    tower = "trunk" if rest[0] == "visual" else "text"
-    inside = next((INSIDE[module] for module in rest if module in INSIDE), None)
-    return f"{tower} {inside}" if inside else tower
 
 
 def passes(net: VideoModel, model: Model) -> dict[str, Callable[[], Any]]:
@@ -147,7 +132,7 @@ def cost_key(model: Model) -> str:
 
 def build_on_meta(model: Model) -> VideoModel:
     """Builds the model as it is counted: in evaluation mode, on the meta device."""
-    return methods.build(model, device="meta").eval()
+    return build_model(model, device="meta").eval()
 
 
 def cost(model: Model) -> dict[str, Any]:

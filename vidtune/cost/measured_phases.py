@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from vidtune import methods
 from vidtune.cost.clock import Clock
 from vidtune.engine import model as models
 from vidtune.engine.step import Step
+from vidtune.methods.build import build_model
 from vidtune.nn.attention import attention
 from vidtune.nn.task import TextRecognizer, VideoModel
 from vidtune.spec import Model, Recipe, UserError
@@ -58,7 +58,7 @@ class Work:
     def __init__(self, job: BenchJob) -> None:
         torch.manual_seed(0)
         self.job, self.where = job, torch.device(job.device)
-        self.net = methods.build(job.model, device=self.where)
+        self.net = build_model(job.model, device=self.where)
         name_random_classes(self.net, job.model)
 
     def video(self) -> Tensor:

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from vidtune import methods
 from vidtune.cost.memory_cuda import autocast, cuda_like, halve
 from vidtune.cost.memory_ledger import Ledger
+from vidtune.cost.released import Released, as_released
+from vidtune.methods.build import build_model
 from vidtune.nn.task import Recognizer, TextRecognizer, VideoModel
 from vidtune.spec import Model, UserError
 from vidtune.spec.memory import Attention, Precision
@@ -56,14 +57,14 @@ def training_ledger(
     model: Model, batch: int, precision: Precision, attention: Attention, released: bool = True
 ) -> Ledger:
     """Records the second step of a training, as vidtune/engine/train.py takes it."""
-    net = methods.build(model, "meta").train()
+    net = build_model(model, "meta").train()
     with FakeTensorMode(allow_non_fake_inputs=True), Ledger() as ledger:
-        video, target = _allocate(net, model, batch, precision, released, ledger)
+        runner, video, target = _allocate(net, model, batch, precision, released, ledger)
         tuned = [p for p in net.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(tuned, fused=True)
         _first_step(tuned, optimizer, ledger)
         with cuda_like(attention, precision):
-            _step(net, video, target, precision, optimizer, ledger)
+            _step(runner, video, target, precision, optimizer, ledger)
         idle = (optimizer.state[p] for p in tuned if p.grad is None)
         ledger.ignore(t for state in idle for t in state.values())
     return ledger
@@ -81,7 +82,7 @@ def _first_step(
 
 
 def _step(
-    net: VideoModel,
+    runner: Released,
     video: Tensor,
     target: Tensor,
     precision: Precision,
@@ -91,17 +92,17 @@ def _step(
     """Takes one step in the phases forward, backward and step."""
     with ledger.phase("forward"):
         with autocast(precision):
-            loss = _loss(net, video, target)
+            loss = _loss(runner, video, target)
         ledger.label_rest("activations")
     with ledger.phase("backward"):
         loss.backward()
-        ledger.label((p.grad for p in net.parameters()), "gradients")
+        ledger.label((p.grad for p in runner.net.parameters()), "gradients")
     with ledger.phase("step"):
         optimizer.step()
 
 
-def _loss(net: VideoModel, video: Tensor, target: Tensor) -> Tensor:
-    out = net.at_once(video)
+def _loss(runner: Released, video: Tensor, target: Tensor) -> Tensor:
+    net, out = runner.net, runner.at_once(video)
     if isinstance(net, Recognizer):
         return nn.functional.cross_entropy(out, target)
     return net.loss(net.encode_text(target), out)
@@ -111,16 +112,16 @@ def inference_ledger(
     model: Model, batch: int, precision: Precision, attention: Attention, released: bool = True
 ) -> Ledger:
     """Records one batch's vision side in evaluation, with low-rank updates not folded."""
-    net = methods.build(model, "meta").eval()
+    net = build_model(model, "meta").eval()
     with FakeTensorMode(allow_non_fake_inputs=True), Ledger() as ledger:
-        video, _ = _allocate(net, model, batch, precision, released, ledger)
+        runner, video, _ = _allocate(net, model, batch, precision, released, ledger)
         with (
             cuda_like(attention, precision),
             torch.no_grad(),
             autocast(precision),
             ledger.phase("forward"),
         ):
-            net.at_once(video)
+            runner.at_once(video)
     return ledger
 
 
@@ -131,15 +132,14 @@ def _allocate(
     precision: Precision,
     released: bool,
     ledger: Ledger,
-) -> tuple[Tensor, Tensor]:
-    """Gives the model its storages; returns a batch of videos with its labels (B,) or token ids
-    (B, L)."""
+) -> tuple[Released, Tensor, Tensor]:
+    """Gives the model its storages; returns what runs it, and a batch of videos with its labels
+    (B,) or token ids (B, L)."""
     net.to_empty(device="cpu")
-    if released:
-        net.as_released()
+    runner = as_released(net, model.method) if released else Released(net)
     if precision == "fp16":
         halve(net)
-    elif released and precision == "amp16" and net.frozen_in_half:
+    elif precision == "amp16" and runner.frozen_in_half:
         halve(net, frozen=True)
     if isinstance(net, TextRecognizer):
         net.name_classes(torch.zeros(model.classes, model.backbone.text.context, dtype=torch.int64))
@@ -150,7 +150,7 @@ def _allocate(
     shape = (batch,) if task == "recognition" else (batch, model.max_words)
     target = torch.zeros(shape, dtype=torch.int64)
     ledger.label((video, target), "activations")
-    return video, target
+    return runner, video, target
 
 
 def _peaks(ledger: Ledger) -> dict[str, Any]:

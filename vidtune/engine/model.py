@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vidtune import methods
 from vidtune.data import records
 from vidtune.data.text import tokenizer
+from vidtune.methods.build import build_model
 from vidtune.nn.task import TextRecognizer, VideoModel
 from vidtune.remote import cache
 from vidtune.spec import Backbone, Recipe, Run, UserError
@@ -79,7 +79,7 @@ def build(run: Run, where: torch.device) -> tuple[VideoModel, set[str]]:
     """The model with its pre-trained weights, and the names of those weights in it."""
     records.check_copies(run.dataset, Path(run.data))
     state = load_weights(Path(run.weights) if run.weights else None, run.model.backbone)
-    model = methods.build(run.model, state=state)
+    model = build_model(run.model, state=state)
     names = {f"clip.{k}" for k in state}
     model.to(where)
     name_classes(model, run)

@@ -6,17 +6,19 @@ from typing import Any
 
 import torch
 
-from vidtune import methods, official, provenance
+from vidtune import provenance
 from vidtune.engine import model as models
 from vidtune.engine.evaluate import evaluated
+from vidtune.methods import load_official
+from vidtune.methods.build import build_model
 from vidtune.nn.task import VideoModel
 from vidtune.spec import Run, UserError
 
 
 def evaluate_official(run: Run, checkpoint: Path) -> dict[str, Any]:
     """As `vidtune.engine.evaluate.evaluate`, with the weights of the authors' checkpoint."""
-    name = official.name_of(run.model)
-    code = f"vidtune.official.{official.MODULES[name]}", f"vidtune.methods.{run.model.method}"
+    method = f"vidtune.methods.{run.model.method}"
+    code = (f"{method}.official", f"{method}.model", f"{method}.options")
     digest = provenance.digest("vidtune.engine.official", *code)
     result = evaluated(run, "ok", partial(official_model, run, checkpoint), digest)
     return result | {"official": str(checkpoint)}
@@ -24,16 +26,16 @@ def evaluate_official(run: Run, checkpoint: Path) -> dict[str, Any]:
 
 def official_model(run: Run, checkpoint: Path, where: torch.device) -> VideoModel:
     """The model with the weights of its authors' checkpoint."""
-    name = official.name_of(run.model)
-    state = official.read(checkpoint)
-    model = methods.build(run.model)
+    name = load_official.name_of(run.model)
+    state = load_official.read(checkpoint)
+    model = build_model(run.model)
     backbone = None
-    if official.needs_backbone(model, name, state):  # the file holds only what was tuned
+    if load_official.needs_backbone(model, name, state):  # the file holds only what was tuned
         backbone = models.load_weights(
             Path(run.weights) if run.weights else None, run.model.backbone
         )
     try:
-        official.load_into(model, name, state, backbone)
+        load_official.load_into(model, name, state, backbone)
     except UserError as e:
         raise UserError(f"{checkpoint}: {e}") from None
     model.to(where)

@@ -16,9 +16,9 @@ Schedules give the share of a base rate at a step (counted from 0). Warm-ups are
 `side4video` counts fractions of an epoch, but looks only at an epoch's first iteration and at every
 10th; `mmcv` counts whole epochs (its warm-up steps).
 
-Kinds of parameters that a recipe exempts from decay, over our names: `bias` (name ends so), `vector`
-(at most one axis), `norm` (gains and biases of normalisation layers), `token` (learned tokens),
-`position` (learned positions).
+Kinds of parameters that a recipe exempts from decay: `bias` (the name ends so), `vector` (at most
+one axis), `norm` (gains and biases of normalisation layers), `token` and `position` (learned tokens
+and positions, as `VideoModel.is_token` and `is_position` of vidtune.nn.task say).
 
 Checked against github.com/ArrowLuo/CLIP4Clip at 508ffa3, HJYao00/Side4Video at 5d72352,
 LunarShen/TempMe at e624930, linziyi96/st-adapter at b914b38, alibaba-mmai-research/DiST at 4b3a09b
@@ -33,13 +33,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
+from vidtune.nn.task import Recognizer, VideoModel
 from vidtune.spec import Recipe
 
 NORMS = (nn.LayerNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-HEAD = "fc"  # every recognizer's classifier
 
 
-def optimizer(model: nn.Module, pretrained: set[str], recipe: Recipe) -> Optimizer:
+def optimizer(model: VideoModel, pretrained: set[str], recipe: Recipe) -> Optimizer:
     """Over the tuned parameters, in the recipe's groups."""
     parts = groups(model, pretrained, recipe)
     if recipe.optimizer == "adamw":
@@ -48,12 +48,14 @@ def optimizer(model: nn.Module, pretrained: set[str], recipe: Recipe) -> Optimiz
     return kind(parts, betas=recipe.betas, eps=recipe.eps)
 
 
-def groups(model: nn.Module, pretrained: set[str], recipe: Recipe) -> list[dict[str, Any]]:
+def groups(model: VideoModel, pretrained: set[str], recipe: Recipe) -> list[dict[str, Any]]:
     """New parameters at `lr`, the classifier at `head_lr`, tuned pre-trained ones at `backbone_lr`.
 
     Each with and without decay. `pretrained` holds the names of the latter.
     """
-    exempt = {n for n, found in kinds(model).items() if found & set(recipe.no_decay)}
+    exempt = {n for n, of in kinds(model).items() if of & set(recipe.no_decay)}
+    classifier = model.head if isinstance(model, Recognizer) else None
+    head = set(classifier.parameters()) if classifier is not None else set()
     rates = {"new": recipe.lr, "head": recipe.head_lr, "old": recipe.backbone_lr}
     parts: dict[tuple[str, bool], dict[str, Any]] = {}
     for place, lr in rates.items():
@@ -63,25 +65,23 @@ def groups(model: nn.Module, pretrained: set[str], recipe: Recipe) -> list[dict[
     for name, p in model.named_parameters():
         if p.requires_grad:
             place = "old" if name in pretrained else "new"
-            if name.split(".")[0] == HEAD:
+            if p in head:
                 place = "head"
             parts[place, name not in exempt]["params"].append(p)
     return [g for g in parts.values() if g["params"]]
 
 
-def kinds(model: nn.Module) -> dict[str, set[str]]:
+def kinds(model: VideoModel) -> dict[str, set[str]]:
     """Name of every parameter -> the kinds it is of."""
     normal = {id(p) for m in model.modules() if isinstance(m, NORMS) for p in m.parameters()}
     out = {}
     for name, p in model.named_parameters():
-        path = name.split(".")
         is_a = {
-            "bias": path[-1].endswith("bias"),
+            "bias": name.endswith("bias"),
             "vector": p.ndim <= 1,
             "norm": id(p) in normal,
-            "token": path[-1] in ("class_embedding", "cls")
-            or path[-1].endswith(("token", "query")),
-            "position": any(part.startswith(("position", "pos_embed")) for part in path),
+            "token": model.is_token(name),
+            "position": model.is_position(name),
         }
         out[name] = {kind for kind, yes in is_a.items() if yes}
     return out

@@ -1,4 +1,4 @@
-"""Bottleneck adapters behind the attention and the MLP of frozen blocks.
+"""Bottleneck adapters after the attention and the MLP of frozen blocks.
 
 After Houlsby et al. (ICML 2019, arXiv:1902.00751), as Cross-Modal Adapter places them: inside the
 residual branch, with a residual of their own.
@@ -15,24 +15,26 @@ from vidtune.nn.clip import Block, QuickGELU
 
 
 class Bottleneck(nn.Module):
-    """x + up(gelu(down(x))). The last s of `up`'s channels may come from a shared layer."""
+    """x + up(gelu(down(x))). The last s of `up`'s channels may come from a shared layer, which
+    stays a part of its owner alone: its parameters are none of the adapter's."""
 
     def __init__(self, width: int, inner: int, shared: nn.Linear | None = None) -> None:
         super().__init__()
         self.down = nn.Linear(width, inner)
         self.gelu = QuickGELU()
         self.up = nn.Linear(inner, width - (shared.out_features if shared else 0))
-        self._shared = (shared,)  # whoever owns it registers it
+        self.shared = shared.forward if shared else None  # a function: registers no module
 
     def forward(self, x: Tensor) -> Tensor:
         z = self.gelu(self.down(x))  # (N, S, C)
-        (shared,) = self._shared
-        y = self.up(z) if shared is None else torch.cat([self.up(z), shared(z)], dim=-1)
+        y = self.up(z)
+        if self.shared is not None:
+            y = torch.cat([y, self.shared(z)], dim=-1)
         return x + y
 
 
 class Adapted(nn.Module):
-    """A frozen block with an adapter behind its attention and one behind its MLP."""
+    """A frozen block with an adapter after its attention and one after its MLP."""
 
     def __init__(self, block: Block, after_attn: Bottleneck, after_mlp: Bottleneck) -> None:
         super().__init__()

@@ -3,7 +3,7 @@
 An image and its caption are encoded apart and meet in one embedding space.
 Checked against github.com/openai/CLIP at d05afc4.
 Modifications: blocks are batch-first; attention is fused and takes an additive bias; the image
-tower can be had alone; a text may be shorter than the context.
+tower can be built alone; a text may be shorter than the context.
 Shapes: N images or frames, P patches, S tokens (P + 1 with [CLS] first), D width, H heads,
 L words, E joint embedding.
 """
@@ -26,13 +26,7 @@ def heads_of(width: int) -> int:
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with packed projections, rows [q; k; v] of `in_proj_weight`.
-
-    `packed`: queries, keys and values are one copy, sequence first, as nn.MultiheadAttention makes
-    it: without a fused kernel its queries stay beside the scaled ones.
-    """
-
-    packed = False
+    """Multi-head self-attention with packed projections, rows [q; k; v] of `in_proj_weight`."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -54,9 +48,6 @@ class Attention(nn.Module):
         qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)  # (N, S, 3D)
         if self.lora is not None:
             qkv = qkv + self.lora(x)
-        if self.packed:
-            qkv = qkv.unflatten(-1, (3, self.heads, -1)).permute(2, 1, 0, 3, 4).contiguous()
-            return tuple(y.permute(1, 2, 0, 3) for y in qkv)  # of (3, S, N, H, D/H)
         return tuple(self.split(y) for y in qkv.chunk(3, dim=-1))
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool) -> Tensor:
@@ -99,7 +90,7 @@ class QuickGELU(nn.Module):
 
 
 class Block(nn.Module):
-    """Pre-norm transformer block. Methods may also call `ln_1`, `attn`, `ln_2`, `mlp` apart."""
+    """Pre-norm transformer block. Methods may also call `ln_1`, `attn`, `ln_2`, `mlp` one by one."""
 
     def __init__(self, width: int, gelu: type[nn.Module] = QuickGELU, eps: float = 1e-5) -> None:
         super().__init__()

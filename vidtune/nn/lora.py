@@ -38,7 +38,7 @@ def add_lora(module: nn.Module, rank: int) -> None:
 
 
 @torch.no_grad()
-def fold_lora_into(module: nn.Module) -> None:
+def fold_into_weights(module: nn.Module) -> None:
     """Fold every update into its weight; afterwards `module` costs what it cost without."""
     for attn in _attentions(module):
         if attn.lora is not None:

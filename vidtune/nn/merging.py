@@ -27,7 +27,7 @@ class Matching:
     target: Tensor  # (N, r) targets
 
 
-def schedule(r: int, inflection: float, layers: int) -> list[int]:
+def merged_per_layer(r: int, inflection: float, layers: int) -> list[int]:
     """Tokens to merge per layer: r on average, falling (inflection -1), even (0) or rising (1)."""
     first = int(r * (1 - inflection))
     step = 2 * (r - first) / max(1, layers - 1)

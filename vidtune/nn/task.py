@@ -1,9 +1,17 @@
-"""What the engine asks of every model, whatever its method.
+"""What the engine asks of every model, whatever its method: the contract of a method.
+
+A method's `build` returns a `Recognizer` or a `Retriever`. Beside `forward` it may say, by
+overriding an attribute or a method of these classes:
+- `head`: the classifier, which a recipe may give a learning rate of its own (`head_lr`);
+- `is_token`, `is_position`: the parameters that a recipe may exempt from weight decay as learned
+  tokens and learned positions;
+- `inside`: which modules inside the backbone's towers `vidtune cost` counts as parts of their own;
+- `cacheable`, `prepare`, `at_once`, `trunk_blocks`, `fold_lora`: how it runs.
 
 Shapes: B videos, T frames, C classes, E embedding, L words.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +25,17 @@ class VideoModel(nn.Module):
 
     `forward(*prepare(video))` is the vision side, whose cost the papers print. `prepare` is the
     part that no tuned parameter reaches; its outputs may be cached where `cacheable` is true.
-    `trunk_blocks()` are the vision blocks whose tokens are traced: each has `.attn` (called once
-    with (sequences, tokens, D) first) and `.mlp`.
+    `trunk_blocks()` are the vision blocks whose tokens are traced: each has `.attn` (whose first
+    call takes (sequences, tokens, D)) and `.mlp`.
     """
 
     cacheable = False
-    frozen_in_half = False  # whether the released code holds the frozen weights in float16
+    # Modules that stand inside a tower, and the part that `vidtune cost` counts them as.
+    inside: ClassVar[dict[str, str]] = {
+        "lora": "lora",
+        "after_attn": "adapters",
+        "after_mlp": "adapters",
+    }
     clip: CLIP
 
     def prepare(self, video: Tensor) -> tuple[Tensor, ...]:
@@ -30,15 +43,9 @@ class VideoModel(nn.Module):
         return (video,)
 
     def at_once(self, video: Tensor, mask: Tensor | None = None) -> Any:
-        """`forward(*prepare(video))`; where it can be, what the one made is freed once it is read."""
+        """`forward(*prepare(video))`; a method may free each prepared tensor after its use."""
         given = {} if mask is None else {"mask": mask}
         return self(*self.prepare(video), **given)
-
-    def as_released(self) -> None:
-        """From now on `at_once` keeps in memory what the released code keeps; outputs stay equal.
-
-        For predictions that are compared with print; what is trained here needs less.
-        """
 
     def trunk_blocks(self) -> list[nn.Module]:
         return list(self.clip.visual.transformer.resblocks)
@@ -46,13 +53,44 @@ class VideoModel(nn.Module):
     def fold_lora(self) -> None:
         """Fold low-rank updates into the weights for inference; outputs stay equal."""
 
+    def is_token(self, name: str) -> bool:
+        """Whether the parameter of this name is a learned token."""
+        last = name.split(".")[-1]
+        return last in ("class_embedding", "cls") or last.endswith(("token", "query"))
+
+    def is_position(self, name: str) -> bool:
+        """Whether the parameter of this name holds learned positions."""
+        return any(part.startswith(("position", "pos_embed")) for part in name.split("."))
+
+    def part_of(self, name: str) -> str:
+        """The part of the model that the parameter of this name is counted in.
+
+        The model's module that has it; of the backbone its vision tower ("trunk"), its text tower
+        ("text"), what a method has put inside either ("text lora"), or the scale of its
+        similarities.
+        """
+        first, *rest = name.split(".")
+        if first != "clip":
+            return first
+        if rest == ["logit_scale"]:
+            return "scale"
+        tower = "trunk" if rest[0] == "visual" else "text"
+        inside = next((self.inside[module] for module in rest if module in self.inside), None)
+        return f"{tower} {inside}" if inside else tower
+
 
 class Recognizer(VideoModel):
-    """`forward(*prepared) -> (B, C)` logits."""
+    """`forward(*prepared) -> (B, C)` logits.
+
+    Every recognizer has `head`: a submodule of that name, or a property that returns the
+    classifier under another name; None where the classifier has no parameters.
+    """
+
+    head: nn.Module | None
 
 
 class TextRecognizer(Recognizer):
-    """Its classifier is what the frozen text tower makes of the classes' names, encoded once.
+    """Its classifier is the frozen text tower's features of the classes' names, encoded once.
 
     Until `name_classes` all logits are 0. No checkpoint holds the names: they are the dataset's.
     """
@@ -62,22 +100,27 @@ class TextRecognizer(Recognizer):
     def __init__(self, clip: CLIP, classes: int, embed: int) -> None:
         super().__init__()
         self.clip = clip
+        self.head = None
         self.names: Tensor | None = None
-        self.encoded = -1  # of which state of the backbone `texts` are
+        self.encoded = False  # whether `texts` are of these names and of these weights
         self.register_buffer("texts", torch.zeros(classes, embed), persistent=False)
 
     def name_classes(self, tokens: Tensor) -> None:
         """Token ids (C, L) of the classes' names, in the order of the labels."""
-        self.names, self.encoded = tokens, -1
+        self.names, self.encoded = tokens, False
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """As always; the classes' names are encoded again at their next use."""
+        self.encoded = False
+        return super().load_state_dict(*args, **kwargs)
 
     def class_texts(self) -> Tensor:
-        """(C, E), not normalised; encoded anew where the backbone's weights have changed."""
-        state = sum(p._version for p in self.clip.parameters())  # torch counts in-place writes
-        if self.names is not None and state != self.encoded:
+        """(C, E), not normalised; encoded at the first use."""
+        if self.names is not None and not self.encoded:
             where = self.texts.device
             with torch.no_grad(), torch.autocast(where.type, enabled=False):
                 self.texts = self.clip.encode_text(self.names.to(where))
-            self.encoded = state
+            self.encoded = True
         return self.texts
 
     def logits(self, video: Tensor) -> Tensor:

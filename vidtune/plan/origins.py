@@ -14,8 +14,8 @@ from typing import Any
 
 from vidtune import spec
 from vidtune.plan.lines import Place, in_class, in_yaml
-from vidtune.plan.options import METHODS, marks, options_class
 from vidtune.plan.plan import Plan
+from vidtune.plan.registry import METHODS, marks, options_class
 from vidtune.spec import Dataset, Variant, read_yaml
 from vidtune.spec.dataset import PROSE
 from vidtune.spec.nouns import Frozen
@@ -72,7 +72,7 @@ def at_scale(plan: Plan, name: str) -> list[Origin]:
             says = f"in place of {declared}"
             out.append(_origin("scale", field, here, f"scale {scale.name}", place, says))
     rules = marks(options_class(v.method))
-    places = in_class(METHODS / f"{v.method}.py", "Options")
+    places = in_class(METHODS / v.method / "options.py", "Options")
     for field, value in run.model.options.items():
         if value != model.options[field]:
             says = f"in place of {model.options[field]}, {RULES[rules[field]]}"
@@ -85,7 +85,8 @@ def at_scale(plan: Plan, name: str) -> list[Origin]:
 
 def method_source(method: str) -> str:
     """What a method's file says it is and was checked against."""
-    text = ast.get_docstring(ast.parse((METHODS / f"{method}.py").read_text(encoding="utf-8")))
+    path = METHODS / method / "__init__.py"
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     lines = (text or "").splitlines()
     checked = re.search(r"Checked against (.+?)(?:\.\s|\.$|\n\n|$)", text or "", re.DOTALL)
     said = f"; checked against {' '.join(checked[1].split())}" if checked else ""
@@ -106,7 +107,7 @@ def _variant(plan: Plan, v: Variant) -> list[Origin]:
         of, place = given or ("default", default)
         says = method_source(v.method) if field == "method" else place.says
         out.append(_origin("variant", field, getattr(v, field), of, place, says))
-    defaults = in_class(METHODS / f"{v.method}.py", "Options")
+    defaults = in_class(METHODS / v.method / "options.py", "Options")
     for field, value in plan.models[v.name].options.items():
         given = _given(path, declared, sharing, ("options", field))
         of, place = given or ("default", defaults[field])

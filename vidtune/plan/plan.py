@@ -14,7 +14,7 @@ from typing import Any
 
 from vidtune.plan.config import Config, known, read_config
 from vidtune.plan.memory import predicting
-from vidtune.plan.options import options_class, resolve
+from vidtune.plan.registry import options_class, resolve
 from vidtune.plan.scale import Scale, map_options, seeds_of, swap
 from vidtune.spec import (
     Backbone,

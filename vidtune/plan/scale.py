@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import model_validator
 
-from vidtune.plan.options import marks, options_class
+from vidtune.plan.registry import marks, options_class
 from vidtune.spec import Backbone
 from vidtune.spec.nouns import Frozen
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_dir
 
-from vidtune.plan.options import options_class
+from vidtune.plan.registry import options_class
 from vidtune.spec import Backbone, Run, UserError
 
 

@@ -1,0 +1,65 @@
+"""The model of CLIP4Clip.
+
+Shapes: B videos, T frames, E embedding.
+"""
+
+import torch
+from torch import Tensor
+
+from vidtune import spec
+from vidtune.nn.clip import CLIP
+from vidtune.nn.frame_transformer import FrameTransformer
+from vidtune.nn.similarity import mean_of_frames
+from vidtune.nn.task import Retriever
+
+from .options import Options
+
+
+class CLIP4Clip(Retriever):
+    def __init__(self, clip: CLIP, options: Options, model: spec.Model) -> None:
+        super().__init__()
+        self.clip = clip
+        self.cacheable = options.frozen_vision
+        tune(clip, vision=not options.frozen_vision)
+        self.header = None
+        if options.header_layers:
+            self.header = FrameTransformer(model.backbone, options.header_layers, model.frames)
+            self.header.start_from(clip)
+
+    def prepare(self, video: Tensor) -> tuple[Tensor, ...]:
+        """(B, T, 3, H, W) -> the frames' features (B, T, E) where nothing in them is tuned."""
+        if not self.cacheable:
+            return (video,)
+        with torch.no_grad():
+            return (self.frames(video),)
+
+    def frames(self, video: Tensor) -> Tensor:
+        return self.clip.encode_image(video.flatten(0, 1)).unflatten(
+            0, video.shape[:2]
+        )  # (B, T, E)
+
+    def forward(self, prepared: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
+        return self.describe(prepared if self.cacheable else self.frames(prepared), mask)
+
+    def describe(self, frames: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
+        """(B, T, E), real frames (B, T) -> the video's direction (B, E)."""
+        if self.header is not None:
+            frames = self.header(frames, mask)  # (B, T, E)
+        return (mean_of_frames(frames, mask),)  # (B, E)
+
+
+def tune(clip: CLIP, vision: bool) -> None:
+    """The official trainable set: blocks, last norms, projections, scale; no embeddings or stem."""
+    clip.requires_grad_(False)
+    if vision:
+        clip.visual.transformer.requires_grad_(True)
+        clip.visual.ln_post.requires_grad_(True)
+        clip.visual.proj.requires_grad_(True)
+    clip.transformer.requires_grad_(True)
+    clip.ln_final.requires_grad_(True)
+    clip.text_projection.requires_grad_(True)
+    clip.logit_scale.requires_grad_(True)
+
+
+def build(options: Options, model: spec.Model, clip: CLIP) -> Retriever:
+    return CLIP4Clip(clip, options, model)

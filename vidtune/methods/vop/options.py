@@ -1,0 +1,21 @@
+"""The options of VoP."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from vidtune import spec
+from vidtune.spec import Depth
+
+
+class Options(spec.Options):
+    tasks: ClassVar[tuple[str, ...]] = ("retrieval",)
+
+    prompts: int = Field(default=8, ge=1)  # p, beside the tokens of each frame
+    text_before: int = Field(default=4, ge=0)  # prompts behind the start of the text
+    text_after: int = Field(default=4, ge=0)  # prompts before its last, mostly padded, token
+    # "context" (VoP^C): to the learned prompts comes what two recurrent passes over the frames'
+    # [CLS] tokens make of each frame.
+    frame_prompts: Literal["learned", "context"] = "learned"
+    joint: bool = False  # VoP^F: in the last `joint_layers` blocks all frames attend together
+    joint_layers: Depth = Field(default=4, ge=1)
