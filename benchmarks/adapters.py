@@ -1,7 +1,7 @@
 """How the authors' own code is built and called, so that `against.py` can time it beside ours.
 
 Their code is looked for in a folder that the user names, with a checkout of each repository under
-its own name; nothing of it is part of this one. Models get random weights and float32.
+its own name; none of it is part of this repository. Models get random weights and float32.
 Shapes: B videos, T frames, S pixels, L words, C classes, E embedding.
 """
 
@@ -37,7 +37,7 @@ class Official:
 def importing(folder: Path, **stand_ins: ModuleType) -> Iterator[None]:
     """Imports come from `folder` first; afterwards its modules are forgotten, but for who holds them.
 
-    `stand_ins` take the place of modules that cannot be imported here and whose part is not run.
+    `stand_ins` take the place of modules that cannot be imported and whose part is not run.
     """
     before = set(sys.modules)
     sys.path.insert(0, str(folder))
@@ -62,7 +62,7 @@ def _module(name: str, **content: Any) -> ModuleType:
 
 
 def st_adapter(folder: Path, model: Model, ours: VideoModel) -> Official:
-    """linziyi96/st-adapter. Its trunk is kept in half precision for the GPU: made float32 here."""
+    """linziyi96/st-adapter. Its trunk is kept in half precision for the GPU: made float32."""
     settings = _module(
         "configs", CLIP_VIT_B16_PATH=None, CLIP_VIT_L14_PATH=None, DWCONV3D_DISABLE_CUDNN=True
     )

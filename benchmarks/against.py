@@ -81,7 +81,7 @@ def build(name: str, folder: Path, batch: int, where: torch.device) -> Pair:
     """Raises `UserError` where the checkout is missing or does not fit."""
     builder, variant = ADAPTERS[name]
     if not (folder / name).is_dir():
-        raise UserError(f"--official {folder}: no folder {name}; expected a checkout of it there")
+        raise UserError(f"--official {folder}: no folder {name}; expected a checkout of it")
     torch.manual_seed(0)
     model = load("config").models[variant]
     ours = build_model(model)
@@ -122,16 +122,16 @@ def ratios(call: Callable[[str], None], rounds: int, where: torch.device) -> lis
     """Ours over theirs of each round; who comes first changes from round to round."""
     for side in SIDES:
         call(side)
-    found = []
+    shares = []
     for k in range(rounds):
         took = {s: seconds(call, s, where) for s in (SIDES if k % 2 else SIDES[::-1])}
-        found.append(took["ours"] / took["theirs"])
-    return found
+        shares.append(took["ours"] / took["theirs"])
+    return shares
 
 
-def spread(found: list[float]) -> dict[str, float]:
+def spread(ratios: list[float]) -> dict[str, float]:
     """Geometric mean of ratios and its 95 % range, by drawing rounds again."""
-    logs = np.log(found)
+    logs = np.log(ratios)
     drawn = np.random.default_rng(0).choice(logs, (DRAWS, len(logs))).mean(axis=1)
     low, high = np.exp(np.percentile(drawn, [2.5, 97.5]))
     return {"ratio": math.exp(logs.mean()), "low": float(low), "high": float(high)}
@@ -178,7 +178,7 @@ def alone(name: str, args: argparse.Namespace, phase: str, side: str) -> float:
 
 
 def own_peak(name: str, args: argparse.Namespace, where: torch.device) -> float:
-    """What a step adds at most, while the other side only lies there."""
+    """What a step adds at most, while the other side is idle."""
     pair = build(name, Path(args.official), args.batch, where)
     phase, side = args.peak
     prepare(pair, phase)
@@ -190,7 +190,7 @@ def own_peak(name: str, args: argparse.Namespace, where: torch.device) -> float:
     return peak(where)[key] - before[key]
 
 
-def told(row: dict[str, Any]) -> list[str]:
+def lines_of(row: dict[str, Any]) -> list[str]:
     """Lines of a table."""
     lines = []
     for phase in ("train", "inference"):
@@ -224,7 +224,7 @@ def main(argv: list[str] | None = None) -> int:
         print("|---|---|---|---|---|---|---|")
         for name in args.only:
             rows.append(compare(name, args, where))
-            print("\n".join(told(rows[-1])), flush=True)
+            print("\n".join(lines_of(rows[-1])), flush=True)
         if args.out:
             write_json(Path(args.out), rows)
     except UserError as e:

@@ -1,7 +1,7 @@
 """Wall time of the whole static table, cold: every paper's full-size variants counted anew.
 
-One fresh process a paper, side by side as the rule `cost` runs them on as many cores, nothing kept
-from before: `python benchmarks/counting.py`. Under each variant are its own seconds, of which the
+One fresh process a paper, side by side as the rule `cost` runs them on as many cores, without results
+kept from before: `python benchmarks/counting.py`. Under each variant are its own seconds, of which the
 first of a process has what torch loads once.
 """
 

@@ -56,7 +56,7 @@ def test_a_copy_of_ours_gives_the_same_outputs_and_a_whole_row(
         time = row[phase]["time"]
         assert 0 < time["low"] <= time["ratio"] <= time["high"]
         assert row[phase]["peak_gib"] == {"ours": 0.5, "theirs": 0.5}
-    assert all(line.count("|") == 8 for line in against.told(row))
+    assert all(line.count("|") == 8 for line in against.lines_of(row))
 
 
 def test_both_sides_get_the_same_gradients(against, tmp_path):
@@ -82,9 +82,9 @@ def test_rounds_alternate_who_comes_first(against, monkeypatch):
 
 
 def test_the_range_holds_the_geometric_mean(against):
-    told = against.spread([0.5, 2.0, 1.0])
-    assert told["ratio"] == pytest.approx(1)
-    assert 0.5 <= told["low"] < 1 < told["high"] <= 2
+    range_ = against.spread([0.5, 2.0, 1.0])
+    assert range_["ratio"] == pytest.approx(1)
+    assert 0.5 <= range_["low"] < 1 < range_["high"] <= 2
     assert math.isclose(against.spread([0.9] * 4)["low"], 0.9)
 
 

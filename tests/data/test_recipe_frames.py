@@ -88,7 +88,7 @@ TABLES = {
 
 def tables(how: Recipe) -> list[Table]:
     of = TABLES.get(how.sampler, recognition)
-    return [table for name in of_kind("sampling") for table in of(how, goldens.about(name))]
+    return [table for name in of_kind("sampling") for table in of(how, goldens.description(name))]
 
 
 @pytest.mark.parametrize("name", SELECTING)

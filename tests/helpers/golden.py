@@ -40,22 +40,22 @@ def drawn(name: str, entry: dict[str, Any], seed: int) -> Tensor:
 
 @dataclass
 class Golden:
-    about: dict[str, Any]
+    description: dict[str, Any]
     tensors: dict[str, Tensor]
     weights: dict[str, Tensor] = field(default_factory=dict)
     inputs: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def method(self) -> str:
-        return self.about["method"]
+        return self.description["method"]
 
     @property
     def config(self) -> dict[str, Any]:
-        return self.about["config"]
+        return self.description["config"]
 
     @property
     def seed(self) -> int:
-        return self.about["seed"]
+        return self.description["seed"]
 
     def under(self, prefix: str) -> dict[str, Tensor]:
         """The tensors below a prefix, without it."""
@@ -67,20 +67,20 @@ def names(folder: Path = FOLDER) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.json"))
 
 
-def about(name: str, folder: Path = FOLDER) -> dict[str, Any]:
+def description(name: str, folder: Path = FOLDER) -> dict[str, Any]:
     return json.loads((folder / f"{name}.json").read_text())
 
 
 def read(name: str, folder: Path = FOLDER) -> Golden:
-    said = about(name, folder)
-    golden = Golden(said, load_file(folder / f"{name}.safetensors"))
-    if "seed" in said:
-        seed = said["seed"]
+    content = description(name, folder)
+    golden = Golden(content, load_file(folder / f"{name}.safetensors"))
+    if "seed" in content:
+        seed = content["seed"]
         golden.weights = {
-            k: drawn(f"weights/{k}", v, seed) for k, v in said.get("weights", {}).items()
+            k: drawn(f"weights/{k}", v, seed) for k, v in content.get("weights", {}).items()
         }
         golden.inputs = {
-            k: drawn(f"input/{k}", v, seed) for k, v in said.get("seeded_inputs", {}).items()
+            k: drawn(f"input/{k}", v, seed) for k, v in content.get("seeded_inputs", {}).items()
         }
         golden.inputs |= golden.under("input/")
     return golden
@@ -103,7 +103,7 @@ def check_gradients(golden: Golden, gradients: dict[str, Tensor]) -> None:
     whole, sums = golden.under("grad/"), golden.under("gradsum/")
     norms = [*(g.double().norm() for g in whole.values()), *(s[0] for s in sums.values())]
     floor = FLOOR * torch.stack([n.double() for n in norms]).median()
-    zero = set(golden.about["zero_grad"])
+    zero = set(golden.description["zero_grad"])
     assert set(gradients) | zero == set(whole) | set(sums) | zero
     for key, ours in gradients.items():
         ours = ours.double()
@@ -121,7 +121,7 @@ def check_gradients(golden: Golden, gradients: dict[str, Tensor]) -> None:
 
 
 def _sums(golden: Golden, key: str, gradient: Tensor) -> list[float]:
-    shape = golden.about["weights"][key]["shape"]
+    shape = golden.description["weights"][key]["shape"]
     directions = [
         torch.from_numpy(draw(f"direction{i}/{key}", ["normal", 0, 1], shape, golden.seed))
         for i in (0, 1)

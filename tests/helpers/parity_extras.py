@@ -33,7 +33,7 @@ def of_kind(kind: str) -> list[str]:
 def test_every_kind_is_there_and_known():
     assert {f"extras_{kind}" for kind in KINDS} <= set(goldens.names(goldens.HERE))
     known = {name for kind in KINDS for name in of_kind(kind)}
-    extras = {n for n in goldens.names() if goldens.about(n).get("kind") == "extras"}
+    extras = {n for n in goldens.names() if goldens.description(n).get("kind") == "extras"}
     assert extras == known, f"not known: {sorted(extras ^ known)}"
 
 
@@ -45,17 +45,17 @@ def recipe(**changes: Any) -> Recipe:
 # --- optimisers and schedules ---
 
 
-def said(text: str, before: str = "", after: str = "") -> float:
+def number_in(text: str, before: str = "", after: str = "") -> float:
     """The number that stands between two words of a golden's arguments."""
-    found = re.search(before + NUMBER + after, text)
-    assert found, f"no number between {before!r} and {after!r} in {text!r}"
-    return float(found[1])
+    match = re.search(before + NUMBER + after, text)
+    assert match, f"no number between {before!r} and {after!r} in {text!r}"
+    return float(match[1])
 
 
-def listed(text: str, before: str) -> list[float]:
-    found = re.search(before + r"[\[(]([^\])]*)[\])]", text)
-    assert found, f"no list after {before!r} in {text!r}"
-    return [float(x) for x in found[1].split(",")]
+def numbers_in(text: str, before: str) -> list[float]:
+    match = re.search(before + r"[\[(]([^\])]*)[\])]", text)
+    assert match, f"no list after {before!r} in {text!r}"
+    return [float(x) for x in match[1].split(",")]
 
 
 def stepped(
@@ -68,7 +68,7 @@ def stepped(
     norm: float,
 ) -> list[list[float]]:
     """Take the golden's steps, compare the parameters after each; the rates that each step used."""
-    count = len(golden.about["shapes"])
+    count = len(golden.description["shapes"])
     ps = [nn.Parameter(golden.tensors[f"init/{i}"].clone()) for i in range(count)]
     groups = [
         {"params": [p], "lr": lr, "weight_decay": decay}
@@ -77,7 +77,7 @@ def stepped(
     optimizer = make(groups)
     steps = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: optim.rate(how, s, 1))
     used = []
-    for step in range(golden.about["steps"]):
+    for step in range(golden.description["steps"]):
         used.append([g["lr"] for g in optimizer.param_groups])
         for i, p in enumerate(ps):
             p.grad = golden.tensors[f"grad/{step}/{i}"].clone()
@@ -92,65 +92,67 @@ def stepped(
 @pytest.mark.parametrize("name", of_kind("optim"))
 def test_bertadam(name):
     golden = goldens.read(name)
-    told = golden.about["bertadam"]
-    args = told["args"]
+    content = golden.description["bertadam"]
+    args = content["args"]
     how = recipe(
         schedule="bert",
-        warmup=said(args, "warmup "),
-        steps=int(said(args, "t_total ")),
+        warmup=number_in(args, "warmup "),
+        steps=int(number_in(args, "t_total ")),
     )
-    betas = said(args, "b1 "), said(args, "b2 ")
-    rates, decays = listed(args, "lr groups: "), listed(args, "wd ")
+    betas = number_in(args, "b1 "), number_in(args, "b2 ")
+    rates, decays = numbers_in(args, "lr groups: "), numbers_in(args, "wd ")
     used = stepped(
         golden,
         "bertadam",
-        lambda g: optim.BertAdam(g, betas, said(args, r"\be "), said(args, "max_grad_norm ")),
+        lambda g: optim.BertAdam(
+            g, betas, number_in(args, r"\be "), number_in(args, "max_grad_norm ")
+        ),
         rates,
         decays,
         how,
-        said(args, r"clip_grad_norm_\("),
+        number_in(args, r"clip_grad_norm_\("),
     )
-    after = [[lr * optim.rate(how, golden.about["steps"], 1) for lr in rates]]
-    for ours, theirs in zip([*used[1:], *after], told["lr_after_step"], strict=True):
+    after = [[lr * optim.rate(how, golden.description["steps"], 1) for lr in rates]]
+    for ours, theirs in zip([*used[1:], *after], content["lr_after_step"], strict=True):
         assert ours == pytest.approx(theirs, rel=1e-9, abs=RATE)
 
 
 @pytest.mark.parametrize("name", of_kind("optim"))
 def test_adamw_of_tempme(name):
     golden = goldens.read(name)
-    told = golden.about["tempme_adamw"]
-    args = told["args"]
+    content = golden.description["tempme_adamw"]
+    args = content["args"]
     how = recipe(
         schedule="huggingface",
-        warmup=said(args, r"warm-up int\(", r"\*"),
-        steps=int(said(args, "total ")),
+        warmup=number_in(args, r"warm-up int\(", r"\*"),
+        steps=int(number_in(args, "total ")),
     )
-    first, second = listed(args, "betas ")
-    count = len(golden.about["shapes"])
+    first, second = numbers_in(args, "betas ")
+    count = len(golden.description["shapes"])
     used = stepped(
         golden,
         "tempme_adamw",
-        lambda g: optim.AdamWHF(g, (first, second), said(args, "eps ")),
-        [said(args, "lr ")] * count,
-        [said(args, "wd ")] * count,
+        lambda g: optim.AdamWHF(g, (first, second), number_in(args, "eps ")),
+        [number_in(args, "lr ")] * count,
+        [number_in(args, "wd ")] * count,
         how,
-        said(args, "clip_grad_norm_ "),
+        number_in(args, "clip_grad_norm_ "),
     )
-    assert [lr for lr, *_ in used] == pytest.approx(told["lr_used"], rel=1e-9, abs=RATE)
+    assert [lr for lr, *_ in used] == pytest.approx(content["lr_used"], rel=1e-9, abs=RATE)
 
 
 @pytest.mark.parametrize("name", of_kind("optim"))
 def test_rates_of_side4video_recognition(name):
-    told = goldens.about(name)["side4video_recognition_lr"]
-    args = told["args"]
-    per_epoch = int(said(args, after=" iterations per epoch"))
+    content = goldens.description(name)["side4video_recognition_lr"]
+    args = content["args"]
+    per_epoch = int(number_in(args, after=" iterations per epoch"))
     how = recipe(
         schedule="side4video",
-        lr=said(args, "base "),
-        epochs=int(said(args, "epochs ")),
-        warmup_epochs=said(args, "warm-up "),
+        lr=number_in(args, "base "),
+        epochs=int(number_in(args, "epochs ")),
+        warmup_epochs=number_in(args, "warm-up "),
     )
-    for epoch, at, expected in told["epoch_iter_lr"]:
+    for epoch, at, expected in content["epoch_iter_lr"]:
         ours = how.lr * optim.rate(how, epoch * per_epoch + at, per_epoch)
         assert ours == pytest.approx(expected, rel=1e-9, abs=RATE), (epoch, at)
 
@@ -173,9 +175,9 @@ FRAMEPOS = {"0": "head", "1": "tail", "2": "even"}
 def rule_of(case: str) -> tuple[Recipe, int, int]:
     """(recipe, clips, what indices start at) of a golden's case."""
     for pattern, keys, start in CASES:
-        found = re.fullmatch(pattern, case)
-        if found:
-            args = found.groupdict()
+        match = re.fullmatch(pattern, case)
+        if match:
+            args = match.groupdict()
             stride = int(args["r"]) if args.get("r") else None
             return recipe(steps=1, stride=stride, **keys), int(args.get("k") or 1), start
     raise AssertionError(f"{case}: not a known rule")
@@ -190,9 +192,9 @@ def clips_of(case: str, n: int, frames: int, how: Recipe | None = None) -> list[
 
 @pytest.mark.parametrize("name", of_kind("sampling"))
 def test_frames_of_recognition_and_clip4clip(name):
-    about = goldens.about(name)
-    frames = about["num_frames"]
-    for length, rules in about["cases"].items():
+    content = goldens.description(name)
+    frames = content["num_frames"]
+    for length, rules in content["cases"].items():
         n = int(length)
         for case, expected in rules.items():
             if case == "clip4clip_slice_framepos":
@@ -213,11 +215,11 @@ def test_frames_of_recognition_and_clip4clip(name):
 
 @pytest.mark.parametrize("name", of_kind("sampling"))
 def test_frames_of_tempme(name):
-    about = goldens.about(name)
-    found = [(k, re.fullmatch(r"tempme_decord_(\d+)fps", k)) for k in about]
-    assert any(m for _, m in found), "no frames of TempMe in this golden"
-    for key, rate in ((k, m[1]) for k, m in found if m):
-        for case in about[key]:
+    content = goldens.description(name)
+    rates = [(k, re.fullmatch(r"tempme_decord_(\d+)fps", k)) for k in content]
+    assert any(m for _, m in rates), "no frames of TempMe in this golden"
+    for key, rate in ((k, m[1]) for k, m in rates if m):
+        for case in content[key]:
             how = recipe(task="retrieval", steps=1, sampler="uniform", fps=float(rate))
             window = None if case["start"] is None else (case["start"], case["end"])
             ours = indices(
@@ -228,9 +230,9 @@ def test_frames_of_tempme(name):
 
 @pytest.mark.parametrize("name", of_kind("sampling"))
 def test_frames_of_side4video_retrieval(name):
-    about = goldens.about(name)
-    frames = about["num_frames"]
-    for case in about["side4video_retrieval_frames_1based"]:
+    content = goldens.description(name)
+    frames = content["num_frames"]
+    for case in content["side4video_retrieval_frames_1based"]:
         n = case["frames"]
         every = [i + 1 for i in sampling.every(n, frames)]
         assert every == case["strategy1"], n
@@ -268,26 +270,26 @@ def check_metrics(
 
 @pytest.mark.parametrize("name", of_kind("metrics"))
 def test_metrics_of_single_captions(name):
-    about = goldens.about(name)
-    sim = torch.tensor(about["sim"], dtype=torch.double)
+    content = goldens.description(name)
+    sim = torch.tensor(content["sim"], dtype=torch.double)
     owner = torch.arange(len(sim))
     ours = metrics.retrieval(sim, owner, [], "official")
-    check_metrics(metrics.entries(sim, owner), about["t2v"], ours, "")
-    check_metrics(metrics.entries(sim.T, owner), about["v2t"], ours, "v2t_")
+    check_metrics(metrics.entries(sim, owner), content["t2v"], ours, "")
+    check_metrics(metrics.entries(sim.T, owner), content["v2t"], ours, "v2t_")
 
 
 @pytest.mark.parametrize("name", of_kind("metrics"))
 def test_metrics_of_several_captions(name):
-    about = goldens.about(name)["multi"]
-    sim = torch.tensor(about["sim"], dtype=torch.double)
-    counts = torch.tensor(about["captions_per_video"])
-    assert counts.cumsum(0).tolist() == about["cut_off_points"]
+    content = goldens.description(name)["multi"]
+    sim = torch.tensor(content["sim"], dtype=torch.double)
+    counts = torch.tensor(content["captions_per_video"])
+    assert counts.cumsum(0).tolist() == content["cut_off_points"]
     videos = torch.arange(len(counts))
     owner = videos.repeat_interleave(counts)
     ours = metrics.retrieval(sim, owner, [], "official")
-    check_metrics(metrics.places(sim, owner), about["t2v"], ours, "")
+    check_metrics(metrics.places(sim, owner), content["t2v"], ours, "")
     back = metrics.entries(metrics.best_captions(sim, owner), videos)
-    check_metrics(back, {**about["v2t"], "cols": about["v2t_cols"]}, ours, "v2t_")
+    check_metrics(back, {**content["v2t"], "cols": content["v2t_cols"]}, ours, "v2t_")
 
 
 # --- tokens ---
@@ -297,7 +299,7 @@ def test_metrics_of_several_captions(name):
 def test_tokens(name):
     if not cache.CLIP_BPE.path.is_file():
         pytest.skip("CLIP's BPE vocabulary is not in the cache (vidtune fetch clip-bpe)")
-    for case in goldens.about(name)["cases"]:
+    for case in goldens.description(name)["cases"]:
         ids = tokenizer("clip-bpe", case["max_words"])([case["caption"]])[0]
         assert ids.tolist() == case["input_ids"], case["caption"]
         real = torch.arange(len(ids)) <= ids.argmax()  # up to the end of text, the largest id

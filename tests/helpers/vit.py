@@ -78,8 +78,8 @@ def tome(net: ViT, golden: Golden, train: bool) -> Outputs:
     outputs |= {} if size is None else {"final_token_sizes": size}
     outputs |= {"final_source": source} if golden.config["trace_source"] else {}
     for i, case in enumerate(golden.config["functional"]):
-        found = functional(golden.inputs, *case)
-        outputs |= {f"functional/{i}/{name}": value for name, value in found.items()}
+        results = functional(golden.inputs, *case)
+        outputs |= {f"functional/{i}/{name}": value for name, value in results.items()}
     return outputs
 
 

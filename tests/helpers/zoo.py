@@ -1,4 +1,7 @@
-"""Every method with option sets that switch its parts, on tiny backbones: what property tests run."""
+"""Every method with option sets that switch its parts, on tiny backbones: what property tests run.
+
+A method that is not listed in this file is tried with its default options in every task it serves.
+"""
 
 import pytest
 import torch
@@ -6,6 +9,7 @@ from torch import Tensor, nn
 
 from vidtune.methods.build import build_model
 from vidtune.nn.task import Recognizer, TextRecognizer, VideoModel
+from vidtune.plan import method_names, options_class
 from vidtune.spec import Backbone, Model, TextTower
 
 TEXT = TextTower(width=64, layers=2, context=12, vocabulary="motion", vocab_size=60)
@@ -89,6 +93,9 @@ RETRIEVAL = {
 }
 
 
+LISTED = {*RECOGNITION, *RETRIEVAL}
+
+
 def model(method: str, task: str, options: dict, backbone: Backbone = TINY) -> Model:
     return Model(
         name=f"tests/{method}",
@@ -115,11 +122,17 @@ MODELS = [
     model("clip4clip", "retrieval", HEADER, WIDE),
     model("clip4clip", "retrieval", HEADER | {"header_layers": 3, "frozen_vision": True}, WIDE),
     model("side4video", "retrieval", SIDE | HEADER, WIDE),
+    *(
+        model(name, task, {})
+        for name in method_names()
+        if name not in LISTED
+        for task in options_class(name).tasks
+    ),
 ]
 DEAD = {
     # A constant added to every logit of a softmax changes nothing.
     *("interaction.word_weight.2.bias", "interaction.frame_weight.2.bias"),
-    # A causal text does not see the prompts behind it: DGL's.
+    # A causal text does not see the prompts after it: DGL's.
     *("latent.after.weight", "latent.after.bias"),
     # ST-Adapter's last one before an MLP changes patches that nothing reads any more.
     *(f"adapters.5.pre_mlp.{k}.{p}" for k in ("fc1", "conv", "fc2") for p in ("weight", "bias")),
@@ -129,7 +142,7 @@ every_model = pytest.mark.parametrize("m", MODELS, ids=shown)
 
 def unread(m: Model) -> set[str]:
     """Tuned parameters that the official code has as well and never reads."""
-    if m.method == "dist":  # what the last layer would tell the temporal encoder
+    if m.method == "dist":  # what the last layer adds to the temporal encoder
         return {f"dist.layers.2.to_temporal.{p}" for p in ("weight", "bias")}
     if m.options.get("cross") == 0 or m.options.get("clip_merge") == "intra":
         return {f"positions.{i}" for i in m.options["merge_layers"]}  # nothing merges across

@@ -46,7 +46,7 @@ def test_offsets_number_every_way_between_two_patches():
     assert table.unique().tolist() == list(range(25))
 
 
-def test_a_patch_is_told_where_it_looks_in_the_frames_beside():
+def test_a_patch_gets_the_offset_at_which_it_looks_in_neighbouring_frames():
     neighbours = Neighbours(width=1, grid=2)
     with torch.no_grad():
         neighbours.previous.copy_(torch.arange(9.0)[:, None])
@@ -55,11 +55,11 @@ def test_a_patch_is_told_where_it_looks_in_the_frames_beside():
     looks_at = torch.tensor([3, 1, 0, 2])  # patch -> the one it looks at in either neighbour
     q[..., range(4), range(4)] = 1e3
     k[..., looks_at, range(4)] = 1
-    told = neighbours(q, k)[0, :, :, 0]  # (T, P+1)
+    features = neighbours(q, k)[0, :, :, 0]  # (T, P+1)
     way = offsets(2)[range(4), looks_at].float()
     expected = torch.zeros(2, 5)  # [CLS] first
     expected[1, 1:], expected[0, 1:] = way, -way
-    torch.testing.assert_close(told, expected)
+    torch.testing.assert_close(features, expected)
 
 
 def test_frames_far_apart_do_not_meet_before_the_query():

@@ -42,13 +42,13 @@ side4video_eva side4video_eva_retrieval side4video_recognition side4video_recogn
 side4video_recognition_interval side4video_retrieval side4video_retrieval_seqtransf
 st_adapter tempme tempme_heads2 tempme_variants tome
 """
-KINDS = {name: goldens.about(name).get("kind", "method") for name in goldens.names()}
+KINDS = {name: goldens.description(name).get("kind", "method") for name in goldens.names()}
 METHODS = [name for name, kind in KINDS.items() if kind == "method"]
 VARIANTS = [
     (name, variant)
     for name, kind in KINDS.items()
     if kind == "variants"
-    for variant in goldens.about(name)["variants"]
+    for variant in goldens.description(name)["variants"]
 ]
 
 
@@ -65,7 +65,7 @@ def load(golden: Golden, config: dict | None = None, weights: Outputs | None = N
         net = CLIP(Arguments("clip", config).backbone())
         net.load_state_dict(weights)
         return net
-    if golden.method == "tome":  # its ViT is timm's, which no method here is built on
+    if golden.method == "tome":  # its ViT is timm's, which no method is built on
         net = vit.ViT(config)
         net.load_state_dict({vit.place(key).name: value for key, value in weights.items()})
         return net
@@ -188,14 +188,14 @@ RUN: dict[str, Callable[[nn.Module, Golden, bool], Outputs]] = {
 
 
 def places_of(golden: Golden) -> dict[str, Place]:
-    keys = golden.about["weights"]
+    keys = golden.description["weights"]
     if golden.method == "clip":
         return {key: Place(key) for key in keys}
     if golden.method == "tome":
         return {key: vit.place(key) for key in keys}
     state, _ = parted(golden.method, dict.fromkeys(keys))
-    found = load_official.places_of(golden.method, state)
-    return {key: found.get(key, Place(f"clip.{key}")) for key in keys}
+    known = load_official.places_of(golden.method, state)
+    return {key: known.get(key, Place(f"clip.{key}")) for key in keys}
 
 
 def compare(ours: Outputs, golden: Golden, prefix: str) -> None:
@@ -203,7 +203,7 @@ def compare(ours: Outputs, golden: Golden, prefix: str) -> None:
     reference = {k: v for k, v in reference.items() if not k.startswith("buffers/")}
     assert reference, f"{prefix}: the golden has no such outputs"
     missing = set(reference) - set(ours)
-    assert not missing, f"outputs that nothing here gives: {missing}"
+    assert not missing, f"outputs that no model gives: {missing}"
     for name, value in reference.items():
         close(ours[name], value, f"{prefix}{name}")
 
@@ -242,12 +242,12 @@ def check_tuned(golden: Golden, net: nn.Module, places: dict[str, Place]) -> Non
     """What is tuned is what the authors tune, and its gradients are theirs."""
     ours = dict(net.named_parameters())
     tuned = {k for k, p in places.items() if p.name in ours and ours[p.name].requires_grad}
-    assert tuned == set(golden.about["trainable"])
-    gradients, shapes = {}, golden.about["weights"]
+    assert tuned == set(golden.description["trainable"])
+    gradients, shapes = {}, golden.description["weights"]
     for key in tuned:
         gradient = ours[places[key].name].grad
         if gradient is None:
-            assert key in golden.about["zero_grad"], f"{key}: no gradient"
+            assert key in golden.description["zero_grad"], f"{key}: no gradient"
             continue
         gradients[key] = places[key].of(gradient).reshape(shapes[key]["shape"])
     check_gradients(golden, gradients)
@@ -256,9 +256,9 @@ def check_tuned(golden: Golden, net: nn.Module, places: dict[str, Place]) -> Non
 @pytest.mark.parametrize(("name", "variant"), VARIANTS)
 def test_variants(name: str, variant: str):
     """Options changed on a base golden's weights and inputs; dropped parameters stay out."""
-    said = goldens.about(name)
-    changed = said["variants"][variant]
-    golden = goldens.read(said["base_golden"])
+    content = goldens.description(name)
+    changed = content["variants"][variant]
+    golden = goldens.read(content["base_golden"])
     config = golden.config | changed["config_changes"]
     golden.tensors = goldens.read(name).tensors
     weights = {k: v for k, v in golden.weights.items() if has_place(golden.method, config, k)}

@@ -37,7 +37,7 @@ def test_a_text_cut_short_ends_with_its_end():
     assert shortened(tokens, 6) is tokens
 
 
-def test_vop_without_prompts_behind_the_text_ignores_padding():
+def test_vop_without_prompts_after_the_text_ignores_padding():
     net = stirred(model("vop", "retrieval", VOP | {"text_after": 0})).eval()
     tokens = texts()
     longer = nn.functional.pad(tokens, (0, 3))
@@ -57,7 +57,7 @@ def test_frames_of_vop_meet_only_where_they_are_joint():
     torch.testing.assert_close(apart(video[:1, :2])[0], sum(one) / 2, rtol=1e-4, atol=1e-6)
 
 
-def test_dgl_hears_of_other_frames_through_its_global_prompts():
+def test_dgl_sees_other_frames_through_its_global_prompts():
     net = stirred(model("dgl", "retrieval", {"prompts": 2, "output": "frames"})).eval()
     video = videos(1)
     changed = video.clone()

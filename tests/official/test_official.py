@@ -11,7 +11,7 @@ from vidtune.spec import UserError
 
 def test_st_adapter_holds_only_what_was_tuned():
     golden = goldens.read("st_adapter")
-    tuned = {k: golden.weights[k] for k in golden.about["trainable"]}
+    tuned = {k: golden.weights[k] for k in golden.description["trainable"]}
     clip = {f"visual.{k}": v for k, v in golden.weights.items() if k not in tuned}
     clip |= {"visual.proj": torch.rand(128, 64), "logit_scale": torch.ones(())}  # unused here
     apart = load_official.load("st_adapter", golden.config, tuned, clip)
@@ -36,8 +36,8 @@ OLD = {
 
 
 def old_name(key: str) -> str:
-    head, found, tail = key.partition(".dist_net.")
-    if not found:
+    head, separator, tail = key.partition(".dist_net.")
+    if not separator:
         return key
     network, *rest = tail.split(".")
     return ".".join([f"{head}.ladder_net", OLD.get(network, network), *rest])

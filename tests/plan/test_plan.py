@@ -59,7 +59,7 @@ def test_options_are_read_without_torch():
 
 def test_a_folder_with_options_and_a_model_is_a_method():
     folders = {p.parent.name for p in (REPO / "vidtune/methods").glob("*/options.py")}
-    assert set(method_names()) == folders - {"template"} and len(method_names()) == 14
+    assert {"side4video", "tempme"} < set(method_names()) == folders - {"template"}
 
 
 def test_mapping_of_options(mini):

@@ -11,50 +11,7 @@ from pathlib import Path
 import pytest
 from helpers.common import REPO
 
-# What a researcher writes: a file ...
-METHOD = '''
-"""Toy: frozen frames, averaged, and a tuned bottleneck in front of a linear head."""
-
-from typing import ClassVar
-
-import torch
-from torch import Tensor, nn
-
-from vidtune import spec
-from vidtune.nn.task import Recognizer
-from vidtune.spec import Width
-
-
-class Options(spec.Options):
-    tasks: ClassVar[tuple[str, ...]] = ("recognition",)
-
-    width: Width = 96
-
-
-class Toy(Recognizer):
-    cacheable = True
-
-    def __init__(self, clip, options, classes):
-        super().__init__()
-        self.clip = clip.requires_grad_(False)
-        embed = clip.visual.proj.shape[1]
-        self.head = nn.Sequential(
-            nn.Linear(embed, options.width), nn.GELU(), nn.Linear(options.width, classes)
-        )
-
-    @torch.no_grad()
-    def prepare(self, video: Tensor) -> tuple[Tensor, ...]:
-        frames = self.clip.encode_image(video.flatten(0, 1))
-        return (frames.unflatten(0, video.shape[:2]).mean(1),)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return self.head(features)
-
-
-def build(model, clip):
-    return Toy(clip, Options(**model.options), model.classes)
-'''
-# ... and a paper.
+# What a researcher writes: a copy of the template, and this paper.
 PAPER = """
 cite: {key: toy, title: A toy, arxiv: "0000.00000", code: nobody/toy@0}
 variants:
@@ -96,7 +53,7 @@ def place(tmp_path_factory):
         return skip(folder, names) | made
 
     shutil.copytree(REPO, place, ignore=skipped)
-    (place / "vidtune/methods/toy.py").write_text(METHOD)
+    shutil.copytree(place / "vidtune/methods/template", place / "vidtune/methods/toy")
     (place / "config/papers/toy.yaml").write_text(PAPER)
     scales = place / "config/scales.yaml"
     text = scales.read_text()
@@ -176,7 +133,7 @@ def test_a_published_number_reruns_collect_and_report_only(place):
 
 def test_changed_code_marks_rows_stale(place):
     """Numbers made by other code than today's are told apart, until they are made again."""
-    source = place[0] / "vidtune/methods/toy.py"
+    source = place[0] / "vidtune/methods/toy/model.py"
     before = source.read_text()
 
     def stale() -> list[str]:
@@ -189,9 +146,9 @@ def test_changed_code_marks_rows_stale(place):
         return done.stdout.split()
 
     assert stale() == []
-    source.write_text(before.replace('"""Toy', '"""Another docstring') + "# a comment\n")
+    source.write_text(before.replace('"""The model', '"""Another docstring') + "# a comment\n")
     assert stale() == []
-    source.write_text(before.replace("nn.GELU()", "nn.ReLU()"))
+    source.write_text(before.replace("nn.GELU", "nn.SiLU"))
     names = [
         "results/smoke/costs/toy.json",
         "results/smoke/runs/toy/b16-ssv1@0/eval.json",

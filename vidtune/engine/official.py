@@ -27,7 +27,7 @@ def evaluate_official(run: Run, checkpoint: Path) -> dict[str, Any]:
 def official_model(run: Run, checkpoint: Path, where: torch.device) -> VideoModel:
     """The model with the weights of its authors' checkpoint."""
     name = load_official.name_of(run.model)
-    state = load_official.read(checkpoint)
+    state = load_official.read_checkpoint(checkpoint)
     model = build_model(run.model)
     backbone = None
     if load_official.needs_backbone(model, name, state):  # the file holds only what was tuned

@@ -17,7 +17,7 @@ from torch import Tensor
 from vidtune.methods.build import build_model
 from vidtune.nn.task import VideoModel
 from vidtune.official.arguments import Arguments
-from vidtune.official.checkpoint_files import read
+from vidtune.official.checkpoint_files import read_checkpoint
 from vidtune.official.tensor_names import Place, fill, places
 from vidtune.spec import Model, UserError
 
@@ -110,5 +110,5 @@ __all__ = [
     "name_of",
     "needs_backbone",
     "places_of",
-    "read",
+    "read_checkpoint",
 ]

@@ -77,8 +77,8 @@ class Attention(nn.Module):
 
 
 class LayerNorm(nn.LayerNorm):
-    """In single precision under autocast, which alone would leave its output there: the residual
-    stream keeps its type, as in OpenAI's code."""
+    """In single precision under autocast, where torch's would leave its output: the residual stream
+    keeps its type, as in OpenAI's code."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x).to(x.dtype)

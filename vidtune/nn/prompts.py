@@ -13,12 +13,12 @@ from vidtune.nn.clip import Attention, TextEncoder
 
 
 def insert(x: Tensor, prompts: Tensor) -> Tensor:
-    """Prompts (p, D) or (N, p, D) behind the first of the tokens (N, S, D) -> (N, S + p, D)."""
+    """Prompts (p, D) or (N, p, D) after the first of the tokens (N, S, D) -> (N, S + p, D)."""
     return torch.cat([x[:, :1], prompts.expand(len(x), -1, -1), x[:, 1:]], dim=1)
 
 
 def drop(x: Tensor, p: int) -> Tensor:
-    """What `insert` undoes: (N, S + p, D) -> (N, S, D)."""
+    """Undo `insert`: (N, S + p, D) -> (N, S, D)."""
     return torch.cat([x[:, :1], x[:, 1 + p :]], dim=1)
 
 

@@ -1,4 +1,4 @@
-"""The authors' arguments, read by name."""
+"""Reading the authors' arguments by name."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -8,11 +8,11 @@ from pydantic import ValidationError
 from vidtune.spec import Backbone, Model, TextTower, UserError
 
 _REQUIRED = object()
-N = TypeVar("N", Backbone, Model)
+F = TypeVar("F", Backbone, Model)
 
 
 class Arguments:
-    """Raises `UserError` that names the argument which is missing or of another type."""
+    """Reads arguments. Raises `UserError` for one that is missing or of another type."""
 
     def __init__(self, method: str, values: Mapping[str, Any]) -> None:
         self.method, self._values = method, values
@@ -50,7 +50,7 @@ class Arguments:
             ) from None
 
     def choice(self, name: str, words: Mapping[str, str], default: str) -> str:
-        """Ours for one of the authors' words."""
+        """Our word for one of the authors' words."""
         word = self.word(name, default)
         if word not in words:
             raise UserError(
@@ -59,14 +59,14 @@ class Arguments:
         return words[word]
 
     def header(self) -> dict[str, Any]:
-        """CLIP4Clip's option of what frames pass before they meet texts."""
+        """CLIP4Clip's option of the transformer that frames may pass."""
         words = {"meanP": "mean", "seqTransf": "transformer"}
         if self.choice("sim_header", words, "meanP") == "mean":
             return {}
         return {"header_layers": self.integer("cross_num_hidden_layers", 4)}
 
     def backbone(self, arch: str = "clip") -> Backbone:
-        """The trunk. The sizes of a text tower count only where one is built."""
+        """The backbone. The sizes of its text tower matter only where one is built."""
         width = self.integer("vision_width")
         text = TextTower(
             width=self.integer("text_width", 64),
@@ -89,13 +89,13 @@ class Arguments:
             text=text,
         )
 
-    def _fitting(self, noun: type[N], **fields: Any) -> N:
-        """A noun of these sizes, or a `UserError` that names the one which cannot be."""
+    def _fitting(self, kind: type[F], **fields: Any) -> F:
+        """A backbone or model of these sizes. Raises `UserError` that names an impossible one."""
         try:
-            return noun(**fields)
+            return kind(**fields)
         except ValidationError as e:
             first = e.errors()[0]
-            where = ".".join(map(str, first["loc"])) or noun.__name__.lower()
+            where = ".".join(map(str, first["loc"])) or kind.__name__.lower()
             raise UserError(f"official {self.method}: {where}: {first['msg']}") from None
 
     def model(

@@ -7,12 +7,12 @@ from torch import Tensor
 
 from vidtune.spec import UserError
 
-# Where the tensors are: Side4Video recognition; DiST; AIM (mmcv); ST-Adapter and EVL.
+# Keys under which the tensors stand: Side4Video recognition; DiST; AIM (mmcv); ST-Adapter and EVL.
 CONTAINERS = ("model_state_dict", "model_state", "state_dict", "model")
 
 
-def read(path: Path) -> dict[str, Tensor]:
-    """The model's tensors in float32 under the authors' names, without DistributedDataParallel's
+def read_checkpoint(path: Path) -> dict[str, Tensor]:
+    """Read a model's tensors in float32 under the authors' names, without DistributedDataParallel's
     prefix. Raises `UserError` where the file is missing, unreadable or holds no tensors."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)

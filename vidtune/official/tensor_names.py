@@ -20,13 +20,13 @@ class Place:
     parts: int = 1
 
     def of(self, tensor: Tensor) -> Tensor:
-        """The place within `tensor`: a view."""
+        """This part of `tensor`, as a view."""
         return tensor if self.parts == 1 else tensor.chunk(self.parts)[self.part]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A pattern of the authors' names, which it must match wholly, and what is ours for it."""
+    """A pattern that matches the authors' whole name of a tensor, and our name for it."""
 
     pattern: str
     ours: str
@@ -35,7 +35,7 @@ class Rule:
 
 
 def places(rules: Iterable[Rule], keys: Iterable[str]) -> dict[str, Place | None]:
-    """The first rule that matches decides; DistributedDataParallel's prefix is no part of a name."""
+    """Apply to each key the first rule that matches; DistributedDataParallel's prefix is ignored."""
     return {key: _place(rules, key.removeprefix("module.")) for key in keys}
 
 
@@ -56,33 +56,33 @@ def fill(
 ) -> None:
     """Copy `state`, and under it `backbone` (OpenAI's names), into `net`; strict both ways.
 
-    Of `backbone` only what the model has is taken: not every method uses every part of CLIP.
+    Of `backbone` only the tensors that the model has are taken: not every method uses all of CLIP.
     Raises `UserError` that names the tensors which do not fit; then `net` is left as it was.
     """
     ours = net.state_dict()
     expected = {k: tuple(v.shape) for k, v in ours.items()}
-    found: dict[str, tuple[int, ...]] = {}
+    given: dict[str, tuple[int, ...]] = {}
     covered: dict[str, set[int]] = {}
     for key, place in where.items():
         taken = place is None or place.part in covered.get(place.name, ())
         if place is None or place.name not in ours or taken:
-            found[f"their {key}"] = tuple(state[key].shape)  # unexpected; no name of ours
+            given[f"their {key}"] = tuple(state[key].shape)  # unexpected; no name of ours
             continue
         covered.setdefault(place.name, set()).add(place.part)
         if _core(place.of(ours[place.name])) != _core(state[key]):
-            found[place.name] = tuple(state[key].shape)
-        elif len(covered[place.name]) == place.parts:  # all of a packed tensor is there
-            found.setdefault(place.name, expected[place.name])
-    given = {k: v for k, v in backbone.items() if f"clip.{k}" in ours.keys() - covered.keys()}
-    found |= {f"clip.{k}": tuple(v.shape) for k, v in given.items()}
-    problem = difference(expected, found)
+            given[place.name] = tuple(state[key].shape)
+        elif len(covered[place.name]) == place.parts:  # no part of a packed one is missing
+            given.setdefault(place.name, expected[place.name])
+    trunk = {k: v for k, v in backbone.items() if f"clip.{k}" in ours.keys() - covered.keys()}
+    given |= {f"clip.{k}": tuple(v.shape) for k, v in trunk.items()}
+    problem = difference(expected, given)
     if problem:
         raise UserError(
             f"official {method}: the checkpoint does not fit the model: {problem}; check the "
             "arguments, and give the backbone's weights where the file holds only tuned tensors"
         )
     with torch.no_grad():
-        for name, tensor in given.items():
+        for name, tensor in trunk.items():
             ours[f"clip.{name}"].copy_(tensor)
         for key, place in where.items():
             assert place is not None

@@ -10,7 +10,7 @@ from vidtune import spec
 class Options(spec.Options):
     tasks: ClassVar[tuple[str, ...]] = ("recognition",)
 
-    # Adapters of the attention over time: behind it, or before it as well. Two on SSv2 with B/16
+    # Adapters of the attention over time: after it (1), or before it as well (2). 2 on SSv2 with B/16
     # (configs/recognition/vit/vitclip_base_sthv2.py:6); one elsewhere, also with L/14 on SSv2, but
     # only two have the parameters that Side4Video's Table 2 prints for L/14.
     temporal_adapters: Literal[1, 2] = 2

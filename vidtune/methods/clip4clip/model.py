@@ -27,7 +27,7 @@ class CLIP4Clip(Retriever):
             self.header.start_from(clip)
 
     def prepare(self, video: Tensor) -> tuple[Tensor, ...]:
-        """(B, T, 3, H, W) -> the frames' features (B, T, E) where nothing in them is tuned."""
+        """(B, T, 3, H, W) -> the frames' features (B, T, E) if no part of the vision tower is tuned."""
         if not self.cacheable:
             return (video,)
         with torch.no_grad():

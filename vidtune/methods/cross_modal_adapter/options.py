@@ -11,7 +11,7 @@ class Options(spec.Options):
     tasks: ClassVar[tuple[str, ...]] = ("retrieval",)
 
     width: int = Field(default=8, ge=1)  # C
-    shared: int = Field(default=16, ge=0)  # s; 0: the towers' adapters have nothing in common
+    shared: int = Field(default=16, ge=0)  # s; 0: the towers' adapters share nothing
     # "text": each text weighs the frames by a softmax of their products with it. "mean": all
     # frames count the same; the released code averages what it has not normalised.
     pool: Literal["text", "mean"] = "text"

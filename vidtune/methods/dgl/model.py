@@ -39,7 +39,7 @@ class TransformerLatent(nn.Module):
 
 
 class LinearLatent(nn.Module):
-    """Prompts of every frame; two linear layers make the texts' from them."""
+    """Prompts of every frame, from which two linear layers make the texts' prompts."""
 
     def __init__(self, width: int, text: int, layers: int, prompts: int, bound: float) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class LinearLatent(nn.Module):
 
 
 class Fixed(nn.Module):
-    """Prompts that are made already."""
+    """Prompts computed once, for inference."""
 
     def __init__(self, words: Tensor, frames: Tensor) -> None:
         super().__init__()
@@ -120,8 +120,8 @@ class DGL(Retriever):
         x = visual.embed(video.flatten(0, 1))  # (B*T, S - p, D)
         prompts = self.prompts.expand(shape[0], -1, -1)  # (B, p, D)
         for i, (block, attention) in enumerate(zip(visual.blocks, self.attention, strict=True)):
-            here = local[i].expand(*shape, -1, -1).flatten(0, 1)  # (B*T, p, D)
-            tokens = insert(x, here).unflatten(0, shape).flatten(1, 2)  # (B, T*S, D)
+            own = local[i].expand(*shape, -1, -1).flatten(0, 1)  # (B*T, p, D)
+            tokens = insert(x, own).unflatten(0, shape).flatten(1, 2)  # (B, T*S, D)
             y = torch.cat([prompts, tokens], dim=1)  # (B, p + T*S, D)
             y = y + attention(block.ln_1(y), block.attn, shape[1])
             y = y + block.mlp(block.ln_2(y))

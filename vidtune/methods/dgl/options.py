@@ -14,7 +14,8 @@ class Options(spec.Options):
     # parameters, with the same ones for all frames.
     latent: Literal["transformer", "linear"] = "transformer"
     # p, of a video, of each frame, at the start and at the end of a text. The text is causal: its
-    # last p change nothing. They count as tuned, here as there.
+    # last p change nothing. They count as tuned, as in the official code.
     prompts: int = Field(default=4, ge=1)
-    # What a video is: its first global prompt, the mean of all, of the frames' [CLS], or of both.
+    # What stands for a video: its first global prompt, the mean of all, of the frames' [CLS], or of
+    # both.
     output: Literal["first", "global", "frames", "both"] = "first"

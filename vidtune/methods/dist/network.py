@@ -174,8 +174,8 @@ class DiSTNetwork(nn.Module):
     def forward(self, video: Tensor, taps: tuple[Tensor, ...]) -> Tensor:
         """(B, F, 3, H, W) and K trunk outputs (B, T, S, D) -> the video in the embedding, (B, E).
 
-        What the last layer tells the temporal encoder has no reader, but counts in the published
-        numbers: the official code computes it, and the released files hold its weights.
+        What the last layer adds to the temporal encoder is read by nothing, but the published numbers
+        count it: the official code computes it, and the released files hold its weights.
         """
         t = self.stem(video.transpose(1, 2)).flatten(3).permute(0, 2, 3, 1)  # (B, F, P, e)
         update: Tensor | float = 0.0

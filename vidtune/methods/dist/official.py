@@ -1,7 +1,7 @@
 """DiST's own checkpoints: github.com/alibaba-mmai-research/DiST at 4b3a09b (under `model_state`).
 
-Older files call the network `ladder_net` and some of its parts otherwise; process_dist_cpkt.py
-there holds the table.
+Older files call the network `ladder_net` and some of its parts otherwise; the
+repository's process_dist_cpkt.py holds the table.
 """
 
 from vidtune.official.arguments import Arguments

@@ -15,13 +15,13 @@ class Options(spec.Options):
     tasks: ClassVar[tuple[str, ...]] = ("recognition",)
     reads_text: ClassVar[bool] = True
 
-    # The model is given all F frames: "8 frames" of print are 16 here.
+    # The model is given all F frames: what the paper calls 8 frames are 16 in `frames`.
     # vit-b16-8+16f.yaml:18
     alpha: int = Field(default=2, ge=1)
     width: Width = Field(default=384, gt=0)  # of the integration branch; vit-b16-8+16f.yaml:44
     # Of the temporal encoder; vit-b16-8+16f.yaml:45
     temporal_width: Width = Field(default=96, gt=0)
-    layers: Layers = ()  # 0-based trunk layers that are read; none: all; vit-b16-8+16f.yaml:47
+    layers: Layers = ()  # 0-based trunk layers that are read; (): all; vit-b16-8+16f.yaml:47
     # The Kinetics configurations have 4; vit-b16-8+16f.yaml:42
     pooling_layers: int = Field(default=2, ge=0)
     # Frames that a token of the temporal encoder covers; vit-b16-8+16f.yaml:32

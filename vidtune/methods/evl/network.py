@@ -3,7 +3,7 @@
 One learned query gathers a video from the tokens of a frozen image trunk, layer by layer; before
 each gathering the tokens learn what happens in the frames beside theirs.
 Checked against github.com/OpenGVLab/efficient-video-recognition at b282e8b.
-Modifications: the query's attention is fused; what the trunk gave is not written into.
+Modifications: the query's attention is fused; what the trunk gave is not changed in place.
 Shapes: B videos, T frames, P patches of a square grid, D trunk width, H trunk heads, d channels
 of a trunk head, C decoder width, h decoder heads, R = (2 sqrt(P) - 1)^2 offsets between patches.
 """
@@ -22,7 +22,7 @@ from .options import Options
 
 
 def offsets(grid: int) -> Tensor:
-    """(P, P): the row, of R, that stands for the way from a key's patch to a query's."""
+    """(P, P): the row, of R, that stands for the offset from a key's patch to a query's."""
     place = torch.arange(grid * grid)
     y, x = place // grid, place % grid
     dy = y[:, None] - y + grid - 1
@@ -31,9 +31,9 @@ def offsets(grid: int) -> Tensor:
 
 
 class Neighbours(nn.Module):
-    """Where a patch looks in the previous and in the next frame, told by learned offset vectors.
+    """Encodes where a patch looks in the previous and in the next frame, as learned offset vectors.
 
-    The trunk's own queries and keys, of neighbouring frames, say how much it looks where.
+    The trunk's own queries and keys, of neighbouring frames, say how much it looks at each patch.
     """
 
     def __init__(self, width: int, grid: int) -> None:
@@ -44,19 +44,19 @@ class Neighbours(nn.Module):
         self.register_buffer("offsets", offsets(grid), persistent=False)
 
     def forward(self, q: Tensor, k: Tensor) -> Tensor:
-        """Twice (B, T, H, P, d) -> (B, T, P+1, D); the [CLS] and frames beside none get zeros."""
-        previous = self._told(q[:, 1:], k[:, :-1], self.previous)  # (B, T-1, P, D)
-        following = self._told(q[:, :-1], k[:, 1:], self.next)  # (B, T-1, P, D)
+        """Twice (B, T, H, P, d) -> (B, T, P+1, D); zeros for the [CLS] and where no frame is."""
+        previous = self._offset_features(q[:, 1:], k[:, :-1], self.previous)  # (B, T-1, P, D)
+        following = self._offset_features(q[:, :-1], k[:, 1:], self.next)  # (B, T-1, P, D)
         return F.pad(previous, (0, 0, 1, 0, 1, 0)) + F.pad(following, (0, 0, 1, 0, 0, 1))
 
-    def _told(self, q: Tensor, k: Tensor, table: Tensor) -> Tensor:
+    def _offset_features(self, q: Tensor, k: Tensor, table: Tensor) -> Tensor:
         logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)  # (B, T-1, H, P, P)
         share = logits.softmax(dim=-1).mean(dim=2)  # (B, T-1, P, P)
         return torch.einsum("btqk,qkd->btqd", share, F.embedding(self.offsets, table))
 
 
 class LocalTemporal(nn.Module):
-    """The trunk's tokens, with what each place saw beside its frame and which frame it is."""
+    """Adds to the trunk's tokens what each place saw in neighbouring frames, and the frame's position."""
 
     def __init__(self, options: Options, model: Model) -> None:
         super().__init__()
@@ -133,8 +133,8 @@ class DecoderLayer(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The query, the tables of positions and of offsets start at zero: the official code names a
-    start for the query alone, and never calls it."""
+    """The query, the tables of positions and those of offsets start at zero: the official code has
+    another start for the query alone, and never calls it."""
 
     def __init__(self, options: Options, model: Model) -> None:
         super().__init__()

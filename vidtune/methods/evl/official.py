@@ -1,7 +1,7 @@
 """EVL's own checkpoints: github.com/OpenGVLab/efficient-video-recognition at b282e8b.
 
-GeneratedSet are `{model, optimizer, ...}`; `model` holds the decoder and the head, not the trunk, whose
-weights are OpenAI's.
+The files are `{model, optimizer, ...}`; `model` holds the decoder and the head, not the trunk,
+whose weights are OpenAI's.
 """
 
 from vidtune.official.arguments import Arguments

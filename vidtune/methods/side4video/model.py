@@ -77,8 +77,8 @@ class Side4VideoRecognizer(_SideTuned, Recognizer):
 class Side4VideoRetriever(_SideTuned, Retriever):
     """The side network corrects the trunk's [CLS] before its own last norm and projection.
 
-    The official CLIP attention also lets the [CLS] ask and drops the answer; here it does not ask.
-    The results are the same.
+    The official CLIP attention also computes the [CLS]'s own output and drops it; this one does not
+    compute it. The results are the same.
     """
 
     def __init__(self, clip: CLIP | EVA, options: Options, model: spec.Model) -> None:

@@ -50,7 +50,7 @@ def has_cls_key(options: Options) -> bool:
 
 
 class PatchAttention(Attention):
-    """The [CLS] in front is a key and a value but asks nothing."""
+    """The leading [CLS] is a key and a value, but no query."""
 
     def forward(self, x: Tensor, skip: int) -> Tensor:
         """(N, skip + S, d) -> (N, S, d); the first `skip` tokens are keys and values only."""
@@ -73,7 +73,7 @@ class TokenBatchNorm(nn.BatchNorm1d):
 
 
 class TemporalConv(nn.Sequential):
-    """Point-wise, depth-wise over 3 frames, point-wise; nothing in between.
+    """Point-wise, depth-wise over 3 frames, point-wise; without activations.
 
     Conv3d of the official code, without its sides of 1.
     """
@@ -90,7 +90,7 @@ class TemporalConv(nn.Sequential):
 
 class TemporalAttention(nn.Module):
     """Each place attends over its T frames. The paper compares with it but releases no code:
-    a pre-norm attention of the side network's own width is the reading taken here."""
+    a pre-norm attention of the side network's own width is our reading."""
 
     def __init__(self, d: int) -> None:
         super().__init__()
@@ -263,5 +263,8 @@ def init_retrieval(side: SideNetwork) -> None:
         nn.init.normal_(block.attn.in_proj_weight, std=d**-0.5)
         if block.options.temporal == "conv":
             nn.init.normal_(block.conv[1].weight, std=d**-0.5)
-            for point_wise in (block.conv[0], block.conv[2]):  # convolutions there: torch's bias
+            for point_wise in (
+                block.conv[0],
+                block.conv[2],
+            ):  # convolutions in that code: torch's bias
                 nn.init.uniform_(point_wise.bias, -(d**-0.5), d**-0.5)

@@ -12,7 +12,7 @@ class Options(spec.Options):
     tasks: ClassVar[tuple[str, ...]] = ("recognition", "retrieval")
     archs: ClassVar[tuple[str, ...]] = ("clip", "eva")
 
-    # Places without a folder are in Recognition/ of the released code.
+    # Files without a folder are in Recognition/ of the released code.
 
     layers: Depth = 12  # side blocks, of Table 1; fixed in the code: clip/model.py:389-394
     width: Width = 320  # d, of Table 1; side_dim of configs/*/*.yaml:34

@@ -1,6 +1,6 @@
 """ST-Adapter's own checkpoints: github.com/linziyi96/st-adapter at b914b38.
 
-GeneratedSet are `{model: tensors, ...}` and hold what was tuned alone; the trunk is OpenAI's.
+The files are `{model: tensors, ...}` and hold only what was tuned; the trunk is OpenAI's.
 """
 
 from vidtune.official.arguments import Arguments
@@ -14,7 +14,7 @@ def model(method: str, config: Arguments) -> Model:
     layers = config.integer("adapter_layers") if any(before.values()) else 0
     options = {
         "width": config.integer("adapter_width"),
-        "layers": min(layers, backbone.layers),  # more are no error there
+        "layers": min(layers, backbone.layers),  # the released code accepts more
         "kernel": config.get("adapter_kernel_size", list),
         **before,
     }

@@ -46,7 +46,7 @@ def block_plans(options: Options, layers: int, frames: int, patches: int) -> lis
         if i in merges:
             n0 = min((n - c) // 2, int(n * (across / 100)))
             n1 = min((n - c - n0) // 2, int((n - n0) * (within / 100)))
-            if merges[i] == 1:  # the code merges across nothing, but counts as if it had
+            if merges[i] == 1:  # the released code merges none, but counts as if it had
                 n0 = 0
         elif i < first or options.img_merge_layers == "all":
             n1 = options.img_merge

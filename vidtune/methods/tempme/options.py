@@ -24,7 +24,7 @@ class Options(spec.Options):
     # are what is kept: 70 and 90 %. main.py:81
     cross: int = Field(default=30, ge=0, le=100)
     intra: int = Field(default=10, ge=0, le=100)
-    # Which merging ClipMe does. "cross" and "intra" still join clips; "none" leaves frames apart.
+    # Which merging ClipMe does. "cross" and "intra" still join clips; "none" keeps frames separate.
     clip_merge: Literal["both", "cross", "intra", "none"] = "both"
     # Joining with img_merge, cross and intra 0 is the paper's "temporal modelling only". False is a
     # best reading of its undefined "token reduction only": the same shares, inside frames, never

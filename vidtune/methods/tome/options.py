@@ -15,5 +15,5 @@ class Options(spec.Options):
     # -1: twice r in the first block and none in the last; 0: r everywhere; 1: the reverse of -1.
     inflection: float = Field(default=0.0, ge=-1, le=1)
     prop_attn: bool = True  # a token that stands for k counts k times as a key
-    # ToMe itself tunes nothing. That TempMe tunes LoRA here, as in its own model, is our reading.
+    # ToMe itself tunes nothing. That TempMe's baseline tunes LoRA, as TempMe does, is our reading.
     lora_rank: int = 8

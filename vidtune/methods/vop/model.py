@@ -16,7 +16,7 @@ from .options import Options
 
 
 class Context(nn.Module):
-    """Prompts of each frame from all frames' [CLS] tokens; one for all blocks."""
+    """Makes prompts of each frame from all frames' [CLS] tokens; all blocks share it."""
 
     def __init__(self, width: int, prompts: int) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class VoP(Retriever):
         width, layers, text = model.backbone.width, model.backbone.layers, model.backbone.text
         self.text_before = options.text_before
         self.text_prompts = options.text_before + options.text_after
-        self.apart = layers - options.joint_layers if options.joint else layers
+        self.first_joint = layers - options.joint_layers if options.joint else layers
         self.prompts = nn.Parameter(torch.empty(layers, options.prompts, width))
         self.words = nn.Parameter(torch.empty(text.layers, self.text_prompts, text.width))
         nn.init.normal_(self.prompts, std=0.02)
@@ -49,8 +49,8 @@ class VoP(Retriever):
         )
 
     def encode_text(self, tokens: Tensor) -> tuple[Tensor, ...]:
-        """The feature is taken as many places behind the end of the text as there are prompts
-        behind its start and its end; where there are any of the latter, that is in the padding."""
+        """The feature is taken as many places after the end of the text as there are prompts after
+        its start and its end; with prompts after its end, that place lies in the padding."""
         tokens = shortened(tokens, self.clip.positional_embedding.shape[0] - self.text_prompts)
         x = text_hidden(self.clip, tokens, self.words, self.text_before, tail=1, positioned=True)
         end = tokens.argmax(dim=-1) + self.text_prompts
@@ -60,10 +60,10 @@ class VoP(Retriever):
         visual, shape = self.clip.visual, video.shape[:2]
         x = visual.tokens(video.flatten(0, 1))  # (B*T, S, D)
         for i, block in enumerate(visual.blocks):
-            if i == self.apart:
+            if i == self.first_joint:
                 x = x.unflatten(0, shape).flatten(1, 2)  # (B, T*S, D)
             x = self._block(i, block, x, len(video))
-        if self.apart < len(visual.blocks):
+        if self.first_joint < len(visual.blocks):
             x = x.unflatten(1, (shape[1], -1)).flatten(0, 1)  # (B*T, S, D)
         frames = visual.project(x[:, 0]).unflatten(0, shape)  # (B, T, E)
         return (mean_of_frames(frames, mask),)  # (B, E)
@@ -71,7 +71,7 @@ class VoP(Retriever):
     def _block(self, i: int, block: Block, x: Tensor, batch: int) -> Tensor:
         """(B*T, S, D) or (B, T*S, D) -> the same. The first block's prompts are normed as well."""
         prompts = self.prompts[i]  # (p, D)
-        if self.context is not None and i < self.apart:
+        if self.context is not None and i < self.first_joint:
             prompts = prompts + self.context(x[:, 0].unflatten(0, (batch, -1)))  # (B*T, p, D)
         x = insert(x, prompts)
         if i == 0:
