@@ -12,18 +12,18 @@ EVERY = 10.0  # seconds between plain lines
 
 
 def progress(items: Iterable[X], total: int, label: str, show: bool = True) -> Iterator[X]:
-    """Yield `items`, telling on stderr how far it is; nothing is written where `show` is false."""
+    """Yield `items` and report on stderr how many are done, unless `show` is false."""
     if not show:
         yield from items
         return
     if sys.stderr.isatty():
         yield from tqdm(items, total=total, desc=label, leave=False)
         return
-    start = said = time.monotonic()
+    start = reported = time.monotonic()
     for done, item in enumerate(items, 1):
         yield item
         now = time.monotonic()
-        if done == total or now - said >= EVERY:
-            said, spent = now, now - start
+        if done == total or now - reported >= EVERY:
+            reported, spent = now, now - start
             left = spent / done * (total - done)
             print(f"{label}: {done}/{total}, {spent:.0f} s, {left:.0f} s left", file=sys.stderr)

@@ -113,7 +113,7 @@ def test_an_absent_vocabulary_is_one_line(tmp_path, monkeypatch):
     ],
 )
 def test_cleaning(text, cleaned):
-    assert bpe.clean(text) == cleaned
+    assert bpe.clean_caption(text) == cleaned
 
 
 # --- the words of generated captions ---

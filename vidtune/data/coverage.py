@@ -1,4 +1,4 @@
-"""How much of a dataset a run has seen: clips in its lists, of those that should be there."""
+"""How much of a dataset a run has seen: clips in its lists, of those that it should list."""
 
 import json
 from pathlib import Path
@@ -7,31 +7,31 @@ from vidtune.data import layout
 from vidtune.spec import Dataset, UserError, load_json
 
 
-def of(dataset: Dataset, folder: Path) -> dict[str, dict[str, int]]:
-    """{split: {"used", "expected"}} of the training and the evaluated split, where listed.
+def count(dataset: Dataset, folder: Path) -> dict[str, dict[str, int]]:
+    """Return {split: {"used", "expected"}} of the training and the evaluated split, where listed.
 
-    What is expected stands in `coverage.json`; for lists made by hand, in the declaration; and
-    where that is silent it is what is there.
+    The expected number stands in `coverage.json`, such as {"train": {"used": 8998, "expected":
+    9000}}; for lists made by hand, in the declaration; where that is silent it is the used number.
     """
     path = layout.coverage(folder)
-    known = load_json(path) if path.exists() else {}
-    out = {}
+    prepared = load_json(path) if path.exists() else {}
+    counts = {}
     for split in ("train", dataset.evaluate_on):
-        used, captions = _counted(folder / f"{split}.jsonl")
-        if used:
-            of_captions = dataset.expected_of == "captions"
-            declared = dataset.expected.get(split, captions if of_captions else used)
-            have = {"used": used, "expected": declared}
-            if split in known:
-                have["expected"] = known[split]["expected"]
-            elif of_captions:
-                have["used"] = captions
-            out[split] = have
-    return out
+        clips, captions = _count_rows(folder / f"{split}.jsonl")
+        if not clips:
+            continue
+        of_captions = dataset.expected_of == "captions"
+        if split in prepared:
+            used, expected = clips, prepared[split]["expected"]
+        else:
+            used = captions if of_captions else clips
+            expected = dataset.expected.get(split, used)
+        counts[split] = {"used": used, "expected": expected}
+    return counts
 
 
-def _counted(path: Path) -> tuple[int, int]:
-    """Clips and captions of a list; (0, 0) of none."""
+def _count_rows(path: Path) -> tuple[int, int]:
+    """Count the clips and captions of a list; a missing one has (0, 0)."""
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
         return len(rows), sum(len(row["captions"]) for row in rows)

@@ -1,6 +1,7 @@
-"""Where a dataset's parts lie: fetched ones below `<data>/<dataset>`, a user's own in its folder.
+"""Where the files of a dataset lie.
 
-What the stages write lies in `<data>/<dataset>` always.
+The stages write into `root` = `<data>/<dataset>`. Fetched videos and lists lie there as well, a
+user's own stay in the folder that the declaration names.
 """
 
 from pathlib import Path
@@ -9,17 +10,17 @@ from vidtune.spec import Dataset
 
 
 def home(dataset: Dataset, root: Path) -> Path:
-    """The folder whose downloads, videos and lists the dataset uses."""
+    """Return the folder whose downloads, videos and lists the dataset uses."""
     return root.parent / dataset.shares if dataset.shares else root
 
 
 def raw(dataset: Dataset, root: Path) -> Path:
-    """Its videos, anywhere below."""
+    """Return the folder that holds its videos at any depth."""
     return _own(dataset) or home(dataset, root) / "raw"
 
 
 def annotations(dataset: Dataset, root: Path) -> Path:
-    """Its lists, anywhere below."""
+    """Return the folder that holds its lists at any depth."""
     return _own(dataset) or home(dataset, root) / "annotations"
 
 

@@ -1,20 +1,20 @@
-"""Which frames of a video a model sees: the official rules, one or several clips of a video.
+"""Which frames of a video a model sees, by the official rules, for one or several clips of it.
 
-| sampler | rule | of |
+| sampler | rule | used by |
 |---|---|---|
-| uniform | evenly over what `fps` leaves; of a shorter video over all its frames | TempMe |
-| clip4clip | head, tail or evenly over what `fps` leaves; a shorter video is padded | CLIP4Clip |
+| uniform | evenly over the frames that `fps` keeps; in a shorter video over all frames | TempMe |
+| clip4clip | head, tail or even, of the frames that `fps` keeps; pads a shorter video | CLIP4Clip |
 | side4video | every (n // T)-th frame of 30 a second, then evenly | Side4Video on MSR-VTT, MSVD |
 | side4video_vatex | centres of T segments | Side4Video on VATEX |
-| segments | T segments of (n - 1) / T frames, a fixed way into each | Side4Video on SSV1, SSV2 |
-| tsn | the middle between the bounds of T segments | ST-Adapter, EVL, AIM on SSV2 |
+| segments | a fixed offset into each of T segments of (n - 1) / T frames | Side4Video on SSV1, SSV2 |
+| tsn | the middle between the rounded bounds of T segments | ST-Adapter, EVL, AIM on SSV2 |
 | kinetics | T even steps of n / T frames | Side4Video on K400 |
 | dense | every (128 // T)-th frame of a window of 128 | Side4Video, `--dense` |
-| stride | every `stride`-th frame; the last one repeated | ST-Adapter, EVL on K400 |
-| mmaction | every `stride`-th frame; from the start again | AIM on K400 |
-| dist | T segments of n / T frames, a fixed way into each | DiST |
+| stride | every `stride`-th frame; past the end the last one is repeated | ST-Adapter, EVL on K400 |
+| mmaction | every `stride`-th frame; past the end it starts again | AIM on K400 |
+| dist | a fixed offset into each of T segments of n / T frames | DiST |
 
-Several prefer early frames by up to half a step. Roundings are to even, as Python's and NumPy's.
+Several prefer early frames by up to half a step. Halves are rounded to even, as in Python and NumPy.
 
 Checked against github.com/LunarShen/TempMe at e624930, ArrowLuo/CLIP4Clip at 508ffa3,
 HJYao00/Side4Video at 5d72352, linziyi96/st-adapter at b914b38, OpenGVLab/efficient-video-recognition
@@ -30,9 +30,9 @@ from numpy.random import Generator
 
 from vidtune.spec import Recipe
 
-PADDING = -1  # in place of a frame that a short video lacks
+PADDING = -1  # index in place of a frame that a short video lacks
 WINDOW = 128  # frames that `dense` covers
-FOLDER_FPS = 30  # of Side4Video's frame folders
+FOLDER_FPS = 30  # frames a second in Side4Video's frame folders
 
 
 def indices(
@@ -45,11 +45,12 @@ def indices(
     views: int = 1,
     window: tuple[float, float] | None = None,
 ) -> list[int]:
-    """`frames` indices in 0..n_frames-1 (`PADDING` where `clip4clip` pads); `rng` None: evaluation.
+    """Return `frames` indices in 0..n_frames-1, or `PADDING` where `clip4clip` pads.
 
-    `recipe.fps` first thins the video to every round(native_fps / recipe.fps)-th frame (clip4clip:
-    rounded down). `view` of `views` is the clip of a test that averages several; retrieval's samplers
-    give every view the same. `window` is the part of the video, in seconds, that counts.
+    `rng` None means evaluation. `recipe.fps` first thins the video to every
+    round(native_fps / recipe.fps)-th frame (clip4clip: rounded down). `view` of `views` is the clip
+    of a test that averages several; retrieval's samplers take the same frames in every view.
+    `window` = (start, end) in seconds limits the video to a part of it.
     """
     assert n_frames > 0 and frames > 0 and 0 <= view < views
     first, last = 0, n_frames - 1
@@ -80,7 +81,7 @@ def _even(n: int, frames: int) -> list[int]:
 
 
 def _clip4clip(n: int, frames: int, recipe: Recipe, view: int, views: int) -> list[int]:
-    """`slice_framepos` 0, 1 and 2 are head, tail and even."""
+    """Take the official code's `slice_framepos` 0, 1 or 2: head, tail or even."""
     if n <= frames:
         return [*range(n), *[PADDING] * (frames - n)]
     cut = {"head": list(range(frames)), "tail": list(range(n - frames, n))}
@@ -88,15 +89,15 @@ def _clip4clip(n: int, frames: int, recipe: Recipe, view: int, views: int) -> li
 
 
 def every(n: int, frames: int) -> list[int]:
-    """Side4Video's strategy 1 before its cut to `frames`; it may point behind a short video's end."""
+    """Follow Side4Video's strategy 1 before its cut to `frames`; indices may exceed a short video."""
     n = max(n, FOLDER_FPS)
     return list(range(0, n, max(1, n // frames)))
 
 
 def _side4video(n: int, frames: int, recipe: Recipe, view: int, views: int) -> list[int]:
-    """Of less than a second the official code asks for missing files; here the last frame stays."""
-    found = every(n, frames)
-    return [min(found[i], n - 1) for i in _even(len(found), frames)]
+    """Repeat the last frame of a video under a second, where the official code opens missing files."""
+    taken = every(n, frames)
+    return [min(taken[i], n - 1) for i in _even(len(taken), frames)]
 
 
 def _side4video_vatex(n: int, frames: int, recipe: Recipe, view: int, views: int) -> list[int]:
@@ -112,12 +113,12 @@ def _segments(n: int, frames: int, recipe: Recipe, view: int, views: int) -> lis
 
 
 def _tsn(n: int, frames: int, recipe: Recipe, view: int, views: int) -> list[int]:
-    """The official codes have one clip; of several each goes its share into the segments."""
+    """Extend the official rule, which has one clip: the k-th of n lies k / (n + 1) into segments."""
     return [a + (b - a) * (view + 1) // (views + 1) for a, b in pairwise(_bounds(n, frames))]
 
 
 def _bounds(n: int, frames: int) -> list[int]:
-    """The frames + 1 rounded bounds of as many segments."""
+    """Return the frames + 1 rounded bounds of as many segments as frames."""
     length = (n - 1) / frames
     return [round(length * i) for i in range(frames + 1)]
 
@@ -129,7 +130,7 @@ def _kinetics(n: int, frames: int, recipe: Recipe, view: int, views: int) -> lis
 
 
 def _dense(n: int, frames: int, recipe: Recipe, view: int, views: int) -> list[int]:
-    """A single clip, which the official code draws even in validation, is the middle one here."""
+    """Take the middle window as the single clip, which the official code draws even in validation."""
     room = max(0, n - WINDOW)
     start = view * (room // (views - 1)) if views > 1 else room // 2
     return [(start + i * (WINDOW // frames)) % n for i in range(frames)]
@@ -150,15 +151,15 @@ def _mmaction(n: int, frames: int, recipe: Recipe, view: int, views: int) -> lis
 
 
 def _dist(n: int, frames: int, recipe: Recipe, view: int, views: int) -> list[int]:
-    """One clip takes the centres; of several the last goes to the segments' very ends."""
-    bounds = torch.linspace(0, n, frames + 1)  # single precision, as the official one
+    """Take the centres for one clip; of several clips the last takes the segments' very ends."""
+    bounds = torch.linspace(0, n, frames + 1)  # single precision, as in the official code
     a, b = bounds[:-1], bounds[1:]
     at = (a + b) / 2 if views == 1 else a + (b - a) * (view + 1) / views
     return at.clamp(0, n - 1).round().long().tolist()
 
 
 def _random_side4video(n: int, frames: int, recipe: Recipe, rng: Generator) -> list[int]:
-    """A random frame of each of T segments of n // T frames; short videos give their first frame."""
+    """Draw a frame of each of T segments of n // T frames; short videos give their first frame."""
     length = n // frames
     if not length:
         return [0] * frames
@@ -166,7 +167,7 @@ def _random_side4video(n: int, frames: int, recipe: Recipe, rng: Generator) -> l
 
 
 def _random_segments(n: int, frames: int, recipe: Recipe, rng: Generator) -> list[int]:
-    """A random frame of each segment; of a short video all frames and random ones again."""
+    """Draw a frame of each segment; of a short video all frames, and random ones a second time."""
     if n <= frames:
         return sorted([*range(n), *rng.integers(n, size=frames - n).tolist()])
     ticks = [i * n // frames for i in range(frames + 1)]
@@ -174,7 +175,7 @@ def _random_segments(n: int, frames: int, recipe: Recipe, rng: Generator) -> lis
 
 
 def _random_tsn(n: int, frames: int, recipe: Recipe, rng: Generator) -> list[int]:
-    """A random frame of each segment, bounds included on both sides."""
+    """Draw a frame of each segment, bounds included on both sides."""
     return [int(rng.integers(a, b + 1)) for a, b in pairwise(_bounds(n, frames))]
 
 
@@ -185,7 +186,7 @@ def _random_dense(n: int, frames: int, recipe: Recipe, rng: Generator) -> list[i
 
 
 def _random_stride(n: int, frames: int, recipe: Recipe, rng: Generator) -> list[int]:
-    """Of a short video every frame of the stride, the last of them repeated."""
+    """Draw the start; a short video gives every `stride`-th frame, the last of them repeated."""
     assert recipe.stride
     room = n - (frames - 1) * recipe.stride
     if room <= 1:

@@ -1,6 +1,6 @@
-"""Words -> token ids: [SOT] words [EOT], zeros behind; EOT is the largest id, as in CLIP.
+"""Captions to token ids: [SOT] words [EOT] and then zeros; EOT is the largest id, as in CLIP.
 
-Shapes: B captions, L places.
+Shapes: B captions, L positions.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,37 +23,34 @@ Tokenizer = Callable[[list[str]], Tensor]
 
 
 def tokenizer(vocabulary: str, context: int) -> Tokenizer:
-    """A function from captions to LongTensor (B, context); longer captions keep their EOT.
+    """Return a function from captions to a LongTensor (B, context); longer captions keep their EOT.
 
-    Raises `UserError` where CLIP's vocabulary is not in the cache; the function, for a word outside
-    the vocabulary motion.
+    Raises `UserError` where CLIP's vocabulary is not in the cache. The function raises it for a
+    word outside the vocabulary motion.
     """
     if vocabulary == "clip-bpe":
-        clip = bpe.load(cache.find(cache.CLIP_BPE))
+        clip = bpe.load_bpe(cache.find(cache.CLIP_BPE))
         encode, start, end = clip.encode, bpe.SOT, bpe.EOT
     else:
         assert vocabulary == "motion"
         encode, start, end = _encode, SOT, EOT
 
     def tokens(captions: list[str]) -> Tensor:
-        out = torch.zeros(len(captions), context, dtype=torch.long)
-        for row, caption in zip(out, captions, strict=True):
+        rows = torch.zeros(len(captions), context, dtype=torch.long)
+        for row, caption in zip(rows, captions, strict=True):
             ids = [start, *islice(encode(caption), context - 2), end]
             row[: len(ids)] = torch.tensor(ids)
-        return out  # (B, L)
+        return rows  # (B, L)
 
     return tokens
 
 
 def _encode(caption: str) -> Iterator[int]:
-    return (_id(word, caption) for word in caption.lower().split())
-
-
-def _id(word: str, caption: str) -> int:
-    try:
-        return IDS[word]
-    except KeyError:
-        raise UserError(
-            f"caption {caption!r}: {word!r} is not among the {len(WORDS)} words of the vocabulary "
-            f"motion ({', '.join(WORDS)}); fix the caption"
-        ) from None
+    """Yield the ids of a generated caption's words."""
+    for word in caption.lower().split():
+        if word not in IDS:
+            raise UserError(
+                f"caption {caption!r}: {word!r} is not among the {len(WORDS)} words of the "
+                f"vocabulary motion ({', '.join(WORDS)}); fix the caption"
+            )
+        yield IDS[word]

@@ -1,12 +1,13 @@
-"""Random changes of training clips on uint8, and the resizing that comes with them.
+"""Random changes of training clips on uint8, and the resizing that belongs to them.
 
-RandAugment sees the decoded frames; then they are resized and cropped, flipped, made grey.
-A crop of
-- `side4video` is taken out of the resized frames: a share of their area, its aspect ratio uniform
-  in 3/4..4/3 and turned by 90 degrees every other time (resized as Pillow does, antialiased);
-- `slowfast` out of the decoded ones, its aspect ratio log-uniform (not antialiased): ST-Adapter, EVL;
-- `jitter` has the model's size, out of frames whose short side is up to `scale` times as long
-  (not antialiased): ST-Adapter on Kinetics.
+RandAugment changes the decoded frames; then they are resized and cropped, flipped, made gray.
+Kinds of random crop:
+- `side4video` cuts a share of the resized frames' area, with an aspect ratio that is uniform in
+  3/4..4/3 and inverted with probability 1/2 (resized antialiased, as Pillow does);
+- `slowfast` cuts a share of the decoded frames' area, with a log-uniform aspect ratio (resized
+  without antialiasing): ST-Adapter, EVL;
+- `jitter` cuts a window of the model's size out of frames whose short side is up to `scale` times
+  as long (resized without antialiasing): ST-Adapter on Kinetics.
 
 Checked against github.com/HJYao00/Side4Video at 5d72352 (datasets/transforms.py), linziyi96/st-adapter
 at b914b38 and OpenGVLab/efficient-video-recognition at b282e8b (video_dataset/transform.py).
@@ -27,7 +28,7 @@ from vidtune.spec import Recipe
 from vidtune.spec.augment import Augment
 
 Box = tuple[int, int, int, int]  # top, left, height, width
-TRIES = 10
+TRIES = 10  # draws of a crop until one fits into the frame
 RATIO = (3 / 4, 4 / 3)  # width to height
 
 
@@ -47,7 +48,7 @@ def augment(x: Tensor, recipe: Recipe, side: int, rng: Generator) -> tuple[Tenso
 
 
 def gray(x: Tensor) -> Tensor:
-    """uint8 (T, 3, H, W) -> (T, 1, H, W): luma of BT.601 in Pillow's fixed point."""
+    """Return the luma (T, 1, H, W) of BT.601 in Pillow's fixed point; x is uint8 (T, 3, H, W)."""
     weights = torch.tensor([19595, 38470, 7471], dtype=torch.int32).view(3, 1, 1)
     return ((x.int() * weights).sum(1, keepdim=True) + 0x8000 >> 16).to(torch.uint8)
 
@@ -70,7 +71,7 @@ def _cropped(x: Tensor, recipe: Recipe, how: Augment, side: int, rng: Generator)
 
 
 def _side4video(height: int, width: int, scale: tuple[float, float], rng: Generator) -> Box | None:
-    """None: no try fitted."""
+    """Draw a crop; None: no try fitted."""
     for _ in range(TRIES):
         area, ratio = height * width * rng.uniform(*scale), rng.uniform(*RATIO)
         w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
@@ -83,7 +84,7 @@ def _side4video(height: int, width: int, scale: tuple[float, float], rng: Genera
 
 
 def _slowfast(height: int, width: int, scale: tuple[float, float], rng: Generator) -> Box:
-    """Where no try fits, as much of the middle as has an aspect ratio within the bounds."""
+    """Draw a crop. Where no try fits, return the largest central one with a ratio in bounds."""
     for _ in range(TRIES):
         area = height * width * rng.uniform(*scale)
         ratio = math.exp(rng.uniform(math.log(RATIO[0]), math.log(RATIO[1])))
@@ -97,7 +98,7 @@ def _slowfast(height: int, width: int, scale: tuple[float, float], rng: Generato
 
 
 def _window(x: Tensor, side: int, rng: Generator, end: int = 1) -> Tensor:
-    """A window of the model's size; with `end` 0 never at the far end, as SlowFast's code has it."""
+    """Cut a random window of the model's size; with `end` 0 never at the far end, as in SlowFast."""
     top, left = (int(rng.integers(over + end)) if (over := n - side) else 0 for n in x.shape[-2:])
     return x[..., top : top + side, left : left + side]
 

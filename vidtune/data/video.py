@@ -1,12 +1,13 @@
-"""Decoding with PyAV: the frames asked for, exactly, or an error. Never a black frame instead.
+"""Decodes videos with PyAV: exactly the frames asked for, or an error; never a black frame instead.
 
 Frames are counted from 0 in the order in which they are shown. The packets of MP4 and Matroska say
-when each frame is shown and where decoding can begin: only the stretches from a key frame to a
-wanted one are decoded, without the frames in them that no other frame needs. Where what the packets
-say does not hold (`Untrusted`), the file is decoded from its first frame on and its frames counted.
+when each frame is shown and where decoding can begin. So only stretches from a key frame to a
+wanted frame are decoded, without those of their frames that no other frame needs. Where the packets
+turn out to be wrong (`Untrusted`), the file is decoded from its first frame on and its frames are
+counted.
 
 Frames are turned upright as the file's metadata says, as OpenCV does (decord 0.6 does so at 180
-degrees alone). What a decoder would conceal is an error.
+degrees alone). Damage that a decoder would conceal is an error.
 """
 
 import os
@@ -26,26 +27,26 @@ from vidtune.data import jpg_folder
 from vidtune.data.jpg_folder import ADVICE
 from vidtune.spec import UserError
 
-CONTAINERS = {"mp4", "matroska", "webm"}  # whose index leads to key frames
-CODECS = {"h264", "hevc", "vp9", "libdav1d"}  # decoders for which one packet is one frame
-PROGRESSIVE = (0, 1)  # FFmpeg's field orders unknown and progressive; else half a frame a packet
+CONTAINERS = {"mp4", "matroska", "webm"}  # their index leads to key frames
+CODECS = {"h264", "hevc", "vp9", "libdav1d"}  # for these decoders one packet is one frame
+PROGRESSIVE = (0, 1)  # FFmpeg's field orders unknown and progressive; else a packet is half a frame
 # A playlist is no video, and must not open other files or addresses.
 FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,h264,hevc,m4v,mpegvideo,gif"
 OPEN = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 
 
 def cores() -> int:
-    """That this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 class Untrusted(Exception):
-    """The packets' times do not agree with what is decoded."""
+    """The packets' times do not agree with the decoded frames."""
 
 
 @dataclass(frozen=True)
 class Video:
-    """What a file says about itself; height and width of upright frames."""
+    """What a file states about itself; height and width are those of upright frames."""
 
     frames: int
     fps: float
@@ -56,18 +57,18 @@ class Video:
 
 @dataclass(frozen=True)
 class Index:
-    """Times, in the stream's unit: of the shown frames, and of the key frames; both ascending."""
+    """Times of the shown frames and of the key frames, in the stream's unit, ascending."""
 
     shown: NDArray[np.int64]
     keys: NDArray[np.int64]
 
     def stretches(self, wanted: list[int]) -> Iterator[tuple[int, dict[int, int]]]:
-        """(time of a key frame, {time of a frame: its number}) for ascending wanted numbers."""
+        """Yield (time of a key frame, {time of a frame: its number}) for ascending wanted numbers."""
         times = self.shown[wanted]
         keys = self.keys[np.searchsorted(self.keys, times, side="right") - 1]
         start, targets, last = int(keys[0]), {}, int(times[0])
         for n, time, key in zip(wanted, times.tolist(), keys.tolist(), strict=True):
-            if key > last:  # no earlier: what is decoded already would be decoded again
+            if key > last:  # an earlier key frame would have the same frames decoded twice
                 yield start, targets
                 start, targets = key, {}
             targets[time] = n
@@ -77,9 +78,9 @@ class Index:
 
 @contextmanager
 def _opened(path: Path, threads: int) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The container and its first video stream; what FFmpeg raises becomes a `UserError`."""
+    """Open a container and its first video stream; FFmpeg's errors become a `UserError`."""
     try:
-        # a title may be in any encoding: it is not read, and no reason to refuse the video
+        # a title may be in any encoding; it is not read and no reason to refuse the video
         with av.open(str(path), options=OPEN, metadata_errors="replace") as container:
             if not container.streams.video:
                 raise UserError(f"{path}: holds no video stream; {ADVICE}")
@@ -92,7 +93,7 @@ def _opened(path: Path, threads: int) -> Iterator[tuple[InputContainer, VideoStr
 
 
 def _index(container: InputContainer, stream: VideoStream) -> Index:
-    """From the packets of the stream, none of which is decoded. Raises `Untrusted`."""
+    """Read the packets of the stream without decoding any. Raises `Untrusted`."""
     context = stream.codec_context
     known = CONTAINERS & set(container.format.name.split(",")) and context.name in CODECS
     if not known or context.field_order not in PROGRESSIVE:
@@ -108,7 +109,7 @@ def _index(container: InputContainer, stream: VideoStream) -> Index:
             keys.append(packet.pts)
         if not packet.is_discard:  # an edit list cuts the others off
             shown.append(packet.pts)
-    cut = stream.frames and stream.frames != packets  # the container lists more than is there
+    cut = stream.frames and stream.frames != packets  # the container lists more than it holds
     if cut or not shown or len(set(shown)) < len(shown) or not keys or min(keys) > min(shown):
         raise Untrusted
     return Index(np.array(sorted(shown)), np.array(sorted(keys)))
@@ -117,7 +118,7 @@ def _index(container: InputContainer, stream: VideoStream) -> Index:
 def _stretch(
     container: InputContainer, stream: VideoStream, key: int, targets: dict[int, int]
 ) -> Iterator[tuple[int, av.VideoFrame]]:
-    """(number, frame) for the targets behind a key frame. Raises `Untrusted` where one is not met."""
+    """Yield (number, frame) for the targets from a key frame on. Raises `Untrusted` if one is missed."""
     container.seek(key, stream=stream)
     left, start = len(targets), None
     for packet in container.demux(stream):
@@ -126,8 +127,8 @@ def _stretch(
             if start is None or start > key:
                 raise Untrusted
         if packet.pts is not None and packet.pts < start:
-            continue  # it is shown before the key frame, and made from frames before it
-        # frames that no other frame is made from are skipped, unless they are wanted
+            continue  # shown before the key frame, and predicted from frames before it
+        # frames from which no other frame is predicted are skipped, unless they are wanted
         stream.codec_context.skip_frame = "DEFAULT" if packet.pts in targets else "NONREF"
         for frame in packet.decode():
             if frame.pts in targets and not frame.is_corrupt:
@@ -139,7 +140,7 @@ def _stretch(
 
 
 def _sought(path: Path, wanted: list[int], threads: int) -> Iterator[tuple[int, av.VideoFrame]]:
-    """(number, frame) by way of the index, which ends early where the file does."""
+    """Yield (number, frame) by way of the index. Raises `Untrusted` where the index ends too early."""
     with _opened(path, threads) as (container, stream):
         index = _index(container, stream)
         if wanted[-1] >= len(index.shown):
@@ -147,12 +148,12 @@ def _sought(path: Path, wanted: list[int], threads: int) -> Iterator[tuple[int, 
         for key, targets in index.stretches(wanted):
             try:
                 yield from _stretch(container, stream, key, targets)
-            except av.FFmpegError:  # what was called a key frame may be none
+            except av.FFmpegError:  # a packet marked as key frame may be none
                 raise Untrusted from None
 
 
 def decode(path: Path, threads: int = 1) -> Iterator[av.VideoFrame]:
-    """All shown frames in order. Raises `UserError` at the first that is damaged."""
+    """Yield all shown frames in order. Raises `UserError` at the first that is damaged."""
     with _opened(path, threads) as (container, stream):
         for frame in container.decode(stream):
             if frame.is_corrupt:
@@ -161,7 +162,7 @@ def decode(path: Path, threads: int = 1) -> Iterator[av.VideoFrame]:
 
 
 def _counted(path: Path, wanted: list[int], threads: int) -> Iterator[tuple[int, av.VideoFrame]]:
-    """(number, frame) by decoding all frames up to the last wanted one."""
+    """Yield (number, frame) by decoding all frames up to the last wanted one."""
     seen, targets = 0, set(wanted)
     for n, frame in enumerate(decode(path, threads)):
         seen = n + 1
@@ -173,7 +174,7 @@ def _counted(path: Path, wanted: list[int], threads: int) -> Iterator[tuple[int,
 
 
 def _turns(frame: av.VideoFrame) -> int:
-    """Quarter turns to the left that bring a frame upright; slanted ones are left as they are."""
+    """Count the quarter turns to the left that bring a frame upright; slanted frames stay."""
     return frame.rotation // 90 % 4 if frame.rotation % 90 == 0 else 0
 
 
@@ -186,7 +187,7 @@ def _rgb(
 
 
 def upright(path: Path) -> Iterator[NDArray[np.uint8]]:
-    """All frames in order, RGB (H, W, 3), of a video or a folder of jpg frames."""
+    """Yield all frames in order, RGB (H, W, 3), of a video or a folder of jpg frames."""
     if path.is_dir():
         for n in range(len(jpg_folder.list_frames(path))):
             yield jpg_folder.read_jpgs(path, [n])[n]
@@ -196,7 +197,7 @@ def upright(path: Path) -> Iterator[NDArray[np.uint8]]:
 
 
 def read_frames(path: Path, indices: list[int], threads: int = 1) -> NDArray[np.uint8]:
-    """RGB frames (T, H, W, 3) at `indices`, which may repeat and come in any order.
+    """Return RGB frames (T, H, W, 3) at `indices`, which may repeat and come in any order.
 
     `path` is a video or a folder of jpg frames. Raises `UserError` where it is missing, empty, cut
     short, damaged or no video.
@@ -204,19 +205,19 @@ def read_frames(path: Path, indices: list[int], threads: int = 1) -> NDArray[np.
     assert indices and min(indices) >= 0
     wanted = sorted(set(indices))
     if path.is_dir():
-        found = jpg_folder.read_jpgs(path, wanted)
+        frames = jpg_folder.read_jpgs(path, wanted)
     else:
         try:
-            found = dict(_rgb(_sought(path, wanted, threads), threads))
+            frames = dict(_rgb(_sought(path, wanted, threads), threads))
         except Untrusted:
-            found = dict(_rgb(_counted(path, wanted, threads), threads))
-    if len({f.shape for f in found.values()}) > 1:
+            frames = dict(_rgb(_counted(path, wanted, threads), threads))
+    if len({f.shape for f in frames.values()}) > 1:
         raise UserError(f"{path}: its frames differ in size; {ADVICE}")
-    return np.stack([found[i] for i in indices])  # (T, H, W, 3)
+    return np.stack([frames[i] for i in indices])  # (T, H, W, 3)
 
 
 def probe(path: Path) -> Video:
-    """Frames, rate and size of a video; of frames that its packets do not tell, by decoding."""
+    """Return frames, rate and size of a video; where its packets are wrong, frames are decoded."""
     with _opened(path, 1) as (container, stream):
         rate = stream.average_rate
         try:
@@ -232,9 +233,9 @@ def probe(path: Path) -> Video:
 
 
 def cut_short(path: Path) -> str | None:
-    """How a Matroska file ends before the time that its head promises; None: it does not.
+    """Describe how a Matroska file ends before the time that its head promises; None: it does not.
 
-    A cut MP4 has lost its index or misses packets; a cut Matroska only ends early.
+    A cut MP4 has lost its index or misses packets; a cut Matroska file only ends early.
     """
     with _opened(path, 1) as (container, _):
         promised = (container.duration or 0) / av.time_base

@@ -48,7 +48,7 @@ def evaluated(
             if not models.out_of_memory(e):
                 raise
             result["status"] = "oom"
-    result["coverage"] = coverage.of(run.dataset, Path(run.data))
+    result["coverage"] = coverage.count(run.dataset, Path(run.data))
     if resized := records.manifest(Path(run.data)).get("resized"):
         result["resized"] = resized  # what was seen is not quite the original
     result["seconds"] = time.monotonic() - start
