@@ -7,7 +7,6 @@
 Every rule calls `python -m vidtune <rule>`, so that every step runs by hand from its spec file too.
 """
 
-import hashlib
 import os
 import shlex
 import sys
@@ -18,52 +17,20 @@ from snakemake.utils import min_version
 min_version("9.0")
 sys.path.insert(0, str(workflow.basedir))
 
-from vidtune.cli import estimate
-from vidtune.cli.eta import Eta
-from vidtune.remote import cache
-from vidtune.datasets import stages, standing
-from vidtune.gpu import nvml
-from vidtune.plan import load
-from vidtune.report.numbers.measurements import folders
-from vidtune.spec import UserError
+from vidtune.workflow import STAGES, Eta, code_digest, start
 
-try:
-    PLAN = load("config", dict(config))
-    PLAN.write_specs()
-    STANDING = standing.standings(PLAN)
-    RUNS = [r.name for r in PLAN.runs.values() if STANDING[r.dataset.name] != "absent"]
-    if len(RUNS) < len(PLAN.runs) and workflow.is_main_process:
-        print("\n".join(estimate.lines(PLAN)), file=sys.stderr)
-        if not RUNS:
-            raise UserError(
-                "no run has its data: provide what is listed above, at least of one"
-            )
-        waiting = len(PLAN.runs) - len(RUNS)
-        print(
-            f"vidtune: {waiting} runs wait for data and are left out", file=sys.stderr
-        )
-except UserError as e:
-    print(f"vidtune: {e}", file=sys.stderr)
-    sys.exit(2)
-
-ROOT = str(PLAN.root)
-DATA = PLAN.config.settings.data
+JOBS = start(dict(config), announce=workflow.is_main_process)
+ROOT, DATA, PLAN = JOBS.root, JOBS.data, JOBS.plan
 SPECS = f"{ROOT}/specs"
-SOURCES = sorted(
-    p for p in Path(workflow.basedir, "vidtune").rglob("*.*") if p.is_file()
-)
-CODE = hashlib.sha256(
-    b"".join(p.read_bytes() for p in SOURCES if p.suffix in (".py", ".css", ".js"))
-).hexdigest()  # cheap rules follow every edit of the package
+CODE = code_digest(Path(workflow.basedir, "vidtune"))
 CONFIG = sorted(map(str, Path("config").rglob("*.yaml")))
-MINI = list(PLAN.pretrainings)
-MEASURED = [
-    str(p)
-    for folder in folders(PLAN).values()
-    for p in sorted(folder.glob("*/*/*.json"))
-]
+SETTINGS = PLAN.config.settings
+SELECTED = (
+    f"--scale {PLAN.scale.name} --results {shlex.quote(SETTINGS.results)} "
+    f"--papers {' '.join(SETTINGS.papers)}"
+)
 
-logger.addHandler(Eta(PLAN.scale.seconds, workflow.cores or os.cpu_count()))
+logger.addHandler(Eta(PLAN.scale.seconds, workflow.cores))
 shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 
@@ -77,7 +44,6 @@ wildcard_constraints:
     variant=r"[^/]+",
 
 
-include: "workflow/rules/common.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/run.smk"
 include: "workflow/rules/profile.smk"
@@ -89,8 +55,4 @@ rule all:
     input:
         f"{ROOT}/rows.csv",
         f"{ROOT}/report.html",
-        [
-            staged(d, "describe")
-            for d, at in STANDING.items()
-            if at in ("placed", "open")
-        ],
+        JOBS.described(),

@@ -196,7 +196,7 @@ BAD = [
     (["side4video/b16-ssv3"], "did you mean"),
     (["--spec", "nowhere.json"], "nowhere.json"),
     ([VARIANT, "--device", "cpu", "--attention", "memory-efficient"], "memory-efficient"),
-    ([VARIANT, "--device", "cuda"], "no GPU here"),
+    ([VARIANT, "--device", "cuda"], "no GPU on this machine"),
 ]
 
 

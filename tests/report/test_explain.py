@@ -1,10 +1,7 @@
-"""`vidtune explain`, the origins it tells, names of cells, and completion in a real shell."""
+"""`vidtune explain`, the origins of settings, and the names of cells."""
 
 import json
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -151,7 +148,7 @@ def test_an_explanation_in_words_and_as_json(vidtune, tmp_path):
     assert code == 0
     assert "not run" in out and "make bench-gpu" in out
     assert "[variant, config/papers/side4video.yaml:" in out
-    assert "vidtune cost side4video/b16-ssv2 --memory --batch 32 --precision amp16" in out
+    assert "vidtune memory side4video/b16-ssv2 --batch 32 --precision amp16" in out
     assert "python benchmarks/published.py --only side4video/b16-ssv2" in out
     code, out, _ = vidtune("explain", "side4video/table9f/320/top-1", "--json")
     told = json.loads(out)
@@ -181,61 +178,3 @@ def test_explaining_a_counted_cell_counts_it(vidtune, tmp_path):
     assert code == 0
     assert re.search(r"numbers +print 53.0 ours 5[23]\.\d GMACs", out)
     assert "computed by" in out
-
-
-# --- completion ---
-
-
-@pytest.fixture
-def command(tmp_path):
-    """A folder with a `vidtune` that runs this working copy."""
-    script = tmp_path / "bin" / "vidtune"
-    script.parent.mkdir()
-    script.write_text(f'#!/bin/sh\nPYTHONPATH={REPO} exec {sys.executable} -m vidtune "$@"\n')
-    script.chmod(0o755)
-    return script.parent
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["ver"], ["verify"]),
-        (["explain", "side4video/table2/b16-ssv2/g"], [B16]),
-        (["explain", "side4video/table2/ours-b"], ["side4video/table2/ours-b16/"]),
-        (["cost", "tempme/tempme-"], ["tempme/tempme-b32", "tempme/tempme-b16"]),
-        (["verify", "--kind", "c"], ["counted"]),
-        (["verify", "--pap"], ["--paper", "--papers"]),
-        (["cost", "nothing"], []),
-    ],
-)
-@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
-def test_bash_completes_verbs_cells_variants_and_options(command, words, expected):
-    asked = " ".join(f"'{w}'" for w in words)
-    done = subprocess.run(
-        [
-            "bash",
-            "-c",
-            'eval "$(vidtune completion bash)"; complete -p vidtune >/dev/null || exit 3; '
-            f"COMP_WORDS=(vidtune {asked}); COMP_CWORD={len(words)}; _vidtune vidtune; "
-            'printf "%s\\n" "${COMPREPLY[@]}"',
-        ],
-        capture_output=True,
-        text=True,
-        cwd=REPO,
-        env={"PATH": f"{command}:/usr/bin:/bin"},
-    )
-    assert done.returncode == 0, done.stderr
-    assert set(expected) <= set(done.stdout.split())
-    assert bool(done.stdout.strip()) == bool(expected)
-
-
-def test_completion_imports_no_torch_and_survives_a_broken_configuration(tmp_path):
-    code = (
-        "import sys; from vidtune.cli import main\n"
-        f"a = main(['__complete', 'explain', '--config', '{REPO}/config', 'side4video/table2/']);\n"
-        f"b = main(['__complete', 'explain', '--config', '{tmp_path}', 'side4']);\n"
-        "sys.exit('torch' in sys.modules or (a, b) != (0, 1))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=REPO)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "side4video/table2/b16-ssv2/" in done.stdout

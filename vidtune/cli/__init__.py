@@ -1,4 +1,4 @@
-"""One verb per rule, with the name of the rule and of the function. `vidtune <verb> --help`."""
+"""The command line: one file per verb, one verb per rule. `vidtune <verb> --help`."""
 
 from vidtune.cli.main import main
 

@@ -1,19 +1,21 @@
-"""python -m vidtune.gpu -- command ...: what the rules call, as it starts in no time."""
+"""`python -m vidtune.gpu -- command ...`: the form of `vidtune lease` that rules call, because it
+starts ten times faster."""
 
 import argparse
 import sys
 
-from vidtune.gpu.command import SAYS, arguments, lease
+from vidtune.gpu import command
 
 
 def main() -> int:
-    args = arguments(argparse.ArgumentParser("vidtune lease", description=SAYS)).parse_args()
+    parser = argparse.ArgumentParser("vidtune lease")
+    command.arguments(parser)
     try:
-        return lease(args)
+        return command.run(parser.parse_args())
     except KeyboardInterrupt:
         return 130
     except ValueError as e:
-        from vidtune.spec import UserError  # not before it is needed: it costs more than a lease
+        from vidtune.spec import UserError  # imported late: it costs more than a lease
 
         if not isinstance(e, UserError):
             raise

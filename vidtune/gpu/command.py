@@ -4,12 +4,10 @@ import argparse
 from typing import NoReturn
 
 from vidtune.gpu.idle import busy
-from vidtune.gpu.lease import run, take
-
-SAYS = "run a command on a GPU that no other job of ours has; without a GPU, just run it"
+from vidtune.gpu.lease import become, take
 
 
-def arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+def arguments(parser: argparse.ArgumentParser) -> None:
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument(
         "--shared", action="store_true", help="beside other shared jobs, on the emptiest GPU"
@@ -21,10 +19,9 @@ def arguments(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
         "--timeout", type=float, metavar="S", help="give up after S seconds (default: wait)"
     )
     parser.add_argument("command", nargs="+", help="after --: the command with its arguments")
-    return parser
 
 
-def lease(args: argparse.Namespace) -> NoReturn:
-    """Ends by an error only: the process becomes the command."""
+def run(args: argparse.Namespace) -> NoReturn:
+    """Replace the process by the command; return by an error only."""
     idle = busy if args.exclusive else None
-    run(args.command, take(shared=args.shared, busy=idle, timeout=args.timeout))
+    become(args.command, take(shared=args.shared, busy=idle, timeout=args.timeout))

@@ -211,7 +211,7 @@ def lease(
         _close(*got.locks)
 
 
-def run(command: list[str], lease: Lease | None) -> NoReturn:
+def become(command: list[str], lease: Lease | None) -> NoReturn:
     """Become the command, with the lease: its exit status, signals and output are its own.
 
     The descriptors go along, so that the slot is held for as long as the command, or a child of its

@@ -169,4 +169,4 @@ def _predict(plan: Plan, variant: str, metric: Metric) -> list[str]:
     if asked is None or not predicted:
         return []
     given = f"--batch {asked.batch} --precision {asked.precision} --attention {asked.attention}"
-    return [f"vidtune cost {variant} --memory {given}"]
+    return [f"vidtune memory {variant} {given}"]

@@ -1,4 +1,5 @@
-# The file itself lies in the cache, which no rule owns: Snakemake deletes what it makes anew.
+# The file itself lies in the cache, which no rule owns: Snakemake deletes a rule's outputs before
+# it runs again.
 rule fetch:
     output:
         touch(f"{ROOT}/fetched/{{released}}"),
@@ -28,16 +29,16 @@ rule generate:
         "python -m vidtune generate --spec {input.spec:q} --out {params.out:q} > {log:q} 2>&1"
 
 
-for stage in stages.STAGES:
+for stage in STAGES:
 
     rule:
         name:
             f"data_{stage}"
         input:
-            waits(stage),
+            lambda wildcards, stage=stage: JOBS.stage_inputs(wildcards.dataset, stage),
             spec=f"{SPECS}/datasets/{{dataset}}.json",
         output:
-            staged("{dataset}", stage),
+            JOBS.mark("{dataset}", stage),
         log:
             f"{ROOT}/logs/data/{{dataset}}.{stage}.log",
         priority: 1
@@ -47,8 +48,8 @@ for stage in stages.STAGES:
         threads: 1 if stage in ("fetch", "split", "describe") else 8
         params:
             stage=stage,
-            scale=lambda wildcards: PLAN.scale.name,
-            data=lambda wildcards: DATA,
+            scale=PLAN.scale.name,
+            data=DATA,
         shell:
             "python -m vidtune data {params.stage} {wildcards.dataset:q} --scale {params.scale} "
             "--data {params.data:q} --done {output:q} > {log:q} 2>&1"

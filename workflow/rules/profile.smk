@@ -13,8 +13,8 @@ rule cost:
 
 # Measured at the declared size, on demand: `snakemake bench` for every variant, or one file of it.
 # The device is that of the machine Snakemake runs on; a CPU measures one video at a time.
-DEVICE = nvml.slug()
-BENCH = f"{ROOT}/bench/{DEVICE}"
+BENCH = f"{ROOT}/bench/{JOBS.device}"
+ON_CPU = "--device cpu --batch 1 --steps 3 --warmup 1" if JOBS.device == "cpu" else ""
 
 
 rule bench_variant:
@@ -26,12 +26,12 @@ rule bench_variant:
         "../../environment.yml"
     threads: workflow.cores or 1  # nothing beside what is timed
     params:
-        asked="--device cpu --batch 1 --steps 3 --warmup 1" if DEVICE == "cpu" else "",
+        on_cpu=ON_CPU,
         clips=f"{DATA}/bench",
-        papers=PLAN.config.settings.papers,
+        papers=SETTINGS.papers,
     shell:
         "python -m vidtune.gpu --exclusive -- python -m vidtune bench {wildcards.paper}/{wildcards.variant}"
-        " --papers {params.papers} --clips {params.clips:q} {params.asked} --out {output:q} > {log:q} 2>&1"
+        " --papers {params.papers} --clips {params.clips:q} {params.on_cpu} --out {output:q} > {log:q} 2>&1"
 
 
 rule bench:
@@ -49,4 +49,4 @@ rule memory:
     conda:
         "../../environment.yml"
     shell:
-        "python -m vidtune cost --memory --spec {input.spec:q} --out {output:q} > {log:q} 2>&1"
+        "python -m vidtune memory --spec {input.spec:q} --out {output:q} > {log:q} 2>&1"

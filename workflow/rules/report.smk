@@ -2,8 +2,8 @@ rule collect:
     input:
         expand(f"{ROOT}/costs/{{paper}}.json", paper=PLAN.config.papers),
         expand(f"{ROOT}/memory/{{paper}}.json", paper=PLAN.config.papers),
-        expand(f"{ROOT}/runs/{{run}}/eval.json", run=RUNS),
-        MEASURED,
+        expand(f"{ROOT}/runs/{{run}}/eval.json", run=JOBS.runs),
+        JOBS.measurements(),
         CONFIG,
     output:
         f"{ROOT}/rows.csv",
@@ -12,18 +12,18 @@ rule collect:
     conda:
         "../../environment.yml"
     params:
-        code=lambda wildcards: CODE,
-        scale=lambda wildcards: PLAN.scale.name,
-        results=lambda wildcards: PLAN.config.settings.results,
-        papers=lambda wildcards: PLAN.config.settings.papers,
+        code=CODE,
+        selected=SELECTED,
     shell:
-        "python -m vidtune collect --scale {params.scale} --results {params.results:q} --papers {params.papers} > {log:q} 2>&1"
+        "python -m vidtune collect {params.selected} > {log:q} 2>&1"
 
 
 rule report:
     input:
         f"{ROOT}/rows.csv",
-        expand(f"{ROOT}/backbones/{{backbone}}/premise.json", backbone=MINI),
+        expand(
+            f"{ROOT}/backbones/{{backbone}}/premise.json", backbone=PLAN.pretrainings
+        ),
         CONFIG,
     output:
         f"{ROOT}/report.html",
@@ -32,9 +32,7 @@ rule report:
     conda:
         "../../environment.yml"
     params:
-        code=lambda wildcards: CODE,
-        scale=lambda wildcards: PLAN.scale.name,
-        results=lambda wildcards: PLAN.config.settings.results,
-        papers=lambda wildcards: PLAN.config.settings.papers,
+        code=CODE,
+        selected=SELECTED,
     shell:
-        "python -m vidtune report --scale {params.scale} --results {params.results:q} --papers {params.papers} > {log:q} 2>&1"
+        "python -m vidtune report {params.selected} > {log:q} 2>&1"

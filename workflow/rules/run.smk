@@ -1,5 +1,5 @@
-# A GPU each, where the machine has some; jobs on mini backbones share them.
-LEASE = "python -m vidtune.gpu" + (" --shared" if MINI else "")
+# On a machine with GPUs each job has one; jobs on mini backbones share them.
+LEASE = "python -m vidtune.gpu" + (" --shared" if PLAN.pretrainings else "")
 
 
 rule pretrain:
@@ -38,7 +38,7 @@ rule premise:
 
 rule train:
     input:
-        needed,
+        lambda wildcards: JOBS.inputs(wildcards.run),
         spec=f"{SPECS}/runs/{{run}}.json",
     output:
         model=f"{ROOT}/runs/{{run}}/model.pt",
@@ -55,7 +55,7 @@ rule train:
 
 rule evaluate:
     input:
-        needed,
+        lambda wildcards: JOBS.inputs(wildcards.run),
         spec=f"{SPECS}/runs/{{run}}.json",
         model=f"{ROOT}/runs/{{run}}/model.pt",
     output:

@@ -1,38 +1,47 @@
-"""`vidtune bench`: measure one variant here, on this machine's GPU or CPU."""
+"""Measure time, memory and energy of one variant on this machine.
+
+It takes one GPU that no other vidtune job has, or the CPU where there is none.
+"""
 
 import argparse
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidtune.cli.ask import plan_of
-from vidtune.spec import Model, Recipe, Run, UserError, load_json, parse, write_json
-from vidtune.spec.suggest import unknown
+from vidtune.cli.inputs import (
+    add_json,
+    add_plan,
+    declared_models,
+    print_result,
+    read_plan,
+    read_spec,
+)
+from vidtune.spec import Model, Recipe, Run, UserError, write_json
 
 if TYPE_CHECKING:
     from vidtune.cost.measured_phases import BenchJob
 
 
-def arguments(sub: argparse.ArgumentParser) -> argparse.ArgumentParser:
-    add = sub.add_argument
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add("variant", nargs="?", help="<paper>/<variant>, at its declared size")
     add("--spec", help="a run's spec file instead of a variant, at the size of its scale")
-    add("--out", help="JSON file to write (default: tell)")
+    add("--out", help="JSON file to write as well as printing")
     add("--batch", type=_count, default=8, help="videos a step (default: 8)")
     add("--frames", type=_count, help="of a video (default: the variant's)")
     add("--precision", choices=("fp32", "amp16", "bf16"), help="default: the recipe's")
     add("--compile", action="store_true", help="through torch.compile")
     add("--attention", choices=("fused", "memory-efficient", "explicit"), default="fused")
-    add("--steps", type=_count, default=20, help="measured ones (default: 20)")
-    add("--warmup", type=_count, default=5, help="steps before, discarded (default: 5)")
+    add("--steps", type=_count, default=20, help="measured steps (default: 20)")
+    add("--warmup", type=_count, default=5, help="discarded steps before them (default: 5)")
     add("--device", choices=("cpu", "cuda"), help="default: cuda where there is a GPU")
     parts = ("train", "inference", "loader")
     add("--only", nargs="+", choices=parts, default=parts, help="default: all three")
     add("--clips", default="data/bench", help="folder of the clips that the loader generates")
     add("--even-if-busy", action="store_true", help="measure on a GPU in use; the row says so")
-    return sub
+    add_json(parser)
+    add_plan(parser)
 
 
 def _count(text: str) -> int:
@@ -41,44 +50,41 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def bench(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> int:
     """Measure and write. Running out of memory is a result too."""
     if bool(args.variant) == bool(args.spec):
         raise UserError("name a variant (see `vidtune ls`), or give --spec")
-    model, recipe = _declared(args) if args.variant else _swapped(Path(args.spec))
+    if args.variant:
+        model, recipe = _declared(args)
+    else:
+        spec = read_spec(Run, args)
+        model, recipe = spec.model, spec.recipe
     with _device(args) as (device, gpu):
         from vidtune.cost.measure import measure
 
         row = measure(_job(args, model, recipe, device), Path(args.clips), gpu)
     if args.out:
         write_json(Path(args.out), row)
-    print(json.dumps(row, indent=1) if args.json else _told(row))
+    print_result(args, row, format_bench(row))
     return 0
 
 
 def _declared(args: argparse.Namespace) -> tuple[Model, Recipe]:
-    p = plan_of(args)
-    if args.variant not in p.models:
-        raise unknown("variant", args.variant, p.models)
-    recipe = p.config.recipes[p.variants[args.variant].recipe]
-    return p.models[args.variant], recipe
-
-
-def _swapped(spec: Path) -> tuple[Model, Recipe]:
-    run = parse(Run, load_json(spec), spec)
-    return run.model, run.recipe
+    plan = read_plan(args)
+    (model,) = declared_models(plan, [args.variant])
+    return model, plan.config.recipes[plan.variants[model.name].recipe]
 
 
 def _job(args: argparse.Namespace, model: Model, recipe: Recipe, device: str) -> "BenchJob":
-    """What was asked for, in place of what is declared."""
+    """The declared model and recipe with the values of the options in their place."""
     from vidtune.cost.measured_phases import BenchJob
 
-    under = {"batch": args.batch, "source": None}
+    changes = {"batch": args.batch, "source": None}
     if args.precision:
-        under["precision"] = args.precision
+        changes["precision"] = args.precision
     return BenchJob(
         model=model.model_copy(update={"frames": args.frames or model.frames}),
-        recipe=recipe.model_copy(update=under),
+        recipe=recipe.model_copy(update=changes),
         device=device,
         compile=args.compile,
         attention=args.attention,
@@ -90,7 +96,7 @@ def _job(args: argparse.Namespace, model: Model, recipe: Recipe, device: str) ->
 
 @contextmanager
 def _device(args: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any] | None]]:
-    """("cpu", None), or ("cuda", what the GPU is and is busy with) while this job alone has it."""
+    """Yield ("cpu", None), or ("cuda", facts of the GPU) while this job alone has the GPU."""
     from vidtune.gpu import idle, nvml
     from vidtune.gpu.devices import visible
     from vidtune.gpu.lease import lease
@@ -100,7 +106,7 @@ def _device(args: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any] | No
         return
     with lease(busy=idle.busy, refuse=False, timeout=0) as got:
         if not visible():
-            raise UserError("--device cuda: no GPU here; expected one, or --device cpu")
+            raise UserError("--device cuda: no GPU on this machine; expected one, or --device cpu")
         uuid = got.device if got else visible()[0].uuid  # None: under an outer lease
         why = got.busy if got else idle.busy(uuid)
         if why and not args.even_if_busy:
@@ -114,20 +120,19 @@ def _device(args: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any] | No
         yield "cuda", {**nvml.facts(uuid), "busy": why}
 
 
-def _told(row: dict[str, Any]) -> str:
-    """A row for a reader."""
+def format_bench(row: dict[str, Any]) -> str:
     c = row["conditions"]
-    asked = (
+    under = (
         f"batch {c['batch']}, {c['frames']} frames, {c['precision']}, {c['attention']} attention"
     )
     lines = [
         f"{c['variant']} on {c['backbone']}: {row['status']}",
-        f"  {c['device']}; {asked}{', compiled' if c['compile'] else ''}; random weights",
+        f"  {c['device']}; {under}{', compiled' if c['compile'] else ''}; random weights",
     ]
     for name in ("train", "inference"):
         phase = row.get(name)
         if phase:
-            lines.append(f"  {name:10}" + _phase(phase))
+            lines.append(f"  {name:10}" + _format_phase(phase))
     if "loader" in row:
         loader = row["loader"]
         rate, workers = loader["videos_per_s"], loader["workers"]
@@ -135,15 +140,15 @@ def _told(row: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _phase(phase: dict[str, Any]) -> str:
+def _format_phase(phase: dict[str, Any]) -> str:
     if phase["status"] == "oom":
         return f" out of memory at batch {phase['batch']}"
     ms = phase["ms"]
     split = ", ".join(f"{k} {ms[k]:.0f}" for k in ("forward", "backward", "optimizer") if k in ms)
     out = f"{phase['videos_per_s']:9.2f} videos/s, {ms['p50']:.0f} ms a step (p95 {ms['p95']:.0f}; {split})"
-    for key, what in (("peak_allocated_gib", "allocated"), ("peak_rss_gib", "of the process")):
+    for key, owner in (("peak_allocated_gib", "allocated"), ("peak_rss_gib", "of the process")):
         if phase[key] is not None:
-            out += f", peak {phase[key]:.2f} GiB {what}"
+            out += f", peak {phase[key]:.2f} GiB {owner}"
     if "end_to_end_videos_per_s" in phase:
         out += f", {phase['end_to_end_videos_per_s']:.2f} videos/s end to end"
     return out

@@ -1,0 +1,60 @@
+"""Every verb has its parts and its help; every rule has its verb; light verbs import no torch."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from helpers.common import REPO, one_line
+
+from vidtune.cli.main import ASK, RULES, VERBS
+
+LIGHT = (["--help"], ["ls"], ["plan"], ["stale"], ["data", "status"], ["train", "--help"])
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_a_verb_has_arguments_a_run_and_help(name, capsys):
+    verb = VERBS[name]
+    assert callable(verb.arguments) and callable(verb.run)
+    with pytest.raises(SystemExit) as ended:
+        from vidtune.cli import main
+
+        main([name, "--help"])
+    out = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert out.startswith(f"usage: vidtune {name}") and verb.__doc__.split("\n")[0] in out
+
+
+def test_the_folders_hold_the_verbs_and_nothing_else():
+    for folder, verbs in (("ask", ASK), ("rules", RULES)):
+        files = {p.stem for p in (REPO / "vidtune/cli" / folder).glob("[!_]*.py")}
+        assert files == {verb.__name__.split(".")[-1] for verb in verbs}
+
+
+def test_a_rule_calls_the_verb_of_its_name():
+    calls = set()
+    for path in (REPO / "workflow/rules").glob("*.smk"):
+        rules = re.split(r"^ *rule ?", path.read_text(), flags=re.M)[1:]
+        for rule in rules:
+            name = re.search(r'(\w+):|name:\s+f"(\w+)_', rule)
+            for verb in re.findall(r"python -m vidtune (\w+) ", rule):
+                calls.add(verb)
+                assert rule.startswith(verb) or f'f"{verb}_' in rule, (name, verb)
+    assert calls == {verb.__name__.split(".")[-1] for verb in RULES}
+
+
+@pytest.mark.parametrize("words", LIGHT, ids=" ".join)
+def test_a_light_verb_imports_no_torch(words):
+    code = (
+        "import sys\nfrom vidtune.cli import main\n"
+        f"try: main({words})\nexcept SystemExit: pass\n"
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_spec_file_that_is_missing_is_one_line(vidtune, tmp_path):
+    for verb in ("generate", "pretrain", "premise", "train", "evaluate", "cost", "memory"):
+        code, _, err = vidtune(verb, "--spec", tmp_path / "no.json", "--out", tmp_path / "out")
+        assert code == 2 and "no.json" in one_line(err)

@@ -1,0 +1,73 @@
+"""Print a shell's script for tab completion: eval "$(vidtune completion bash)".
+
+The script runs `vidtune` with _ARGCOMPLETE set, and `main` then calls `answer`.
+"""
+
+import argparse
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from vidtune.cli.inputs import read_plan
+from vidtune.plan import Plan
+from vidtune.report import cell_names
+from vidtune.report.verdicts import slug
+from vidtune.spec import UserError
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=SHELLS)
+
+
+def run(args: argparse.Namespace) -> int:
+    import argcomplete
+
+    print(argcomplete.shellcode(["vidtune"], shell=args.shell))
+    return 0
+
+
+def answer(parser: argparse.ArgumentParser) -> None:
+    """Write what can stand at the cursor to the shell, and end the process."""
+    import argcomplete
+
+    argcomplete.autocomplete(parser, always_complete_options=False, default_completer=declared)
+
+
+def declared(
+    prefix: str, action: argparse.Action, parsed_args: argparse.Namespace, **_: Any
+) -> Iterable[str]:
+    """The names that the configuration declares for an argument; files for all other arguments."""
+    import argcomplete
+
+    kinds: dict[str, Callable[[Plan], Iterable[str]]] = {
+        "cell": lambda p: _cells(p, prefix),
+        "variant": lambda p: p.variants,
+        "variants": lambda p: p.variants,
+        "scale": lambda p: p.config.scales,
+        "paper": lambda p: p.config.papers,
+        "papers": lambda p: p.config.papers,
+        "table": _tables,
+        "names": lambda p: [b.name for b in p.config.backbones.values() if b.weights],
+    }
+    if action.dest not in kinds:
+        return argcomplete.FilesCompleter()(prefix)
+    try:
+        return kinds[action.dest](read_plan(parsed_args))
+    except UserError:  # nothing is declared where the configuration cannot be read
+        return []
+
+
+def _tables(plan: Plan) -> Iterator[str]:
+    return (slug(n.where) for paper in plan.config.papers.values() for n in paper.numbers)
+
+
+def _cells(plan: Plan, prefix: str) -> list[str]:
+    """Level by level, declared names before labels: "side4video/", then "side4video/table2/"."""
+    known = cell_names.table(plan)
+    canonical = [name for name, cells in known.items() if name == cells[0].cell]
+    for level in (canonical, known):
+        if matching := [name for name in level if name.startswith(prefix)]:
+            ends = ((name, name.find("/", len(prefix))) for name in matching)
+            return list(dict.fromkeys(name if k < 0 else name[: k + 1] for name, k in ends))
+    return []

@@ -1,0 +1,85 @@
+"""Explain one published cell: both numbers, the verdict, and the origin of every setting.
+
+A counted number that no result holds is computed.
+"""
+
+import argparse
+import json
+from collections.abc import Iterable, Iterator
+
+from vidtune.cli.ask.verify import format_cell, with_counted
+from vidtune.cli.inputs import add_json, add_plan, print_result, read_plan
+from vidtune.plan import Plan
+from vidtune.plan.origins import Origin
+from vidtune.report import cell_names
+from vidtune.report.explain import Explanation, explain
+from vidtune.report.numbers import results
+
+WIDTH = 14  # of the label in front of a line's value
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "cell", help="<paper>/<table>/<row>/<column>, as `vidtune verify` lists them"
+    )
+    add_json(parser)
+    add_plan(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    plan = read_plan(args)
+    named = cell_names.find(plan, args.cell)
+    rows = results.gather(plan)
+    if plan.config.metrics[named.metric].kind == "counted":
+        rows = with_counted(plan, rows, [named.variant])
+    explanation = explain(plan, args.cell, rows)
+    print_result(args, explanation.model_dump(), "\n".join(_lines(plan, explanation)))
+    return 0
+
+
+def _lines(plan: Plan, e: Explanation) -> Iterator[str]:
+    yield f"{e.cell.cell}    {e.label} in {e.table}"
+    yield _line("numbers", " ".join(format_cell(plan, e.cell).split()))
+    yield _line("verdict", e.cell.verdict + (f": {e.cell.reason}" if e.cell.reason else ""))
+    yield _line("convention", e.convention)
+    for label, text in (("print under", e.condition), ("note", e.note)):
+        if text:
+            yield _line(label, text)
+    for text in e.made_by:
+        yield _line("ours", text)
+    yield from _format_origins(e.origins)
+    yield from _format_origins(e.at_scale)
+    for n in e.neighbours:
+        printed = f"prints {n.print}" if n.print else "prints nothing in this column"
+        yield f"beside {n.row} ({n.label}), which {printed}"
+        yield from (f"  {text}" for text in n.differs or ["nothing is known to differ"])
+    for c in e.contradictions:
+        yield f"contradicted: {c.where}: {c.says}"
+        yield f"  against it: {c.against}" + (f"; {c.note}" if c.note else "")
+    yield "recompute" if e.recompute else "a cited system: nothing to recompute"
+    yield from (f"  {command}" for command in e.recompute)
+
+
+def _line(label: str, text: str) -> str:
+    return f"  {label:{WIDTH}} {text}"
+
+
+def _format_origins(origins: Iterable[Origin]) -> Iterator[str]:
+    """By part: the settings, one a line, then those that keep their defaults."""
+    parts: dict[str, list[Origin]] = {}
+    for o in origins:
+        parts.setdefault(o.part, []).append(o)
+    for part, group in parts.items():
+        sources = dict.fromkeys(o.source for o in group if o.source)
+        yield part + "".join(f"\n  from {source}" for source in sources)
+        unset = [o for o in group if o.of == "default" and o.part not in ("variant", "options")]
+        for o in [o for o in group if o not in unset]:
+            says = f"  # {o.says}" if o.says else ""
+            yield f"  {o.field:18} {_format_value(o)}  [{o.of}, {o.where}]{says}"
+        if unset:
+            values = ", ".join(f"{o.field} {_format_value(o)}" for o in unset)
+            yield f"  not set, so by vidtune/spec/nouns.py: {values}"
+
+
+def _format_value(o: Origin) -> str:
+    return json.dumps(o.value) if isinstance(o.value, dict | list | bool | None) else str(o.value)

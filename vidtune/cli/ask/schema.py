@@ -1,0 +1,18 @@
+"""Write the JSON schemas of the config files, for editors."""
+
+import argparse
+import json
+from pathlib import Path
+
+from vidtune.plan import schemas
+from vidtune.spec import write_text
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", default="config/schema", help="folder (default: config/schema)")
+
+
+def run(args: argparse.Namespace) -> int:
+    for name, content in schemas().items():
+        write_text(Path(args.out) / f"{name}.schema.json", json.dumps(content, indent=1) + "\n")
+    return 0

@@ -1,0 +1,85 @@
+"""Give a verdict on every published cell.
+
+Counted cells are computed where no result holds them. The exit code is 1 where a counted cell is
+off without a reason.
+"""
+
+import argparse
+from collections.abc import Iterable
+from typing import get_args
+
+from vidtune.cli.inputs import add_json, add_plan, print_result, read_plan
+from vidtune.plan import Plan
+from vidtune.report import verdicts
+from vidtune.report.numbers import results
+from vidtune.report.numbers.rows import Row
+from vidtune.report.verdicts import Cell
+from vidtune.spec.nouns import Kind
+from vidtune.spec.suggest import unknown
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--kind", choices=get_args(Kind), help="only cells of this kind")
+    parser.add_argument("--paper", help="only this paper's cells")
+    parser.add_argument("--table", help="only this table's cells, as in table2")
+    add_json(parser)
+    add_plan(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    plan = read_plan(args)
+    asked = _select(plan, args, verdicts.cells(plan, []))
+    names = {c.cell for c in asked}
+    counted = {c.variant for c in asked if c.kind == "counted"}
+    rows = with_counted(plan, results.gather(plan), counted)
+    cells = [c for c in verdicts.cells(plan, rows) if c.cell in names]
+    lines = [
+        f"{c.verdict:14} {c.cell:55} {format_cell(plan, c)}  {c.reason}".rstrip() for c in cells
+    ]
+    tally = {v: sum(c.verdict == v for c in cells) for v in verdicts.VERDICTS}
+    lines.append(", ".join(f"{n} {v}" for v, n in tally.items() if n))
+    print_result(args, [c.model_dump() for c in cells], "\n".join(lines))
+    wrong = [c for c in cells if c.kind == "counted" and c.verdict == "off" and not c.reason]
+    return 1 if wrong else 0
+
+
+def _select(plan: Plan, args: argparse.Namespace, cells: list[Cell]) -> list[Cell]:
+    """The cells of --paper, --table and --kind. Raises `UserError` for a name that is none."""
+    papers = list(plan.config.papers)
+    if args.paper:
+        if args.paper not in papers:
+            raise unknown("--paper", args.paper, papers)
+        cells = [c for c in cells if c.cell.split("/")[0] == args.paper]
+    if args.table:
+        tables = dict.fromkeys(c.cell.split("/")[1] for c in cells)
+        if verdicts.slug(args.table) not in tables:
+            raise unknown("--table", args.table, tables)
+        cells = [c for c in cells if c.cell.split("/")[1] == verdicts.slug(args.table)]
+    if args.kind == "predicted":  # no paper prints one: the cells that a prediction stands beside
+        beside = {name for m in plan.config.metrics.values() for name in m.beside}
+        return [c for c in cells if c.metric in beside]
+    return [c for c in cells if args.kind in (None, c.kind)]
+
+
+def format_cell(plan: Plan, cell: Cell) -> str:
+    """The printed number, ours, and the predicted ones beside them."""
+    digits = plan.config.metrics[cell.metric].digits
+    ours = "-" if cell.ours is None else f"{cell.ours:.{max(digits, 1)}f}"
+    text = f"print {cell.print:>7} ours {ours:>8} {cell.unit:8}"
+    for name, value in cell.predicted.items():
+        m = plan.config.metrics[name]
+        text += f" {m.label.split()[0].lower()} {value:.{m.digits}f} {m.unit}"
+    return text
+
+
+def with_counted(plan: Plan, rows: list[Row], variants: Iterable[str]) -> list[Row]:
+    """Rows with the counted ones of `variants` computed afresh where they are missing or stale."""
+    fresh = {r.variant for r in rows if r.source == "ours" and r.kind == "counted" and not r.stale}
+    keep = [r for r in rows if not (r.source == "ours" and r.kind == "counted" and r.stale)]
+    for name in plan.models:
+        if name in set(variants) - fresh:
+            from vidtune.cost import count
+
+            cost = count.cost(plan.models[name])
+            keep += results.counted(plan, name, cost, "computed by vidtune verify")
+    return keep

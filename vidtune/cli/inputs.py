@@ -1,0 +1,66 @@
+"""Arguments that several verbs share, and the reading of what they name. Imports no torch."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from vidtune.plan import Plan, load
+from vidtune.spec import Model, UserError, load_json, parse
+from vidtune.spec.read import M
+from vidtune.spec.suggest import unknown
+
+
+def add_plan(parser: argparse.ArgumentParser) -> None:
+    """What selects a plan."""
+    parser.add_argument("--config", default="config", help="config folder (default: config)")
+    parser.add_argument("--scale", help="instead of the one in config.yaml")
+    parser.add_argument("--results", help="instead of the one in config.yaml")
+    parser.add_argument("--papers", nargs="+", help="instead of those in config.yaml")
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_job(parser: argparse.ArgumentParser, out: str) -> None:
+    """A job's two paths: its spec file, and the file or folder that it writes."""
+    parser.add_argument("--spec", required=True, help="the job's spec file")
+    parser.add_argument("--out", required=True, help=f"{out} to write")
+
+
+def read_plan(args: argparse.Namespace) -> Plan:
+    """The plan of a verb's arguments. Raises `UserError` on the first fault of the configuration."""
+    given = {k: getattr(args, k, None) for k in ("scale", "results", "papers", "data")}
+    return load(args.config, {k: v for k, v in given.items() if v is not None})
+
+
+def read_spec(kind: type[M], args: argparse.Namespace) -> M:
+    return parse(kind, load_json(Path(args.spec)), Path(args.spec))
+
+
+def declared_models(plan: Plan, names: list[str]) -> list[Model]:
+    """Declared models by name; all of them where no name is given."""
+    for name in names:
+        if name not in plan.models:
+            raise unknown("variant", name, plan.models)
+    return [plan.models[name] for name in names or plan.models]
+
+
+def print_result(args: argparse.Namespace, result: Any, text: str) -> None:
+    """Print the result as JSON where --json asks for it, else the text."""
+    print(json.dumps(result, indent=1) if args.json else text)
+
+
+def add_costing(parser: argparse.ArgumentParser) -> None:
+    """A variant, or a paper's spec file and the file to write."""
+    parser.add_argument("variant", nargs="?", help="<paper>/<variant>")
+    parser.add_argument("--spec", help="a paper's spec file instead of a variant")
+    parser.add_argument("--out", help="with --spec: the JSON file to write")
+
+
+def asked_model(args: argparse.Namespace) -> Model | None:
+    """The variant's model; None: the job of --spec and --out is asked for."""
+    if bool(args.variant) == bool(args.spec) or bool(args.spec) != bool(args.out):
+        raise UserError("name a variant (see `vidtune ls`), or give both --spec and --out")
+    return None if args.spec else declared_models(read_plan(args), [args.variant])[0]

@@ -1,0 +1,1 @@
+"""The verbs that Snakemake's rules call, each under the rule's name."""

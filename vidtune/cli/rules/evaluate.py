@@ -1,0 +1,56 @@
+"""Evaluate one run, or a released checkpoint.
+
+With --spec and --out: the run's own checkpoint, model.pt in the folder of --out. With --official:
+the checkpoint of the method's authors, for a variant or a spec.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from vidtune.cli.inputs import add_plan, read_plan, read_spec
+from vidtune.spec import Run, UserError, write_json
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add_plan(parser)
+    parser.add_argument("variant", nargs="?", help="with --official: <paper>/<variant> it is of")
+    parser.add_argument("--spec", help="the job's spec file")
+    parser.add_argument("--out", help="JSON file to write (with --official, default: print)")
+    parser.add_argument("--official", help="checkpoint of the method's authors")
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.official:
+        return _evaluate_official(args)
+    if args.variant or not (args.spec and args.out):
+        raise UserError("give --spec and --out, or a variant and --official CHECKPOINT")
+    from vidtune.engine.evaluate import evaluate
+
+    out = Path(args.out)
+    write_json(out, evaluate(read_spec(Run, args), out.parent / "model.pt"))
+    return 0
+
+
+def _evaluate_official(args: argparse.Namespace) -> int:
+    from vidtune.engine.official import evaluate_official
+
+    result = evaluate_official(_declared_run(args), Path(args.official))
+    if args.out:
+        write_json(Path(args.out), result)
+    else:
+        print(json.dumps(result, indent=1))
+    return 0
+
+
+def _declared_run(args: argparse.Namespace) -> Run:
+    """The run of --spec, or the variant's first, at full scale unless --scale says otherwise."""
+    if bool(args.variant) == bool(args.spec):
+        raise UserError("--official: give a variant (see `vidtune ls`) or --spec, and not both")
+    if args.spec:
+        return read_spec(Run, args)
+    args.scale = args.scale or "full"
+    runs = {run.model.name: run for run in reversed(read_plan(args).runs.values())}
+    if args.variant not in runs:
+        raise UserError(f"{args.variant}: not a variant that this scale trains; see `vidtune ls`")
+    return runs[args.variant]

@@ -1,0 +1,193 @@
+"""All that the Snakefile imports: the plan as rules see it, the estimate, and the progress line.
+
+`Workflow` says which runs have their data and which files each job reads. Imports no torch.
+"""
+
+import hashlib
+import logging
+import os
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from vidtune.datasets import standing
+from vidtune.datasets.stages import STAGES, training_waits_for
+from vidtune.gpu import nvml
+from vidtune.plan import Plan, load
+from vidtune.remote import cache
+from vidtune.report.numbers.measurements import folders
+from vidtune.spec import UserError
+
+__all__ = ["STAGES", "Eta", "Workflow", "code_digest", "estimate", "format_estimate", "start"]
+CHECKPOINT_MB, CLIP_MB = 0.4, 0.02  # a mini run's files; a generated clip of 64 pixels
+
+
+class Workflow:
+    """The plan of Snakemake's `config`; its spec files are written. Raises `UserError`."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.plan = load("config", config)
+        self.plan.write_specs()
+        self.standings = standing.standings(self.plan)  # of each dataset that a run reads
+        runs = self.plan.runs.values()
+        self.runs = [r.name for r in runs if self.standings[r.dataset.name] != "absent"]
+        self.waiting = len(runs) - len(self.runs)  # runs that lack their data
+        self.root = str(self.plan.root)
+        self.data = self.plan.config.settings.data
+        self.device = nvml.slug()  # of the machine that Snakemake runs on: "cpu", "nvidia-h200"
+
+    def inputs(self, run_name: str) -> list[str]:
+        """Weights and videos of a run: generated ones, staged real ones, or the user's own lists."""
+        run = self.plan.runs[run_name]
+        name = run.dataset.name
+        if self.standings[name] in ("generated", "own"):
+            videos = f"{run.data}/manifest.json"
+        else:
+            videos = self.mark(name, training_waits_for(run.dataset))
+        released = [f"{self.root}/fetched/{file.name}" for file in cache.needed(run)]
+        return [*filter(None, [run.weights]), *released, videos]
+
+    def mark(self, dataset: str, stage: str) -> str:
+        """The file that marks a stage as done. What the stage makes lies in the data folder as no
+        rule's output, because Snakemake would delete it before the stage runs again."""
+        return f"{self.root}/data/{dataset}.{stage}"
+
+    def stage_inputs(self, dataset: str, stage: str) -> list[str]:
+        """The mark that a stage of a dataset waits for, if any."""
+        before = standing.stage_before(self.plan, dataset, stage)
+        return [self.mark(*before)] if before else []
+
+    def described(self) -> list[str]:
+        """The marks of the real datasets whose files are placed or may be fetched."""
+        return [
+            self.mark(name, "describe")
+            for name, state in self.standings.items()
+            if state in ("placed", "open")
+        ]
+
+    def measurements(self) -> list[str]:
+        """Files of measured costs, of this machine and of the reference results."""
+        paths = (p for f in folders(self.plan).values() for p in sorted(f.glob("*/*/*.json")))
+        return [str(path) for path in paths]
+
+
+def start(config: dict[str, Any], announce: bool) -> Workflow:
+    """The workflow of Snakemake's `config`; bad input ends the process with one line and code 2.
+
+    With `announce`, what a user has to provide is listed on stderr.
+    """
+    try:
+        made = Workflow(config)
+        if made.waiting and announce:
+            print(format_estimate(made.plan), file=sys.stderr)
+            if not made.runs:
+                raise UserError(
+                    "no run has its data: provide what is listed above, at least of one"
+                )
+            text = f"vidtune: {made.waiting} runs wait for data and are left out"
+            print(text, file=sys.stderr)
+    except UserError as e:
+        print(f"vidtune: {e}", file=sys.stderr)
+        sys.exit(2)
+    return made
+
+
+def code_digest(package: Path) -> str:
+    """A hash over the package's text, so that cheap rules follow every edit of it."""
+    sources = (p for p in sorted(package.rglob("*.*")) if p.suffix in (".py", ".css", ".js"))
+    return hashlib.sha256(b"".join(p.read_bytes() for p in sources)).hexdigest()
+
+
+def estimate(plan: Plan) -> dict[str, Any]:
+    """Jobs and seconds of each rule, disk and downloads; seconds are None where nobody measured."""
+    rules: list[dict[str, Any]] = []
+    released = cache.needed(*plan.runs.values())
+    for rule, count in {**plan.counts(), "fetch": len(released)}.items():
+        each = plan.scale.seconds.get(rule)
+        seconds = None if each is None and count else round((each or 0) * count)
+        rules.append({"rule": rule, "jobs": count, "seconds": seconds})
+    known = [r["seconds"] for r in rules]
+    total = None if None in known else round(sum(known) / 2)
+    clips = sum(sum(f.clips.values()) for f in plan.generated.values())
+    downloads = sum(f.bytes or 0 for f in released) / 1e6
+    return {
+        "scale": plan.scale.name,
+        "rules": rules,
+        "seconds_2_cores": total,
+        "disk_mb": round(clips * CLIP_MB + len(plan.runs) * CHECKPOINT_MB + downloads + 5),
+        "downloads": sorted(f"{f.urls[0]} ({cache.format_size(f.bytes)})" for f in released),
+        "bring": standing.describe_absent(standing.absent_datasets(plan)),
+    }
+
+
+def format_estimate(plan: Plan) -> str:
+    """The estimate as text; at its end what a user has to provide, if anything."""
+    e = estimate(plan)
+    lines = [f"scale {plan.scale.name}: {plan.scale.says}"]
+    for rule in e["rules"]:
+        lines.append(f"  {rule['rule']:9} {rule['jobs']:4} jobs   {format_span(rule['seconds'])}")
+    lines.append(f"  time      {format_span(e['seconds_2_cores'])} on two cores")
+    lines.append(f"  disk      {e['disk_mb']} MB")
+    lines += [f"  download  {d}" for d in e["downloads"]]
+    if e["bring"]:
+        lines += ["to provide, before runs that need it can start:"]
+        lines += [f"  {line}" for line in e["bring"]]
+    return "\n".join(lines)
+
+
+def format_span(seconds: float | None) -> str:
+    """Seconds as "45 s", "12 min" or "unknown"."""
+    if seconds is None:
+        return "unknown: nobody has measured it"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+class Eta(logging.Handler):
+    """Prints one line after each Snakemake job: how many are done, and the time left.
+
+    Listens to Snakemake's events. `seconds` are the scale's estimates for each rule; the times of a
+    rule's own finished jobs replace them.
+    """
+
+    def __init__(self, seconds: dict[str, float], cores: int | None) -> None:
+        super().__init__()
+        self.estimate, self.cores = seconds, cores or os.cpu_count() or 1
+        self.left: Counter[str] = Counter()  # jobs of each rule
+        self.running: dict[int, tuple[str, float]] = {}  # job -> rule, start
+        self.spent: dict[str, list[float]] = {}  # seconds of each finished job of a rule
+        self.start = time.monotonic()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        event, facts = getattr(record, "event", ""), record.__dict__
+        if event == "run_info":
+            stats: dict[str, int] = facts["stats"]
+            self.left = Counter({k: v for k, v in stats.items() if k not in ("total", "all")})
+        elif event == "job_info":
+            self.running[facts["jobid"]] = (facts["rule_name"], time.monotonic())
+        elif event == "job_finished":
+            self._finish(facts["job_id"])
+
+    def _finish(self, job: int) -> None:
+        rule, began = self.running.pop(job, ("all", 0.0))
+        if rule == "all":
+            return
+        self.spent.setdefault(rule, []).append(time.monotonic() - began)
+        self.left[rule] -= 1
+        done, jobs = sum(map(len, self.spent.values())), sum(self.left.values())
+        print(
+            f"vidtune: {done} of {done + jobs} jobs in "
+            f"{format_span(time.monotonic() - self.start)}, "
+            f"about {format_span(self.remaining())} left",
+            file=sys.stderr,
+        )
+
+    def remaining(self) -> float:
+        """Seconds of all jobs to come, shared among the cores."""
+
+        def mean(rule: str) -> float:
+            spent = self.spent.get(rule)
+            return sum(spent) / len(spent) if spent else self.estimate.get(rule, 0.0)
+
+        return sum(n * mean(rule) for rule, n in self.left.items()) / self.cores
