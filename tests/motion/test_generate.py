@@ -1,4 +1,4 @@
-"""Generated clips: exact, told apart by motion alone, and each place that cannot be written."""
+"""Generated files: what they hold, and each place that cannot be written."""
 
 import json
 import os
@@ -9,15 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.common import REPO, one_line
-from helpers.generated import FILES, recipe
+from helpers.generated import FILES
 
 from vidtune.data import records
-from vidtune.data.sampling import indices
-from vidtune.data.text import EOT, SOT, tokenizer
 from vidtune.data.video import probe, read_frames
-from vidtune.motion import generate
-from vidtune.motion.words import APPEARANCES, MOTIONS, PAIRS, PARTNER, WORDS
-from vidtune.spec import GeneratedSet, UserError
+from vidtune.motion import draw, generate
+from vidtune.motion.words import MOTIONS
+from vidtune.spec import GeneratedSet
 
 
 @pytest.fixture(scope="module")
@@ -25,88 +23,6 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data") / "tiny"
     generate.generate(FILES, out, show=False)
     return out
-
-
-def test_the_same_seed_draws_the_same_pixels_and_another_seed_others():
-    clips = generate.plan_clips(FILES, "train")[:3]
-    first, again = (generate.frames_of(FILES, "train", clips) for _ in range(2))
-    alone = generate.frames_of(FILES, "train", clips[1:2])  # neighbours do not matter
-    other = FILES.model_copy(update={"seed": 4})
-    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
-    assert np.array_equal(first[1], alone[0])
-    assert generate.plan_clips(other, "train") != generate.plan_clips(FILES, "train")
-
-
-@pytest.mark.parametrize("pair", PAIRS)
-def test_a_reversed_clip_is_a_forward_clip_played_backwards(pair):
-    forward, backward = (
-        generate.frames_of(FILES, "val", [generate.Clip(7, APPEARANCES[5], name, None)])[0]
-        for name in pair
-    )
-    assert np.array_equal(forward, backward[::-1])
-    assert not np.array_equal(forward, backward)
-
-
-def test_test_clips_differ_in_captions_and_half_of_them_only_in_motion():
-    files = FILES.model_copy(update={"clips": {"test": 320}})
-    clips = generate.plan_clips(files, "test")
-    captions = [c.appearance.caption(c.motion) for c in clips]
-    assert len(set(captions)) == len(captions) == 320
-    groups: dict[int, list[generate.Clip]] = {}
-    for clip in clips:
-        if clip.group is not None:
-            groups.setdefault(clip.group, []).append(clip)
-    assert len(groups) == 80
-    for a, b in groups.values():
-        assert a.appearance == b.appearance and a.motion == PARTNER[b.motion]
-    counts = [sum(c.motion == name for c in clips) for name in MOTIONS]
-    assert max(counts) - min(counts) <= 1
-
-
-def test_too_many_test_clips_are_refused():
-    files = FILES.model_copy(update={"clips": {"test": 10_000}})
-    with pytest.raises(UserError, match=r"clips\.test: expected at most 384"):
-        generate.plan_clips(files, "test")
-
-
-def test_the_mean_frame_does_not_tell_a_pair_apart():
-    """Order-free statistics of the frames that samplers pick: ridge regression, per pair."""
-    files = FILES.model_copy(update={"clips": {"train": 800, "test": 0}, "side": 16, "fps": 16})
-    clips = generate.plan_clips(files, "train")
-    videos = generate.frames_of(files, "train", clips)
-    for sampler, frames in (("segments", 8), ("uniform", 12)):
-        rule = recipe(sampler=sampler)
-        means = np.array(
-            [v[indices(len(v), 16, frames, rule, None)].mean(axis=0) for v in videos]
-        )  # (N, S, S, 3)
-        x = means.mean(axis=-1).reshape(len(clips), 8, 2, 8, 2).mean(axis=(2, 4)).reshape(-1, 64)
-        right = 0
-        for pair in PAIRS:
-            rows = np.array([i for i, c in enumerate(clips) if c.motion in pair])
-            y = np.array([1.0 if clips[i].motion == pair[0] else -1.0 for i in rows])
-            z = (x[rows] - x[rows].mean(0)) / x[rows].std(0)
-            fit, held = slice(0, len(rows) // 2), slice(len(rows) // 2, None)
-            gram = z[fit].T @ z[fit] + 10 * np.eye(64)
-            w = np.linalg.solve(gram, z[fit].T @ y[fit])
-            right += int(((z[held] @ w > 0) == (y[held] > 0)).sum())
-        assert 0.40 < right / 400 < 0.60  # 4 standard deviations
-
-
-def test_captions_stay_within_the_vocabulary_and_fit():
-    captions = [a.caption(m) for a in APPEARANCES for m in (None, *MOTIONS)]
-    assert {w for c in captions for w in c.split()} == set(WORDS)
-    ids = tokenizer("motion", 16)(captions)
-    assert ids.shape == (len(captions), 16)
-    assert (ids.max(dim=1).values == EOT).all() and (ids[:, 0] == SOT).all()
-
-
-def test_stills_carry_no_motion_and_are_drawn_again_alike():
-    images, captions, kinds = generate.stills(FILES, 20, 0, 32)
-    again, _, _ = generate.stills(FILES, 20, 0, 32)
-    assert images.shape == (20, 3, 32, 32) and images.dtype == np.uint8
-    assert np.array_equal(images, again)
-    assert not any(m in c for c in captions for m in MOTIONS)
-    assert all(len(v) == 20 for v in kinds.values())
 
 
 def test_generating_again_changes_nothing_and_a_changed_request_does(tmp_path: Path):
@@ -136,8 +52,8 @@ def test_the_lists_say_what_the_files_hold(made: Path):
 
 
 def test_decoded_frames_are_near_the_drawn_ones(made: Path):
-    clip = generate.plan_clips(FILES, "test")[0]
-    drawn = generate.frames_of(FILES, "test", [clip])[0]
+    clip = draw.plan_clips(FILES, "test")[0]
+    drawn = draw.frames(FILES, "test", [clip])[0]
     row = records.read(made, "test")[0]
     decoded = read_frames(row.path, list(range(row.frames)))
     assert np.abs(decoded.astype(int) - drawn).mean() < 6  # half the colour resolution is lost
@@ -148,7 +64,7 @@ def test_decoded_frames_are_near_the_drawn_ones(made: Path):
 GENERATE = """
 import os, resource, sys
 from pathlib import Path
-from vidtune.motion import generate
+from vidtune.motion import draw, generate
 from vidtune.spec import GeneratedSet, UserError
 files = GeneratedSet.model_validate_json(sys.argv[4])
 limit, drop, out = int(sys.argv[1]), sys.argv[2] == "drop", Path(sys.argv[3])

@@ -20,7 +20,7 @@ from vidtune.data.text import tokenizer
 from vidtune.engine import model as models
 from vidtune.engine import optim
 from vidtune.engine.step import MAX_LOGIT_SCALE
-from vidtune.motion import generate
+from vidtune.motion import draw
 from vidtune.motion.words import APPEARANCES, ATTRIBUTES
 from vidtune.nn.clip import CLIP
 from vidtune.nn.pixels import normalise
@@ -63,7 +63,7 @@ def pretrain(job: Pretraining, out: Path) -> None:
 def _train(clip: CLIP, job: Pretraining, where: torch.device) -> tuple[float, int]:
     """Mean loss of the last tenth of the steps, and the number of steps."""
     recipe, videos = job.recipe, job.generated
-    images, _, kinds = generate.stills(videos, videos.stills, job.seed, job.backbone.image)
+    images, kinds = draw.stills(videos, videos.stills, job.seed, job.backbone.image)
     pixels, which = torch.from_numpy(images), torch.from_numpy(appearance_index(kinds))
     captions = appearance_tokens(job.backbone).to(where)  # (U, L)
     per_epoch = videos.stills // recipe.batch
@@ -153,7 +153,7 @@ def zero_shot(features: Tensor, text: Tensor, kinds: dict[str, np.ndarray]) -> d
 def _held_out(clip: CLIP, job: Pretraining, where: torch.device) -> dict[str, float]:
     """Zero-shot accuracy on stills that no training has drawn."""
     clip.eval()
-    images, _, kinds = generate.stills(job.generated, HELD_OUT, job.seed + 1, job.backbone.image)
+    images, kinds = draw.stills(job.generated, HELD_OUT, job.seed + 1, job.backbone.image)
     features = clip.encode_image(normalise(torch.from_numpy(images).to(where)))  # (N, E)
     text = clip.encode_text(appearance_tokens(job.backbone).to(where))  # (U, E)
     return zero_shot(features, text, kinds)

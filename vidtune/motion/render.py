@@ -1,8 +1,9 @@
-"""Anti-aliased textured shapes on textured backgrounds, rendered with numpy alone.
+"""Renders anti-aliased textured shapes on textured backgrounds, with NumPy alone.
 
-A frame shows one shape on a background and, in some clips, a small grey diamond that never moves.
-`Looks` hold what a clip keeps, `Poses` what changes from frame to frame; both are columns, so that
-hundreds of frames are drawn at once. Lengths are shares of the image side, y points down.
+A frame shows one shape on a background and, in some clips, a small gray diamond that never moves.
+`Looks` holds what stays the same in a clip, `Poses` what changes from frame to frame. Both are
+columns, so that hundreds of frames are drawn at once. Lengths are shares of the image side; y
+points down.
 
 Shapes: M clips, N frames, S pixels of the side.
 """
@@ -16,15 +17,15 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-SIZES = {"small": 0.16, "large": 0.34}  # radius
+SIZES = {"small": 0.16, "large": 0.34}  # radius of a shape
 COLOURS = {
     "red": (0.92, 0.10, 0.10),
     "green": (0.10, 0.80, 0.15),
     "blue": (0.15, 0.35, 1.0),
     "yellow": (0.95, 0.90, 0.10),
 }
-PERIODS = 4  # of a background's pattern over the image: one per patch of the mini backbone
-DIAMOND = 0.07  # radius of the distractor
+PERIODS = 4  # of a background's pattern across the image: one per patch of the mini backbone
+DIAMOND = 0.07  # radius of the diamond
 
 
 def _circle(x: Floats, y: Floats) -> Floats:
@@ -36,13 +37,13 @@ def _square(x: Floats, y: Floats) -> Floats:
 
 
 def _triangle(x: Floats, y: Floats) -> Floats:
-    """Equilateral, pointing up; its centroid stands a little below the centre."""
+    """Equilateral, pointing up; its centroid lies a little below the centre."""
     low = y - 0.75
     return np.maximum(low, 0.866 * np.abs(x) - 0.5 * (y + 1.0))
 
 
-# signed distance (unit radius, negative inside) to each shape's edge, and how bright its core is:
-# an outline alone, 4 pixels in radius, takes a small CLIP too long to learn
+# shape -> (signed distance to its edge at unit radius, negative inside; brightness of its core).
+# A small CLIP takes too long to learn an outline alone, which is 4 pixels in radius; hence the core.
 SHAPES: dict[str, tuple[Callable[[Floats, Floats], Floats], float | None]] = {
     "circle": (_circle, None),
     "square": (_square, 1.0),
@@ -63,7 +64,7 @@ def _dotted(x: Floats, y: Floats) -> Floats:
     return np.tanh(3 * (np.cos(x) + np.cos(y) - 0.9))
 
 
-# pattern in -1..1 over the phases (x, y) in radians
+# background -> pattern in -1..1 over the phases (x, y) in radians
 BACKGROUNDS: dict[str, Callable[[Floats, Floats], Floats]] = {
     "striped": _striped,
     "checked": _checked,
@@ -73,21 +74,21 @@ BACKGROUNDS: dict[str, Callable[[Floats, Floats], Floats]] = {
 
 @dataclass(frozen=True)
 class Looks:
-    """What M clips keep. Indices point into the tables above."""
+    """What stays the same in each of M clips. Indices point into the tables above."""
 
     shape: Ints  # (M,)
     colour: Ints  # (M,)
     background: Ints  # (M,)
     phase: Floats  # (M, 3) radians: background x and y, stripes on the shape
     tint: Floats  # (M, 3) background colour
-    diamond: Floats  # (M, 3) centre and visibility (0 or 1) of the distractor
+    diamond: Floats  # (M, 3) centre and visibility (0 or 1) of the diamond
 
 
 @dataclass(frozen=True)
 class Poses:
-    """Where the shape of N frames is; `clip` names each frame's row in `Looks`."""
+    """Where and how the shape is drawn in each of N frames."""
 
-    clip: Ints  # (N,)
+    clip: Ints  # (N,) row of the frame's clip in `Looks`
     x: Floats  # (N,) centre
     y: Floats  # (N,)
     radius: Floats  # (N,)
@@ -100,12 +101,12 @@ def _grid(side: int) -> tuple[Floats, Floats]:
 
 
 def _cover(distance: Floats, radius: Floats, side: int) -> Floats:
-    """Share of a pixel inside the shape: distances in radii become pixels, one of them the edge."""
+    """Return the share of each pixel inside the shape, whose edge is one pixel wide."""
     return np.clip(0.5 - distance * (radius * side), 0, 1)
 
 
 def draw_backgrounds(looks: Looks, side: int) -> Floats:
-    """(M, S, S, 3) in 0..1, distractors included."""
+    """Return backgrounds (M, S, S, 3) in 0..1, diamonds included."""
     x, y = _grid(side)
     turn = 2 * np.pi * PERIODS
     pattern = np.empty((len(looks.shape), side, side), np.float32)
@@ -124,7 +125,7 @@ def draw_backgrounds(looks: Looks, side: int) -> Floats:
 
 
 def render(looks: Looks, poses: Poses, side: int) -> NDArray[np.uint8]:
-    """(N, S, S, 3) frames in RGB."""
+    """Return frames (N, S, S, 3) in RGB."""
     x, y = _grid(side)
     backgrounds = draw_backgrounds(looks, side)
     radius = poses.radius[:, None, None]

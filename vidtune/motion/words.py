@@ -1,6 +1,6 @@
-"""What the generated clips are called: classes, attributes, captions, and the vocabulary.
+"""The words of the generated clips: classes, attributes, captions, and the vocabulary.
 
-CLIP's tokenizer belongs to full scale; generated captions are made of these few words.
+Generated captions are made of these few words. (CLIP's tokenizer is used at full scale only.)
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from itertools import product
 
 from vidtune.motion.render import BACKGROUNDS, COLOURS, SHAPES, SIZES
 
-# (forward, reversed); the second of a pair is the first played backwards
+# (forward, reversed): a clip of the second is a clip of the first played backwards
 PAIRS = (
     ("moving right", "moving left"),
     ("moving down", "moving up"),
@@ -17,7 +17,7 @@ PAIRS = (
 )
 MOTIONS = tuple(name for pair in PAIRS for name in pair)
 PARTNER = {a: b for pair in PAIRS for a, b in (pair, pair[::-1])}
-MIRRORED = dict((PAIRS[0], PAIRS[0][::-1]))  # by a horizontal flip
+MIRRORED = dict((PAIRS[0], PAIRS[0][::-1]))  # the classes that a horizontal flip swaps
 ATTRIBUTES = {
     "size": tuple(SIZES),
     "colour": tuple(COLOURS),
@@ -28,7 +28,7 @@ ATTRIBUTES = {
 
 @dataclass(frozen=True)
 class Appearance:
-    """What any single frame shows."""
+    """What every single frame shows."""
 
     size: str
     colour: str
