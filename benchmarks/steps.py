@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 import torch
 
+from vidtune.engine.step import objective
 from vidtune.methods.build import build_model
 from vidtune.nn.pixels import normalise
-from vidtune.nn.task import Recognizer, VideoModel
+from vidtune.nn.task import VideoModel
 from vidtune.plan import load
 from vidtune.spec import Run
 
@@ -21,12 +22,7 @@ REPEAT, WARM_UP = 20, 3
 
 def step(model: VideoModel, inputs: tuple[torch.Tensor, ...], target: torch.Tensor) -> None:
     """Forward and backward."""
-    out = model(*inputs)
-    if isinstance(model, Recognizer):
-        loss = torch.nn.functional.cross_entropy(out, target)
-    else:
-        loss = model.loss(model.encode_text(target), out)
-    loss.backward()
+    objective(model, model(*inputs), target).backward()
 
 
 def seconds(call: Callable[[], None]) -> float:

@@ -11,13 +11,21 @@ X = TypeVar("X")
 EVERY = 10.0  # seconds between plain lines
 
 
-def progress(items: Iterable[X], total: int, label: str, show: bool = True) -> Iterator[X]:
-    """Yield `items` and report on stderr how many are done, unless `show` is false."""
+def progress(
+    items: Iterable[X], total: int, label: str, show: bool = True, note: object = ""
+) -> Iterator[X]:
+    """Yield `items` and report on stderr how many are done, unless `show` is false.
+
+    `note` is written after each count as it then reads, such as the loss so far.
+    """
     if not show:
         yield from items
         return
     if sys.stderr.isatty():
-        yield from tqdm(items, total=total, desc=label, leave=False)
+        bar = tqdm(items, total=total, desc=label, leave=False)
+        for item in bar:
+            yield item
+            bar.set_postfix_str(str(note), refresh=False)
         return
     start = reported = time.monotonic()
     for done, item in enumerate(items, 1):
@@ -26,4 +34,6 @@ def progress(items: Iterable[X], total: int, label: str, show: bool = True) -> I
         if done == total or now - reported >= EVERY:
             reported, spent = now, now - start
             left = spent / done * (total - done)
-            print(f"{label}: {done}/{total}, {spent:.0f} s, {left:.0f} s left", file=sys.stderr)
+            after = f", {note}" if str(note) else ""
+            line = f"{label}: {done}/{total}, {spent:.0f} s, {left:.0f} s left{after}"
+            print(line, file=sys.stderr)

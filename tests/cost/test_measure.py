@@ -41,7 +41,7 @@ def clips(tmp_path, monkeypatch):
     monkeypatch.setattr(
         measured_loader, "CLIPS", GeneratedSet(**(measured_loader.CLIPS.model_dump() | small))
     )
-    monkeypatch.setattr("vidtune.engine.feed.workers", lambda: 0)
+    monkeypatch.setattr("vidtune.data.batches.workers", lambda: 0)
     return tmp_path / "clips"
 
 

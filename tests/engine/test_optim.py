@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from vidtune.engine import optim
+from vidtune.engine.build_run import build_run
 from vidtune.methods.build import build_model
 from vidtune.plan.registry import resolve
 from vidtune.spec import Model, Recipe
@@ -93,3 +94,24 @@ def test_the_compared_methods_decay_what_they_should(method, name, exempt, decay
     tuned = [n for n, p in net.named_parameters() if p.requires_grad]
     assert decaying in tuned
     assert [n for n in tuned if kinds[n] & free] == [n for n in tuned if re.search(exempt, n)]
+
+
+def test_groups_by_origin_and_kind(short_run):
+    run = short_run("side4video/b16-ssv1@0", no_decay=("bias", "norm"), head_lr=7.0)
+    model, pretrained = build_run(run, torch.device("cpu"))
+    parts = optim.groups(model, pretrained, run.recipe)
+    names = {id(p): n for n, p in model.named_parameters() if p.requires_grad}
+    assert sorted(names) == sorted(id(p) for g in parts for p in g["params"])
+    for group in parts:
+        for name in (names[id(p)] for p in group["params"]):
+            assert group["lr"] == (7.0 if name.startswith("fc.") else run.recipe.lr)
+            exempt = name.endswith("bias") or optim.kinds(model)[name] & {"norm"}
+            assert group["weight_decay"] == (0.0 if exempt else run.recipe.weight_decay)
+    kinds = optim.kinds(
+        build_run(short_run("side4video/clip4clip-b32-msrvtt@0"), torch.device("cpu"))[0]
+    )
+    visual = "clip.visual"
+    assert kinds[f"{visual}.class_embedding"] == {"vector", "token"}
+    assert kinds[f"{visual}.positional_embedding"] == {"position"}
+    assert kinds[f"{visual}.ln_post.weight"] == {"vector", "norm"}
+    assert kinds["clip.token_embedding.weight"] == set()

@@ -5,8 +5,9 @@ A method that is not listed in this file is tried with its default options in ev
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from vidtune.engine import step
 from vidtune.methods.build import build_model
 from vidtune.nn.task import Recognizer, TextRecognizer, VideoModel
 from vidtune.plan import method_names, options_class
@@ -184,7 +185,6 @@ def stirred(m: Model) -> VideoModel:
 
 def objective(net: VideoModel, video: Tensor, tokens: Tensor) -> Tensor:
     torch.manual_seed(9)  # the same drops every time
-    out = net(*net.prepare(video))
-    if isinstance(net, Recognizer):
-        return nn.functional.cross_entropy(out, torch.arange(len(out)) % CLASSES)
-    return net.loss(net.encode_text(tokens), out)
+    labels = torch.arange(len(video)) % CLASSES
+    target = labels if isinstance(net, Recognizer) else tokens
+    return step.objective(net, net(*net.prepare(video)), target)

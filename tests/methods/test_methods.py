@@ -30,7 +30,7 @@ from helpers.zoo import (
 from torch import nn
 
 from vidtune.cost.released import as_released
-from vidtune.engine.model import load_tuned, tuned_state
+from vidtune.engine.checkpoints import load_tuned, tuned_state
 from vidtune.methods.build import build_model
 from vidtune.nn.clip import CLIP
 from vidtune.plan.registry import method_names, options_class

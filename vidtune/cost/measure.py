@@ -20,7 +20,7 @@ from vidtune import provenance
 from vidtune.cost import measured_loader
 from vidtune.cost.clock import Clock, summary, synchronise
 from vidtune.cost.measured_phases import PHASES, BenchJob, Work, attention_of
-from vidtune.engine import model as models
+from vidtune.engine import device as engine_device
 from vidtune.gpu.watch import Watch
 from vidtune.spec import UserError
 
@@ -80,7 +80,7 @@ def conditions(job: BenchJob, device: str, gpu: dict[str, Any] | None) -> dict[s
 def device_name(where: torch.device) -> str:
     """Returns the GPU's name, or "cpu, <model>, <n> threads"."""
     if where.type == "cuda":
-        return models.device_name(where)
+        return engine_device.device_name(where)
     return f"cpu, {_processor()}, {torch.get_num_threads()} threads"
 
 
@@ -98,7 +98,7 @@ def _phase(job: BenchJob, name: str, clips: Path, gpu: dict[str, Any] | None) ->
     try:
         return {"status": "ok", **_run(PHASES[name](job), clips, gpu)}
     except (RuntimeError, MemoryError) as e:
-        if models.out_of_memory(e):
+        if engine_device.out_of_memory(e):
             return {"status": "oom", "batch": job.recipe.batch}
         if type(e).__module__.startswith(("torch._dynamo", "torch._inductor")):
             why = str(e).strip().splitlines()[0]

@@ -15,8 +15,8 @@ from torch import Tensor
 from vidtune.cost.clock import Clock, synchronise
 from vidtune.cost.measured_phases import BenchJob, Work
 from vidtune.data import records
+from vidtune.data.batches import decoded, workers
 from vidtune.data.clips import Clips
-from vidtune.engine.feed import decoded, workers
 from vidtune.motion import generate
 from vidtune.nn.pixels import normalise
 from vidtune.spec import GeneratedSet

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vidtune.cost.clock import Clock
-from vidtune.engine import model as models
+from vidtune.engine.device import precision
 from vidtune.engine.step import Step
 from vidtune.methods.build import build_model
 from vidtune.nn.attention import attention
@@ -99,7 +99,7 @@ class Training(Work):
 
     def step(self, video: Tensor, clock: Clock) -> None:
         clock.mark()
-        with models.precision(self.job.recipe, self.where):
+        with precision(self.job.recipe, self.where):
             loss = self.engine_step.loss(self.outputs(video), self.target)
         clock.mark()
         self.engine_step.backward(loss)
@@ -122,7 +122,7 @@ class Inference(Work):
     @torch.no_grad()
     def step(self, video: Tensor, clock: Clock) -> None:
         clock.mark()
-        with models.precision(self.job.recipe, self.where):
+        with precision(self.job.recipe, self.where):
             self.outputs(video)
         clock.mark()
 

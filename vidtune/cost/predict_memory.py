@@ -19,8 +19,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from vidtune.cost.memory_cuda import autocast, cuda_like, halve
 from vidtune.cost.memory_ledger import Ledger
 from vidtune.cost.released import Released, as_released
+from vidtune.engine.step import objective
 from vidtune.methods.build import build_model
-from vidtune.nn.task import Recognizer, TextRecognizer, VideoModel
+from vidtune.nn.task import TextRecognizer, VideoModel
 from vidtune.spec import Model, UserError
 from vidtune.spec.memory import Attention, Precision
 
@@ -92,20 +93,13 @@ def _step(
     """Takes one step in the phases forward, backward and step."""
     with ledger.phase("forward"):
         with autocast(precision):
-            loss = _loss(runner, video, target)
+            loss = objective(runner.net, runner.at_once(video), target)
         ledger.label_rest("activations")
     with ledger.phase("backward"):
         loss.backward()
         ledger.label((p.grad for p in runner.net.parameters()), "gradients")
     with ledger.phase("step"):
         optimizer.step()
-
-
-def _loss(runner: Released, video: Tensor, target: Tensor) -> Tensor:
-    net, out = runner.net, runner.at_once(video)
-    if isinstance(net, Recognizer):
-        return nn.functional.cross_entropy(out, target)
-    return net.loss(net.encode_text(target), out)
 
 
 def inference_ledger(

@@ -1,7 +1,10 @@
-"""Evaluate one run on its dataset's test (or validation) split."""
+"""Evaluate one run on its dataset's test (or validation) split.
+
+Shapes: N clips, C classes, Q texts, V videos, L words.
+"""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,111 +13,118 @@ from torch import Tensor
 
 from vidtune import provenance
 from vidtune.data import coverage, records
+from vidtune.data.batches import Batches
+from vidtune.data.records import Record
 from vidtune.engine import metrics
-from vidtune.engine import model as models
-from vidtune.engine.feed import Feed
+from vidtune.engine.build_run import build_run
+from vidtune.engine.checkpoints import load_checkpoint, load_tuned
+from vidtune.engine.device import device_name, out_of_memory, pick_device
 from vidtune.nn.task import Recognizer, Retriever, VideoModel
+from vidtune.progress import progress
 from vidtune.spec import Run
 
 TEXTS_AT_ONCE = 256
 
 
 def evaluate(run: Run, checkpoint: Path) -> dict[str, Any]:
-    """`{status, metrics, n, coverage, seconds, provenance}`; no metrics where the training failed."""
-    trained = models.load_checkpoint(checkpoint)
+    """`{status, metrics, n, coverage, seconds, provenance}`; no metrics where training failed."""
+    trained = load_checkpoint(checkpoint)
 
-    def load(where: torch.device) -> VideoModel:
-        model, _ = models.build(run, where)
-        models.load_tuned(model, trained["state"], checkpoint)
+    def load_model(device: torch.device) -> VideoModel:
+        model, _ = build_run(run, device)
+        load_tuned(model, trained["state"], checkpoint)
         return model
 
-    result = evaluated(run, trained["status"], load, provenance.run_digest(run))
+    result = evaluate_model(run, trained["status"], load_model, provenance.run_digest(run))
     return result | ({"replaced": n} if (n := trained.get("replaced")) else {})
 
 
-def evaluated(
-    run: Run, status: str, load: Callable[[torch.device], VideoModel], digest: str
+def evaluate_model(
+    run: Run, status: str, load_model: Callable[[torch.device], VideoModel], digest: str
 ) -> dict[str, Any]:
-    """What `evaluate` gives, of the model that `load` gives; made by code of this digest."""
-    records.check_copies(run.dataset, Path(run.data))
+    """The result of `evaluate` for the model that `load_model` gives.
+
+    `status` is the training's, `digest` that of the code which decides the result.
+    """
     start = time.monotonic()
-    where = models.device()
+    device = pick_device()
     result: dict[str, Any] = {"status": status, "metrics": {}, "n": 0}
     if status == "ok":
         try:
             with torch.no_grad():
-                result |= _scored(run, load(where).eval(), where)
+                result |= _scored(run, load_model(device).eval(), device)
         except (RuntimeError, MemoryError) as e:
-            if not models.out_of_memory(e):
+            if not out_of_memory(e):
                 raise
             result["status"] = "oom"
     result["coverage"] = coverage.count(run.dataset, Path(run.data))
     if resized := records.manifest(Path(run.data)).get("resized"):
-        result["resized"] = resized  # what was seen is not quite the original
+        result["resized"] = resized  # the model saw smaller copies
     result["seconds"] = time.monotonic() - start
-    result["provenance"] = provenance.stamp(digest, models.device_name(where), run)
+    result["provenance"] = provenance.stamp(digest, device_name(device), run)
     return result
 
 
-def _scored(run: Run, model: VideoModel, where: torch.device) -> dict[str, Any]:
+def _scored(run: Run, model: VideoModel, device: torch.device) -> dict[str, Any]:
     if isinstance(model, Recognizer):
-        return _recognition(run, model, where)
+        return _recognition(run, model, device)
     assert isinstance(model, Retriever)
-    return _retrieval(run, model, where)
+    return _retrieval(run, model, device)
 
 
-def _recognition(run: Run, model: Recognizer, where: torch.device) -> dict[str, Any]:
-    """Of several views the mean of their probabilities counts (DiST's sum ranks alike)."""
-    found = []
+def _recognition(run: Run, model: Recognizer, device: torch.device) -> dict[str, Any]:
+    """With several views the mean of their probabilities counts (DiST's sum ranks alike)."""
+    logits = []
     for view in range(run.model.n_views):
-        feed = Feed(run, model, run.dataset.evaluate_on, train=False, where=where, view=view)
-        found.append(torch.cat([feed.outputs(inputs).float().cpu() for inputs, _ in feed.all()]))
-    several = len(found) > 1
-    scores = torch.stack(found).softmax(dim=-1).mean(dim=0) if several else found[0]  # (clips, C)
+        data = Batches(run, run.dataset.evaluate_on, train=False, device=device, view=view)
+        logits.append(torch.cat([out.float().cpu() for out in _outputs(model, data)]))  # (N, C)
+    several = len(logits) > 1
+    scores = torch.stack(logits).softmax(dim=-1).mean(dim=0) if several else logits[0]  # (N, C)
     if not scores.isfinite().all():
         return {"status": "diverged"}
-    values = metrics.recognition(scores, feed.targets, _reversal(run))
-    return {"n": len(feed.records), "metrics": values}
+    values = metrics.recognition(scores, data.targets, _reversal(run))
+    return {"n": len(data.records), "metrics": values}
 
 
-def _retrieval(run: Run, model: Retriever, where: torch.device) -> dict[str, Any]:
+def _retrieval(run: Run, model: Retriever, device: torch.device) -> dict[str, Any]:
     """Every caption is a query; every video is encoded once."""
-    feed = Feed(run, model, run.dataset.evaluate_on, train=False, where=where)
-    tokens, owner = feed.queries()
-    scores = _similarities(model, feed, tokens)
+    data = Batches(run, run.dataset.evaluate_on, train=False, device=device)
+    tokens, owner = data.queries()
+    videos = [torch.cat(column) for column in zip(*_outputs(model, data), strict=True)]
+    scores = _similarities(model, tokens.to(device), tuple(videos))
     if not scores.isfinite().all():
         return {"status": "diverged"}
-    values = metrics.retrieval(scores, owner, _twins(feed), run.dataset.ties)
-    return {"n": len(feed.records), "metrics": values}
+    values = metrics.retrieval(scores, owner, _twins(data.records), run.dataset.ties)
+    return {"n": len(data.records), "metrics": values}
 
 
-def _similarities(model: Retriever, feed: Feed, tokens: Tensor) -> Tensor:
-    """(texts, videos) on the CPU; `tokens` (texts, L)."""
-    videos = _joined([feed.outputs(inputs) for inputs, _ in feed.all()])
+def _outputs(model: VideoModel, data: Batches) -> Iterator[Any]:
+    """The outputs for every batch. Each clip is seen once, so no features are remembered."""
+    for batch in progress(data.epoch(0), len(data), f"{data.run.name}: evaluate"):
+        yield model.at_once(*batch.inputs, **batch.masks)
+
+
+def _similarities(model: Retriever, tokens: Tensor, videos: tuple[Tensor, ...]) -> Tensor:
+    """(Q, V) on the CPU, of token ids (Q, L) and video features (V, ...)."""
     rows = []
     for part in tokens.split(TEXTS_AT_ONCE):
-        text = model.encode_text(part.to(feed.where))
-        rows.append(model.similarity(text, videos).float().cpu())
+        rows.append(model.similarity(model.encode_text(part), videos).float().cpu())
     return torch.cat(rows)
 
 
-def _joined(parts: list[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-    return tuple(torch.cat(column) for column in zip(*parts, strict=True))
-
-
 def _reversal(run: Run) -> list[int] | None:
-    """Class -> its time-reversed partner, where the dataset declares pairs."""
-    about = records.manifest(Path(run.data))
-    if "reversed" not in about:
+    """The time-reversed partner of every class, where the dataset declares pairs."""
+    manifest = records.manifest(Path(run.data))
+    if "reversed" not in manifest:
         return None
-    classes: list[str] = about["classes"]
-    return [classes.index(about["reversed"][c]) for c in classes]
+    classes: list[str] = manifest["classes"]
+    return [classes.index(manifest["reversed"][name]) for name in classes]
 
 
-def _twins(feed: Feed) -> list[tuple[int, int]]:
+def _twins(clips: list[Record]) -> list[tuple[int, int]]:
     """Pairs of clips whose captions differ only in motion."""
     groups: dict[str, list[int]] = {}
-    for i, record in enumerate(feed.records):
-        if record.group is not None:
-            groups.setdefault(record.group, []).append(i)
+    for i, clip in enumerate(clips):
+        if clip.group is not None:
+            groups.setdefault(clip.group, []).append(i)
     return [(g[0], g[1]) for g in groups.values() if len(g) == 2]

@@ -1,8 +1,10 @@
-"""The premise: the small CLIP knows what a video shows, and frames without order hide how it moves.
+"""Check the premise: the mini CLIP knows what a video shows, and frames without order do not tell
+how it moves.
 
-Judged on the generated videos themselves, decoded and sampled as in training. A linear probe on a
-clip's averaged frame features may find the kind of motion (shrunk and grown shapes look different
-from shifted ones) but not its direction: within a time-reversed pair it must be at chance.
+It is judged on the generated videos themselves, decoded and sampled as in training. A linear probe
+on a clip's averaged frame features may recognise the kind of motion (shrunk and grown shapes look
+different from shifted ones) but not its direction: within a time-reversed pair it must be at
+chance.
 
 Shapes: N clips, T frames, E joint embedding, C classes.
 """
@@ -17,9 +19,11 @@ from torch.nn import functional as F
 
 from vidtune import provenance
 from vidtune.data import records
+from vidtune.data.batches import AT_ONCE
 from vidtune.data.clips import Clips, load
 from vidtune.data.records import Record
-from vidtune.engine import model as models
+from vidtune.engine.checkpoints import load_weights
+from vidtune.engine.device import device_name, pick_device
 from vidtune.engine.pretrain import appearance_tokens, zero_shot
 from vidtune.motion.words import ATTRIBUTES
 from vidtune.nn.clip import CLIP
@@ -29,7 +33,8 @@ from vidtune.spec import Premise
 APPEARANCE_AT_LEAST = 0.9  # zero-shot accuracy of every attribute
 CONFIDENCE = 0.99  # of the interval that chance stays in
 DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)  # L2 strengths tried on the validation split
-AT_ONCE = 32  # clips
+
+Splits = dict[str, list[Record]]
 
 
 def premise(job: Premise, weights: Path, show: bool = True) -> dict[str, Any]:
@@ -37,78 +42,77 @@ def premise(job: Premise, weights: Path, show: bool = True) -> dict[str, Any]:
 
     Raises `UserError` where data or weights are missing.
     """
-    where = models.device()
+    device = pick_device()
     clip = CLIP(job.backbone)
-    clip.load_state_dict(models.load_weights(weights, job.backbone))
-    clip = clip.to(where).eval()
+    clip.load_state_dict(load_weights(weights, job.backbone))
+    clip = clip.to(device).eval()
     data = Path(job.data)
-    lists = {split: records.read(data, split) for split in ("train", "val", "test")}
-    features = {k: _features(clip, job, v, k, where, show) for k, v in lists.items()}  # (N, T, E)
-    seen = appearance(clip, job, features["test"], lists["test"], where)
-    classes = records.manifest(data)
-    about = probe({k: f.mean(dim=1) for k, f in features.items()}, lists, classes)
+    clips: Splits = {split: records.read(data, split) for split in ("train", "val", "test")}
+    features = {k: _features(clip, job, v, k, device, show) for k, v in clips.items()}  # (N, T, E)
+    seen = appearance(clip, job, features["test"], clips["test"], device)
+    manifest = records.manifest(data)
+    judged = probe({k: f.mean(dim=1) for k, f in features.items()}, clips, manifest)
+    low, high = judged["chance"]
     holds = {
-        "appearance": min(seen[k] for k in ATTRIBUTES) >= APPEARANCE_AT_LEAST,
-        "within_pairs_at_chance": about["chance"][0] <= about["within_pairs"] <= about["chance"][1],
+        "appearance": min(seen[attribute] for attribute in ATTRIBUTES) >= APPEARANCE_AT_LEAST,
+        "within_pairs_at_chance": low <= judged["within_pairs"] <= high,
     }
     return {
         "sampler": {"fps": job.probe.fps, "name": job.probe.sampler, "frames": job.frames},
         "zero_shot": seen,
-        "probe": about,
+        "probe": judged,
         "thresholds": {"appearance_at_least": APPEARANCE_AT_LEAST, "confidence": CONFIDENCE},
         "holds": holds,
         "provenance": provenance.stamp(
-            provenance.digest("vidtune.engine.premise"), models.device_name(where)
+            provenance.digest("vidtune.engine.premise"), device_name(device)
         ),
     }
 
 
 @torch.no_grad()
 def _features(
-    clip: CLIP, job: Premise, found: list[Record], split: str, where: torch.device, show: bool
+    clip: CLIP, job: Premise, split: list[Record], name: str, device: torch.device, show: bool
 ) -> Tensor:
-    """(N, T, E): every sampled frame's image feature, unit length."""
-    clips = Clips(found, job.probe, job.frames, job.backbone.image, train=False, seed=0)
-    videos = load(clips, f"premise: read {split}", show)
+    """Every sampled frame's image feature of unit length, (N, T, E)."""
+    clips = Clips(split, job.probe, job.frames, job.backbone.image, train=False, seed=0)
+    videos = load(clips, f"premise: read {name}", show)
     parts = []
     for batch in videos.split(AT_ONCE):
-        frames = normalise(batch.to(where)).flatten(0, 1)  # (B*T, 3, S, S)
+        frames = normalise(batch.to(device)).flatten(0, 1)  # (B*T, 3, S, S)
         parts.append(F.normalize(clip.encode_image(frames), dim=-1).unflatten(0, batch.shape[:2]))
     return torch.cat(parts).cpu()  # (N, T, E)
 
 
 @torch.no_grad()
 def appearance(
-    clip: CLIP, job: Premise, features: Tensor, found: list[Record], where: torch.device
+    clip: CLIP, job: Premise, features: Tensor, split: list[Record], device: torch.device
 ) -> dict[str, float]:
     """Zero-shot accuracy over all frames of the videos, each frame judged alone."""
-    text = clip.encode_text(appearance_tokens(job.backbone).to(where))  # (U, E)
-    each = features.shape[1]
+    text = clip.encode_text(appearance_tokens(job.backbone).to(device))  # (U, E)
+    frames = features.shape[1]
     kinds = {
-        key: np.repeat([values.index(r.appearance[key]) for r in found], each)
+        key: np.repeat([values.index(r.appearance[key]) for r in split], frames)
         for key, values in ATTRIBUTES.items()
     }
     return zero_shot(features.flatten(0, 1), text.cpu(), kinds)
 
 
-def probe(
-    features: dict[str, Tensor], lists: dict[str, list[Record]], about: dict[str, Any]
-) -> dict[str, Any]:
+def probe(features: dict[str, Tensor], clips: Splits, manifest: dict[str, Any]) -> dict[str, Any]:
     """Multinomial logistic regression on averaged features (N, E); L2 chosen on validation."""
-    labels = {k: torch.tensor([r.label for r in v]) for k, v in lists.items()}
-    classes = about["classes"]
-    partner = torch.tensor([classes.index(about["reversed"][name]) for name in classes])
+    labels = {split: torch.tensor([r.label for r in v]) for split, v in clips.items()}
+    classes, reverse = manifest["classes"], manifest["reversed"]
+    partner = torch.tensor([classes.index(reverse[name]) for name in classes])  # (C,)
     mean, std = features["train"].mean(dim=0), features["train"].std(dim=0) + 1e-6
-    x = {k: ((f - mean) / std).double() for k, f in features.items()}  # (N, E)
+    x = {split: ((f - mean) / std).double() for split, f in features.items()}  # (N, E)
     fits = {d: fit(x["train"], labels["train"], len(classes), d) for d in DECAYS}
     scores = {d: _top1(x["val"] @ w + b, labels["val"]) for d, (w, b) in fits.items()}
     decay = max(DECAYS, key=lambda d: (scores[d], d))
     weight, bias = fits[decay]
     logits, label = x["test"] @ weight + bias, labels["test"]  # (N, C), (N,)
-    rows = torch.arange(len(label))
-    own, other = logits[rows, label], logits[rows, partner[label]]
-    guess = logits.argmax(dim=-1)
     n = len(label)
+    rows = torch.arange(n)
+    own, other = logits[rows, label], logits[rows, partner[label]]  # (N,)
+    guess = logits.argmax(dim=-1)
     return {
         "top1": _top1(logits, label),
         "top1_pairs_merged": float(((guess == label) | (guess == partner[label])).float().mean()),
@@ -143,13 +147,13 @@ def fit(x: Tensor, labels: Tensor, classes: int, decay: float) -> tuple[Tensor, 
 
 
 def chance_interval(n: int, confidence: float) -> tuple[float, float]:
-    """Accuracies that a fair coin stays within, with `confidence`, over `n` throws (exact)."""
+    """The accuracies that `n` throws of a fair coin stay within with `confidence` (exact)."""
     heads = torch.arange(n + 1, dtype=torch.double)
     total = torch.tensor(float(n + 1), dtype=torch.double)
     log_p = total.lgamma() - (heads + 1).lgamma() - (n - heads + 1).lgamma() - n * np.log(2.0)
     below = log_p.exp().cumsum(dim=0)
     tail = (1 - confidence) / 2
-    low = int((below < tail).sum())  # the first number of heads with more than `tail` below it
+    low = int((below < tail).sum())  # the fewest heads up to which the probability is `tail`
     return low / n, (n - low) / n
 
 

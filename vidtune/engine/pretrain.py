@@ -1,7 +1,8 @@
-"""Pre-train a small CLIP on generated stills and their captions: what is there, never how it moves.
+"""Pre-train a small CLIP on generated stills and captions, which say what is shown, never how it
+moves.
 
-CLIP's contrastive loss, except that captions of a batch are compared once each, so that two stills
-with the same caption are not each other's negatives.
+The loss is CLIP's contrastive one, except that captions of a batch are compared once each, so that
+two stills with the same caption are not each other's negatives.
 
 Shapes: N stills, U distinct captions, E joint embedding, L words.
 """
@@ -14,12 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import LambdaLR
 
 from vidtune import provenance
 from vidtune.data.text import tokenizer
-from vidtune.engine import model as models
 from vidtune.engine import optim
-from vidtune.engine.step import MAX_LOGIT_SCALE
+from vidtune.engine.checkpoints import save
+from vidtune.engine.device import device_name, pick_device
+from vidtune.engine.step import clamp_logit_scale
 from vidtune.motion import draw
 from vidtune.motion.words import APPEARANCES, ATTRIBUTES
 from vidtune.nn.clip import CLIP
@@ -33,84 +36,81 @@ HELD_OUT = 1000  # stills that zero-shot accuracy is measured on
 def pretrain(job: Pretraining, out: Path) -> None:
     """Write the backbone's state dict to `out` and `pretrain.json` beside it.
 
-    Raises `UserError` where the recipe or the number of stills allows no step.
+    Raises `UserError` where there are fewer stills than a batch holds.
     """
-    where = models.device()
     start = time.monotonic()
+    device = pick_device()
     torch.manual_seed(job.seed)
     if job.generated.stills < job.recipe.batch:
         raise UserError(
-            f"generated.{job.generated.name}: stills: expected at least a batch ({job.recipe.batch}); "
-            f"found {job.generated.stills}; raise it"
+            f"generated.{job.generated.name}: stills: expected at least a batch "
+            f"({job.recipe.batch}); found {job.generated.stills}; raise it"
         )
-    clip = CLIP(job.backbone).to(where)
-    loss, steps = _train(clip, job, where)
+    clip = CLIP(job.backbone).to(device)
+    losses = _train(clip, job, device)
+    last = losses[-max(1, len(losses) // 10) :]
     report = {
-        "loss": loss,
-        "steps": steps,
+        "loss": sum(last) / len(last),
+        "steps": len(losses),
         "stills": job.generated.stills,
-        "zero_shot_stills": _held_out(clip, job, where),
+        "zero_shot_stills": _held_out_accuracy(clip, job, device),
         "held_out": HELD_OUT,
         "seconds": time.monotonic() - start,
         "provenance": provenance.stamp(
-            provenance.digest("vidtune.engine.pretrain"), models.device_name(where)
+            provenance.digest("vidtune.engine.pretrain"), device_name(device)
         ),
     }
-    models.save(out, {k: v.cpu() for k, v in clip.state_dict().items()})
+    save(out, {k: v.cpu() for k, v in clip.state_dict().items()})
     write_json(out.parent / "pretrain.json", report)
 
 
-def _train(clip: CLIP, job: Pretraining, where: torch.device) -> tuple[float, int]:
-    """Mean loss of the last tenth of the steps, and the number of steps."""
-    recipe, videos = job.recipe, job.generated
-    images, kinds = draw.stills(videos, videos.stills, job.seed, job.backbone.image)
-    pixels, which = torch.from_numpy(images), torch.from_numpy(appearance_index(kinds))
-    captions = appearance_tokens(job.backbone).to(where)  # (U, L)
-    per_epoch = videos.stills // recipe.batch
+def _train(clip: CLIP, job: Pretraining, device: torch.device) -> list[float]:
+    """The loss of every step."""
+    recipe, n = job.recipe, job.generated.stills
+    images, kinds = draw.stills(job.generated, n, job.seed, job.backbone.image)
+    pixels, caption_of = torch.from_numpy(images), torch.from_numpy(appearance_index(kinds))  # (N,)
+    captions = appearance_tokens(job.backbone).to(device)  # (U, L)
+    per_epoch = n // recipe.batch
     steps = optim.length(recipe, per_epoch)
     optimizer = torch.optim.AdamW(
-        decayed(clip, recipe), recipe.lr, recipe.betas, recipe.eps, fused=True
+        decay_groups(clip, recipe), recipe.lr, recipe.betas, recipe.eps, fused=True
     )
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: optim.rate(recipe, step, per_epoch)
-    )
-    order = torch.randperm(videos.stills)
+    schedule = LambdaLR(optimizer, lambda i: optim.rate(recipe, i, per_epoch))
+    order = torch.randperm(n)  # never used, but the draws of the epochs follow it
     losses: list[float] = []
-    for step in progress(range(steps), steps, f"pretrain {job.backbone.name}"):
-        at = step % per_epoch
+    for i in progress(range(steps), steps, f"pretrain {job.backbone.name}"):
+        at = i % per_epoch
         if at == 0:
-            order = torch.randperm(videos.stills)
-        rows = order[at * recipe.batch : (at + 1) * recipe.batch]
-        present, target = which[rows].unique(return_inverse=True)  # (U,), (N,)
-        text = clip.encode_text(captions[present.to(where)])  # (U, E)
-        image = clip.encode_image(normalise(pixels[rows].to(where)))  # (N, E)
-        loss = contrastive(image, text, target.to(where), clip.logit_scale)
+            order = torch.randperm(n)
+        stills = order[at * recipe.batch : (at + 1) * recipe.batch]
+        shown, target = caption_of[stills].unique(return_inverse=True)  # (U,), (N,)
+        text = clip.encode_text(captions[shown.to(device)])  # (U, E)
+        image = clip.encode_image(normalise(pixels[stills].to(device)))  # (N, E)
+        loss = contrastive(image, text, target.to(device), clip.logit_scale)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         if recipe.clip_grad:
             nn.utils.clip_grad_norm_(clip.parameters(), recipe.clip_grad)
         optimizer.step()
         schedule.step()
-        with torch.no_grad():
-            clip.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
+        clamp_logit_scale(clip)
         losses.append(loss.item())
-    last = losses[-max(1, steps // 10) :]
-    return sum(last) / len(last), steps
+    return losses
 
 
 def contrastive(image: Tensor, text: Tensor, target: Tensor, logit_scale: Tensor) -> Tensor:
-    """Mean of both directions; still i has caption `target[i]`, a caption one still or more.
+    """The mean of both directions' cross-entropy, where still i has the caption `target[i]`.
 
-    A caption's target is spread evenly over its stills.
+    A caption has one still or more, and its target is spread evenly over them.
     """
     logits = logit_scale.exp() * F.normalize(image, dim=-1) @ F.normalize(text, dim=-1).T  # (N, U)
-    own = F.one_hot(target, logits.shape[1]).to(logits.dtype)  # (N, U)
-    back = F.cross_entropy(logits.T, (own / own.sum(dim=0)).T)
-    return (F.cross_entropy(logits, target) + back) / 2
+    matches = F.one_hot(target, logits.shape[1]).to(logits.dtype)  # (N, U)
+    by_text = F.cross_entropy(logits.T, (matches / matches.sum(dim=0)).T)
+    return (F.cross_entropy(logits, target) + by_text) / 2
 
 
-def decayed(clip: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Weight decay on matrices only, as CLIP has it (gains, biases and the scale go free)."""
+def decay_groups(clip: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Parameter groups as CLIP has them: gains, biases and the logit scale do not decay."""
     params = [p for p in clip.parameters() if p.requires_grad]
     return [
         {"params": [p for p in params if p.ndim >= 2], "weight_decay": recipe.weight_decay},
@@ -119,41 +119,41 @@ def decayed(clip: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
 
 
 def appearance_index(kinds: dict[str, np.ndarray]) -> np.ndarray:
-    """Attribute indices, each (N,) -> the row of `APPEARANCES`, (N,)."""
+    """The row of `APPEARANCES`, (N,), of attribute indices, each (N,)."""
     sizes = [len(values) for values in ATTRIBUTES.values()]
     return np.ravel_multi_index([kinds[k] for k in ATTRIBUTES], sizes)
 
 
 def appearance_tokens(backbone: Backbone) -> Tensor:
-    """(U, L): the captions of all appearances, in the order of `APPEARANCES`, padding cut off."""
-    tokens = tokenizer(backbone.text.vocabulary, backbone.text.context)
-    ids = tokens([a.caption() for a in APPEARANCES])
+    """The captions of all `APPEARANCES` in their order, (U, L), without common padding."""
+    tokenize = tokenizer(backbone.text.vocabulary, backbone.text.context)
+    ids = tokenize([a.caption() for a in APPEARANCES])
     return ids[:, : int((ids > 0).sum(dim=1).max())]  # (U, L)
 
 
 def zero_shot(features: Tensor, text: Tensor, kinds: dict[str, np.ndarray]) -> dict[str, float]:
     """Accuracy of the nearest caption's attributes and of the whole caption.
 
-    `features` (N, E) and `text` (U, E) need no normalising; an attribute's score is the mean of the
-    probabilities of all captions that name it, so each one is judged over all wordings.
+    `features` (N, E) and `text` (U, E) need no normalising. An attribute's score is the sum of the
+    probabilities of all captions that name it, so it is judged over all wordings.
     """
     cosine = F.normalize(features, dim=-1) @ F.normalize(text, dim=-1).T  # (N, U)
     sizes = [len(values) for values in ATTRIBUTES.values()]
     table = (100 * cosine).softmax(dim=-1).unflatten(-1, sizes)  # (N, size, colour, shape, back)
-    found = {}
-    for axis, key in enumerate(ATTRIBUTES, 1):
+    accuracy = {}
+    for axis, attribute in enumerate(ATTRIBUTES, 1):
         others = tuple(i for i in range(1, len(sizes) + 1) if i != axis)
         guess = table.sum(dim=others).argmax(dim=-1).cpu()  # (N,)
-        found[key] = float((guess == torch.from_numpy(kinds[key])).float().mean())
-    joint = cosine.argmax(dim=-1).cpu() == torch.from_numpy(appearance_index(kinds))
-    return {**found, "caption": float(joint.float().mean())}
+        accuracy[attribute] = float((guess == torch.from_numpy(kinds[attribute])).float().mean())
+    right = cosine.argmax(dim=-1).cpu() == torch.from_numpy(appearance_index(kinds))
+    return {**accuracy, "caption": float(right.float().mean())}
 
 
 @torch.no_grad()
-def _held_out(clip: CLIP, job: Pretraining, where: torch.device) -> dict[str, float]:
-    """Zero-shot accuracy on stills that no training has drawn."""
+def _held_out_accuracy(clip: CLIP, job: Pretraining, device: torch.device) -> dict[str, float]:
+    """Zero-shot accuracy on stills of another seed than the training's."""
     clip.eval()
     images, kinds = draw.stills(job.generated, HELD_OUT, job.seed + 1, job.backbone.image)
-    features = clip.encode_image(normalise(torch.from_numpy(images).to(where)))  # (N, E)
-    text = clip.encode_text(appearance_tokens(job.backbone).to(where))  # (U, E)
+    features = clip.encode_image(normalise(torch.from_numpy(images).to(device)))  # (N, E)
+    text = clip.encode_text(appearance_tokens(job.backbone).to(device))  # (U, E)
     return zero_shot(features, text, kinds)

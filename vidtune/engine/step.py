@@ -1,6 +1,7 @@
-"""One training step in its three parts: forward, backward, update."""
+"""One training step in its three parts: loss, backward pass, update."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,27 +13,31 @@ from vidtune.spec import Recipe
 MAX_LOGIT_SCALE = math.log(100)  # CLIP's bound, for methods that tune it
 
 
+def objective(model: VideoModel, outputs: Any, target: Tensor, smoothing: float = 0.0) -> Tensor:
+    """The loss of a model's outputs: cross-entropy with labels (B,), smoothed by `smoothing`, or
+    the method's own with token ids (B, L).
+
+    It is computed, as the outputs are, inside `vidtune.engine.device.precision`.
+    """
+    if isinstance(model, Recognizer):
+        return nn.functional.cross_entropy(outputs, target, label_smoothing=smoothing)
+    return model.loss(model.encode_text(target), outputs)
+
+
 class Step:
     """The optimiser and the gradient scaler of a recipe, over a model's tuned parameters."""
 
     def __init__(
-        self, model: VideoModel, pretrained: set[str], recipe: Recipe, where: torch.device
+        self, model: VideoModel, pretrained: set[str], recipe: Recipe, device: torch.device
     ) -> None:
-        self.model, self.recipe, self.where = model, recipe, where
+        self.model, self.recipe = model, recipe
         self.optimizer = optim.optimizer(model, pretrained, recipe)
         # float16 gradients vanish unscaled; on a CPU only the arithmetic of a step is of interest
-        scaled = recipe.precision == "amp16" and where.type == "cuda"
-        self.scaler = torch.amp.GradScaler(where.type, enabled=scaled)
+        scaled = recipe.precision == "amp16" and device.type == "cuda"
+        self.scaler = torch.amp.GradScaler(device.type, enabled=scaled)
 
-    def loss(self, out: Tensor | tuple[Tensor, ...], target: Tensor) -> Tensor:
-        """The loss of the model's outputs: cross-entropy with labels, or the method's with texts.
-
-        To be called, as the model is, inside `vidtune.engine.model.precision`.
-        """
-        if isinstance(self.model, Recognizer):
-            smoothing = self.recipe.label_smoothing
-            return nn.functional.cross_entropy(out, target, label_smoothing=smoothing)
-        return self.model.loss(self.model.encode_text(target), out)
+    def loss(self, outputs: Any, target: Tensor) -> Tensor:
+        return objective(self.model, outputs, target, self.recipe.label_smoothing)
 
     def backward(self, loss: Tensor) -> None:
         self.scaler.scale(loss).backward()
@@ -45,11 +50,20 @@ class Step:
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)  # the next forward pass needs their room
-        _clamp_logit_scale(self.model)
+        clamp_logit_scale(self.model.clip)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"optimizer": self.optimizer.state_dict(), "scaler": self.scaler.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.optimizer.load_state_dict(state["optimizer"])
+        if state["scaler"]:  # one that does not scale has no state
+            self.scaler.load_state_dict(state["scaler"])
 
 
-def _clamp_logit_scale(model: VideoModel) -> None:
-    scale = getattr(model.clip, "logit_scale", None)
+def clamp_logit_scale(clip: nn.Module) -> None:
+    """Keep a tuned `logit_scale` within CLIP's bound."""
+    scale = getattr(clip, "logit_scale", None)
     if scale is not None and scale.requires_grad:
         with torch.no_grad():
             scale.clamp_(max=MAX_LOGIT_SCALE)

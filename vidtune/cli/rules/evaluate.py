@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _evaluate_official(args: argparse.Namespace) -> int:
-    from vidtune.engine.official import evaluate_official
+    from vidtune.engine.evaluate_official import evaluate_official
 
     result = evaluate_official(_declared_run(args), Path(args.official))
     if args.out:

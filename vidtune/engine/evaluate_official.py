@@ -1,4 +1,4 @@
-"""Checkpoints of a method's authors, evaluated in the harness."""
+"""Evaluate a checkpoint of a method's authors in the harness."""
 
 from functools import partial
 from pathlib import Path
@@ -7,8 +7,9 @@ from typing import Any
 import torch
 
 from vidtune import provenance
-from vidtune.engine import model as models
-from vidtune.engine.evaluate import evaluated
+from vidtune.engine.build_run import name_classes
+from vidtune.engine.checkpoints import load_weights
+from vidtune.engine.evaluate import evaluate_model
 from vidtune.methods import load_official
 from vidtune.methods.build import build_model
 from vidtune.nn.task import VideoModel
@@ -16,28 +17,26 @@ from vidtune.spec import Run, UserError
 
 
 def evaluate_official(run: Run, checkpoint: Path) -> dict[str, Any]:
-    """As `vidtune.engine.evaluate.evaluate`, with the weights of the authors' checkpoint."""
+    """The result that `vidtune.engine.evaluate.evaluate` gives, with the authors' weights."""
     method = f"vidtune.methods.{run.model.method}"
     code = (f"{method}.official", f"{method}.model", f"{method}.options")
-    digest = provenance.digest("vidtune.engine.official", *code)
-    result = evaluated(run, "ok", partial(official_model, run, checkpoint), digest)
+    digest = provenance.digest("vidtune.engine.evaluate_official", *code)
+    result = evaluate_model(run, "ok", partial(official_model, run, checkpoint), digest)
     return result | {"official": str(checkpoint)}
 
 
-def official_model(run: Run, checkpoint: Path, where: torch.device) -> VideoModel:
-    """The model with the weights of its authors' checkpoint."""
+def official_model(run: Run, checkpoint: Path, device: torch.device) -> VideoModel:
+    """The run's model with the weights of its authors' checkpoint."""
     name = load_official.name_of(run.model)
     state = load_official.read_checkpoint(checkpoint)
     model = build_model(run.model)
     backbone = None
     if load_official.needs_backbone(model, name, state):  # the file holds only what was tuned
-        backbone = models.load_weights(
-            Path(run.weights) if run.weights else None, run.model.backbone
-        )
+        backbone = load_weights(run.weights, run.model.backbone)
     try:
         load_official.load_into(model, name, state, backbone)
     except UserError as e:
         raise UserError(f"{checkpoint}: {e}") from None
-    model.to(where)
-    models.name_classes(model, run)
+    model.to(device)
+    name_classes(model, run)
     return model

@@ -1,23 +1,22 @@
-"""Checkpoints of a method's authors in the harness; precision of a run."""
+"""Checkpoints of a method's authors in the harness."""
 
-import math
 import re
 
 import pytest
 import torch
-from test_engine import job, place  # noqa: F401  a fixture
 
-from vidtune.engine import model as models
+from vidtune.engine.build_run import build_run
+from vidtune.engine.checkpoints import load_checkpoint, load_tuned
 from vidtune.engine.evaluate import evaluate
-from vidtune.engine.official import official_model
+from vidtune.engine.evaluate_official import official_model
 from vidtune.engine.train import train
 from vidtune.methods.build import build_model
 from vidtune.spec import Run, load_json, write_json
 
 
 def full_state(run: Run, checkpoint) -> dict[str, torch.Tensor]:
-    model, _ = models.build(run, torch.device("cpu"))
-    models.load_tuned(model, models.load_checkpoint(checkpoint)["state"], checkpoint)
+    model, _ = build_run(run, torch.device("cpu"))
+    load_tuned(model, load_checkpoint(checkpoint)["state"], checkpoint)
     return model.state_dict()
 
 
@@ -32,8 +31,8 @@ def tempme_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])
-def test_an_official_checkpoint_is_evaluated(prefix, place, tmp_path, vidtune):  # noqa: F811
-    run = job(place, "tempme/tempme-b32@0")
+def test_an_official_checkpoint_is_evaluated(prefix, short_run, tmp_path, vidtune):
+    run = short_run("tempme/tempme-b32@0")
     train(run, tmp_path / "model.pt")
     own = evaluate(run, tmp_path / "model.pt")
     state = tempme_names(full_state(run, tmp_path / "model.pt"))
@@ -54,12 +53,12 @@ def test_an_official_checkpoint_is_evaluated(prefix, place, tmp_path, vidtune): 
         assert torch.equal(net.state_dict()[key], value), key
 
 
-def test_a_file_of_tuned_tensors_gets_the_backbones_weights(place, tmp_path):  # noqa: F811
-    run = job(place, "side4video/b16-ssv1@0")
+def test_a_file_of_tuned_tensors_gets_the_backbones_weights(short_run, tmp_path):
+    run = short_run("side4video/b16-ssv1@0")
     m = run.model.model_copy(update={"method": "st_adapter", "options": {"width": 8, "layers": 6}})
     run = run.model_copy(update={"model": m})
     train(run, tmp_path / "own" / "model.pt")
-    state = models.load_checkpoint(tmp_path / "own" / "model.pt")["state"]
+    state = load_checkpoint(tmp_path / "own" / "model.pt")["state"]
     ours, theirs = r"adapters\.(\d+)\.(pre_\w+)\.", r"transformer.resblocks.\1.adapter_\2."
     names = {re.sub(ours, theirs, k): v for k, v in state.items()}
     torch.save({"model": names}, tmp_path / "official.pth")
@@ -68,17 +67,17 @@ def test_a_file_of_tuned_tensors_gets_the_backbones_weights(place, tmp_path):  #
         torch.testing.assert_close(net.state_dict()[key], value)
 
 
-def test_checkpoints_that_cannot_be_used_are_one_line(place, tmp_path, vidtune):  # noqa: F811
-    run = job(place, "tempme/tempme-b32@0")
+def test_checkpoints_that_cannot_be_used_are_one_line(short_run, tmp_path, vidtune):
+    run = short_run("tempme/tempme-b32@0")
     write_json(tmp_path / "spec.json", run.model_dump(mode="json"))
     state = build_model(run.model).state_dict()
     cases = {
-        "nothing.pth": (None, "No such file"),
+        "absent.pth": (None, "No such file"),
         "text.pth": (b"no tensors here", "not a file of tensors"),
         "epoch.pth": ({"epoch": 3}, "epoch: expected a tensor"),
         "ours.pth": (state, "the checkpoint does not fit the model"),
     }
-    for name, (content, says) in cases.items():
+    for name, (content, message) in cases.items():
         if isinstance(content, bytes):
             (tmp_path / name).write_bytes(content)
         elif content is not None:
@@ -86,23 +85,8 @@ def test_checkpoints_that_cannot_be_used_are_one_line(place, tmp_path, vidtune):
         code, _, err = vidtune(
             "evaluate", "--spec", tmp_path / "spec.json", "--official", tmp_path / name
         )
-        assert code == 2 and says in err and len(err.strip().splitlines()) == 1, err
+        assert code == 2 and message in err and len(err.strip().splitlines()) == 1, err
     code, _, err = vidtune("evaluate", "no/such", "--official", tmp_path / "ours.pth")
     assert code == 2 and "not a variant that this scale trains" in err
     code, _, err = vidtune("evaluate", "--out", tmp_path / "x.json")
     assert code == 2 and "give --spec and --out" in err
-
-
-@pytest.mark.parametrize("precision", ["amp16", "bf16"])
-@pytest.mark.parametrize("name", ["side4video/b16-ssv1@0", "tempme/tempme-b32@0"])
-def test_half_precision_trains_near_single(precision, name, place, tmp_path):  # noqa: F811
-    """Same clips, same draws: the loss curve is nearly the same and evaluation runs."""
-    curves = {}
-    for kind in ("fp32", precision):
-        run = job(place, name, precision=kind)
-        train(run, tmp_path / kind / "model.pt")
-        curves[kind] = [loss for _, loss in load_json(tmp_path / kind / "train.json")["losses"]]
-        assert evaluate(run, tmp_path / kind / "model.pt")["status"] == "ok"
-    assert curves[precision] != curves["fp32"]  # something was computed otherwise
-    assert all(math.isfinite(loss) for loss in curves[precision])
-    assert curves[precision] == pytest.approx(curves["fp32"], rel=0.15)

@@ -1,0 +1,147 @@
+"""Training on a few generated clips, and what its results say."""
+
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from helpers.common import one_line
+
+from vidtune.data import records
+from vidtune.engine.checkpoints import load_checkpoint
+from vidtune.engine.evaluate import evaluate
+from vidtune.engine.train import train
+from vidtune.spec import load_json, write_json
+
+RECOGNITION, RETRIEVAL = "side4video/b16-ssv1@0", "tempme/lora-b32@0"
+RUNS = [
+    RECOGNITION,
+    "side4video/b16-ssv1-probe@0",
+    "side4video/b32-msrvtt@0",
+    "side4video/clip4clip-b32-msrvtt@0",
+    RETRIEVAL,
+    "tempme/tempme-b32@0",
+]
+AUGMENT = {
+    "randaugment": "rand-m7-n4-mstd0.5-inc1",
+    "crop": "side4video",
+    "flip": 0.5,
+    "gray": 0.2,
+    "repeats": 2,
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_train_and_evaluate(name, short_run, tmp_path):
+    run = short_run(name)
+    train(run, tmp_path / "model.pt")
+    report = load_json(tmp_path / "train.json")
+    assert report["status"] == "ok" and report["steps"] == 4
+    assert all(math.isfinite(loss) for _, loss in report["losses"])
+    assert report["provenance"]["versions"]["torch"] and report["provenance"]["digest"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model.pt", "train.json"]
+    result = evaluate(run, tmp_path / "model.pt")
+    expected = (
+        {"top1", "top5", "pair"} if run.model.task == "recognition" else {"r1", "rsum", "v2t_r1"}
+    )
+    assert result["status"] == "ok" and result["n"] == 12 and expected <= set(result["metrics"])
+    assert result["metrics"] == evaluate(run, tmp_path / "model.pt")["metrics"]
+    assert all(c["used"] == c["expected"] > 0 for c in result["coverage"].values())
+    assert set(result["coverage"]) == {"train", run.dataset.evaluate_on}
+
+
+def test_training_shows_the_loss(short_run, tmp_path, capsys):
+    train(short_run(RECOGNITION), tmp_path / "model.pt")
+    _, last = load_json(tmp_path / "train.json")["losses"][-1]
+    assert f"train: 4/4, 0 s, 0 s left, loss {last:.4f}\n" in capsys.readouterr().err
+
+
+def test_seeds_decide_everything(short_run, tmp_path):
+    run = short_run(RECOGNITION)
+    states = []
+    for k, seed in enumerate([0, 0, 1]):
+        out = tmp_path / str(k) / "model.pt"
+        train(run.model_copy(update={"seed": seed}), out)
+        states.append(load_checkpoint(out)["state"])
+    same = [all(torch.equal(states[0][k], s[k]) for k in states[0]) for s in states]
+    assert same == [True, True, False]
+
+
+def test_frozen_weights_stay(short_run, tmp_path):
+    run = short_run(RECOGNITION)
+    train(run, tmp_path / "model.pt")
+    tuned = load_checkpoint(tmp_path / "model.pt")["state"]
+    original = torch.load(run.weights, weights_only=True)
+    assert not {f"clip.{k}" for k in original} & set(tuned)
+
+
+def test_divergence_and_lack_of_memory_are_results(short_run, tmp_path, monkeypatch):
+    run = short_run(RETRIEVAL, lr=1e30, clip_grad=None, steps=8)
+    train(run, tmp_path / "a" / "model.pt")
+    report = load_json(tmp_path / "a" / "train.json")
+    assert report["status"] == "diverged" and math.isnan(report["losses"][-1][1])
+    result = evaluate(run, tmp_path / "a" / "model.pt")
+    assert result["status"] == "diverged" and result["metrics"] == {}
+
+    def no_memory(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("vidtune.engine.step.Step.loss", no_memory)
+    train(run, tmp_path / "b" / "model.pt")
+    assert evaluate(run, tmp_path / "b" / "model.pt")["status"] == "oom"
+
+
+@pytest.mark.parametrize("name", [RECOGNITION, "tempme/tempme-b32@0"])
+def test_half_precision_trains_near_single(name, short_run, tmp_path):
+    """Same clips, same draws: the loss curve is nearly the same and evaluation runs."""
+    curves = {}
+    for precision in ("fp32", "amp16", "bf16"):
+        run, out = short_run(name, precision=precision), tmp_path / precision / "model.pt"
+        train(run, out)
+        curves[precision] = [loss for _, loss in load_json(out.parent / "train.json")["losses"]]
+        assert evaluate(run, out)["status"] == "ok"
+    single = curves.pop("fp32")
+    for curve in curves.values():
+        assert curve != single  # something was computed otherwise
+        assert all(math.isfinite(loss) for loss in curve)
+        assert curve == pytest.approx(single, rel=0.15)
+
+
+def test_an_augmented_training_is_whole(damageable_run, tmp_path):
+    train(damageable_run(augment=AUGMENT), tmp_path / "model.pt")
+    report = load_json(tmp_path / "train.json")
+    assert report["status"] == "ok" and report["steps"] == 4 and report["replaced"] == 0
+    assert "replaced" not in evaluate(damageable_run(), tmp_path / "model.pt")
+
+
+def test_broken_training_videos_stop_it_or_are_counted(damageable_run, tmp_path):
+    lenient = damageable_run(augment=AUGMENT, on_broken="replace")
+    records.read(Path(lenient.data), "train")[2].path.write_bytes(b"")
+    strict = damageable_run(augment=AUGMENT)
+    with pytest.raises(ValueError, match="cannot be read as a video"):
+        train(strict, tmp_path / "strict" / "model.pt")
+    assert not (tmp_path / "strict" / "model.pt").exists()
+    train(lenient, tmp_path / "lenient" / "model.pt")
+    assert load_json(tmp_path / "lenient" / "train.json")["replaced"] == 2  # once an epoch
+    assert evaluate(lenient, tmp_path / "lenient" / "model.pt")["replaced"] == 2
+    # without anything random in the recipe the replaced clip must not be kept for all epochs
+    train(damageable_run(on_broken="replace"), tmp_path / "plain" / "model.pt")
+    assert load_json(tmp_path / "plain" / "train.json")["replaced"] == 2
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "streamed"])
+def test_a_bad_video_ends_a_job_in_one_line(damage, short_run, tmp_path, vidtune):
+    streamed = {"sampler": "segments", "random_train_frames": True} if damage == "streamed" else {}
+    run = short_run(RETRIEVAL, **streamed)
+    data = Path(shutil.copytree(run.data, tmp_path / "data"))
+    video = data / "videos" / "train_00003.mp4"
+    whole = video.read_bytes()
+    video.unlink()
+    if damage != "missing":
+        video.write_bytes(whole[: len(whole) // 3])
+    write_json(tmp_path / "spec.json", run.model_copy(update={"data": str(data)}))
+    out = tmp_path / "out" / "model.pt"
+    code, _, err = vidtune("train", "--spec", tmp_path / "spec.json", "--out", out)
+    assert code == 2 and "train_00003.mp4" in one_line(err)
+    assert not out.parent.exists()

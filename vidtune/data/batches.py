@@ -1,0 +1,183 @@
+"""Batches of a split's clips with their targets, in an order that seed and epoch decide.
+
+Where nothing random happens to the clips and they fit into memory, they are decoded once and kept.
+Otherwise worker processes decode them as training goes.
+
+Shapes: B clips, T frames, S pixels, L words, Q captions.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from vidtune.data import records
+from vidtune.data.clips import Clips, load
+from vidtune.data.text import Tokenizer, tokenizer
+from vidtune.data.video import cores
+from vidtune.nn.pixels import normalise
+from vidtune.spec import Run, UserError
+
+KEEP = 4 << 30  # bytes of decoded clips or features that a run may keep
+AT_ONCE = 32  # clips per batch outside training
+MOST_WORKERS = 8  # processes that decode; further cores are their decoders' threads
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a model takes and what is expected of it, on the device."""
+
+    inputs: tuple[Tensor, ...]  # normalised clips (B, T, 3, S, S), or the features kept instead
+    target: Tensor  # labels (B,), or token ids (B, L)
+    # {"mask": which frames are real (B, T)} where the sampler pads, else nothing
+    masks: dict[str, Tensor] = field(default_factory=dict)
+
+
+class Batches:
+    """One split of a run's data on one device, in tests one view of it.
+
+    Raises `UserError` where the split is empty, lacks labels or captions, or does not hold the
+    smaller copies that the dataset declares.
+    """
+
+    def __init__(
+        self, run: Run, split: str, train: bool, device: torch.device, view: int = 0
+    ) -> None:
+        records.check_copies(run.dataset, Path(run.data))
+        self.run, self.train, self.device = run, train, device
+        self.records = records.read(Path(run.data), split)
+        if not self.records:
+            raise UserError(f"{run.data}/{split}.jsonl: no clips; expected at least one")
+        m = run.model
+        self.clips = Clips(
+            self.records,
+            run.recipe,
+            m.frames,
+            m.backbone.image,
+            train=train,
+            seed=run.seed,
+            view=view,
+            views=(1, 1) if train or m.task == "retrieval" else m.view_grid,
+        )
+        self.size = min(run.recipe.batch, len(self.clips)) if train else AT_ONCE
+        self.pads = run.recipe.sampler == "clip4clip"  # its models learn which frames are real
+        self.replaced = 0  # broken videos in whose place another one was taken, so far
+        self.tokenize: Tokenizer | None = None
+        if m.task == "retrieval":
+            self.tokenize = tokenizer(m.backbone.text.vocabulary, m.max_words)
+        self.targets = self._labels() if m.task == "recognition" else self._captions()
+        self.features: tuple[Tensor, ...] | None = None  # see `keep_features`
+        self.videos: Tensor | None = None  # uint8 (items, T, 3, S, S)
+        self.real: Tensor | None = None  # (items, T)
+        bytes_of_videos = len(self.clips) * m.frames * 3 * m.backbone.image**2
+        if self.clips.deterministic and fits(bytes_of_videos):
+            self.videos = load(self.clips, f"{run.name}: read {split}")
+            self.real = self.clips.real() if self.pads else None
+
+    def _labels(self) -> Tensor:
+        """(items,)"""
+        unlabelled = next((r.id for r in self.records if r.label is None), None)
+        if unlabelled:
+            raise UserError(f"{self.run.data}: {unlabelled}: label: missing; recognition needs one")
+        labels = [self.records[i].label for i, _ in self.clips.items]
+        classes = self.run.model.classes
+        if classes is None or max(labels) >= classes:
+            raise UserError(
+                f"{self.run.data}/manifest.json: classes: more than the dataset's {classes}; "
+                "fix classes in config/datasets.yaml"
+            )
+        return torch.tensor(labels)
+
+    def _captions(self) -> Tensor:
+        """Token ids (items, L); in tests of a record's first caption, where `queries` has all."""
+        silent = next((r.id for r in self.records if not r.captions), None)
+        if silent:
+            raise UserError(f"{self.run.data}: {silent}: captions: none; retrieval needs one")
+        return self._tokens([self.records[i].captions[c] for i, c in self.clips.items])
+
+    def _tokens(self, captions: list[str]) -> Tensor:
+        """Token ids (B, L)."""
+        assert self.tokenize is not None, "recognition has no captions"
+        return self.tokenize(captions)
+
+    def queries(self) -> tuple[Tensor, Tensor]:
+        """Every caption of every record: token ids (Q, L), the index of its video (Q,)."""
+        captions = [(i, text) for i, r in enumerate(self.records) for text in r.captions]
+        owner, texts = zip(*captions, strict=True)
+        return self._tokens(list(texts)), torch.tensor(owner)
+
+    def normalised(self, videos: Tensor) -> Tensor:
+        """uint8 (B, T, 3, S, S) -> float frames on the device."""
+        return normalise(videos.to(self.device))
+
+    def keep_features(self, features: tuple[Tensor, ...]) -> None:
+        """Yield `features`, whose first axis is the item, from now on in place of the clips."""
+        self.features, self.videos = features, None
+
+    def __len__(self) -> int:
+        """Batches of an epoch; training drops the last incomplete one."""
+        n = len(self.clips)
+        return n // self.size if self.train else -(-n // self.size)
+
+    def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch, in an order that follows from seed and epoch.
+
+        Batches before `first` are not made: a resumed training has seen and counted them.
+        """
+        self.clips.epoch = number
+        order = torch.arange(len(self.clips))
+        if self.train:
+            generator = torch.Generator().manual_seed(self.run.seed * 100_003 + number)
+            order = torch.randperm(len(self.clips), generator=generator)
+        batches = [order[i * self.size : (i + 1) * self.size] for i in range(first, len(self))]
+        streamed = self.videos is None and self.features is None
+        return self._stream(batches) if streamed else map(self._kept, batches)
+
+    def from_step(self, number: int) -> Iterator[Batch]:
+        """A training's batches from the step `number` on, epoch after epoch without end."""
+        epoch, first = divmod(number, len(self))
+        while True:
+            yield from self.epoch(epoch, first)
+            epoch, first = epoch + 1, 0
+
+    def _kept(self, items: Tensor) -> Batch:
+        if self.features is not None:
+            inputs = tuple(feature[items].to(self.device) for feature in self.features)
+        else:
+            assert self.videos is not None
+            inputs = (self.normalised(self.videos[items]),)
+        masks = {} if self.real is None else {"mask": self.real[items].to(self.device)}
+        return Batch(inputs, self.targets[items].to(self.device), masks)
+
+    def _stream(self, batches: list[Tensor]) -> Iterator[Batch]:
+        """Decode in workers; targets are the batch's own, as a flip changes labels and captions."""
+        for batch in decoded(self.clips, batches):
+            self.replaced += int(batch["replaced"].sum())
+            recognition = self.run.model.task == "recognition"
+            target = batch["label"] if recognition else self._tokens(batch["caption"])
+            masks = {"mask": batch["real"].to(self.device)} if self.pads else {}
+            yield Batch((self.normalised(batch["video"]),), target.to(self.device), masks)
+
+
+def fits(size: int) -> bool:
+    """Whether a run may keep this many bytes of clips or features."""
+    return size <= KEEP
+
+
+def workers() -> int:
+    """Processes that decode while a model computes."""
+    return min(cores(), MOST_WORKERS)
+
+
+def decoded(clips: Clips, batches: list[Tensor]) -> Iterator[dict[str, Any]]:
+    """Batches of items, decoded by workers. Their `UserError` comes without a traceback."""
+    clips.threads = cores() // max(1, workers())
+    loader = DataLoader(clips, batch_sampler=[b.tolist() for b in batches], num_workers=workers())
+    try:
+        yield from loader
+    except UserError as e:
+        raise UserError(str(e).strip().splitlines()[-1].split("UserError: ")[-1]) from None

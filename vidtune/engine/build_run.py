@@ -1,0 +1,44 @@
+"""A run's model: the method on its pre-trained backbone, with the dataset's class names."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vidtune.data import records
+from vidtune.data.text import tokenizer
+from vidtune.engine.checkpoints import load_weights
+from vidtune.methods.build import build_model
+from vidtune.nn.task import TextRecognizer, VideoModel
+from vidtune.spec import Run, UserError
+
+
+def build_run(run: Run, device: torch.device) -> tuple[VideoModel, set[str]]:
+    """The model with its pre-trained weights, and the names of those weights in it."""
+    state = load_weights(run.weights, run.model.backbone)
+    model = build_model(run.model, state=state)
+    model.to(device)
+    name_classes(model, run)
+    return model, {f"clip.{name}" for name in state}
+
+
+def name_classes(model: VideoModel, run: Run) -> None:
+    """Give the names of the dataset's classes to a method that classifies by texts."""
+    if isinstance(model, TextRecognizer):
+        model.name_classes(_class_tokens(run))
+
+
+def _class_tokens(run: Run) -> Tensor:
+    """The dataset's class names without their quotes (Kinetics has some), as token ids (C, L)."""
+    place = f"{run.data}/manifest.json: classes"
+    names = [str(n).replace('"', "").strip() for n in records.manifest(Path(run.data))["classes"]]
+    if len(names) != run.model.classes:
+        raise UserError(f"{place}: expected {run.model.classes} names; found {len(names)}")
+    for name in names:
+        if not any(c.isalpha() for c in name):
+            raise UserError(
+                f"{place}: expected names in words, which {run.model.method} reads; found {name!r}; "
+                "write what the classes are called"
+            )
+    text = run.model.backbone.text
+    return tokenizer(text.vocabulary, text.context)(names)
