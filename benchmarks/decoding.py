@@ -1,11 +1,12 @@
-"""Clips per second and core: 12 frames of a video, one a second and then evenly, at CLIP's input size.
+"""Measure clips per second and core: 12 frames of a video, even over one a second, at CLIP's size.
 
-Ours beside decord and beside the way of CLIP4Clip's loader (a seek and a Pillow resize for every
-second of the video, by OpenCV), on generated H.264 videos; and the limit, FFmpeg's decoding alone.
-decord and OpenCV are compared where they are installed: `pip install decord opencv-python-headless`.
+Our decoding is compared with decord and with the way of CLIP4Clip's loader (by OpenCV, a seek and a
+Pillow resize for every second of the video) on generated H.264 videos, and with the limit, FFmpeg's
+decoding alone. decord and OpenCV take part where they are installed:
+`pip install decord opencv-python-headless`.
 
-Cores are counted by the processor time of the whole process, so that a busy machine matters little;
-every method takes its turn before any is repeated. `make bench-data` writes benchmarks/decoding.md.
+Processor time of the whole process is measured, so that a busy machine matters little; every method
+takes its turn before any is repeated. `make bench-data` writes benchmarks/decoding.md.
 """
 
 import argparse
@@ -34,7 +35,7 @@ FRAMES, SIDE, FPS = 12, 224, 30
 SIZES, SECONDS = ((256, 320), (720, 1280)), (10, 30, 60)  # (height, width)
 RULE = Recipe(name="", task="retrieval", lr=1, weight_decay=0, batch=1, steps=1, fps=1.0)
 METHODS: dict[str, Callable[[Path], object]] = {}
-KNOWN: dict[Path, int] = {}  # frames of a video
+KNOWN: dict[Path, int] = {}  # video -> its number of frames
 
 
 def method(name: str) -> Callable[[Callable[[Path], object]], Callable[[Path], object]]:
@@ -50,7 +51,7 @@ def wanted(frames: int) -> list[int]:
 
 
 def generate(path: Path, height: int, width: int, seconds: int) -> Path:
-    """A textured scene under a moving camera, with a cut every seven seconds; x264's defaults."""
+    """Write a textured scene under a moving camera, a cut every seven seconds; x264's defaults."""
     rng = np.random.default_rng(0)
     coarse = torch.from_numpy(rng.integers(0, 256, (1, 3, height // 4, width // 4)).astype("f"))
     scene = torch.nn.functional.interpolate(coarse, (2 * height, 2 * width), mode="bicubic")
@@ -70,7 +71,7 @@ def generate(path: Path, height: int, width: int, seconds: int) -> Path:
 
 @method("ours")
 def ours(path: Path) -> torch.Tensor:
-    """As training does it: the list says how many frames there are."""
+    """Decode as training does, where the list states the number of frames."""
     return resize(video.read_frames(path, wanted(KNOWN[path])), SIDE)
 
 
@@ -90,21 +91,21 @@ if importlib.util.find_spec("cv2"):
 
     @method("CLIP4Clip's way")
     def by_seconds(path: Path) -> np.ndarray:
-        """A seek for each second; every frame is resized and normalised before 12 are chosen."""
+        """Seek each second; resize and normalise every frame before 12 are chosen."""
         capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
         count, fps = (int(capture.get(p)) for p in (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FPS))
-        found = []
+        frames = []
         for second in range(-(-count // fps) + 1):
             capture.set(cv2.CAP_PROP_POS_FRAMES, second * fps)
-            there, frame = capture.read()
-            if not there:
+            read, frame = capture.read()
+            if not read:
                 break
-            found.append(preprocessed(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)))
-        return np.stack(found)[np.linspace(0, len(found) - 1, FRAMES, dtype=int)]
+            frames.append(preprocess(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)))
+        return np.stack(frames)[np.linspace(0, len(frames) - 1, FRAMES, dtype=int)]
 
 
-def preprocessed(frame: np.ndarray) -> np.ndarray:
-    """As torchvision does it with a Pillow image: short side, centre, mean and deviation."""
+def preprocess(frame: np.ndarray) -> np.ndarray:
+    """Do as torchvision does with a Pillow image: short side, centre, mean and deviation."""
     image = Image.fromarray(frame)
     short = min(image.size)
     size = tuple(n * SIDE // short for n in image.size)
@@ -127,14 +128,14 @@ def needed(path: Path) -> int:
 
 
 def seconds_of(path: Path, repeat: int) -> dict[str, float]:
-    """Median processor seconds of each method, which take turns."""
-    found: dict[str, list[float]] = {name: [] for name in METHODS}
+    """Return the median processor seconds of each method; the methods take turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in METHODS}
     for _ in range(repeat):
         for name, function in METHODS.items():
             start = time.process_time()
             function(path)
-            found[name].append(time.process_time() - start)
-    return {name: statistics.median(times) for name, times in found.items()}
+            seconds[name].append(time.process_time() - start)
+    return {name: statistics.median(times) for name, times in seconds.items()}
 
 
 def machine() -> str:
@@ -158,12 +159,12 @@ def has(package: str) -> bool:
         return False
 
 
-def table(found: dict[str, dict[str, float]]) -> list[str]:
-    """Clips per second and core, and how many times the others' ours is."""
+def table(seconds: dict[str, dict[str, float]]) -> list[str]:
+    """Format clips per second and core, and how many times as fast as the others ours is."""
     others = [n for n in ("CLIP4Clip's way", "decord") if n in METHODS]
     head = ["video", *METHODS, *(f"ours / {n}" for n in others)]
     rows = [head, ["---"] * len(head)]
-    for name, times in found.items():
+    for name, times in seconds.items():
         ratios = [f"{times[n] / times['ours']:.1f} x" for n in others]
         rows.append([name, *(f"{1 / t:.2f}" for t in times.values()), *ratios])
     return ["| " + " | ".join(row) + " |" for row in rows]
@@ -176,21 +177,21 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="a file for the table")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    start, found = machine(), {}
+    conditions, seconds = machine(), {}
     with tempfile.TemporaryDirectory() as folder:
         for height, width in SIZES:
-            for seconds in args.seconds:
-                path = generate(Path(folder) / "v.mp4", height, width, seconds)
+            for length in args.seconds:
+                path = generate(Path(folder) / "v.mp4", height, width, length)
                 KNOWN[path] = video.probe(path).frames
-                found[f"{width}x{height}, {seconds} s"] = seconds_of(path, args.repeat)
-                print(table(found)[-1], flush=True)
+                seconds[f"{width}x{height}, {length} s"] = seconds_of(path, args.repeat)
+                print(table(seconds)[-1], flush=True)
     text = [
         "# Decoding: clips per second and core",
         "",
         f"{FRAMES} frames a clip at {SIDE} pixels, H.264 at {FPS} frames a second, x264's defaults.",
-        f"`make bench-data`: {start}; median of {args.repeat} turns, of processor time.",
+        f"`make bench-data`: {conditions}; median of {args.repeat} turns, of processor time.",
         "",
-        *table(found),
+        *table(seconds),
     ]
     print("\n".join(text))
     if args.out:

@@ -69,9 +69,9 @@ def test_without_a_random_part_a_draw_is_what_tests_see():
 def test_a_crop_covers_what_it_may_and_all_of_it():
     rng = np.random.default_rng(0)
     boxes = [transforms._side4video(256, 320, (0.08, 1.0), rng) for _ in range(3000)]
-    found = np.array([b for b in boxes if b])
-    assert len(found) > 2990
-    top, left, h, w = found.T
+    fitting = np.array([b for b in boxes if b])
+    assert len(fitting) > 2990
+    top, left, h, w = fitting.T
     share, ratio = h * w / (256 * 320), w / h
     assert share.min() < 0.09 and share.max() > 0.9 and (share > 0.079).all()
     assert ratio.min() > 0.73 and ratio.max() < 1.36 and 0.45 < (ratio > 1).mean() < 0.6

@@ -74,9 +74,9 @@ def test_only_the_stretches_with_wanted_frames_are_decoded(tmp_path: Path):
     path = videos.write(tmp_path / "v.mp4", g="12", **{"x264-params": "scenecut=0"})
     with video._opened(path, 1) as (container, stream):
         index = video._index(container, stream)
-        found = [list(t.values()) for _, t in index.stretches([3, 11, 12, 13, 60, 119])]
+        stretches = [list(t.values()) for _, t in index.stretches([3, 11, 12, 13, 60, 119])]
         assert len(index.shown) == FRAMES and len(index.keys) == FRAMES // 12
-    assert found == [[3, 11], [12, 13], [60], [119]]
+    assert stretches == [[3, 11], [12, 13], [60], [119]]
 
 
 @pytest.mark.parametrize("kind", ["late seek", "wrong times"])

@@ -19,54 +19,54 @@ SELECTING = [name for name, r in RECIPES.items() if r.task != "pretraining"]
 FRAMES_A_SECOND = 30.0  # of the frame folders that Side4Video's retrieval counts in
 
 
-def recognition(how: Recipe, about: dict[str, Any]) -> list[Table]:
+def recognition(how: Recipe, golden: dict[str, Any]) -> list[Table]:
     """Tables of the same sampler and stride; these rules read every frame, whatever its rate."""
-    found = []
-    for length, cases in about["cases"].items():
-        n, frames = int(length), about["num_frames"]
+    compared = []
+    for length, cases in golden["cases"].items():
+        n, frames = int(length), golden["num_frames"]
         for case, theirs in cases.items():
             if case == "clip4clip_slice_framepos" or how.fps is not None:
                 continue
             rule, _, _ = rule_of(case)
             if (rule.sampler, rule.stride) == (how.sampler, how.stride):
                 what = f"{case} of {n} frames"
-                found.append((what, clips_of(case, n, frames, how), np.ravel(theirs).tolist()))
-    return found
+                compared.append((what, clips_of(case, n, frames, how), np.ravel(theirs).tolist()))
+    return compared
 
 
-def clip4clip(how: Recipe, about: dict[str, Any]) -> list[Table]:
+def clip4clip(how: Recipe, golden: dict[str, Any]) -> list[Table]:
     """The tables count the frames that are left at the recipe's rate."""
-    frames, found = about["num_frames"], []
-    for length, cases in about["cases"].items():
+    frames, compared = golden["num_frames"], []
+    for length, cases in golden["cases"].items():
         n = int(length)
         for position, theirs in cases["clip4clip_slice_framepos"].items():
             if how.fps is not None and FRAMEPOS[position] == how.slice_framepos:
                 ours = [i for i in indices(n, how.fps, frames, how, None) if i != PADDING]
-                found.append((f"{FRAMEPOS[position]} of {n} frames", ours, theirs))
-    return found
+                compared.append((f"{FRAMEPOS[position]} of {n} frames", ours, theirs))
+    return compared
 
 
-def uniform(how: Recipe, about: dict[str, Any]) -> list[Table]:
+def uniform(how: Recipe, golden: dict[str, Any]) -> list[Table]:
     """The tables are at one frame a second; another rate is the same at as many times the speed."""
     if how.fps is None:
         return []
-    found = []
-    for case in about["tempme_decord_1fps"]:
+    compared = []
+    for case in golden["tempme_decord_1fps"]:
         part = None
         if case["start"] is not None:
             part = case["start"] / how.fps, case["end"] / how.fps
         rate = case["fps"] * how.fps
         ours = indices(case["frames"], rate, case["max_frames"], how, None, window=part)
-        found.append((f"{case['frames']} frames, {part}", ours, case["indices"]))
-    return found
+        compared.append((f"{case['frames']} frames, {part}", ours, case["indices"]))
+    return compared
 
 
-def side4video(how: Recipe, about: dict[str, Any]) -> list[Table]:
-    """MSR-VTT's and MSVD's table is cut to T frames by the rule that follows it there."""
+def side4video(how: Recipe, golden: dict[str, Any]) -> list[Table]:
+    """MSR-VTT's and MSVD's table is cut to T frames by the rule that follows it in that code."""
     if how.fps != FRAMES_A_SECOND:
         return []
-    found, frames = [], about["num_frames"]
-    for case in about["side4video_retrieval_frames_1based"]:
+    compared, frames = [], golden["num_frames"]
+    for case in golden["side4video_retrieval_frames_1based"]:
         n = case["frames"]
         if how.sampler == "side4video":
             every = np.array(case["strategy1"])
@@ -74,8 +74,8 @@ def side4video(how: Recipe, about: dict[str, Any]) -> list[Table]:
         else:
             theirs = case["strategy4"]
         ours = [i + 1 for i in indices(n, FRAMES_A_SECOND, frames, how, None)]
-        found.append((f"{n} frames", ours, theirs))
-    return found
+        compared.append((f"{n} frames", ours, theirs))
+    return compared
 
 
 TABLES = {
@@ -94,9 +94,9 @@ def tables(how: Recipe) -> list[Table]:
 @pytest.mark.parametrize("name", SELECTING)
 def test_every_recipe_takes_the_official_frames(name: str):
     how = RECIPES[name]
-    found = tables(how)
-    assert found, f"{name}: no golden for {how.sampler}, fps {how.fps}, stride {how.stride}"
-    for what, ours, theirs in found:
+    compared = tables(how)
+    assert compared, f"{name}: no golden for {how.sampler}, fps {how.fps}, stride {how.stride}"
+    for what, ours, theirs in compared:
         assert ours == theirs, (name, what)
 
 

@@ -1,4 +1,4 @@
-"""Generated clips before encoding: repeatable, and told apart by motion alone."""
+"""Generated clips before encoding: repeatable, and twins differ by motion alone."""
 
 import numpy as np
 import pytest

@@ -37,9 +37,9 @@ def test_generating_again_changes_nothing_and_a_changed_request_does(tmp_path: P
 
 
 def test_the_lists_say_what_the_files_hold(made: Path):
-    about = records.manifest(made)
-    assert about["counts"] == FILES.clips and about["classes"] == list(MOTIONS)
-    assert about["test_share_differing_only_in_motion"] == 0.5
+    manifest = records.manifest(made)
+    assert manifest["counts"] == FILES.clips and manifest["classes"] == list(MOTIONS)
+    assert manifest["test_share_differing_only_in_motion"] == 0.5
     for split, count in FILES.clips.items():
         rows = records.read(made, split)
         assert len(rows) == count
@@ -48,7 +48,7 @@ def test_the_lists_say_what_the_files_hold(made: Path):
             assert (video.frames, video.fps, video.height) == (row.frames, row.fps, 64)
             assert row.captions[0].split()[1] == row.appearance["size"]
             assert MOTIONS[row.label] in row.captions[0]
-    assert GeneratedSet.model_validate_json(json.dumps(about["files"])) == FILES
+    assert GeneratedSet.model_validate_json(json.dumps(manifest["files"])) == FILES
 
 
 def test_decoded_frames_are_near_the_drawn_ones(made: Path):

@@ -1,7 +1,7 @@
 """Where the files of a dataset lie.
 
-The stages write into `root` = `<data>/<dataset>`. Fetched videos and lists lie there as well, a
-user's own stay in the folder that the declaration names.
+The stages write into `root` = `<data>/<dataset>`. Fetched videos and lists are below it, too;
+a user's own stay in the folder that the declaration names.
 """
 
 from pathlib import Path

@@ -2,16 +2,16 @@
 
 Generated and real videos are listed in the same form, so all later code is the same for both.
 
-A line of `train.jsonl` (here on several):
+A line of `train.jsonl`, broken into several for reading:
 
     {"id": "train_00004", "video": "videos/train_00004.mp4", "frames": 30, "fps": 16.0,
-     "seconds": 1.875, "label": "moving left",
+     "seconds": 1.875, "label": "moving left", "group": null,
      "captions": ["a small red circle moving left on a dotted background"],
-     "group": null, "appearance": {"size": "small", "colour": "red", ...}}
+     "appearance": {"size": "small", "colour": "red", ...}}
 
-`video` is relative to the list. `label` is a class of the manifest or null. `group` and
-`appearance` may be absent. Where `video` is a smaller copy made by `vidtune data resize`, `copy_of`
-names the original.
+`video` is relative to the list. `label` is a class of the manifest or null. `group`, which twins
+share, and `appearance` may be absent. Where `video` is a smaller copy made by `vidtune data
+resize`, `copy_of` names the original.
 
 `manifest.json` (other keys say where the data come from):
 

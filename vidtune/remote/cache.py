@@ -1,6 +1,6 @@
 """Released files (weights, a vocabulary): where each lies in the cache and how it is checked.
 
-Nothing is downloaded here: for a missing file the error says where it comes from and where it
+This module downloads nothing: for a missing file its error says where it comes from and where it
 belongs. `vidtune fetch` downloads it; a file put into its place by hand is checked the same way.
 """
 
@@ -51,7 +51,7 @@ CLIP_BPE = Released(
 
 
 def weights(backbone: Backbone) -> Released | None:
-    """Return the weights of a released backbone, or None where they are pre-trained here."""
+    """Return the weights of a released backbone, or None where this project pre-trains it."""
     w = backbone.weights
     if w is None:
         return None

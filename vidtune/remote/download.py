@@ -126,8 +126,8 @@ class _Download:
                 return
             problems.append(f"{url}: {problem}")
         raise UserError(
-            f"{self.to}: cannot fetch: {'; '.join(problems)}; try again, or put the file there by "
-            f"hand ({format_size(self.size)}, sha256 {self.sha256 or 'unknown'})"
+            f"{self.to}: cannot fetch: {'; '.join(problems)}; try again, or put the file into this "
+            f"place by hand ({format_size(self.size)}, sha256 {self.sha256 or 'unknown'})"
         )
 
     def try_one(self, url: str) -> str | None:
