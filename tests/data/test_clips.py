@@ -8,7 +8,7 @@ import torch
 from helpers.generated import edit, recipe
 
 from vidtune.data import records
-from vidtune.data.clips import Clips, load
+from vidtune.data.clips import Clips, read_all
 from vidtune.motion.words import MIRRORED, MOTIONS
 from vidtune.nn.pixels import normalise, resize
 from vidtune.spec import UserError
@@ -21,7 +21,7 @@ def test_clips_are_the_sampled_frames_and_caching_changes_nothing(made: Path):
     assert item["video"].shape == (8, 3, 32, 32) and item["video"].dtype == torch.uint8
     assert item["label"] == rows[3].label and item["caption"] == rows[3].captions[0]
     assert clips.deterministic
-    assert torch.equal(load(clips, "read", show=False)[3], item["video"])
+    assert torch.equal(read_all(clips, "read", show=False)[3], item["video"])
     assert abs(float(normalise(item["video"]).mean())) < 3
 
 
@@ -79,7 +79,7 @@ def test_every_caption_is_an_item_of_retrieval_training(copy: Path):
     clips = Clips(rows, recipe(task="retrieval"), 4, 32, train=True, seed=0)
     assert len(clips) == len(rows) + 1
     assert [clips[i]["caption"] for i in (0, 1)] == ["a red circle", "a small circle"]
-    videos = load(clips, "read", show=False)
+    videos = read_all(clips, "read", show=False)
     assert torch.equal(videos[0], videos[1]) and not torch.equal(videos[1], videos[2])
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from vidtune.data import records
-from vidtune.data.clips import Clips, load
+from vidtune.data.clips import Clips, read_all
 from vidtune.data.text import Tokenizer, tokenizer
 from vidtune.data.video import cores
 from vidtune.nn.pixels import normalise
@@ -29,7 +29,7 @@ MOST_WORKERS = 8  # processes that decode; further cores are their decoders' thr
 
 @dataclass(frozen=True)
 class Batch:
-    """What a model takes and what is expected of it, on the device."""
+    """What a model takes and what it should answer, on the device."""
 
     inputs: tuple[Tensor, ...]  # normalised clips (B, T, 3, S, S), or the features kept instead
     target: Tensor  # labels (B,), or token ids (B, L)
@@ -65,7 +65,7 @@ class Batches:
         )
         self.size = min(run.recipe.batch, len(self.clips)) if train else AT_ONCE
         self.pads = run.recipe.sampler == "clip4clip"  # its models learn which frames are real
-        self.replaced = 0  # broken videos in whose place another one was taken, so far
+        self.replaced = 0  # broken videos replaced by another one so far
         self.tokenize: Tokenizer | None = None
         if m.task == "retrieval":
             self.tokenize = tokenizer(m.backbone.text.vocabulary, m.max_words)
@@ -75,11 +75,11 @@ class Batches:
         self.real: Tensor | None = None  # (items, T)
         bytes_of_videos = len(self.clips) * m.frames * 3 * m.backbone.image**2
         if self.clips.deterministic and fits(bytes_of_videos):
-            self.videos = load(self.clips, f"{run.name}: read {split}")
+            self.videos = read_all(self.clips, f"{run.name}: read {split}")
             self.real = self.clips.real() if self.pads else None
 
     def _labels(self) -> Tensor:
-        """(items,)"""
+        """Return the labels (items,)."""
         unlabelled = next((r.id for r in self.records if r.label is None), None)
         if unlabelled:
             raise UserError(f"{self.run.data}: {unlabelled}: label: missing; recognition needs one")
@@ -93,25 +93,25 @@ class Batches:
         return torch.tensor(labels)
 
     def _captions(self) -> Tensor:
-        """Token ids (items, L); in tests of a record's first caption, where `queries` has all."""
+        """Return token ids (items, L); in tests of first captions only, as `queries` has them all."""
         silent = next((r.id for r in self.records if not r.captions), None)
         if silent:
             raise UserError(f"{self.run.data}: {silent}: captions: none; retrieval needs one")
         return self._tokens([self.records[i].captions[c] for i, c in self.clips.items])
 
     def _tokens(self, captions: list[str]) -> Tensor:
-        """Token ids (B, L)."""
+        """Return token ids (B, L)."""
         assert self.tokenize is not None, "recognition has no captions"
         return self.tokenize(captions)
 
     def queries(self) -> tuple[Tensor, Tensor]:
-        """Every caption of every record: token ids (Q, L), the index of its video (Q,)."""
+        """Return token ids (Q, L) of every caption, and the index of its video (Q,)."""
         captions = [(i, text) for i, r in enumerate(self.records) for text in r.captions]
         owner, texts = zip(*captions, strict=True)
         return self._tokens(list(texts)), torch.tensor(owner)
 
     def normalised(self, videos: Tensor) -> Tensor:
-        """uint8 (B, T, 3, S, S) -> float frames on the device."""
+        """Turn uint8 (B, T, 3, S, S) into normalised floats on the device."""
         return normalise(videos.to(self.device))
 
     def keep_features(self, features: tuple[Tensor, ...]) -> None:
@@ -119,12 +119,12 @@ class Batches:
         self.features, self.videos = features, None
 
     def __len__(self) -> int:
-        """Batches of an epoch; training drops the last incomplete one."""
+        """Return the number of batches in an epoch; training drops an incomplete last one."""
         n = len(self.clips)
         return n // self.size if self.train else -(-n // self.size)
 
     def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch, in an order that follows from seed and epoch.
+        """Yield the batches of an epoch, in an order that follows from seed and epoch.
 
         Batches before `first` are not made: a resumed training has seen and counted them.
         """
@@ -138,7 +138,7 @@ class Batches:
         return self._stream(batches) if streamed else map(self._kept, batches)
 
     def from_step(self, number: int) -> Iterator[Batch]:
-        """A training's batches from the step `number` on, epoch after epoch without end."""
+        """Yield a training's batches from the step `number` on, epoch after epoch without end."""
         epoch, first = divmod(number, len(self))
         while True:
             yield from self.epoch(epoch, first)
@@ -169,12 +169,12 @@ def fits(size: int) -> bool:
 
 
 def workers() -> int:
-    """Processes that decode while a model computes."""
+    """Return how many processes decode while a model computes."""
     return min(cores(), MOST_WORKERS)
 
 
 def decoded(clips: Clips, batches: list[Tensor]) -> Iterator[dict[str, Any]]:
-    """Batches of items, decoded by workers. Their `UserError` comes without a traceback."""
+    """Yield batches of items, decoded by workers, whose `UserError` is raised in one line."""
     clips.threads = cores() // max(1, workers())
     loader = DataLoader(clips, batch_sampler=[b.tolist() for b in batches], num_workers=workers())
     try:

@@ -91,9 +91,9 @@ class Clips(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         return self.__getitems__([index])[0]
 
-    def __getitems__(self, indices: list[int]) -> list[dict[str, Any]]:
+    def __getitems__(self, items: list[int]) -> list[dict[str, Any]]:
         """Return the batch of these items; copies of an item stand side by side."""
-        return [item for index in indices for item in self._read_or_replace(index)]
+        return [copy for index in items for copy in self._read_or_replace(index)]
 
     def _read_or_replace(self, index: int) -> list[dict[str, Any]]:
         rng = None
@@ -154,7 +154,7 @@ class Clips(Dataset[dict[str, Any]]):
         return resize(frames, self.side, crop, crops, self.recipe.resize), False
 
 
-def load(clips: Clips, label: str, show: bool = True) -> Tensor:
+def read_all(clips: Clips, label: str, show: bool = True) -> Tensor:
     """Read all videos of a deterministic split into one uint8 tensor (items, T, 3, S, S)."""
     assert clips.deterministic
     videos = torch.empty(len(clips), clips.frames, 3, clips.side, clips.side, dtype=torch.uint8)

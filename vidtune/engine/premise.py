@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from vidtune import provenance
 from vidtune.data import records
 from vidtune.data.batches import AT_ONCE
-from vidtune.data.clips import Clips, load
+from vidtune.data.clips import Clips, read_all
 from vidtune.data.records import Record
 from vidtune.engine.checkpoints import load_weights
 from vidtune.engine.device import device_name, pick_device
@@ -75,7 +75,7 @@ def _features(
 ) -> Tensor:
     """Every sampled frame's image feature of unit length, (N, T, E)."""
     clips = Clips(split, job.probe, job.frames, job.backbone.image, train=False, seed=0)
-    videos = load(clips, f"premise: read {name}", show)
+    videos = read_all(clips, f"premise: read {name}", show)
     parts = []
     for batch in videos.split(AT_ONCE):
         frames = normalise(batch.to(device)).flatten(0, 1)  # (B*T, 3, S, S)
