@@ -18,7 +18,7 @@ def rates(per_epoch: int, **how) -> list[float]:
     """The schedule's shares over all steps."""
     base = {"name": "r", "task": "recognition", "lr": 1.0, "weight_decay": 0.0, "batch": 1}
     recipe = Recipe.model_validate({**base, **how})
-    return [optim.rate(recipe, s, per_epoch) for s in range(optim.length(recipe, per_epoch))]
+    return [optim.rate(recipe, s, per_epoch) for s in range(optim.total_steps(recipe, per_epoch))]
 
 
 def test_the_schedule_of_this_project():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from vidtune.data.records import Record
 from vidtune.data.text import VOCAB_SIZE
 from vidtune.engine.premise import chance_interval, fit, premise, probe
 from vidtune.engine.pretrain import appearance_index, contrastive, pretrain, zero_shot
@@ -49,7 +50,7 @@ def job(**changes: object) -> Pretraining:
     )
 
 
-def test_pretraining_writes_weights_and_says_how_it_went(tmp_path: Path):
+def test_pretraining_writes_weights_and_its_course(tmp_path: Path):
     for name in ("a", "b"):
         pretrain(job(), tmp_path / name / "clip.pt")
     a, b = (torch.load(tmp_path / n / "clip.pt", weights_only=True) for n in ("a", "b"))
@@ -70,13 +71,13 @@ def test_the_premise_is_judged_on_videos(tmp_path: Path):
     pretrain(job(), tmp_path / "clip.pt")
     probing = recipe("recognition", sampler="segments")
     check = Premise(backbone=BACKBONE, data=str(tmp_path), probe=probing, frames=4)
-    found = premise(check, tmp_path / "clip.pt", show=False)
-    assert found["probe"]["n"] == 16
-    assert found["probe"]["chance"] == chance_interval(16, 0.99)
-    assert set(found["holds"]) == {"appearance", "within_pairs_at_chance"}
-    assert not found["holds"]["appearance"]  # twelve steps teach nothing
-    assert found["sampler"] == {"name": "segments", "fps": None, "frames": 4}
-    assert found["probe"]["top1"] <= found["probe"]["top1_pairs_merged"]
+    result = premise(check, tmp_path / "clip.pt", show=False)
+    assert result["probe"]["n"] == 16
+    assert result["probe"]["chance"] == chance_interval(16, 0.99)
+    assert set(result["holds"]) == {"appearance", "within_pairs_at_chance"}
+    assert not result["holds"]["appearance"]  # twelve steps teach nothing
+    assert result["sampler"] == {"name": "segments", "fps": None, "frames": 4}
+    assert result["probe"]["top1"] <= result["probe"]["top1_pairs_merged"]
 
 
 def test_stills_of_one_caption_are_no_negatives():
@@ -99,7 +100,7 @@ def test_zero_shot_reads_every_attribute_off_the_caption():
     assert moved["background"] == 0.0 and moved["caption"] == 0.0 and moved["size"] > 0.9
 
 
-def test_the_probe_converges_and_finds_what_is_there():
+def test_the_probe_converges_and_learns_the_labels():
     torch.manual_seed(0)
     x = torch.randn(200, 5, dtype=torch.double)
     labels = (x @ torch.randn(5, 4, dtype=torch.double)).argmax(dim=-1)
@@ -113,25 +114,23 @@ def test_the_probe_converges_and_finds_what_is_there():
 
 def test_within_pairs_is_judged_apart_from_the_kind():
     """Features that give the pair away but not the direction: merged high, within at chance."""
-    from vidtune.data.records import Record
-
     torch.manual_seed(0)
     names = ["up", "down", "left", "right"]
-    about = {
+    manifest = {
         "classes": names,
         "reversed": {"up": "down", "down": "up", "left": "right", "right": "left"},
     }
-    lists, features = {}, {}
+    clips, features = {}, {}
     for split in ("train", "val", "test"):
         labels = torch.randint(4, (400,))
         features[split] = torch.randn(400, 3) + 6 * (labels // 2)[:, None]
-        lists[split] = [
+        clips[split] = [
             Record(str(i), Path(), 1, 1.0, 1.0, int(k), int(k), (), (), None, {})
             for i, k in enumerate(labels)
         ]
-    found = probe(features, lists, about)
-    assert found["top1_pairs_merged"] > 0.99
-    assert found["chance"][0] <= found["within_pairs"] <= found["chance"][1]
+    result = probe(features, clips, manifest)
+    assert result["top1_pairs_merged"] > 0.99
+    assert result["chance"][0] <= result["within_pairs"] <= result["chance"][1]
 
 
 def test_the_interval_of_chance_is_the_binomial_one():

@@ -9,7 +9,7 @@ from vidtune.spec import Recipe
 
 
 def pick_device() -> torch.device:
-    """A GPU where there is one."""
+    """A GPU if the machine has one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -22,7 +22,7 @@ SUM_AT = (1, 5, 10)
 
 def ranks(scores: Tensor, target: Tensor) -> Tensor:
     """(Q, N) scores, (Q,) index of the right candidate -> (Q,) float64 ranks."""
-    assert scores.isfinite().all(), "a rank among scores that are no numbers"
+    assert scores.isfinite().all(), "a rank needs finite scores"
     scores = scores.double()
     own = scores.gather(1, target[:, None])  # (Q, 1)
     better = (scores > own).sum(1)
@@ -47,7 +47,7 @@ def recognition(logits: Tensor, labels: Tensor, reversal: list[int] | None) -> d
 
 
 def entries(scores: Tensor, target: Tensor) -> Tensor:
-    """As `ranks`, the official rule for one caption a video: (at least Q,) ranks, row by row."""
+    """Ranks by the official rule for one caption a video, row by row: at least (Q,)."""
     own = scores.gather(1, target[:, None])  # (Q, 1)
     better, equal = (scores > own).sum(1), (scores == own).sum(1)  # the right one is its own equal
     first = (equal.cumsum(0) - equal).repeat_interleave(equal)
@@ -55,18 +55,18 @@ def entries(scores: Tensor, target: Tensor) -> Tensor:
 
 
 def places(scores: Tensor, target: Tensor) -> Tensor:
-    """As `ranks`, the official rule for several captions a video: places after sorting, (Q,).
+    """Ranks by the official rule for several captions a video: places after sorting, (Q,).
 
-    Which of equal scores comes first is left open there; here it is the first candidate.
+    The official code leaves open which of equal scores comes first; this takes the first candidate.
     """
     order = scores.argsort(dim=1, descending=True, stable=True)
     return 1 + (order == target[:, None]).double().argmax(dim=1).double()
 
 
 def best_captions(sim: Tensor, owner: Tensor) -> Tensor:
-    """(Q, V) -> (V, V): for each video (row) the best similarity of each video's captions.
+    """The best similarity of each video (row) to each video's captions: (Q, V) -> (V, V).
 
-    `owner` does not fall and leaves out no video.
+    `owner` is sorted and leaves out no video.
     """
     parts = sim.split(owner.bincount().tolist())
     return torch.stack([part.amax(dim=0) for part in parts]).T
@@ -99,7 +99,7 @@ def retrieval(
 
 
 def _summary(prefix: str, rank: Tensor, median: str) -> dict[str, float]:
-    """`median`: how two middle ranks become one."""
+    """Recalls, median and mean rank; `median` says how two middle ranks become one."""
     recall = {f"{prefix}r{k}": top(rank, k) for k in SUM_AT}
     return recall | {
         f"{prefix}rsum": sum(recall.values()),

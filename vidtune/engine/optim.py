@@ -40,7 +40,7 @@ NORMS = (nn.LayerNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def optimizer(model: VideoModel, pretrained: set[str], recipe: Recipe) -> Optimizer:
-    """Over the tuned parameters, in the recipe's groups."""
+    """The recipe's optimiser over the tuned parameters, in its groups."""
     parts = groups(model, pretrained, recipe)
     if recipe.optimizer == "adamw":
         return AdamW(parts, betas=recipe.betas, eps=recipe.eps, fused=True)
@@ -49,9 +49,8 @@ def optimizer(model: VideoModel, pretrained: set[str], recipe: Recipe) -> Optimi
 
 
 def groups(model: VideoModel, pretrained: set[str], recipe: Recipe) -> list[dict[str, Any]]:
-    """New parameters at `lr`, the classifier at `head_lr`, tuned pre-trained ones at `backbone_lr`.
-
-    Each with and without decay. `pretrained` holds the names of the latter.
+    """New parameters at `lr`, the classifier at `head_lr`, tuned pre-trained ones at `backbone_lr`,
+    each with and without decay. `pretrained` holds the names of pre-trained parameters.
     """
     exempt = {n for n, of in kinds(model).items() if of & set(recipe.no_decay)}
     classifier = model.head if isinstance(model, Recognizer) else None
@@ -72,7 +71,7 @@ def groups(model: VideoModel, pretrained: set[str], recipe: Recipe) -> list[dict
 
 
 def kinds(model: VideoModel) -> dict[str, set[str]]:
-    """Name of every parameter -> the kinds it is of."""
+    """The kinds of every parameter, by its name."""
     normal = {id(p) for m in model.modules() if isinstance(m, NORMS) for p in m.parameters()}
     out = {}
     for name, p in model.named_parameters():
@@ -105,7 +104,7 @@ class BertAdam(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:
         assert closure is None
-        for group, p, state in _each(self):
+        for group, p, state in _with_gradients(self):
             nn.utils.clip_grad_norm_(p, group["max_norm"])
             mean, square = _moments(p, state, group["betas"])
             update = mean / (square.sqrt() + group["eps"])
@@ -122,7 +121,7 @@ class AdamWHF(Optimizer):
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:
         assert closure is None
-        for group, p, state in _each(self):
+        for group, p, state in _with_gradients(self):
             state["step"] = state.get("step", 0) + 1
             first, second = (1 - beta ** state["step"] for beta in group["betas"])
             mean, square = _moments(p, state, group["betas"])
@@ -131,7 +130,9 @@ class AdamWHF(Optimizer):
             p.add_(p, alpha=-group["lr"] * group["weight_decay"])
 
 
-def _each(optimizer: Optimizer) -> Iterable[tuple[dict[str, Any], Tensor, dict[str, Any]]]:
+def _with_gradients(
+    optimizer: Optimizer,
+) -> Iterable[tuple[dict[str, Any], Tensor, dict[str, Any]]]:
     """(group, parameter, its state) of every parameter with a gradient."""
     for group in optimizer.param_groups:
         for p in group["params"]:
@@ -140,7 +141,7 @@ def _each(optimizer: Optimizer) -> Iterable[tuple[dict[str, Any], Tensor, dict[s
 
 
 def _moments(p: Tensor, state: dict[str, Any], betas: tuple[float, float]) -> tuple[Tensor, Tensor]:
-    """Running means of the gradient and of its square, updated."""
+    """Update and return the running means of the gradient and of its square."""
     if "mean" not in state:
         state["mean"], state["square"] = torch.zeros_like(p), torch.zeros_like(p)
     mean, square = state["mean"], state["square"]
@@ -149,65 +150,65 @@ def _moments(p: Tensor, state: dict[str, Any], betas: tuple[float, float]) -> tu
     return mean, square
 
 
-def length(recipe: Recipe, per_epoch: int) -> int:
-    """Steps of a training."""
+def total_steps(recipe: Recipe, per_epoch: int) -> int:
+    """The number of steps of a training."""
     return recipe.steps or (recipe.epochs or 0) * per_epoch
 
 
 def rate(recipe: Recipe, step: int, per_epoch: int) -> float:
-    """Share of the base rates at `step` of 0 .. length - 1."""
+    """The share of the base rates at `step`, counted from 0."""
     return SCHEDULES[recipe.schedule](recipe, step, per_epoch)
 
 
-def warm(recipe: Recipe, per_epoch: int) -> float:
-    """Steps of the warm-up, perhaps a fraction of one too."""
+def warmup_steps(recipe: Recipe, per_epoch: int) -> float:
+    """The length of the warm-up in steps, which need not be a whole number."""
     if recipe.warmup_epochs is None:
-        return recipe.warmup * length(recipe, per_epoch)
+        return recipe.warmup * total_steps(recipe, per_epoch)
     return recipe.warmup_epochs * per_epoch
 
 
-def _half(x: float) -> float:
-    """Half a cosine: 1 at 0, 0 at 1."""
+def _half_cosine(x: float) -> float:
+    """Half a cosine, which falls from 1 at x = 0 to 0 at x = 1."""
     return 0.5 * (1 + math.cos(math.pi * x))
 
 
 def _cosine(recipe: Recipe, step: int, per_epoch: int) -> float:
-    steps, ramp = length(recipe, per_epoch), warm(recipe, per_epoch)
+    steps, ramp = total_steps(recipe, per_epoch), warmup_steps(recipe, per_epoch)
     if step < ramp:
         return (step + 1) / (ramp + 1)
-    return _half((step - ramp) / max(1.0, steps - ramp))
+    return _half_cosine((step - ramp) / max(1.0, steps - ramp))
 
 
 def _huggingface(recipe: Recipe, step: int, per_epoch: int) -> float:
-    steps, ramp = length(recipe, per_epoch), int(warm(recipe, per_epoch))
+    steps, ramp = total_steps(recipe, per_epoch), int(warmup_steps(recipe, per_epoch))
     if step < ramp:
         return step / ramp
-    return _half((step - ramp) / max(1, steps - ramp))
+    return _half_cosine((step - ramp) / max(1, steps - ramp))
 
 
 def _bert(recipe: Recipe, step: int, per_epoch: int) -> float:
-    x = step / length(recipe, per_epoch)
-    return x / recipe.warmup_share if x < recipe.warmup_share else _half(x)
+    x = step / total_steps(recipe, per_epoch)
+    return x / recipe.warmup_share if x < recipe.warmup_share else _half_cosine(x)
 
 
 def _side4video(recipe: Recipe, step: int, per_epoch: int) -> float:
     assert recipe.epochs is not None
-    ramp = warm(recipe, per_epoch) / per_epoch  # epochs, as x
+    ramp = warmup_steps(recipe, per_epoch) / per_epoch  # epochs, as x
     epoch, at = divmod(step, per_epoch)
     x = epoch + max(0, (at + 1) // 10 * 10 - 1) / per_epoch  # at the last refresh
-    return x / ramp if x < ramp else _half((x - ramp) / (recipe.epochs - ramp))
+    return x / ramp if x < ramp else _half_cosine((x - ramp) / (recipe.epochs - ramp))
 
 
 def _slowfast(recipe: Recipe, step: int, per_epoch: int) -> float:
-    x, ramp = step / length(recipe, per_epoch), recipe.warmup_share
+    x, ramp = step / total_steps(recipe, per_epoch), recipe.warmup_share
     if x >= ramp:
-        return _half(x)
-    return recipe.warmup_from + (_half(ramp) - recipe.warmup_from) * x / ramp
+        return _half_cosine(x)
+    return recipe.warmup_from + (_half_cosine(ramp) - recipe.warmup_from) * x / ramp
 
 
 def _mmcv(recipe: Recipe, step: int, per_epoch: int) -> float:
     assert recipe.epochs is not None
-    share, ramp = _half(step // per_epoch / recipe.epochs), warm(recipe, per_epoch)
+    share, ramp = _half_cosine(step // per_epoch / recipe.epochs), warmup_steps(recipe, per_epoch)
     if step >= ramp:
         return share
     return share * (1 - (1 - step / ramp) * (1 - recipe.warmup_from))

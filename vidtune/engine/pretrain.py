@@ -36,7 +36,7 @@ HELD_OUT = 1000  # stills that zero-shot accuracy is measured on
 def pretrain(job: Pretraining, out: Path) -> None:
     """Write the backbone's state dict to `out` and `pretrain.json` beside it.
 
-    Raises `UserError` where there are fewer stills than a batch holds.
+    Raises `UserError` where the generated set has fewer stills than a batch.
     """
     start = time.monotonic()
     device = pick_device()
@@ -71,7 +71,7 @@ def _train(clip: CLIP, job: Pretraining, device: torch.device) -> list[float]:
     pixels, caption_of = torch.from_numpy(images), torch.from_numpy(appearance_index(kinds))  # (N,)
     captions = appearance_tokens(job.backbone).to(device)  # (U, L)
     per_epoch = n // recipe.batch
-    steps = optim.length(recipe, per_epoch)
+    steps = optim.total_steps(recipe, per_epoch)
     optimizer = torch.optim.AdamW(
         decay_groups(clip, recipe), recipe.lr, recipe.betas, recipe.eps, fused=True
     )

@@ -59,7 +59,7 @@ def _trained(run: Run, device: torch.device, path: Path) -> tuple[VideoModel, Lo
     data = Batches(run, "train", train=True, device=device)
     with precision(recipe, device):
         forward = model if remember(model, data) else model.at_once
-    steps = optim.length(recipe, len(data))
+    steps = optim.total_steps(recipe, len(data))
 
     step = Step(model, pretrained, recipe, device)
     schedule = LambdaLR(step.optimizer, lambda i: optim.rate(recipe, i, len(data)))
