@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from vidtune import provenance
-from vidtune.gpu import idle, nvml
+from vidtune.gpu import devices, nvml
 from vidtune.gpu.lease import lease
 from vidtune.plan import Plan, load
 from vidtune.spec import UserError, load_json, parse, read_yaml, write_json
@@ -129,7 +129,7 @@ def measure_all(args: argparse.Namespace) -> None:
     """Every job that has no result yet, one after the other."""
     jobs = wanted(read(load("config")), args.only)
     folder = Path(args.out or ("results/trial" if args.device == "cpu" else "results/reference"))
-    folder /= "cpu" if args.device == "cpu" else nvml.slug()
+    folder /= "cpu" if args.device == "cpu" else devices.slug()
     for k, (name, group) in enumerate(jobs, 1):
         out = folder / f"{name}.json"
         if out.exists() and not args.again and load_json(out)["status"] != "failed":
@@ -160,10 +160,10 @@ def main(argv: list[str] | None = None) -> int:
             if not args.only:
                 raise UserError("--device cpu takes days for all of it; name some with --only")
             held = nullcontext()
-        elif nvml.slug() == "cpu":
+        elif devices.slug() == "cpu":
             raise UserError("no GPU here; try a job with --device cpu --only <paper>/<variant>")
         else:
-            held = lease(busy=idle.busy, refuse=not args.even_if_busy, timeout=0)
+            held = lease(busy=nvml.busy, refuse=not args.even_if_busy, timeout=0)
         with held:
             measure_all(args)
     except UserError as e:

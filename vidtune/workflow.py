@@ -14,7 +14,7 @@ from typing import Any
 
 from vidtune.datasets import standing
 from vidtune.datasets.stages import STAGES, training_waits_for
-from vidtune.gpu import nvml
+from vidtune.gpu import devices
 from vidtune.plan import Plan, load
 from vidtune.remote import cache
 from vidtune.report.numbers.measurements import folders
@@ -36,7 +36,7 @@ class Workflow:
         self.waiting = len(runs) - len(self.runs)  # runs that lack their data
         self.root = str(self.plan.root)
         self.data = self.plan.config.settings.data
-        self.device = nvml.slug()  # of the machine that Snakemake runs on: "cpu", "nvidia-h200"
+        self.device = devices.slug()  # of the machine that Snakemake runs on: "cpu", "nvidia-h200"
 
     def inputs(self, run_name: str) -> list[str]:
         """Weights and videos of a run: generated ones, staged real ones, or the user's own lists."""

@@ -71,7 +71,7 @@ def test_a_row_is_whole_and_consistent(plan, clips, m):
 
 def test_the_watching_process_is_part_of_the_row(plan, tmp_path, monkeypatch):
     processes = [{"pid": 10**9, "usedGpuMemory": 1}]
-    fake_nvml.install(tmp_path, monkeypatch, processes=processes)
+    fake_nvml.install(tmp_path, monkeypatch, {"processes": processes})
     row = measure.measure(job(plan), tmp_path, GPU)
     train = row["train"]
     assert row["status"] == "ok" and row["conditions"]["driver"] == "580.1"
@@ -217,7 +217,7 @@ def test_bad_conditions_are_refused(vidtune, capsys, given):
 
 def test_a_busy_gpu_is_refused_before_torch_starts(vidtune, tmp_path, monkeypatch):
     processes = [{"pid": 4711, "usedGpuMemory": 1}]
-    fake_nvml.install(tmp_path, monkeypatch, processes=processes)
+    fake_nvml.install(tmp_path, monkeypatch, {"processes": processes})
     code, out, err = vidtune("bench", VARIANT)
     assert code == 2 and not out
     assert "4711" in one_line(err) and "--even-if-busy" in err

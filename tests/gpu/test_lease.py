@@ -1,7 +1,5 @@
-"""GPU leases, by real processes on fake GPUs: slots are files, NVML is a module that reads a file."""
+"""GPU leases, by real processes on fake GPUs: slots are files, NVML reads a file."""
 
-import importlib
-import json
 import os
 import re
 import signal
@@ -11,66 +9,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from helpers import fake_nvml
+from helpers.common import REPO
 
-from vidtune.gpu.devices import Device, visible
-from vidtune.gpu.idle import busy
 from vidtune.gpu.lease import FOLDER, HELD, Lease, lease
 from vidtune.spec import UserError
 
-REPO = Path(__file__).parents[2]
 A, B = "GPU-aaaa1111", "GPU-bbbb2222"
-NVML = '''
-"""What vidtune asks of NVML, answered from a JSON file; its absence is a machine without driver."""
-import json, os
-from pathlib import Path
-from types import SimpleNamespace as found
-
-nvmlMemory_v2 = 2
-
-class NVMLError(Exception):
-    pass
-
-def nvmlInit():
-    global boards
-    try:
-        boards = json.loads(Path(os.environ["FAKE_NVML"]).read_text())
-    except OSError:
-        raise NVMLError("Driver Not Loaded")
-
-def nvmlShutdown():
-    global boards
-    del boards
-
-def _known(board, key):
-    if key not in board:
-        raise NVMLError("Not Supported")
-    return board[key]
-
-def nvmlDeviceGetCount(): return len(boards)
-def nvmlDeviceGetHandleByIndex(i): return boards[i]
-def nvmlDeviceGetUUID(board): return board["uuid"]
-def nvmlDeviceGetMigMode(board): return [bool(_known(board, "parts")), 0]
-def nvmlDeviceGetMaxMigDeviceCount(board): return 7
-
-def nvmlDeviceGetMigDeviceHandleByIndex(board, i):
-    if i >= len(board["parts"]):
-        raise NVMLError("Not Found")
-    return {"uuid": board["parts"][i]}
-
-def nvmlDeviceGetHandleByUUID(uuid):
-    for board in boards:
-        if board["uuid"] == uuid:
-            return board
-    raise NVMLError("Not Found")
-
-def nvmlDeviceGetComputeRunningProcesses(board): return [found(pid=p) for p in board.get("pids", [])]
-def nvmlDeviceGetMemoryInfo(board, version): return found(used=board.get("used", 0) * 2**30)
-def nvmlDeviceGetUtilizationRates(board): return found(gpu=_known(board, "share"))
-'''
 
 
 class Job:
-    """`sh -c script` under a lease; the script tells its GPU and ends with its standard input."""
+    """`sh -c script` under a lease; the script prints its GPU and ends with its standard input."""
 
     WAITS = 'echo "$CUDA_VISIBLE_DEVICES $VIDTUNE_GPU_LEASE"; read _ || true; exit 0'
 
@@ -100,24 +49,9 @@ class Job:
 
 @pytest.fixture
 def gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Sets what NVML finds, for this process and those it starts."""
-    (tmp_path / "fake").mkdir()
-    (tmp_path / "fake/pynvml.py").write_text(NVML)
-    monkeypatch.syspath_prepend(tmp_path / "fake")
-    monkeypatch.delitem(sys.modules, "pynvml", raising=False)
-    importlib.invalidate_caches()
-    monkeypatch.setitem(sys.modules, "pynvml", importlib.import_module("pynvml"))
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'fake'}{os.pathsep}{REPO}")
-    monkeypatch.setenv("FAKE_NVML", str(tmp_path / "gpus.json"))
-    monkeypatch.setenv(FOLDER, str(tmp_path / "slots"))
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    """Sets the GPUs of the machine, for this process and those it starts."""
     monkeypatch.delenv(HELD, raising=False)
-
-    def found(*boards: dict) -> None:
-        (tmp_path / "new.json").write_text(json.dumps([{"share": 0, **board} for board in boards]))
-        (tmp_path / "new.json").rename(tmp_path / "gpus.json")
-
-    return found
+    return fake_nvml.install(tmp_path, monkeypatch)
 
 
 @pytest.fixture
@@ -184,18 +118,18 @@ def test_shared_jobs_spread_and_an_exclusive_one_has_its_turn(job):
 
 
 def test_a_busy_gpu_is_refused_to_timing_jobs_alone(job, gpus):
-    gpus({"uuid": A, "pids": [4711]}, {"uuid": B, "share": 27})
+    gpus({"uuid": A, "processes": [{"pid": 4711}]}, {"uuid": B, "utilisation": {"gpu": 27}})
     plain = job()
     assert plain.gpu() == A
     assert plain.end() == 0
     timing = job("--exclusive")
     line = timing.waits()
     assert "4711" in line and "27 % busy" in line
-    gpus({"uuid": A, "pids": [4711]}, {"uuid": B})
+    gpus({"uuid": A, "processes": [{"pid": 4711}]}, {"uuid": B})
     assert timing.gpu() == B
 
 
-def test_busy_is_told_or_refused(gpus):
+def test_a_busy_gpu_is_named_or_refused(gpus):
     gpus({"uuid": A}, {"uuid": B})
     with lease(busy=lambda uuid: "busy" if uuid == A else None, refuse=False) as got:
         assert (got.device, got.busy) == (B, None)  # an idle one first
@@ -203,49 +137,6 @@ def test_busy_is_told_or_refused(gpus):
         assert (got.device, got.busy) == (A, f"{A} works")
     with pytest.raises(UserError, match=f"no GPU came free in 0 s: {A} works; {B} works"):
         lease(busy=lambda uuid: "works", timeout=0).__enter__()
-
-
-def test_what_nvml_calls_busy(gpus):
-    boards = {
-        "idle": {}, "process": {"pids": [12, 13]}, "memory": {"used": 3.25}, "load": {"share": 90},
-    }  # fmt: skip
-    gpus(*({"uuid": name, **board} for name, board in boards.items()))
-    assert {name: busy(name) for name in [*boards, "unknown"]} == {
-        "idle": None,
-        "process": "in use by process 12, 13",
-        "memory": "3.2 GiB in use",
-        "load": "90 % busy",
-        "unknown": None,
-    }
-
-
-M1, M2 = "MIG-cccc", "MIG-dddd"
-
-
-@pytest.mark.parametrize(
-    ("outer", "expected"),
-    [
-        (None, [(A, A), (M1, M1), (M2, M2), (B, B)]),
-        ("", []),
-        ("-1", []),
-        ("NoDevFiles", []),
-        ("2", [("2", B)]),
-        ("2, 0", [("2", B), ("0", A)]),
-        ("0,-1,2", [("0", A)]),
-        ("0,9,2", [("0", A)]),
-        ("1", [("1", M1)]),
-        ("GPU-bb", [("GPU-bb", B)]),
-        ("2,GPU-bbbb", [("2", B)]),
-        (f"{M2},{A}", [(M2, M2), (A, A)]),
-        ("MIG-GPU-x/1/0", [("MIG-GPU-x/1/0", "MIG-GPU-x/1/0")]),
-        ("GPU-none", []),
-    ],
-)
-def test_an_outer_cuda_visible_devices_restricts(gpus, monkeypatch, outer, expected):
-    gpus({"uuid": A, "parts": []}, {"uuid": "GPU-mig", "parts": [M1, M2]}, {"uuid": B})
-    if outer is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", outer)
-    assert visible() == tuple(Device(*pair) for pair in expected)
 
 
 def test_one_gpu_by_two_names_is_one_slot(job, monkeypatch):

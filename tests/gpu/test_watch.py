@@ -1,4 +1,4 @@
-"""What NVML tells of a GPU, polled from another process: with a fake NVML, no GPU needed."""
+"""Samples of a GPU, polled from another process: with a fake NVML, no GPU needed."""
 
 import os
 import subprocess
@@ -9,28 +9,28 @@ from pathlib import Path
 import pytest
 from helpers import fake_nvml
 
-from vidtune.gpu import nvml, watch
+from vidtune.gpu import watch
 from vidtune.gpu.watch import Watch, joules, sample
 
 
-def seen(lib, pid=7, times=3):
-    return [sample(lib, "handle", pid) for _ in range(times)]
+def samples_of(lib, pid=7, times=3):
+    return [sample(lib, lib.nvmlDeviceGetHandleByIndex(0), pid) for _ in range(times)]
 
 
 def test_energy_is_the_counters_difference_where_there_is_one():
-    assert joules(seen(fake_nvml.module(energy=[1000, 1500, 4000]))) == (3.0, "counter")
+    assert joules(samples_of(fake_nvml.module(energy=[1000, 1500, 4000]))) == (3.0, "counter")
 
 
 @pytest.mark.parametrize("energy", [None, [4000, 5000, 10], [None, 5, 6]])
 def test_energy_is_integrated_power_where_the_counter_is_absent_or_wraps(energy):
-    samples = seen(fake_nvml.module(energy=energy, power=[100_000, 300_000, 200_000]))
+    samples = samples_of(fake_nvml.module(energy=energy, power=[100_000, 300_000, 200_000]))
     at = [s.at for s in samples]
     expected = (at[1] - at[0]) * 200 + (at[2] - at[1]) * 250
     assert joules(samples) == (pytest.approx(expected), "integrated power")
 
 
 def test_energy_is_unknown_without_counter_and_power():
-    assert joules(seen(fake_nvml.module(energy=None, power=None))) == (None, None)
+    assert joules(samples_of(fake_nvml.module(energy=None, power=None))) == (None, None)
 
 
 def test_summary_takes_peaks_ranges_and_every_reason():
@@ -41,37 +41,39 @@ def test_summary_takes_peaks_ranges_and_every_reason():
         reasons=[0, 1, 4],
         processes=[{"pid": 6, "usedGpuMemory": 1}, {"pid": 7, "usedGpuMemory": 4}],
     )
-    found = watch.summary(lib, seen(lib))
-    assert found["samples"] == 3
-    assert found["device_bytes"] == 8 and found["process_bytes"] == 4
-    assert found["utilisation_percent"] == {"min": 80, "mean": 90, "max": 100}
-    assert found["throttle_reasons"] == ["GpuIdle", "SwPowerCap"]
+    summary = watch.summary(lib, samples_of(lib))
+    assert summary["samples"] == 3
+    assert summary["device_bytes"] == 8 and summary["process_bytes"] == 4
+    assert summary["utilisation_percent"] == {"min": 80, "mean": 90, "max": 100}
+    assert summary["throttle_reasons"] == ["GpuIdle", "SwPowerCap"]
 
 
 def test_what_a_device_does_not_answer_is_none():
     lib = fake_nvml.module(**dict.fromkeys(("energy", "power", "utilisation", "memory", "clock")))
     del lib.nvmlDeviceGetCurrentClocksEventReasons  # as in older libraries
-    found = watch.summary(lib, seen(lib))
-    assert found["joules"] is found["utilisation_percent"] is found["sm_mhz"] is None
-    assert found["process_bytes"] is found["device_bytes"] is found["throttle_reasons"] is None
+    summary = watch.summary(lib, samples_of(lib))
+    assert summary["joules"] is summary["utilisation_percent"] is summary["sm_mhz"] is None
+    assert (
+        summary["process_bytes"] is summary["device_bytes"] is summary["throttle_reasons"] is None
+    )
 
 
 def test_another_process_polls_between_begin_and_end(tmp_path, monkeypatch):
     processes = [{"pid": os.getpid(), "usedGpuMemory": 3 << 30}]
-    fake_nvml.install(tmp_path, monkeypatch, processes=processes)
+    fake_nvml.install(tmp_path, monkeypatch, {"processes": processes})
     with Watch("GPU-0", os.getpid()) as polled:
         polled.begin()
-        found = polled.end()
+        summary = polled.end()
         polled.begin()
         again = polled.end()
-    assert found["samples"] >= 2 and found["process_bytes"] == 3 << 30
-    assert found["energy_from"] == "counter" and found["joules"] > 0
+    assert summary["samples"] >= 2 and summary["process_bytes"] == 3 << 30
+    assert summary["energy_from"] == "counter" and summary["joules"] > 0
     assert again["joules"] == 0  # the fake counter stands still by now: nothing is carried over
     assert polled.process.returncode == 0
 
 
 def test_the_polling_process_ends_with_its_parent(tmp_path, monkeypatch):
-    fake_nvml.install(tmp_path, monkeypatch)
+    fake_nvml.install(tmp_path, monkeypatch, {})
     code = (
         "import os; from vidtune.gpu.watch import Watch; w = Watch('GPU-0', 1).__enter__();"
         "w.begin(); print(w.process.pid, flush=True); os._exit(9)"
@@ -83,17 +85,3 @@ def test_the_polling_process_ends_with_its_parent(tmp_path, monkeypatch):
     while state.exists() and " Z " not in state.read_text():
         assert time.monotonic() < until
         time.sleep(0.01)
-
-
-def test_facts_and_the_folders_name(tmp_path, monkeypatch):
-    fake_nvml.install(tmp_path, monkeypatch, mig=None)
-    found = nvml.facts("GPU-0")
-    assert found["name"] == "NVIDIA H200" and found["driver"] == "580.1"
-    assert found["power_limit_w"] == 700 and found["memory_gib"] == 80 and found["mig"] is None
-    assert nvml.slug() == "nvidia-h200"
-
-
-def test_without_a_driver_the_folder_is_the_cpus(monkeypatch):
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    monkeypatch.setattr("vidtune.gpu.devices.boards", lambda: ())
-    assert nvml.slug() == "cpu"

@@ -156,7 +156,7 @@ def test_bad_input_of_a_job_ends_the_sequence(published, monkeypatch, tmp_path, 
 
 
 def test_on_a_gpu_the_whole_sequence_has_it_alone(published, monkeypatch, tmp_path, capsys):
-    fake_nvml.install(tmp_path, monkeypatch)
+    fake_nvml.install(tmp_path, monkeypatch, {})
     seen = []
 
     class Held(Runs):
@@ -172,6 +172,6 @@ def test_on_a_gpu_the_whole_sequence_has_it_alone(published, monkeypatch, tmp_pa
 
 def test_a_busy_gpu_is_refused(published, monkeypatch, tmp_path, capsys):
     processes = [{"pid": 4711, "usedGpuMemory": 1}]
-    fake_nvml.install(tmp_path, monkeypatch, processes=processes)
+    fake_nvml.install(tmp_path, monkeypatch, {"processes": processes})
     assert published.main(["--out", str(tmp_path / "out")]) == 2
     assert "4711" in one_line(capsys.readouterr().err)

@@ -3,8 +3,8 @@
 import argparse
 from typing import NoReturn
 
-from vidtune.gpu.idle import busy
 from vidtune.gpu.lease import become, take
+from vidtune.gpu.nvml import busy
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

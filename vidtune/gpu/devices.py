@@ -1,8 +1,11 @@
 """Which GPUs this process may use, named so that other processes name them alike. No torch."""
 
 import os
+import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from vidtune.gpu import nvml
 
 
 class Device(NamedTuple):
@@ -14,68 +17,66 @@ class Board(NamedTuple):
     """One GPU as NVML lists it."""
 
     uuid: str
-    parts: tuple[str, ...] = ()  # UUIDs of its MIG instances
+    instances: tuple[str, ...] = ()  # UUIDs of its MIG instances
+
+    @property
+    def uuids(self) -> tuple[str, ...]:
+        """What a job may use of the GPU: its MIG instances, or the whole."""
+        return self.instances or (self.uuid,)
 
 
 def boards() -> tuple[Board, ...]:
     """This machine's GPUs in NVML's order (by PCI bus); none without driver."""
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return ()
-    try:
-        handles = map(pynvml.nvmlDeviceGetHandleByIndex, range(pynvml.nvmlDeviceGetCount()))
-        return tuple(Board(pynvml.nvmlDeviceGetUUID(h), _parts(h)) for h in handles)
-    finally:
-        pynvml.nvmlShutdown()
-
-
-def _parts(handle: object) -> tuple[str, ...]:
-    import pynvml
-
-    try:
-        if not pynvml.nvmlDeviceGetMigMode(handle)[0]:
+    with nvml.session() as lib:
+        if lib is None:
             return ()
-        count = pynvml.nvmlDeviceGetMaxMigDeviceCount(handle)
-    except pynvml.NVMLError:  # a GPU that knows no MIG
+        handles = [lib.nvmlDeviceGetHandleByIndex(i) for i in range(lib.nvmlDeviceGetCount())]
+        return tuple(Board(lib.nvmlDeviceGetUUID(h), _instances(lib, h)) for h in handles)
+
+
+def _instances(lib: Any, board: Any) -> tuple[str, ...]:
+    mode = nvml.ask(lib, "nvmlDeviceGetMigMode", board)  # None: a GPU without MIG
+    if not (mode and mode[0]):
         return ()
-    found = []
-    for i in range(count):
-        try:
-            part = pynvml.nvmlDeviceGetMigDeviceHandleByIndex(handle, i)
-        except pynvml.NVMLError:  # places of a GPU need not all be filled
-            continue
-        found.append(pynvml.nvmlDeviceGetUUID(part))
-    return tuple(found)
+    count = nvml.ask(lib, "nvmlDeviceGetMaxMigDeviceCount", board) or 0
+    handles = (nvml.ask(lib, "nvmlDeviceGetMigDeviceHandleByIndex", board, i) for i in range(count))
+    return tuple(lib.nvmlDeviceGetUUID(h) for h in handles if h is not None)  # None: an empty place
 
 
 def visible() -> tuple[Device, ...]:
     """The GPUs, or MIG instances, that an outer CUDA_VISIBLE_DEVICES leaves; none: ().
 
-    Without one they are named by UUID: CUDA's own order need not be NVML's.
+    Without an outer one they are named by UUID: CUDA's own order need not be NVML's.
     """
     outer = os.environ.get("CUDA_VISIBLE_DEVICES")
     if outer is None:
-        return tuple(Device(u, u) for board in boards() for u in board.parts or (board.uuid,))
+        return tuple(Device(uuid, uuid) for board in boards() for uuid in board.uuids)
     tokens = outer.replace(" ", "").split(",")
-    return _of(tokens, boards()) if _names(tokens[0]) else ()
+    return _select(tokens, boards()) if _is_name(tokens[0]) else ()
 
 
-def _names(token: str) -> bool:
+def slug() -> str:
+    """The GPU that a job would use, as a folder's name: "nvidia-h200"; "cpu" without one."""
+    devices = visible()
+    if not devices:
+        return "cpu"
+    name = nvml.facts(devices[0].uuid).get("name") or "gpu"
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _is_name(token: str) -> bool:
     return token.isdecimal() or token.startswith(("GPU-", "MIG-"))
 
 
-def _of(tokens: Sequence[str], known: tuple[Board, ...]) -> tuple[Device, ...]:
-    """As CUDA reads the list: it ends at the first entry that is no device."""
-    found: dict[str, Device] = {}
+def _select(tokens: Sequence[str], known: tuple[Board, ...]) -> tuple[Device, ...]:
+    """The devices of the list as CUDA reads it: it ends at the first entry that is no device."""
+    selected: dict[str, Device] = {}
     for token in tokens:
-        uuid = _uuid(token, known) if _names(token) else None
+        uuid = _uuid(token, known) if _is_name(token) else None
         if uuid is None:
             break
-        found.setdefault(uuid, Device(token, uuid))
-    return tuple(found.values())
+        selected.setdefault(uuid, Device(token, uuid))
+    return tuple(selected.values())
 
 
 def _uuid(token: str, known: tuple[Board, ...]) -> str | None:
@@ -83,10 +84,10 @@ def _uuid(token: str, known: tuple[Board, ...]) -> str | None:
     if not known:
         return token
     if token.isdecimal():
-        at = int(token)
-        return (known[at].parts or (known[at].uuid,))[0] if at < len(known) else None
-    uuids = [u for board in known for u in (board.uuid, *board.parts)]
-    matching = [u for u in uuids if u.startswith(token)]
+        index = int(token)
+        return known[index].uuids[0] if index < len(known) else None
     if token.startswith("MIG-GPU-"):  # the old form, <GPU>/<instance>/<compute instance>
         return token
+    uuids = [uuid for board in known for uuid in (board.uuid, *board.instances)]
+    matching = [uuid for uuid in uuids if uuid.startswith(token)]
     return matching[0] if len(matching) == 1 else None

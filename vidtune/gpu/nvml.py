@@ -1,21 +1,30 @@
-"""NVML, asked so that a device which cannot answer a question gives None, not an error."""
+"""NVML, asked so that a device which cannot answer a question gives None, not an error.
 
-import re
-from types import ModuleType
+NVML comes from the package nvidia-ml-py, imported as pynvml.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from vidtune.gpu.devices import visible
+MEMORY = 2.0  # GiB in use by no process that NVML names, as from another container
+SHARE = 10  # % of the last moments with work on the GPU; a desktop takes a little
 
 
-def library() -> ModuleType | None:
-    """pynvml, initialised; None without an NVIDIA driver."""
+@contextmanager
+def session() -> Iterator[Any]:
+    """Yield pynvml, initialised until the block ends; None without an NVIDIA driver."""
     import pynvml
 
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
-        return None
-    return pynvml
+        yield None
+        return
+    try:
+        yield pynvml
+    finally:
+        pynvml.nvmlShutdown()
 
 
 def ask(lib: Any, question: str, *args: Any) -> Any:
@@ -28,21 +37,36 @@ def ask(lib: Any, question: str, *args: Any) -> Any:
 
 def facts(uuid: str) -> dict[str, Any]:
     """What a GPU's (or MIG slice's) measurements depend on; without NVML its uuid alone."""
-    lib = library()
-    if lib is None:
-        return {"uuid": uuid}
-    handle = ask(lib, "nvmlDeviceGetHandleByUUID", uuid)
-    limit = ask(lib, "nvmlDeviceGetEnforcedPowerLimit", handle)
-    mig = ask(lib, "nvmlDeviceGetMigMode", handle)
-    memory = ask(lib, "nvmlDeviceGetMemoryInfo", handle)
-    return {
-        "uuid": uuid,
-        "name": ask(lib, "nvmlDeviceGetName", handle),
-        "driver": ask(lib, "nvmlSystemGetDriverVersion"),
-        "memory_gib": None if memory is None else memory.total / 2**30,
-        "power_limit_w": None if limit is None else limit / 1e3,
-        "mig": None if mig is None else bool(mig[0]),
-    }
+    with session() as lib:
+        if lib is None:
+            return {"uuid": uuid}
+        handle = ask(lib, "nvmlDeviceGetHandleByUUID", uuid)
+        limit = ask(lib, "nvmlDeviceGetEnforcedPowerLimit", handle)
+        mig = ask(lib, "nvmlDeviceGetMigMode", handle)
+        memory = ask(lib, "nvmlDeviceGetMemoryInfo", handle)
+        return {
+            "uuid": uuid,
+            "name": ask(lib, "nvmlDeviceGetName", handle),
+            "driver": ask(lib, "nvmlSystemGetDriverVersion"),
+            "memory_gib": None if memory is None else memory.total / 2**30,
+            "power_limit_w": None if limit is None else limit / 1e3,
+            "mig": None if mig is None else bool(mig[0]),
+        }
+
+
+def busy(uuid: str) -> str | None:
+    """What keeps a GPU (or MIG instance) busy; None: it is idle, or NVML does not know it."""
+    with session() as lib:
+        handle = lib and ask(lib, "nvmlDeviceGetHandleByUUID", uuid)
+        if handle is None:
+            return None
+        if processes := ask(lib, "nvmlDeviceGetComputeRunningProcesses", handle):
+            return "in use by process " + ", ".join(str(p.pid) for p in processes)
+        memory = ask(lib, "nvmlDeviceGetMemoryInfo", handle, lib.nvmlMemory_v2)
+        if memory and memory.used > MEMORY * 2**30:
+            return f"{memory.used / 2**30:.1f} GiB in use"
+        rates = ask(lib, "nvmlDeviceGetUtilizationRates", handle)  # MIG does not know them
+        return f"{rates.gpu} % busy" if rates and rates.gpu > SHARE else None
 
 
 def reasons(lib: Any, bits: list[int]) -> list[str]:
@@ -53,12 +77,3 @@ def reasons(lib: Any, bits: list[int]) -> list[str]:
     for one in bits:
         every |= one
     return [name for bit, name in sorted(names.items()) if bit.bit_count() == 1 and every & bit]
-
-
-def slug() -> str:
-    """The GPU that a job here would use, as a folder's name: "nvidia-h200"; "cpu" without one."""
-    devices = visible()
-    if not devices:
-        return "cpu"
-    name = facts(devices[0].uuid).get("name") or "gpu"
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

@@ -1,9 +1,8 @@
 """What a GPU does while a job runs on it, polled from another process so as not to hold it up.
 
-`Watch` starts `python -m vidtune.gpu.watch`, which samples until it is told to stop or its parent
-is gone. NVML comes from the package nvidia-ml-py (imported as pynvml). What a driver does not
-answer is None: a virtual GPU has no energy counter, a MIG slice no utilisation, and in a container
-NVML may know processes by other numbers than ours.
+`Watch` starts `python -m vidtune.gpu.watch`, which samples until its parent says "end" or has
+ended. What a driver does not answer is None: a virtual GPU has no energy counter, a MIG slice no
+utilisation, and in a container NVML may know processes by other numbers than ours.
 """
 
 import itertools
@@ -40,6 +39,7 @@ class Sample:
 
 
 def sample(lib: Any, handle: Any, pid: int) -> Sample:
+    """Ask NVML once for everything. `pid` is the watched process."""
     rates = ask(lib, "nvmlDeviceGetUtilizationRates", handle)
     memory = ask(lib, "nvmlDeviceGetMemoryInfo", handle)
     reasons = ask(lib, "nvmlDeviceGetCurrentClocksEventReasons", handle)
@@ -61,10 +61,10 @@ def sample(lib: Any, handle: Any, pid: int) -> Sample:
 
 
 def joules(samples: list[Sample]) -> tuple[float | None, str | None]:
-    """(energy from the first sample to the last, where it is from).
+    """(energy from the first sample to the last in joules, its origin).
 
-    The device's counter, unless it is absent or ran backwards (it starts anew with the driver);
-    then power integrated over time by trapezes.
+    The origin is the device's counter, unless it is absent or ran backwards (it starts anew with
+    the driver); then power integrated over time by trapezes.
     """
     counts = [s.energy for s in samples]
     if None not in counts and all(b >= a for a, b in itertools.pairwise(counts)):
@@ -77,33 +77,33 @@ def joules(samples: list[Sample]) -> tuple[float | None, str | None]:
 
 
 def summary(lib: Any, samples: list[Sample]) -> dict[str, Any]:
-    """What the samples come to: peaks of memory, means of rates, all reasons seen."""
+    """Peaks of memory, ranges of rates and clocks, and all throttle reasons of the samples."""
 
-    def seen(name: str) -> list[int]:
+    def values(name: str) -> list[int]:
         return [v for v in (getattr(s, name) for s in samples) if v is not None]
 
-    def of(name: str) -> dict[str, float] | None:
-        v = seen(name)
+    def span(name: str) -> dict[str, float] | None:
+        v = values(name)
         return {"min": min(v), "mean": sum(v) / len(v), "max": max(v)} if v else None
 
     energy, source = joules(samples)
-    bits = seen("reasons")
+    bits = values("reasons")
     return {
         "samples": len(samples),
         "seconds": samples[-1].at - samples[0].at,
         "joules": energy,
         "energy_from": source,
-        "process_bytes": max(seen("memory"), default=None),
-        "device_bytes": max(seen("device_memory"), default=None),
-        "utilisation_percent": of("utilisation"),
-        "sm_mhz": of("sm_clock"),
-        "memory_mhz": of("memory_clock"),
+        "process_bytes": max(values("memory"), default=None),
+        "device_bytes": max(values("device_memory"), default=None),
+        "utilisation_percent": span("utilisation"),
+        "sm_mhz": span("sm_clock"),
+        "memory_mhz": span("memory_clock"),
         "throttle_reasons": nvml.reasons(lib, bits) if bits else None,
     }
 
 
 class Watch:
-    """`with Watch(uuid, pid) as watch: watch.begin(); work; found = watch.end()`."""
+    """`with Watch(uuid, pid) as watch: watch.begin(); work; summary = watch.end()`."""
 
     def __init__(self, uuid: str, pid: int) -> None:
         self.command = [sys.executable, "-m", "vidtune.gpu.watch", uuid, str(pid)]
@@ -112,24 +112,23 @@ class Watch:
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self._answer()  # it is up: its start costs the measured time nothing
+        self._read_answer()  # the poller is up: its start costs the measured time nothing
         return self
 
     def begin(self) -> None:
-        self._say("begin")
-        self._answer()
+        self._send("begin")
 
     def end(self) -> dict[str, Any]:
-        """The summary of what was seen since `begin`."""
-        self._say("end")
-        return self._answer()
+        """The `summary` of the samples since `begin`."""
+        return self._send("end")
 
-    def _say(self, word: str) -> None:
+    def _send(self, word: str) -> dict[str, Any]:
         assert self.process.stdin
         self.process.stdin.write(f"{word}\n")
         self.process.stdin.flush()
+        return self._read_answer()
 
-    def _answer(self) -> dict[str, Any]:
+    def _read_answer(self) -> dict[str, Any]:
         assert self.process.stdout
         ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
         line = self.process.stdout.readline() if ready else ""
@@ -166,7 +165,7 @@ def poll(lib: Any, handle: Any, pid: int, every: float = EVERY) -> None:
 
 
 if __name__ == "__main__":
-    library = nvml.library()
-    if library is None:
-        sys.exit("vidtune.gpu.watch: no NVIDIA driver")
-    poll(library, library.nvmlDeviceGetHandleByUUID(sys.argv[1]), int(sys.argv[2]))
+    with nvml.session() as library:
+        if library is None:
+            sys.exit("vidtune.gpu.watch: no NVIDIA driver")
+        poll(library, library.nvmlDeviceGetHandleByUUID(sys.argv[1]), int(sys.argv[2]))

@@ -97,18 +97,18 @@ def _job(args: argparse.Namespace, model: Model, recipe: Recipe, device: str) ->
 @contextmanager
 def _device(args: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any] | None]]:
     """Yield ("cpu", None), or ("cuda", facts of the GPU) while this job alone has the GPU."""
-    from vidtune.gpu import idle, nvml
+    from vidtune.gpu import nvml
     from vidtune.gpu.devices import visible
     from vidtune.gpu.lease import lease
 
     if args.device == "cpu" or not (args.device or visible()):
         yield "cpu", None
         return
-    with lease(busy=idle.busy, refuse=False, timeout=0) as got:
+    with lease(busy=nvml.busy, refuse=False, timeout=0) as got:
         if not visible():
             raise UserError("--device cuda: no GPU on this machine; expected one, or --device cpu")
         uuid = got.device if got else visible()[0].uuid  # None: under an outer lease
-        why = got.busy if got else idle.busy(uuid)
+        why = got.busy if got else nvml.busy(uuid)
         if why and not args.even_if_busy:
             raise UserError(
                 f"GPU {uuid}: {why}; wait until it is idle, or measure it so with --even-if-busy"
