@@ -6,8 +6,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from helpers import costs
 from helpers.common import REPO, plan_at
 from helpers.served import Server, serving
 
@@ -81,3 +83,21 @@ def as_nobody(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture(scope="module")
 def plan() -> Plan:
     return plan_at(Path("nowhere"))
+
+
+@pytest.fixture(scope="session")
+def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder shared by all workers of this session."""
+    return costs.shared_folder(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def counted_costs(session_folder: Path) -> dict[str, Any]:
+    """Counted costs of every declared variant."""
+    return costs.results("costs", session_folder)
+
+
+@pytest.fixture(scope="session")
+def predicted_memory(session_folder: Path) -> dict[str, Any]:
+    """Predicted memory of every row whose memory is printed."""
+    return costs.results("memory", session_folder)
