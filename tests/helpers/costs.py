@@ -13,10 +13,6 @@ import pytest
 from filelock import FileLock
 
 from helpers.common import plan_at
-from vidtune.cost.memory_table import predict_paper
-from vidtune.cost.paper_costs import count_paper
-
-MAKE = {"costs": count_paper, "memory": predict_paper}
 
 
 def shared_folder(factory: pytest.TempPathFactory) -> Path:
@@ -27,15 +23,19 @@ def shared_folder(factory: pytest.TempPathFactory) -> Path:
 
 def results(kind: str, folder: Path) -> dict[str, Any]:
     """Model name -> its result of `kind` ("costs" or "memory"); kept in `folder`."""
+    from vidtune.cost.memory_table import predict_paper
+    from vidtune.cost.paper_costs import count_paper
+
+    compute = {"costs": count_paper, "memory": predict_paper}[kind]
     plan, out = plan_at(Path("nowhere")), {}
     specs = plan.specs()
     with FileLock(folder / f"{kind}.lock"):
         for paper in plan.config.papers:
-            out |= MAKE[kind](specs[plan.spec_of(kind, paper)], folder / kind / "kept" / paper)
+            out |= compute(specs[plan.spec_of(kind, paper)], folder / kind / "kept" / paper)
     return out
 
 
 def seed(folder: Path, destination: Path) -> None:
     """Copy what is kept in `folder` to the results of a scale, so that its rules need not count."""
-    for kind in MAKE:
+    for kind in ("costs", "memory"):
         shutil.copytree(folder / kind / "kept", destination / kind / "kept")

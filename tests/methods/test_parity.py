@@ -261,7 +261,9 @@ def test_variants(name: str, variant: str):
     golden = goldens.read(content["base_golden"])
     config = golden.config | changed["config_changes"]
     golden.tensors = goldens.read(name).tensors
-    weights = {k: v for k, v in golden.weights.items() if has_place(golden.method, config, k)}
+    ours = build_model(load_official.model_of(golden.method, config), "meta").state_dict()
+    places = load_official.places_of(golden.method, golden.weights)
+    weights = {k: v for k, v in golden.weights.items() if places[k] and places[k].name in ours}
     net = load(golden, config, weights).eval()
     try:
         with torch.no_grad():
@@ -272,11 +274,3 @@ def test_variants(name: str, variant: str):
         # Rounding may decide a merge: attention that rounds otherwise must then agree.
         with torch.no_grad(), attention("explicit"):
             compare(RUN[golden.method](net, golden, False), golden, f"output/{variant}/")
-
-
-def has_place(method: str, config: dict, key: str) -> bool:
-    """Whether the model that `config` builds has this parameter."""
-
-    ours = build_model(load_official.model_of(method, config), "meta").state_dict()
-    place = load_official.places_of(method, [key])[key]
-    return place is not None and place.name in ours

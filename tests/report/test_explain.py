@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from vidtune.plan import load
 from vidtune.plan.origins import at_scale, origins
 from vidtune.report import cell_names, verdicts
 from vidtune.report.explain import explain
-from vidtune.spec import UserError
+from vidtune.spec import UserError, read_yaml
 
 B16 = "side4video/table2/b16-ssv2/gflops"
 
@@ -23,9 +24,10 @@ def of(plan, variant, part, field):
 # --- names ---
 
 
-def test_every_cell_is_found_by_its_name_and_by_its_label(plan):
+def test_every_cell_is_found_by_its_name_and_by_its_label(plan, monkeypatch):
     cells = verdicts.cells(plan, [])
     known = cell_names.table(plan)
+    monkeypatch.setattr(cell_names, "table", lambda plan: known)  # which `find` builds anew
     assert {c.cell for c in cells} == {found.cell for every in known.values() for found in every}
     for cell in cells:
         assert cell_names.find(plan, cell.cell).cell == cell.cell
@@ -68,8 +70,9 @@ def test_a_label_of_several_rows_asks_for_one(config):
 # --- origins ---
 
 
-def test_every_hyper_parameter_has_one_origin_that_stands_where_it_says(plan):
+def test_every_hyper_parameter_has_one_origin_that_stands_where_it_says(plan, monkeypatch):
     """The line that is named holds the field, whatever declares it."""
+    monkeypatch.setattr("vidtune.plan.origins.read_yaml", cache(read_yaml))
     for name, variant in plan.variants.items():
         found = origins(plan, name) + at_scale(plan, name)
         keys = [(o.part, o.field) for o in found]
