@@ -94,13 +94,13 @@ def test_frames_too_long_for_any_crop_still_give_one():
 def test_crops_are_resized_as_pillow_does():
     """Side4Video's loader resizes with Pillow, ST-Adapter's as a tensor."""
     x, box = still(1, 64, 80), (3, 5, 50, 61)
-    ours = transforms._resized(x, box, (SIDE, SIDE), "bilinear", antialias=True)
+    ours = transforms._resize_box(x, box, (SIDE, SIDE), "bilinear", antialias=True)
     image = Image.fromarray(x[0].permute(1, 2, 0).numpy()).crop((5, 3, 66, 53))
     pillow = np.array(image.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
     assert (ours[0].permute(1, 2, 0).int() - torch.from_numpy(pillow).int()).abs().max() <= 1
     part = x[..., 3:53, 5:66].float()
     for how in ("bilinear", "bicubic"):
-        ours = transforms._resized(x, box, (SIDE, SIDE), how)
+        ours = transforms._resize_box(x, box, (SIDE, SIDE), how)
         tensor = torch.nn.functional.interpolate(part, (SIDE, SIDE), mode=how).clamp(0, 255)
         assert (ours - tensor).abs().max() <= 1
 

@@ -12,19 +12,22 @@ PIECE = 1 << 14  # bytes that a slow server sends at once
 
 
 class Server(ThreadingHTTPServer):
-    """Serves `files` by name (others are BODY); the first part of a path says what goes wrong."""
+    """Serves `files` by name, and BODY under other names.
+
+    The first part of a path says what goes wrong: "whole" is served as it is.
+    """
 
     daemon_threads = True
     request_queue_size = 64
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.asked: list[tuple[str, str | None]] = []  # the path's first part, Range
+        self.asked: list[tuple[str, str | None]] = []  # (first part of the path, Range)
         self.files: dict[str, bytes] = {}
         self.pause = 0.0  # seconds between the pieces of a slow file
 
     def handle_error(self, *_: object) -> None:
-        """A client that hung up is part of these tests."""
+        """Ignore clients that hung up, which is part of these tests."""
 
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.server_port}/{path}"

@@ -1,4 +1,4 @@
-"""Small videos that tests write, in every shape that files come in; each frame shows its number."""
+"""Writes small videos for tests in all forms that files have; each frame shows its number."""
 
 import struct
 from fractions import Fraction
@@ -18,14 +18,14 @@ TURNS = {
 
 
 def picture(k: int, size: tuple[int, int] = (32, 32)) -> np.ndarray:
-    """RGB (H, W, 3): the number in base 12, a half of the frame for each digit."""
+    """Show the number k in base 12 as RGB (H, W, 3), a half of the frame for each digit."""
     image = np.full((*size, 3), 20 * (k % 12) + 10, np.uint8)
     image[:, : size[1] // 2] = 20 * (k // 12) + 10
     return image
 
 
 def numbers(frames: np.ndarray) -> list[int]:
-    """Which frames these are."""
+    """Read the numbers that frames show."""
     halves = np.split(frames, [frames.shape[2] // 2], axis=2)
     high, low = (np.round((h.mean(axis=(1, 2, 3)) - 10) / 20).astype(int) for h in halves)
     return (12 * high + low).tolist()
@@ -41,7 +41,7 @@ def write(
     container: dict[str, str] | None = None,
     **options: str,
 ) -> Path:
-    """`times` are of the frames, in 1 / rate s; `size` is (height, width); `options` the encoder's."""
+    """Write a video; `times` of frames are in 1 / rate s, `size` is (height, width)."""
     height, width = size
     with av.open(str(path), "w", options=container or {}) as out:
         stream = out.add_stream(codec, rate=rate)
@@ -58,7 +58,7 @@ def write(
 
 
 def remux(source: Path, path: Path, shift: float = 0.0, title: str = "", **container: str) -> Path:
-    """The same packets in another container, `shift` seconds later."""
+    """Copy the packets into another container, `shift` seconds later."""
     with av.open(str(source)) as old, av.open(str(path), "w", options=container) as new:
         if title:
             new.metadata["title"] = title
@@ -74,7 +74,7 @@ def remux(source: Path, path: Path, shift: float = 0.0, title: str = "", **conta
 
 
 def turned(source: Path, path: Path, degrees: int) -> Path:
-    """The same MP4 with a rotation in its track header, as telephones write it."""
+    """Copy an MP4 with a rotation in its track header, as telephones write it."""
     data = bytearray(source.read_bytes())
     at = data.index(b"tkhd") + 44
     data[at : at + 36] = struct.pack(">9i", *TURNS[degrees])
@@ -83,7 +83,7 @@ def turned(source: Path, path: Path, degrees: int) -> Path:
 
 
 def latin(path: Path) -> Path:
-    """Its title is in Latin-1, which is no UTF-8, as older programs write it."""
+    """Write a video whose title is in Latin-1, not UTF-8, as older programs write it."""
     source = write(path.with_stem("untitled"))
     data = remux(source, path, title="Caf*").read_bytes()
     source.unlink()
@@ -93,7 +93,7 @@ def latin(path: Path) -> Path:
 
 
 def sound(path: Path) -> Path:
-    """An MP4 without pictures."""
+    """Write an MP4 without pictures."""
     with av.open(str(path), "w") as out:
         stream = out.add_stream("aac", rate=8000)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")

@@ -38,7 +38,7 @@ def augment(x: Tensor, recipe: Recipe, side: int, rng: Generator) -> tuple[Tenso
     assert how is not None
     if how.randaugment:
         x = rand_augment(x, how.randaugment, rng)
-    x = _cropped(x, recipe, how, side, rng)
+    x = _crop(x, recipe, how, side, rng)
     flipped = bool(how.flip) and rng.random() < how.flip
     if flipped:
         x = x.flip(-1)
@@ -53,21 +53,21 @@ def gray(x: Tensor) -> Tensor:
     return ((x.int() * weights).sum(1, keepdim=True) + 0x8000 >> 16).to(torch.uint8)
 
 
-def _cropped(x: Tensor, recipe: Recipe, how: Augment, side: int, rng: Generator) -> Tensor:
+def _crop(x: Tensor, recipe: Recipe, how: Augment, side: int, rng: Generator) -> Tensor:
     if how.crop == "slowfast":
-        return _resized(x, _slowfast(*x.shape[-2:], how.scale, rng), (side, side), how.filter)
+        return _resize_box(x, _slowfast(*x.shape[-2:], how.scale, rng), (side, side), how.filter)
     if how.crop == "jitter":
-        longest = round(float(rng.uniform(*(round(side * s) for s in how.scale))))
-        x = _filtered(x, short_side(*x.shape[-2:], longest), how.filter)
-        return _window(x, side, rng, end=0)
+        short = round(float(rng.uniform(*(round(side * s) for s in how.scale))))
+        x = _resize(x, short_side(*x.shape[-2:], short), how.filter)
+        return _crop_window(x, side, rng, end=0)
     x = scaled(x, side, recipe.resize)
     if how.crop is None:
         return centre(x, side)
     box = _side4video(*x.shape[-2:], how.scale, rng)
     if box is None:
-        x = _filtered(x, short_side(*x.shape[-2:], side), how.filter, antialias=True)
-        return _window(x, side, rng)
-    return _resized(x, box, (side, side), how.filter, antialias=True)
+        x = _resize(x, short_side(*x.shape[-2:], side), how.filter, antialias=True)
+        return _crop_window(x, side, rng)
+    return _resize_box(x, box, (side, side), how.filter, antialias=True)
 
 
 def _side4video(height: int, width: int, scale: tuple[float, float], rng: Generator) -> Box | None:
@@ -97,18 +97,18 @@ def _slowfast(height: int, width: int, scale: tuple[float, float], rng: Generato
     return (height - h) // 2, (width - w) // 2, h, w
 
 
-def _window(x: Tensor, side: int, rng: Generator, end: int = 1) -> Tensor:
+def _crop_window(x: Tensor, side: int, rng: Generator, end: int = 1) -> Tensor:
     """Cut a random window of the model's size; with `end` 0 never at the far end, as in SlowFast."""
     top, left = (int(rng.integers(over + end)) if (over := n - side) else 0 for n in x.shape[-2:])
     return x[..., top : top + side, left : left + side]
 
 
-def _resized(x: Tensor, box: Box, size: Size, filter: str, antialias: bool = False) -> Tensor:
+def _resize_box(x: Tensor, box: Box, size: Size, filter: str, antialias: bool = False) -> Tensor:
     top, left, height, width = box
-    return _filtered(x[..., top : top + height, left : left + width], size, filter, antialias)
+    return _resize(x[..., top : top + height, left : left + width], size, filter, antialias)
 
 
-def _filtered(x: Tensor, size: Size, filter: str, antialias: bool = False) -> Tensor:
+def _resize(x: Tensor, size: Size, filter: str, antialias: bool = False) -> Tensor:
     if size == tuple(x.shape[-2:]):
         return x
     x = x.contiguous()
