@@ -3,13 +3,17 @@
 import math
 import re
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
+from helpers.zoo import model
+from torch import nn
 
 from vidtune.engine import optim
 from vidtune.engine.build_run import build_run
 from vidtune.methods.build import build_model
+from vidtune.nn.task import Recognizer
 from vidtune.plan.registry import resolve
 from vidtune.spec import Model, Recipe
 
@@ -115,3 +119,53 @@ def test_groups_by_origin_and_kind(short_run):
     assert kinds[f"{visual}.positional_embedding"] == {"position"}
     assert kinds[f"{visual}.ln_post.weight"] == {"vector", "norm"}
     assert kinds["clip.token_embedding.weight"] == set()
+
+
+class Renamed(Recognizer):
+    """Its classifier has a name of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 4)  # no classifier, whatever its name
+        self.readout = nn.Linear(4, 2)
+
+    @property
+    def head(self) -> nn.Module:
+        return self.readout
+
+
+class Headless(Recognizer):
+    pass
+
+
+def test_the_classifier_gets_its_rate_whatever_its_name():
+    base = {"name": "r", "task": "recognition", "epochs": 1, "weight_decay": 0.0, "batch": 1}
+    recipe = Recipe.model_validate({**base, "lr": 1.0, "head_lr": 7.0})
+    net = Renamed()
+    rates = {id(p): g["lr"] for g in optim.groups(net, set(), recipe) for p in g["params"]}
+    assert {n: rates[id(p)] for n, p in net.named_parameters()} == {
+        "fc.weight": 1.0,
+        "fc.bias": 1.0,
+        "readout.weight": 7.0,
+        "readout.bias": 7.0,
+    }
+
+
+def test_a_recognizer_must_say_what_its_classifier_is(monkeypatch):
+    monkeypatch.setattr("vidtune.methods.linear_probe.model.build", lambda *_: Headless())
+    with pytest.raises(TypeError, match=r"linear_probe\.model: Headless\.head: expected"):
+        build_model(model("linear_probe", "recognition", {}))
+
+
+class Exempting(Renamed):
+    inside: ClassVar[dict[str, str]] = {"gate": "gates"}
+
+    def is_token(self, name: str) -> bool:
+        return name == "readout.weight"
+
+
+def test_a_method_names_its_own_tokens_and_parts():
+    net = Exempting()
+    assert optim.kinds(net)["readout.weight"] == {"token"}
+    assert net.part_of("clip.visual.transformer.resblocks.0.gate.weight") == "trunk gates"
+    assert net.part_of("clip.visual.transformer.resblocks.0.attn.lora.a") == "trunk"
