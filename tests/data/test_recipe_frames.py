@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from helpers import golden as goldens
 from helpers.common import plan_at
-from helpers.parity_extras import FRAMEPOS, clips_of, of_kind, rule_of
+from helpers.official_frames import FRAMEPOS, clips_of, of_kind, rule_of
 
 from vidtune.data.sampling import PADDING, indices
 from vidtune.spec import Recipe

@@ -10,18 +10,6 @@ import torch
 from helpers import golden as goldens
 from helpers import vit
 from helpers.golden import Golden, check_gradients, close
-from helpers.parity_extras import (  # noqa: F401  the goldens of training, frames, metrics and tokens
-    test_adamw_of_tempme,
-    test_bertadam,
-    test_every_kind_is_there_and_known,
-    test_frames_of_recognition_and_clip4clip,
-    test_frames_of_side4video_retrieval,
-    test_frames_of_tempme,
-    test_metrics_of_several_captions,
-    test_metrics_of_single_captions,
-    test_rates_of_side4video_recognition,
-    test_tokens,
-)
 from torch import Tensor, nn
 
 from vidtune.methods import load_official
