@@ -19,9 +19,10 @@ def build_model(
     device: str | torch.device | None = None,
     state: dict[str, Tensor] | None = None,
 ) -> VideoModel:
-    """A method on a backbone with the weights `state`, or freshly initialised; "meta": no storage.
+    """Build a method on a backbone with the weights `state`, or freshly initialised.
 
-    Raises `UserError` for an unknown method, a task it does not serve, or options it cannot take.
+    The device "meta" allocates no storage. Raises `UserError` for an unknown method, a task
+    it does not serve, or options it cannot take.
     """
     _check(model)
     options = options_of(model)

@@ -19,7 +19,7 @@ _backend: ContextVar[Backend] = ContextVar("attention", default="fused")
 
 @contextmanager
 def attention(backend: Backend) -> Iterator[None]:
-    """What `attend` uses inside the block."""
+    """Make `attend` use this backend inside the block."""
     token = _backend.set(backend)
     try:
         yield

@@ -77,8 +77,8 @@ class Attention(nn.Module):
 
 
 class LayerNorm(nn.LayerNorm):
-    """In single precision under autocast, where torch's would leave its output: the residual stream
-    keeps its type, as in OpenAI's code."""
+    """Computes in single precision under autocast, but returns the input's type, which torch's does
+    not: the residual stream keeps its type, as in OpenAI's code."""
 
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x).to(x.dtype)

@@ -53,7 +53,7 @@ def stem(model: Model) -> int:
 
 
 def trunk(model: Model, frames: int | None = None) -> int:
-    """All blocks of the vision tower on `frames` (None: all), which stay apart."""
+    """All blocks of the vision tower on `frames` (None: all), which stay separate."""
     b = model.backbone
     hidden = int(b.width * b.mlp_ratio) if b.arch == "eva" else 4 * b.width
     return b.layers * block(frames or model.frames, b.patches + 1, b.width, hidden)
@@ -76,7 +76,7 @@ def text(model: Model, added: int = 0) -> int:
 
 
 def cosine(model: Model) -> int:
-    """One text, one video."""
+    """Compares one text with one video."""
     return model.backbone.embed
 
 

@@ -93,7 +93,7 @@ class EVATower(nn.Module):
 
     @torch.no_grad()
     def _init(self) -> None:
-        """BEiT's: 0.02 everywhere; branches shrink with depth."""
+        """BEiT's start: deviation 0.02 everywhere; branches shrink with depth."""
         for table in (self.cls_token, self.pos_embed):
             nn.init.trunc_normal_(table, std=0.02)
         for module in self.modules():

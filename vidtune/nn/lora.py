@@ -39,7 +39,7 @@ def add_lora(module: nn.Module, rank: int) -> None:
 
 @torch.no_grad()
 def fold_into_weights(module: nn.Module) -> None:
-    """Fold every update into its weight; afterwards `module` costs what it cost without."""
+    """Fold every update into its weight; afterwards `module` costs as much as without them."""
     for attn in _attentions(module):
         if attn.lora is not None:
             attn.in_proj_weight += attn.lora.b @ attn.lora.a

@@ -30,7 +30,7 @@ def cosine(text: Tensor, video: Tensor) -> Tensor:
 
 
 def _exact(like: Tensor) -> AbstractContextManager[object]:
-    """No autocast; the meta device knows none."""
+    """Turns autocast off; the meta device has none."""
     return nullcontext() if like.is_meta else torch.autocast(like.device.type, enabled=False)
 
 

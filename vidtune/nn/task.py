@@ -110,7 +110,7 @@ class TextRecognizer(Recognizer):
         self.names, self.encoded = tokens, False
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """As always; the classes' names are encoded again at their next use."""
+        """Load as usual; the classes' names are encoded again at their next use."""
         self.encoded = False
         return super().load_state_dict(*args, **kwargs)
 

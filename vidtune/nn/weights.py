@@ -7,7 +7,7 @@ NAMED = 3  # keys of each kind that a message names
 
 
 def difference(expected: Mapping[str, Shape], found: Mapping[str, Shape]) -> str | None:
-    """What differs between two sets of named shapes, in one line; None: nothing."""
+    """How two sets of named shapes differ, in one line; None where they are equal."""
     missing = sorted(expected.keys() - found.keys())
     unexpected = sorted(found.keys() - expected.keys())
     other = sorted(k for k in expected.keys() & found.keys() if expected[k] != found[k])

@@ -40,7 +40,7 @@ class Arguments:
         return self.get(name, str, default)
 
     def dashed(self, name: str) -> tuple[int, ...]:
-        """Integers written "8-9-10"."""
+        """Read integers written "8-9-10"."""
         text = self.word(name)
         try:
             return tuple(int(part) for part in text.split("-"))

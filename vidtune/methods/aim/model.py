@@ -79,7 +79,7 @@ class JointMLP(nn.Module):
 
 
 class AIMBlock(nn.Module):
-    """What is tuned around one frozen block. `attn` and `mlp` see the tokens of each frame."""
+    """The tuned modules around one frozen block. `attn` and `mlp` see the tokens of each frame."""
 
     def __init__(self, width: int, options: Options, drop_path: float) -> None:
         super().__init__()

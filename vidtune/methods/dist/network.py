@@ -162,7 +162,7 @@ class DiSTNetwork(nn.Module):
         self._init()
 
     def _init(self) -> None:
-        """0.02 everywhere, no biases; the attentions' packed projections keep Xavier's start."""
+        """Start with deviation 0.02 and biases of 0; attentions' packed projections keep Xavier's."""
         tables = (self.frame_query, self.video_query, *(p.position for p in self.pools))
         for table in (*tables, *(layer.cls for layer in self.layers)):
             nn.init.trunc_normal_(table, std=0.02)

@@ -99,7 +99,7 @@ class Side4VideoRetriever(_SideTuned, Retriever):
         self._tune()
 
     def _tune(self) -> None:
-        """The text tower, and of the vision tower the last norm and projection.
+        """Tune the text tower, and of the vision tower the last norm and projection.
 
         The paper names the projection alone; the code trains the norm as well.
         """

@@ -227,7 +227,7 @@ class SideNetwork(nn.Module):
 
 @torch.no_grad()
 def init_recognition(side: SideNetwork) -> None:
-    """The recognition code's start values; what is not named keeps torch's own.
+    """Set the recognition code's start values; parameters not named keep torch's own.
 
     Its intended start of `down` reaches only an unused copy, so torch's own is what it trains from.
     EVA's variant differs in the position table (0.02) and leaves all else to torch.
@@ -246,7 +246,7 @@ def init_recognition(side: SideNetwork) -> None:
 
 @torch.no_grad()
 def init_retrieval(side: SideNetwork) -> None:
-    """The retrieval code's: BERT's 0.02 for linear layers, after its own for the rest.
+    """Set the retrieval code's start values: BERT's 0.02 for linear layers, its own for the rest.
 
     EVA's variant starts as in recognition.
     """
