@@ -19,7 +19,7 @@ from helpers.common import REPO, one_line
 from vidtune.data import layout, records
 from vidtune.data.clips import Clips
 from vidtune.data.video import decode, read_frames
-from vidtune.datasets import check, index, split, stage_state
+from vidtune.datasets import check, index, json_lines, split, stage_state
 from vidtune.spec import Annotations, Dataset, Recipe, UserError
 
 GOOD: dict[str, Callable[[Path], object]] = {
@@ -127,7 +127,7 @@ def test_all_broken_videos_are_quarantined_with_a_reason_and_no_other(checked):
     assert {r.path.name for r in rows} == set(GOOD)
     clips = Clips(rows, recipe(fps=1.0), 4, 16, train=False, seed=0)
     assert {tuple(one["video"].shape) for one in clips} == {(4, 3, 16, 16)}
-    assert stage_state.read(root, "check")["quarantined"] == len(BAD)
+    assert stage_state.load(root, "check")["quarantined"] == len(BAD)
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -150,9 +150,9 @@ def test_a_second_check_decodes_only_what_has_changed(tmp_path: Path, monkeypatc
 
     def noting(place, entries, workers):
         seen.extend(e["video"] for e in entries)
-        return ((e, check.problem(place / e["video"], e)) for e in entries)
+        return ((e, check.why_unusable(place / e["video"], e)) for e in entries)
 
-    monkeypatch.setattr(check, "_checked", noting)
+    monkeypatch.setattr(check, "_check_all", noting)
     check.run(dataset, root, show=False)
     assert sorted(seen) == ["damaged.mp4", "one.mp4", "plain.mp4"]  # the page has no frames at all
     first = (quarantine(root), (root / "train.jsonl").read_bytes())
@@ -171,21 +171,23 @@ def test_a_second_check_decodes_only_what_has_changed(tmp_path: Path, monkeypatc
 
     videos.write(tmp_path / "own" / "one.mp4", frames=9)
     os.utime(tmp_path / "own" / "one.mp4", ns=(1, 1))
-    entry = next(e for e in index.earlier(layout.index(root)) if e["video"] == "one.mp4")
-    assert check.problem(tmp_path / "own" / "one.mp4", entry) == check.CHANGED
+    entry = next(
+        e for e in json_lines.complete_lines(layout.index(root)).values() if e["video"] == "one.mp4"
+    )
+    assert check.why_unusable(tmp_path / "own" / "one.mp4", entry) == check.CHANGED
 
 
 def test_fewer_frames_than_the_list_says_is_a_reason(tmp_path: Path):
     path = videos.write(tmp_path / "v.mp4", frames=40)
-    why = check.problem(path, {"frames": 60})
-    assert why == "has 40 frames that can be decoded, and tells of 60"
-    assert check.problem(path, {"frames": 40}) is None
+    why = check.why_unusable(path, {"frames": 60})
+    assert why == "has 40 frames that can be decoded, and 60 are listed"
+    assert check.why_unusable(path, {"frames": 40}) is None
     frames = videos.folder(tmp_path / "f", 6)
-    assert check.problem(frames, {"frames": 6}) is None
+    assert check.why_unusable(frames, {"frames": 6}) is None
     (frames / "00004.jpg").write_bytes(b"")
-    assert "holds no picture" in (check.problem(frames, {"frames": 6}) or "")
+    assert "holds no picture" in (check.why_unusable(frames, {"frames": 6}) or "")
     videos.jpg(frames / "00004.jpg", 3, (16, 16))
-    assert check.problem(frames, {"frames": 6}) == "its frames differ in size"
+    assert check.why_unusable(frames, {"frames": 6}) == "its frames differ in size"
 
 
 def crashing(place: Path, entries: list[dict]) -> list[str | None]:
@@ -196,10 +198,10 @@ def crashing(place: Path, entries: list[dict]) -> list[str | None]:
 
 
 def test_a_video_that_takes_its_process_down_is_found(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(check, "_problems", crashing)
+    monkeypatch.setattr(check, "_reasons", crashing)
     monkeypatch.setattr(check, "AT_ONCE", 2)
     entries = [{"id": str(k), "video": "v"} for k in range(18)]
-    found = {e["id"]: why for e, why in check._checked(tmp_path, entries, 2)}
+    found = {e["id"]: why for e, why in check._check_all(tmp_path, entries, 2)}
     assert list(found) == [e["id"] for e in entries]
     assert {name for name, why in found.items() if why == check.CRASHES} == {"4"}
 
@@ -217,11 +219,11 @@ class Dying(ProcessPoolExecutor):
 
 
 def test_a_process_that_dies_while_parts_are_handed_out(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(check, "_problems", crashing)
+    monkeypatch.setattr(check, "_reasons", crashing)
     monkeypatch.setattr(check, "AT_ONCE", 2)
     monkeypatch.setattr(check, "_pool", lambda n: Dying(n, mp_context=get_context("spawn")))
     entries = [{"id": str(k), "video": "v"} for k in range(6)]
-    found = [(e["id"], why) for e, why in check._checked(tmp_path, entries, 1)]
+    found = [(e["id"], why) for e, why in check._check_all(tmp_path, entries, 1)]
     assert found == [(str(k), check.CRASHES if k == 4 else None) for k in range(6)]
     assert Dying.left < -1
 
@@ -277,7 +279,7 @@ from vidtune.spec import Dataset, UserError
 
 if __name__ == "__main__":
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 10,) * 2)
-    check._checked = lambda place, entries, workers: ((e, None) for e in entries)
+    check._check_all = lambda place, entries, workers: ((e, None) for e in entries)
     try:
         check.run(Dataset(name="mine", task="retrieval"), Path(sys.argv[1]), show=False)
     except UserError as e:
@@ -302,9 +304,9 @@ def test_one_process_at_a_time_checks(tmp_path: Path, monkeypatch):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return ((e, None) for e in entries)
 
-    monkeypatch.setattr(check, "_checked", noting)
+    monkeypatch.setattr(check, "_check_all", noting)
     check.run(Dataset(name="mine", task="retrieval"), tmp_path, show=False)
-    assert stage_state.read(tmp_path, "check")["quarantined"] == 0
+    assert stage_state.load(tmp_path, "check")["quarantined"] == 0
 
 
 def test_nothing_to_check_is_one_line(tmp_path: Path):
@@ -326,7 +328,7 @@ def test_a_broken_training_video_is_an_error_or_a_counted_replacement(tmp_path: 
     strict = Clips(found, recipe(), 4, 16, train=True, seed=0)
     with pytest.raises(UserError, match=r"bad\.mp4: cannot be read"):
         strict.__getitems__([0, 1])
-    lenient = recipe(on_broken="replace", augment={"flip": 0.5, "repeats": 2})
+    lenient = recipe(on_broken="replace", augment={"gray": 0.5, "repeats": 2})
     clips = Clips(found, lenient, 4, 16, train=True, seed=0)
     batch = clips.__getitems__([0, 1])
     assert [one["caption"] for one in batch] == ["good"] * 4  # with the caption of what is shown

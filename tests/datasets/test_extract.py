@@ -96,7 +96,7 @@ def test_parts_are_one_archive(outer, root):
     extract.run(dataset(one), root, show=False)
     assert len(tree(root)) == 4
     (root / "downloads" / sorted(parts)[0].replace("__", ".")).unlink()
-    stage_state.path(root, "extract").unlink()
+    stage_state.state_file(root, "extract").unlink()
     (line,) = refused(root, one)
     assert "damaged: " in line
 
@@ -225,18 +225,18 @@ def test_what_is_not_there_is_named_with_the_command(root):
 def test_an_interrupt_stops_all_and_the_next_attempt_goes_on(root, monkeypatch):
     brought(root, v__zip=zipped(VIDEOS), w__tar=tarred({"w.mp4": b"w"}))
     data = dataset(source(None, "v.zip"), source(None, "w.tar"))
-    put = extract._Extraction.put
+    write = extract._write
 
-    def interrupted(self, member):
+    def interrupted(member, *folders):
         if member.path.name == "3.mp4":
             raise KeyboardInterrupt
-        put(self, member)
+        write(member, *folders)
 
-    monkeypatch.setattr(extract._Extraction, "put", interrupted)
+    monkeypatch.setattr(extract, "_write", interrupted)
     with pytest.raises(KeyboardInterrupt):
         extract.run(data, root, show=False)
     assert not (root / "raw" / "videos").exists()
-    monkeypatch.setattr(extract._Extraction, "put", put)
+    monkeypatch.setattr(extract, "_write", write)
     extract.run(data, root, show=False)
     assert tree(root) == {f"raw/{k}": v for k, v in VIDEOS.items()} | {"raw/w.mp4": b"w"}
 
@@ -254,7 +254,7 @@ def test_videos_that_the_user_has_put_there_need_no_archive(root):
     (root / "raw" / "1.webm").write_bytes(b"1")
     fetch.run(dataset(GATED), root, show=False)
     extract.run(dataset(GATED), root, show=False)
-    assert stage_state.read(root, "extract")["digest"]
+    assert stage_state.load(root, "extract")["digest"]
 
 
 def test_an_archive_that_was_extracted_is_not_the_users_hand(root):
@@ -264,10 +264,10 @@ def test_an_archive_that_was_extracted_is_not_the_users_hand(root):
     for _ in range(2):
         b, c = refused(root, *sources)
         assert f"{root}/downloads/b.zip: not there" in b and "c.zip: not there" in c
-        assert not stage_state.read(root, "extract").get("digest")
+        assert not stage_state.load(root, "extract").get("digest")
     brought(root, b__zip=zipped({"b.mp4": b"b"}), c__zip=zipped({"c.mp4": b"c"}))
     extract.run(dataset(*sources), root, show=False)
-    assert stage_state.read(root, "extract")["digest"] and len(tree(root)) == 3
+    assert stage_state.load(root, "extract")["digest"] and len(tree(root)) == 3
 
 
 def test_gated_archives_that_were_extracted_may_go(root):

@@ -15,7 +15,7 @@ from helpers.common import REPO, one_line
 from helpers.own_data import CLIPS, build, own, refused, write
 
 from vidtune.data import coverage, records
-from vidtune.datasets import describe, index, split, training_lists
+from vidtune.datasets import describe, index, json_lines, split
 from vidtune.spec import UserError
 
 
@@ -72,7 +72,7 @@ def test_quarantined_clips_leave_the_lists_and_the_coverage(folder: Path, tmp_pa
     root = tmp_path / "data" / "mine"
     build(own(folder), root)
     row = {"id": "a", "video": "a.mp4", "reason": "a frame is damaged"}
-    training_lists.write_lines(root / "quarantine.jsonl", [row])
+    json_lines.write_lines(root / "quarantine.jsonl", [row])
     found = index.run(own(folder), root, show=False)
     assert found["train"]["decodable"] == 2 and found["train"]["present"] == 3
     assert [r.id for r in records.read(root, "train")] == ["b", "c"]
@@ -145,7 +145,7 @@ def test_index_killed_at_random_points_goes_on_to_the_same_result(tmp_path: Path
         job = [sys.executable, "-c", INDEX, dataset.model_dump_json(), str(root), during, str(left)]
         done = subprocess.run(job, env={**os.environ, "PYTHONPATH": str(REPO)}, timeout=60)
         assert done.returncode == -signal.SIGKILL and not (root / "manifest.json").exists()
-        before, have = have, len(index.earlier(root / "index.jsonl"))
+        before, have = have, len(json_lines.complete_lines(root / "index.jsonl"))
         assert have >= before
         if rng.random() < 0.5:  # the machine may go down in the middle of a line
             with (root / "index.jsonl").open("ab") as f:

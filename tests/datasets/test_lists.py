@@ -27,7 +27,7 @@ def test_a_folder_and_a_csv_are_a_dataset(folder: Path, tmp_path: Path):
     found = records.read(root, "train")
     assert [(r.id, r.captions) for r in found] == [(c, (f"caption of {c}",)) for c in "abc"]
     describe.run(own(folder), root)
-    assert "| videos there | 3 | 2 |" in (root / "describe" / "table.md").read_text()
+    assert "| videos present | 3 | 2 |" in (root / "describe" / "table.md").read_text()
 
     labelled = tmp_path / "data" / "labelled"
     build(own(folder, **RECOGNITION), labelled)
@@ -169,7 +169,7 @@ def test_a_listed_id_without_caption_is_an_error(tmp_path: Path):
     with pytest.raises(
         UserError, match=r"test_list\.txt:1: 'KPPCwmU5OHQ_0_7' has no caption in raw"
     ):
-        readers.read(dataset, lists)
+        readers.read_lists(dataset, lists)
 
 
 def test_a_pickle_that_would_run_a_program_is_refused(tmp_path: Path):
@@ -184,7 +184,7 @@ def test_a_pickle_that_would_run_a_program_is_refused(tmp_path: Path):
         format="msvd", files={"train": "train_list.txt", "captions": "raw-captions.pkl"}
     )
     with pytest.raises(UserError, match=r"not a pickle of plain lists and texts .*shutil\.rmtree"):
-        readers.read(Dataset(name="msvd", task="retrieval", annotations=about), tmp_path)
+        readers.read_lists(Dataset(name="msvd", task="retrieval", annotations=about), tmp_path)
     assert (tmp_path / "victim").is_dir()
 
 

@@ -73,15 +73,15 @@ def test_copies_have_the_same_frames_and_the_manifest_tells_of_them(form: str, r
 
 def test_a_stopped_run_goes_on_and_half_a_copy_is_none(root: Path, monkeypatch):
     lists = (root / "test.jsonl").read_bytes()
-    real, calls = resize._image, []
+    real, calls = resize._scale, []
 
-    def stop(x):
+    def stop(*args):
         calls.append(1)
         if len(calls) == 60:
             raise KeyboardInterrupt
-        return real(x)
+        return real(*args)
 
-    monkeypatch.setattr(resize, "_image", stop)
+    monkeypatch.setattr(resize, "_scale", stop)
     with pytest.raises(KeyboardInterrupt):
         resize.run(dataset("h264"), root, workers=1, show=False)
     assert (root / "test.jsonl").read_bytes() == lists
@@ -182,7 +182,7 @@ def test_stopped_anywhere_it_goes_on_to_the_same_result(stop, again, root: Path,
     for split in ("train", "test"):
         named = [row for row in records.rows(root / f"{split}.jsonl") if "copy_of" in row]
         if named and "resized" not in records.manifest(root):
-            with pytest.raises(UserError, match=r"jsonl:1: video: a smaller copy, of which"):
+            with pytest.raises(UserError, match=r"jsonl:1: video: a smaller copy, but manifest.json describes"):
                 records.read(root, split)
     resize.run(dataset("h264"), root, workers=1, show=False)
     lists = ("train.jsonl", "test.jsonl", "manifest.json")

@@ -68,7 +68,7 @@ def test_one_files_trouble_does_not_stop_the_others(server, root):
     )
     assert sorted(p.name for p in (root / "downloads").iterdir()) == ["a", "e"]
     assert (root / "downloads" / "e").read_bytes() == BODY
-    assert stage_state.read(root, "fetch")["digest"] is None
+    assert stage_state.load(root, "fetch")["digest"] is None
 
 
 def test_a_list_names_further_files(server, root):
@@ -118,8 +118,8 @@ def test_too_little_room_is_said_before_the_first_byte(server, root):
 def test_many_at_once_say_how_far_they_are():
     meter = fetch._Meter("d", 3, show=True)
     meter.start -= 10
-    meter.tell("a", 0, 4_000_000)
-    meter.tell("a", 1_000_000, 4_000_000)
+    meter.update("a", 0, 4_000_000)
+    meter.update("a", 1_000_000, 4_000_000)
     line = meter.line(meter.start + 10)
     assert line == "d: 1 of 4 MB of 1 of 3 files, 0.1 MB/s, 30 s left"
 
@@ -137,8 +137,8 @@ def test_the_first_verified_download_is_what_later_ones_must_be(server, root, tm
     lines = lock.run(data, root, tmp_path)
     sha = hashlib.sha256(server.files["v.zip"]).hexdigest()
     assert len(lines) == 2 and any(sha in line for line in lines)
-    held = lock.read(tmp_path, "d")
-    assert held["v.zip"].sha256 == sha and lock.read(tmp_path, "other") == {}
+    held = lock.locked_files(tmp_path, "d")
+    assert held["v.zip"].sha256 == sha and lock.locked_files(tmp_path, "other") == {}
     again = root.parent / "again"
     server.files["v.zip"] = zipped({"videos/0.mp4": b"another"})
     with pytest.raises(UserError) as e:
@@ -156,7 +156,7 @@ def test_a_lock_is_never_rewritten_silently(root, tmp_path):
         lock.run(data, root, tmp_path)
     (tmp_path / lock.FILE).write_text('{"d": {"v.zip": 1}}')
     with pytest.raises(UserError, match="expected bytes and sha256 of each file"):
-        lock.read(tmp_path, "d")
+        lock.locked_files(tmp_path, "d")
 
 
 # --- the verb ---

@@ -1,13 +1,13 @@
-"""The files in a zip or tar archive, one after the other, and only those that are safe to write.
+"""Reads the files of a zip or tar archive one by one, and refuses what is unsafe to write.
 
-An archive is judged by its content, not by its name. Refused as a whole: a path outside, links,
-devices, more files than `FILES`, more bytes than `RATIO` times its own (a bomb), and whatever is
-damaged or cut short, also where Python's tarfile takes a torn header for the end.
+An archive is judged by its content, not by its name. It is refused as a whole for an absolute path,
+a path with .., a link, a device, more than `FILES` files, or more than `RATIO` times its own bytes
+(a bomb), and where it is damaged or cut short. Python's own data filter is more lenient: it strips
+a leading slash and lets links through that stay inside.
 """
 
 import bz2
 import gzip
-import io
 import lzma
 import re
 import stat
@@ -15,7 +15,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -24,68 +24,76 @@ from typing import IO, Any, Literal
 FILES = 20_000_000  # Something-Something V1 has 11 million frames
 RATIO = 100  # bytes that one byte may become: lists of captions reach 10, videos 1
 FLOOR = 64 << 20  # bytes that any archive may hold
-CHUNK = 1 << 20
-Kind = Literal["zip", "gz", "bz2", "xz", "tar"]
-MAGIC: dict[bytes, Kind] = {
-    b"PK\x03\x04": "zip",
-    b"PK\x05\x06": "zip",
-    b"\x1f\x8b": "gz",
-    b"BZh": "bz2",
-    b"\xfd7zXZ\x00": "xz",
+HEADER = 1 << 20  # bytes of a tar header that holds a long name
+CHUNK = 1 << 20  # bytes read at once
+ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+OPENERS: dict[bytes, Callable[[Any], IO[bytes]]] = {  # by the first bytes of a compressed tar
+    b"\x1f\x8b": gzip.open,
+    b"BZh": bz2.open,
+    b"\xfd7zXZ\x00": lzma.open,
 }
 SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".7z", ".rar", ".zst")
-OPEN: dict[str, Callable[[Any], Any]] = {
-    "gz": partial(gzip.open, mode="rb"),  # each takes a file that is open
-    "bz2": partial(bz2.open, mode="rb"),
-    "xz": partial(lzma.open, mode="rb"),
-    "tar": lambda f: f,
-}
-# what Python raises where an archive is torn or not what it seems to be
-TORN = (
-    zipfile.BadZipFile,
-    tarfile.TarError,
-    gzip.BadGzipFile,
-    zlib.error,
-    lzma.LZMAError,
-    EOFError,
-)
+# What Python raises for a damaged archive; gzip and bz2 raise an OSError without a number as well.
+DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
 
 
 class Unsafe(Exception):
-    """An archive that must not be extracted, and why."""
+    """Raised for an archive that must not be extracted; the text says why."""
 
 
 class Torn(Exception):
-    """An archive that is damaged or cut short, and how."""
+    """Raised for an archive that is damaged or cut short; the text says how."""
 
 
 @dataclass(frozen=True)
 class Member:
-    path: PurePosixPath  # below the target; neither absolute nor with ..
+    """One file of an archive."""
+
+    path: PurePosixPath  # relative, without ..
     size: int  # bytes
     open: Callable[[], IO[bytes]]
 
 
-def kind_of(head: bytes) -> Kind | None:
-    """By the first 262 bytes or more; None: no archive."""
-    found = next((k for magic, k in MAGIC.items() if head.startswith(magic)), None)
-    return found or ("tar" if head[257:262] == b"ustar" else None)
+def members(path: Path) -> Iterator[Member]:
+    """The files of an archive; another file is its own only member.
 
-
-def kind(path: Path) -> Kind | None:
-    with path.open("rb") as f:
-        return kind_of(f.read(512))
-
-
-def check_named(path: Path) -> None:
-    """Raises `Torn` where the name tells of an archive and the content is none: an error page."""
-    if path.name.lower().endswith(SUFFIXES) and kind(path) is None:
+    Raises `Unsafe`, `Torn`, `OSError`, and what `damage_as_torn` translates.
+    """
+    size = path.stat().st_size
+    if archive_form(path) == "zip":
+        with zipfile.ZipFile(path) as archive:
+            yield from zip_members(archive, size)
+    elif archive_form(path) == "tar":
         with path.open("rb") as f:
-            raise Torn(f"is no zip or tar archive: it begins with {f.read(24)!r}")
+            yield from tar_members(f, first_bytes(path), size)
+    else:
+        name = safe_path(path.name)
+        assert name is not None
+        yield Member(name, size, partial(path.open, "rb"))
 
 
-def safe(name: str) -> PurePosixPath | None:
-    """A member's path; None: there is nothing to write. Raises `Unsafe`."""
+def first_bytes(path: Path) -> bytes:
+    with path.open("rb") as f:
+        return f.read(512)
+
+
+def archive_form(path: Path) -> Literal["zip", "tar"] | None:
+    """The form of an archive by its first bytes; a tar may be compressed. None: no archive.
+
+    Raises `Torn` where only the name is an archive's: an error page.
+    """
+    head = first_bytes(path)
+    if head.startswith(ZIP):
+        return "zip"
+    if head.startswith(tuple(OPENERS)) or head[257:262] == b"ustar":
+        return "tar"
+    if path.name.lower().endswith(SUFFIXES):
+        raise Torn(f"is no zip or tar archive: it begins with {head[:24]!r}")
+    return None
+
+
+def safe_path(name: str) -> PurePosixPath | None:
+    """The path of a member; None for what macOS adds and for a folder. Raises `Unsafe`."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -109,8 +117,7 @@ class _Limit:
 
     def __init__(self, size: int) -> None:
         self.most = max(FLOOR, RATIO * size)
-        self.files = 0
-        self.bytes = 0
+        self.files = self.bytes = 0
 
     def add(self, size: int) -> None:
         self.files += 1
@@ -121,98 +128,63 @@ class _Limit:
             raise Unsafe(f"more than {self.most:,} bytes once extracted: a zip bomb?")
 
 
-def members(path: Path) -> Iterator[Member]:
-    """Of one archive file. Raises `Unsafe`, `Torn`, `OSError` and what `translated` translates."""
-    with path.open("rb") as f:
-        if kind(path) == "zip":
-            yield from zipped(f, path.stat().st_size)
-        else:
-            yield from tar(f, path.stat().st_size)
-
-
 @contextmanager
-def translated() -> Iterator[None]:
-    """Python's many errors of damaged archives as `Torn`. For where members are read."""
+def damage_as_torn() -> Iterator[None]:
+    """Turn what Python raises while members are read into `Torn` or `Unsafe`."""
     try:
         yield
-    except TORN as e:
+    except DAMAGE as e:
         raise Torn(str(e).split("\n")[0] or type(e).__name__) from None
-    except (NotImplementedError, RuntimeError) as e:  # zipfile's, of other methods and passwords
+    except (NotImplementedError, RuntimeError) as e:  # zipfile's: compression, passwords
         raise Unsafe(str(e).split("\n")[0]) from None
     except OSError as e:
-        if e.errno is None:  # bz2's
+        if e.errno is None:
             raise Torn(str(e)) from None
         raise
 
 
-def zipped(file: IO[bytes], size: int) -> Iterator[Member]:
-    """All names are looked at before the first file is given."""
-    with zipfile.ZipFile(file) as archive:
-        limit, found = _Limit(size), []
-        for info in archive.infolist():
-            mode = info.external_attr >> 16
-            path = safe(info.filename)
-            if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise Unsafe(f"{info.filename!r}: a link or a device")
-            if path is None or info.is_dir():
-                continue
+def zip_members(archive: zipfile.ZipFile, size: int) -> Iterator[Member]:
+    """The files of a zip of `size` bytes. All names are checked before the first is given."""
+    limit, safe = _Limit(size), []
+    for info in archive.infolist():
+        path = safe_path(info.filename)
+        if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+            raise Unsafe(f"{info.filename!r}: a link or a device")
+        if path is not None and not info.is_dir():
             limit.add(info.file_size)
-            found.append((path, info))
-        for path, info in found:
-            yield Member(path, info.file_size, partial(archive.open, info))
+            safe.append(Member(path, info.file_size, partial(archive.open, info)))
+    yield from safe
 
 
-class _Info(tarfile.TarInfo):
-    """Tells the mark at the end of an archive from a torn header, which tarfile ends at as well."""
+class _Header(tarfile.TarInfo):
+    """A header that may not be damaged: tarfile would take a damaged one for the archive's end."""
 
     @classmethod
-    def fromtarfile(cls, archive: tarfile.TarFile) -> tarfile.TarInfo:
+    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
         try:
-            return super().fromtarfile(archive)
-        except tarfile.EOFHeaderError:
-            archive.ended = True  # type: ignore[attr-defined]
+            info = super().frombuf(buf, encoding, errors)
+        except tarfile.EOFHeaderError:  # the real end
             raise
+        except tarfile.HeaderError:
+            raise Torn("cut short, or a damaged header in the middle") from None
+        if info.size > HEADER and not (info.isreg() or info.isdir()):
+            raise Unsafe(f"a header of {info.size:,} bytes: a zip bomb?")
+        return info
 
 
-class _Budget(io.RawIOBase):
-    """A stream that gives no more than the limits allow, whatever a header claims."""
-
-    def __init__(self, file: IO[bytes], most: int) -> None:
-        self.file, self.left = file, most
-
-    def read(self, size: int = -1) -> bytes:
-        data = self.file.read(min(size, CHUNK) if size >= 0 else CHUNK)
-        self.left -= len(data)
-        if self.left < 0:
-            raise Unsafe("more bytes once extracted than is sane: a zip bomb?")
-        return data
-
-
-def tar(file: IO[bytes], size: int) -> Iterator[Member]:
-    """In one pass, so that parts and compressed archives need no second one."""
-    head = file.peek(512)[:512]  # type: ignore[attr-defined]
-    form = kind_of(head)
-    if form is None or form == "zip":
-        raise Torn("is not a tar archive" if head else "is empty")
+def tar_members(file: IO[bytes], head: bytes, size: int) -> Iterator[Member]:
+    """The files of a tar of `size` bytes that begins with `head`, in one pass without seeking."""
     limit = _Limit(size)
-    with OPEN[form](file) as plain:
-        stream = _Budget(plain, limit.most + limit.most // 8 + (FLOOR >> 2))  # headers too
-        with tarfile.open(fileobj=stream, mode="r|", tarinfo=_Info, bufsize=CHUNK) as archive:
-            while (info := archive.next()) is not None:
-                archive.members = []  # type: ignore[attr-defined]  # millions would fill memory
-                path = safe(info.name)
+    opener = next((opens for magic, opens in OPENERS.items() if head.startswith(magic)), None)
+    with opener(file) if opener else nullcontext(file) as plain:
+        with tarfile.open(fileobj=plain, mode="r|", tarinfo=_Header, bufsize=CHUNK) as archive:
+            for info in archive:
+                archive.members.clear()  # it would keep millions of headers in memory
+                path = safe_path(info.name)
                 if not (info.isreg() or info.isdir()):
                     raise Unsafe(f"{info.name!r}: a link or a device")
                 if path is not None and info.isreg():
                     limit.add(info.size)
-                    yield Member(path, info.size, partial(_reader, archive, info))
-            if not getattr(archive, "ended", False):
-                raise Torn("cut short, or a damaged header in the middle")
-        while stream.read(CHUNK):
-            pass  # to the end, where a compressed stream has its checksum
-
-
-def _reader(archive: tarfile.TarFile, info: tarfile.TarInfo) -> IO[bytes]:
-    found = archive.extractfile(info)
-    assert found is not None
-    return found
+                    yield Member(path, info.size, partial(archive.extractfile, info))
+        while plain.read(CHUNK):
+            pass  # the checksum of a compressed stream is at its end

@@ -1,11 +1,10 @@
-"""Stage `check`: every clip is decoded wholly, as training may decode any of it.
+"""Stage `check`: decode every clip completely, as training may read any frame of it.
 
-`checked.jsonl` gets a line as soon as a clip is through; a stopped run goes on behind its last whole
-line, and a file that has changed is decoded again. What cannot be decoded, or is not what the index
-says, goes to `quarantine.jsonl` ({"id", "video", "reason"}) and out of the lists and the coverage.
+`checked.jsonl` gets a line as soon as a clip is decoded. An interrupted run resumes after its last
+complete line; a file that has changed is decoded again. A clip that cannot be decoded, or differs
+from the index, goes to `quarantine.jsonl` ({"id", "video", "reason"}) and leaves lists and coverage.
 """
 
-import json
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -15,130 +14,115 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from vidtune.data import jpg_folder, layout, records
+from vidtune.data import layout, records
+from vidtune.data.jpg_folder import decode_jpg, list_frames
 from vidtune.data.video import cores, cut_short, decode
-from vidtune.datasets import index, split, stage_state, training_lists
+from vidtune.datasets import split, stage_state
+from vidtune.datasets.json_lines import Entry, appending, complete_lines, write_lines
+from vidtune.datasets.training_lists import COUNTS, Coverage, write_lists
 from vidtune.progress import progress
 from vidtune.spec import SPLITS, Dataset, UserError
 
-Entry = dict[str, Any]  # a line of index.jsonl
 CRASHES = "the decoder crashes on it"
 CHANGED = "is not the file that was indexed; run `vidtune data index` again"
-AT_ONCE = 8  # clips a process is given
+AT_ONCE = 8  # clips that a process gets at once
 
 
-def run(
-    dataset: Dataset, root: Path, workers: int | None = None, show: bool = True
-) -> dict[str, dict[str, int]]:
-    """`coverage.json`'s content. Raises `UserError` where nothing is indexed."""
-    with stage_state.locked(root, f"{dataset.name}: check"):
-        entries = {e["id"]: e for e in index.earlier(layout.index(root))}
+def run(dataset: Dataset, root: Path, workers: int | None = None, show: bool = True) -> Coverage:
+    """Check a dataset and return its coverage. Raises `UserError` where nothing is indexed."""
+    with stage_state.one_process(root, f"{dataset.name}: check"):
+        entries = complete_lines(layout.index(root))
         if not entries:
-            return _by_hand(dataset, root, workers, show)
-        place = layout.raw(dataset, root)
-        failed = _failed(place, root, list(entries.values()), workers, show)
-        _quarantine(root, failed)
-        unlisted = stage_state.read(root, "index").get("unlisted", 0)
-        coverage = training_lists.write(dataset, root, split.read(dataset, root), entries, unlisted)
-        stage_state.write(
-            root, "check", digest=stage_state.digest(coverage), quarantined=len(failed)
-        )
+            return _check_own_lists(dataset, root, workers, show)
+        videos = layout.raw(dataset, root)
+        bad = _bad_clips(videos, root, list(entries.values()), workers, show)
+        unlisted = stage_state.load(root, "index").get("unlisted", 0)
+        splits = split.read_splits(dataset, root)
+        coverage = write_lists(dataset, root, splits, entries, unlisted)
+        _save(root, coverage, len(bad))
         return coverage
 
 
-def _by_hand(
-    dataset: Dataset, root: Path, workers: int | None, show: bool
-) -> dict[str, dict[str, int]]:
-    """Lists that no stage wrote stay as they are: a broken video in them is an error."""
+def _save(root: Path, result: Any, quarantined: int) -> None:
+    digest = stage_state.digest(result)
+    stage_state.save(root, "check", digest=digest, quarantined=quarantined)
+
+
+def _check_own_lists(dataset: Dataset, root: Path, workers: int | None, show: bool) -> Coverage:
+    """Check lists that the user wrote. They stay as they are: a bad clip is a `UserError`."""
     paths = [p for name in SPLITS if (p := root / f"{name}.jsonl").exists()]
     if not paths:
         raise UserError(f"{layout.index(root)}: no clips; run `vidtune data index {dataset.name}`")
-    keys = ("id", "video", "frames")
     entries = [  # an id may stand in several lists, for different videos
-        {"list": path.name, **{k: row[k] for k in keys}}
+        {"list": path.name, **{key: row[key] for key in ("id", "video", "frames")}}
         for path in paths
         for row in records.rows(path)
     ]
-    failed = _failed(root, root, entries, workers, show)
-    _quarantine(root, failed)
-    if failed:
-        entry, why = failed[0]
+    bad = _bad_clips(root, root, entries, workers, show)
+    if bad:
+        entry, reason = bad[0]
         raise UserError(
-            f"{layout.quarantine(root)}: {len(failed)} clips cannot be used, such as "
-            f"{entry['id']} of {entry['list']}: {why}; "
+            f"{layout.quarantine(root)}: {len(bad)} clips cannot be used, such as "
+            f"{entry['id']} of {entry['list']}: {reason}; "
             f"fix them, or remove them from {', '.join(p.name for p in paths)}"
         )
-    ids = [[e["list"], e["id"]] for e in entries]
-    stage_state.write(root, "check", digest=stage_state.digest(ids), quarantined=0)
+    _save(root, [[e["list"], e["id"]] for e in entries], 0)
     counts = Counter(e["list"] for e in entries)
-    return {
-        p.stem: dict.fromkeys(("expected", "listed", "present", "decodable"), counts[p.name])
-        for p in paths
-    }
+    return {p.stem: dict.fromkeys(COUNTS, counts[p.name]) for p in paths}
 
 
-def _quarantine(root: Path, failed: list[tuple[Entry, str]]) -> None:
-    rows = [{"id": e["id"], "video": e["video"], "reason": why} for e, why in failed]
-    training_lists.write_lines(layout.quarantine(root), rows)
-
-
-def _failed(
-    place: Path, root: Path, entries: list[Entry], workers: int | None, show: bool
+def _bad_clips(
+    videos: Path, root: Path, entries: list[Entry], workers: int | None, show: bool
 ) -> list[tuple[Entry, str]]:
-    """Those that fail, with the reason; results of an earlier run count where still true."""
+    """Clips that cannot be used, with the reason; writes them to `quarantine.jsonl`.
+
+    A result of an earlier run counts where the file is the same.
+    """
     path = root / "checked.jsonl"
-    known = {e["id"]: e for e in index.earlier(path)}
-    found: dict[int, str | None] = {}  # by position
+    earlier = complete_lines(path)
+    reasons: dict[int, str | None] = {}  # by position in `entries`
     left: dict[int, Entry] = {}
     for k, entry in enumerate(entries):
-        facts = {key: entry.get(key) for key in ("video", "frames", "bytes", "mtime_ns")}
-        before = known.get(entry["id"], {})
+        facts = {key: entry.get(key) for key in ("id", "video", "frames", "bytes", "mtime_ns")}
+        before = earlier.get(entry["id"], {})
         if "problem" in entry:  # it could not even be probed
-            found[k] = entry["problem"]
-        elif facts["bytes"] and facts == {key: before.get(key) for key in facts}:
-            found[k] = before["reason"]
+            reasons[k] = entry["problem"]
+        elif facts["bytes"] and facts.items() <= before.items():
+            reasons[k] = before["reason"]
         else:
-            left[k] = {"id": entry["id"], **facts}
+            left[k] = facts
     if left:
-        found |= _decoded(place, path, left, workers, show)
-    return [(e, why) for k, e in enumerate(entries) if (why := found[k])]
+        checked = _check_all(videos, list(left.values()), workers)
+        with appending(path) as append:
+            shown = progress(checked, len(left), f"check {root.name}", show)
+            for k, (facts, reason) in zip(left, shown, strict=True):
+                reasons[k] = reason
+                append({**facts, "reason": reason})
+    bad = [(e, reason) for k, e in enumerate(entries) if (reason := reasons[k])]
+    rows = [{"id": e["id"], "video": e["video"], "reason": reason} for e, reason in bad]
+    write_lines(layout.quarantine(root), rows)
+    return bad
 
 
-def _decoded(
-    place: Path, path: Path, left: dict[int, Entry], workers: int | None, show: bool
-) -> dict[int, str | None]:
-    """The reasons, each written to `path` as soon as it is known."""
-    found: dict[int, str | None] = {}
-    results = _checked(place, list(left.values()), workers)
-    try:
-        with path.open("a", encoding="utf-8") as out:
-            index.cut_torn_line(path)
-            shown = progress(results, len(left), f"check {path.parent.name}", show)
-            for k, (entry, reason) in zip(left, shown, strict=True):
-                found[k] = reason
-                out.write(json.dumps({**entry, "reason": reason}, sort_keys=True) + "\n")
-                out.flush()
-    except OSError as e:
-        raise UserError(f"{path}: cannot write: {e.strerror}; free some space") from None
-    return found
-
-
-def _checked(
-    place: Path, entries: list[Entry], workers: int | None
+def _check_all(
+    videos: Path, entries: list[Entry], workers: int | None
 ) -> Iterator[tuple[Entry, str | None]]:
-    """Reasons, in order. A file that takes its process down is found by checking it alone."""
+    """Yield entries in order, with the reasons why they cannot be used, from several processes.
+
+    The clips of a process that dies are checked again, each in a process of its own.
+    """
     count = workers or cores()
-    several = iter(entries)
+    remaining = iter(entries)
     pool = _pool(count)
-    while window := list(islice(several, count * AT_ONCE * 4)):
+    while window := list(islice(remaining, count * AT_ONCE * 4)):
         parts = [window[i : i + AT_ONCE] for i in range(0, len(window), AT_ONCE)]
-        jobs = [_submitted(pool, place, part) for part in parts]
+        jobs = [_submit(pool, videos, part) for part in parts]
         for part, job in zip(parts, jobs, strict=True):
             try:
                 yield from zip(part, job.result(), strict=True)
             except BrokenProcessPool:
-                yield from ((entry, _alone(place, entry)) for entry in part)
-        if any(_broken(job) for job in jobs):
+                yield from ((entry, _check_alone(videos, entry)) for entry in part)
+        if any(isinstance(job.exception(), BrokenProcessPool) for job in jobs):
             pool = _pool(count)
     pool.shutdown()
 
@@ -147,55 +131,46 @@ def _pool(count: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(count, mp_context=get_context("spawn"))
 
 
-def _submitted(
-    pool: ProcessPoolExecutor, place: Path, part: list[Entry]
-) -> Future[list[str | None]]:
-    """A broken one where a process has died while parts are still handed out."""
+def _submit(pool: ProcessPoolExecutor, videos: Path, part: list[Entry]) -> Future[Any]:
+    """Submit a part; returns a Future that has failed if the pool broke during submission."""
     try:
-        return pool.submit(_problems, place, part)
+        return pool.submit(_reasons, videos, part)
     except BrokenProcessPool as e:
-        job: Future[list[str | None]] = Future()
+        job: Future[Any] = Future()
         job.set_exception(e)
         return job
 
 
-def _broken(job: Future[Any]) -> bool:
-    return isinstance(job.exception(), BrokenProcessPool)
-
-
-def _alone(place: Path, entry: Entry) -> str | None:
+def _check_alone(videos: Path, entry: Entry) -> str | None:
     with _pool(1) as pool:
         try:
-            return pool.submit(_problems, place, [entry]).result()[0]
+            return pool.submit(_reasons, videos, [entry]).result()[0]
         except BrokenProcessPool:
             return CRASHES
 
 
-def _problems(place: Path, entries: list[Entry]) -> list[str | None]:
-    return [problem(place / e["video"], e) for e in entries]
+def _reasons(videos: Path, entries: list[Entry]) -> list[str | None]:
+    return [why_unusable(videos / e["video"], e) for e in entries]
 
 
-def problem(path: Path, entry: Entry) -> str | None:
-    """Why a clip cannot be used; None: every frame that the index tells of can be decoded."""
+def why_unusable(path: Path, entry: Entry) -> str | None:
+    """Why a clip cannot be used; None where every frame that the index counts can be decoded."""
     try:
-        if entry.get("bytes") and stage_state.stamp(path) != {
-            k: entry[k] for k in ("bytes", "mtime_ns")
-        }:
+        stamp = {key: entry.get(key) for key in ("bytes", "mtime_ns")}
+        if stamp["bytes"] and stage_state.stamp(path) != stamp:
             return CHANGED
-        sizes = _sizes(path)
+        sizes = _frame_sizes(path)
     except (UserError, OSError) as e:
         return str(e).removeprefix(f"{path}: ").split("; ")[0]
     if len(sizes) != entry["frames"]:
-        return f"has {len(sizes)} frames that can be decoded, and tells of {entry['frames']}"
+        return f"has {len(sizes)} frames that can be decoded, and {entry['frames']} are listed"
     if len(set(sizes)) > 1:
         return "its frames differ in size"
     return None if path.is_dir() else cut_short(path)
 
 
-def _sizes(path: Path) -> list[tuple[int, int]]:
+def _frame_sizes(path: Path) -> list[tuple[int, int]]:
     """(height, width) of every frame."""
     if path.is_dir():
-        return [
-            (f.height, f.width) for f in map(jpg_folder.decode_jpg, jpg_folder.list_frames(path))
-        ]
+        return [(f.height, f.width) for f in map(decode_jpg, list_frames(path))]
     return [(f.height, f.width) for f in decode(path)]

@@ -1,8 +1,8 @@
-"""Stage `extract`: archives in `downloads/` into `raw/` (videos) and `annotations/`.
+"""Stage `extract`: the archives in `downloads/` into `raw/` (videos) and `annotations/`.
 
-An archive's files are written into a hidden folder beside their place, each under its name only
-when it is whole, and are moved all together at the end: what is refused or breaks off leaves
-nothing in the place, and the next attempt goes on. Nothing that is there is ever replaced.
+The files of an archive are written into a hidden folder beside their place and moved all together
+at the end: an archive that is refused leaves nothing behind, and an interrupted extraction keeps
+the files that are complete. No existing file is ever replaced.
 """
 
 import filecmp
@@ -11,13 +11,15 @@ import shutil
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from vidtune.datasets import archives, parts, source_files, stage_state
+from vidtune.datasets import archives, source_files, stage_state
 from vidtune.datasets.archives import CHUNK, Member, Torn, Unsafe
+from vidtune.datasets.parts import joined_members
+from vidtune.datasets.threads import in_threads
 from vidtune.spec import Dataset, UserError
 
 AT_ONCE = 4  # archives
@@ -25,21 +27,26 @@ HIDDEN = ".extracting-"
 
 
 @dataclass(frozen=True)
-class Job:
-    """One archive, or the parts of one, or a file that is none."""
+class Archive:
+    """An archive in one file or in parts, or another file that is placed as it is."""
 
     name: str
     files: tuple[Path, ...]
-    place: Path
-    joined: str | None
+    place: Path  # raw/ or annotations/
+    joined: str | None  # pattern of the parts' names
 
     def stamps(self) -> dict[str, dict[str, int]]:
         return {f.name: stage_state.stamp(f) for f in self.files}
 
     @property
-    def staging(self) -> Path:
-        """The hidden folder: another one for each state of the archive."""
+    def hidden(self) -> Path:
+        """The hidden folder. It changes with the archive's files."""
         return self.place / f"{HIDDEN}{stage_state.digest(self.name, self.stamps())[:16]}"
+
+    def members(self) -> Iterator[Member]:
+        if self.joined:
+            return joined_members(self.files, self.joined)
+        return archives.members(self.files[0])
 
 
 def run(dataset: Dataset, root: Path, show: bool = True) -> None:
@@ -48,93 +55,86 @@ def run(dataset: Dataset, root: Path, show: bool = True) -> None:
     Raises `UserError`, a line for each archive that is absent, damaged, unsafe or does not fit.
     """
     source_files.check_readable(root)
-    with stage_state.locked(root, f"{dataset.name}: extract"):
-        _run(dataset, root, show)
+    with stage_state.one_process(root, f"{dataset.name}: extract"):
+        done = stage_state.extracted(root)
+        jobs, problems = _archives(dataset, root, done)
+        _remove_outdated(jobs)
+        problems += _extract_all(dataset, root, jobs, done, show)
+        if problems:
+            raise UserError("\n".join(f"{dataset.name}: {line}" for line in problems))
+        digest = stage_state.digest(*dataset.sources)
+        stage_state.save(root, "extract", digest=digest, archives=done)
 
 
-def _run(dataset: Dataset, root: Path, show: bool) -> None:
-    done = stage_state.read(root, "extract").get("archives", {})
-    jobs, problems = _jobs(dataset, root, done)
-    _tidy(jobs)
+def _archives(
+    dataset: Dataset, root: Path, done: dict[str, Any]
+) -> tuple[list[Archive], list[str]]:
+    """The archives to extract, and a line for each source that is absent."""
+    out: list[Archive] = []
+    problems: list[str] = []
+    downloads = source_files.downloads(root)
+
+    def absent(path: Path) -> None:
+        problems.append(f"{path}: not there; run `vidtune data fetch {dataset.name}`")
+
+    for source in dataset.sources:
+        try:
+            files = source_files.to_extract(source, root)
+        except UserError as e:
+            problems.append(str(e))
+            continue
+        if not files and source_files.absent([source], root):
+            absent(downloads / source.file)
+        place = root / source_files.FOLDERS[source.holds]
+        if source.joined and files:
+            groups = {source.file: tuple(files)}
+        else:
+            groups = {str(f.relative_to(downloads)): (f,) for f in files}
+        for name, group in groups.items():
+            if all(f.is_file() for f in group):
+                out.append(Archive(name, group, place, source.joined))
+            elif name not in done:
+                absent(group[0])
+    return out, problems
+
+
+def _remove_outdated(jobs: list[Archive]) -> None:
+    """Remove the hidden folders of archives that have changed since."""
+    current = {archive.hidden for archive in jobs}
+    for place in {archive.place for archive in jobs}:
+        for path in set(place.glob(f"{HIDDEN}*")) - current:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _extract_all(
+    dataset: Dataset, root: Path, jobs: list[Archive], done: dict[str, Any], show: bool
+) -> list[str]:
+    """Extract archives, `AT_ONCE` at once, and note them in `done`. Returns a line per problem."""
     lock, stop = threading.Lock(), threading.Event()
 
-    def one(job: Job) -> str | None:
-        stamps = job.stamps()
-        if done.get(job.name, {}).get("stamps") == stamps and job.place.is_dir():
+    def extract_one(archive: Archive) -> str | None:
+        stamps = archive.stamps()
+        if done.get(archive.name, {}).get("stamps") == stamps and archive.place.is_dir():
             return None
         try:
-            files = _Extraction(job, lock, stop).run()
+            files = _extract(archive, lock, stop)
         except UserError as e:
-            return f"{dataset.name}: {e}"
+            return str(e)
         if stop.is_set():
             return None
         with lock:
-            done[job.name] = {"stamps": stamps, "files": files, "into": job.place.name}
-            stage_state.write(root, "extract", digest=None, archives=done)
+            done[archive.name] = {"stamps": stamps, "files": files, "into": archive.place.name}
+            stage_state.save(root, "extract", digest=None, archives=done)
         if show:
-            print(f"{dataset.name}: {job.name}: {files:,} files", file=sys.stderr)
+            print(f"{dataset.name}: {archive.name}: {files:,} files", file=sys.stderr)
         return None
 
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        try:
-            problems += filter(None, pool.map(one, jobs))
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    if problems:
-        raise UserError("\n".join(problems))
-    stage_state.write(root, "extract", digest=stage_state.digest(*dataset.sources), archives=done)
-
-
-def _jobs(dataset: Dataset, root: Path, done: dict[str, object]) -> tuple[list[Job], list[str]]:
-    """What there is to extract, and a line for each source that is not there."""
-    jobs: list[Job] = []
-    problems: list[str] = []
-    for source in dataset.sources:
-        try:
-            files = source_files.present(source, root)
-            if source.lists and files:
-                files = [
-                    source_files.downloads(root) / w.name
-                    for w in source_files.listed(source, root, {})
-                ]
-        except UserError as e:
-            problems.append(f"{dataset.name}: {e}")
-            continue
-        if not files and not source.optional and not source_files.settled(source, root, done):
-            problems.append(
-                f"{dataset.name}: {source_files.downloads(root) / source.file}: not there; "
-                f"run `vidtune data fetch {dataset.name}`"
-            )
-        place = root / source_files.FOLDERS[source.holds]
-        groups = [tuple(files)] if source.joined and files else [(f,) for f in files]
-        for group in groups:
-            name = (
-                source.file
-                if source.joined
-                else str(group[0].relative_to(source_files.downloads(root)))
-            )
-            if all(f.is_file() for f in group):
-                jobs.append(Job(name, group, place, source.joined))
-            elif name not in done:
-                problems.append(
-                    f"{dataset.name}: {group[0]}: not there; run `vidtune data fetch {dataset.name}`"
-                )
-    return jobs, problems
-
-
-def _tidy(jobs: list[Job]) -> None:
-    """Remove what archives that have changed since had begun."""
-    for place in {job.place for job in jobs}:
-        kept = {job.staging for job in jobs if job.place == place}
-        for left in place.glob(f"{HIDDEN}*"):
-            if left not in kept:
-                shutil.rmtree(left, ignore_errors=True)
+    lines = dict(in_threads(extract_one, jobs, AT_ONCE, stop))
+    return [line for archive in jobs if (line := lines[archive])]
 
 
 class _Clash(Exception):
-    """A place where another file stands."""
+    """Raised where another file stands in the place of an extracted one."""
 
 
 _ADVICE: dict[type[Exception], str] = {
@@ -144,97 +144,58 @@ _ADVICE: dict[type[Exception], str] = {
 }
 
 
-class _Extraction:
-    """One job, from the first byte to the last rename."""
-
-    def __init__(self, job: Job, lock: threading.Lock, stop: threading.Event) -> None:
-        self.job, self.lock, self.stop = job, lock, stop
-        self.first = job.files[0]
-        self.staging = job.staging
-        self.writing = self.staging.with_name(f"{self.staging.name}.file")
-
-    def run(self) -> int:
-        """How many files there were; fewer where it is stopped. Raises `UserError`, one line."""
-        try:
-            self.staging.mkdir(parents=True, exist_ok=True)
-            count = self.copy()
-            with self.lock:
-                if not self.stop.is_set():
-                    self.move(self.staging, self.job.place)
-        except OSError as e:  # what is whole is kept: the next attempt goes on
-            raise UserError(
-                f"{self.first}: cannot extract: {e.filename or self.job.place}: {e.strerror}; "
-                "make it readable and writable, free some space, and run it again to go on"
-            ) from None
-        except (Unsafe, Torn, _Clash) as e:
-            with suppress(OSError):
-                shutil.rmtree(self.staging)
-            raise UserError(f"{self.first}: {_ADVICE[type(e)].format(e)}") from None
-        finally:
-            with suppress(OSError):
-                self.writing.unlink(missing_ok=True)
-        return count
-
-    def copy(self) -> int:
-        count = 0
-        with archives.translated():
-            for member in self.members():
-                if self.stop.is_set():
-                    break
-                self.put(member)
+def _extract(archive: Archive, lock: threading.Lock, stop: threading.Event) -> int:
+    """Extract one archive unless `stop` is set, and count its files. Raises `UserError`."""
+    first, hidden, count = archive.files[0], archive.hidden, 0
+    try:
+        hidden.mkdir(parents=True, exist_ok=True)
+        with archives.damage_as_torn():
+            for member in archive.members():
+                if stop.is_set():
+                    return count
+                _write(member, hidden, archive.place)
                 count += 1
-        return count
-
-    def members(self) -> Iterator[Member]:
-        if self.job.joined:
-            return parts.joined(self.job.files, self.job.joined)
-        archives.check_named(self.first)
-        if archives.kind(self.first) is None:
-            return self.plain()
-        return archives.members(self.first)
-
-    def plain(self) -> Iterator[Member]:
-        """A file that is no archive is its own only member."""
-        path = archives.safe(self.first.name)
-        assert path is not None
-        yield Member(path, self.first.stat().st_size, lambda: self.first.open("rb"))
-
-    def put(self, member: Member) -> None:
-        """Write a file into the hidden folder, unless it is there or in its place already."""
-        for place in (self.staging, self.job.place):
-            there = place / member.path
-            if os.path.lexists(there):
-                if not _same(there, member):
-                    raise _Clash(str(there))
-                return
-        to = self.staging / member.path
-        to.parent.mkdir(parents=True, exist_ok=True)
-        size = 0
-        with member.open() as source, self.writing.open("wb") as out:
-            while chunk := source.read(CHUNK):
-                out.write(chunk)
-                size += len(chunk)
-        if size != member.size:
-            raise Torn(f"{str(member.path)!r}: {size:,} bytes, not {member.size:,}")
-        os.replace(self.writing, to)
-
-    def move(self, source: Path, target: Path) -> None:
-        """Everything into its place; whole folders at once, where nothing is there yet."""
-        for entry in sorted(os.scandir(source), key=lambda e: e.name):
-            to = target / entry.name
-            if entry.is_dir(follow_symlinks=False) and to.is_dir() and not to.is_symlink():
-                self.move(Path(entry.path), to)
-            elif not os.path.lexists(to):
-                os.rename(entry.path, to)
-            elif to.is_file() and not to.is_symlink() and filecmp.cmp(entry.path, to, False):
-                os.unlink(entry.path)  # another archive had it too
-            else:
-                raise _Clash(str(to))
-        source.rmdir()
+        with lock:
+            if not stop.is_set():
+                _partial(hidden).unlink(missing_ok=True)
+                _move(hidden, archive.place)
+    except OSError as e:  # the files that are complete stay: the next attempt goes on
+        raise UserError(
+            f"{first}: cannot extract: {e.filename or archive.place}: {e.strerror}; "
+            "make it readable and writable, free some space, and run it again to go on"
+        ) from None
+    except tuple(_ADVICE) as e:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise UserError(f"{first}: {_ADVICE[type(e)].format(e)}") from None
+    finally:
+        with suppress(OSError):
+            _partial(hidden).unlink(missing_ok=True)
+    return count
 
 
-def _same(path: Path, member: Member) -> bool:
-    """Whether a file holds what the archive's does. Reads both."""
+def _partial(hidden: Path) -> Path:
+    """The file that is being written. It gets its name when it is complete."""
+    return hidden / f"{HIDDEN}file"
+
+
+def _write(member: Member, hidden: Path, place: Path) -> None:
+    """Write a file into the hidden folder, unless it is there or in its place already."""
+    for folder in (hidden, place):
+        path = folder / member.path
+        if os.path.lexists(path):
+            if not _is_same(path, member):
+                raise _Clash(str(path))
+            return
+    with member.open() as source, _partial(hidden).open("wb") as out:
+        while chunk := source.read(CHUNK):
+            out.write(chunk)
+    path = hidden / member.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(_partial(hidden), path)
+
+
+def _is_same(path: Path, member: Member) -> bool:
+    """Whether a file has the member's content. Reads both."""
     if path.is_symlink() or not path.is_file() or path.stat().st_size != member.size:
         return False
     with path.open("rb") as a, member.open() as b:
@@ -242,3 +203,18 @@ def _same(path: Path, member: Member) -> bool:
             if a.read(len(chunk)) != chunk:
                 return False
     return True
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move everything in a folder into another one; a subfolder at once where it is new there."""
+    for entry in sorted(source.iterdir()):
+        to = target / entry.name
+        if not os.path.lexists(to):
+            entry.rename(to)
+        elif entry.is_dir() and to.is_dir() and not to.is_symlink():
+            _move(entry, to)
+        elif to.is_file() and not to.is_symlink() and filecmp.cmp(entry, to, shallow=False):
+            entry.unlink()  # another archive had it too
+        else:
+            raise _Clash(str(to))
+    source.rmdir()

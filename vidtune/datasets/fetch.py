@@ -1,7 +1,7 @@
-"""Stage `fetch`: the files of a dataset's sources into `downloads/`, several at once.
+"""Stage `fetch`: download the files of a dataset's sources into `downloads/`, several at once.
 
-Each is resumed, checked and named as vidtune/remote/download.py does it. What is behind a form or a
-licence is never asked for: its line says what to do. One file's trouble does not stop the others.
+vidtune/remote/download.py resumes, checks and names each file. A gated file is never requested: its
+line says what to do. A file that fails does not stop the others.
 """
 
 import shutil
@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from vidtune.datasets import source_files, stage_state
 from vidtune.datasets.source_files import Locked, Wanted
+from vidtune.datasets.threads import in_threads
 from vidtune.progress import EVERY
 from vidtune.remote.cache import file_exists
 from vidtune.remote.download import download
@@ -29,161 +30,139 @@ NOTHING: Mapping[str, Locked] = {}
 def run(
     dataset: Dataset, root: Path, locked: Mapping[str, Locked] = NOTHING, show: bool = True
 ) -> None:
-    """Bring what can be brought. `root` is the dataset's folder, `locked` by name of a file.
+    """Download what is open. `root` is the dataset's folder, `locked` maps names of files.
 
-    Raises `UserError`, a line for each file that is not there in the end.
+    Raises `UserError`, a line for each file that is absent in the end.
     """
     source_files.check_readable(root)
-    with stage_state.locked(root, f"{dataset.name}: fetch"):
-        _run(dataset, root, locked, show)
+    with stage_state.one_process(root, f"{dataset.name}: fetch"):
+        fetch = _Fetch(dataset, root, show)
+        open_ = [s for s in dataset.sources if not s.gated and not s.optional]
+        fetch.fetch([source_files.wanted(s, locked) for s in open_])
+        for source in open_:
+            if source.lists and source_files.downloaded(source, root):
+                try:
+                    fetch.fetch(source_files.listed_files(source, root, locked))
+                except UserError as e:
+                    fetch.problems.append(str(e))
+        gated = source_files.absent((s for s in dataset.sources if s.gated), root)
+        problems = fetch.problems + [source_files.instruction(dataset, s, root) for s in gated]
+        if problems:
+            raise UserError("\n".join(problems))
+        digest = stage_state.digest(*dataset.sources)
+        stage_state.save(root, "fetch", digest=digest, files=fetch.done)
 
 
-def _run(dataset: Dataset, root: Path, locked: Mapping[str, Locked], show: bool) -> None:
-    noted = stage_state.read(root, "fetch").get("files", {})
-    done: dict[str, Any] = {}
-    problems: list[str] = []
+class _Fetch:
+    """The downloads of one dataset."""
 
-    def bring(files: Sequence[Wanted]) -> None:
-        problems.extend(_bring(dataset, root, files, noted, done, show))
-        stage_state.write(root, "fetch", digest=None, files={**noted, **done})
+    def __init__(self, dataset: Dataset, root: Path, show: bool) -> None:
+        self.dataset, self.root, self.show = dataset, root, show
+        self.before: dict[str, Any] = stage_state.load(root, "fetch").get("files", {})
+        self.done: dict[str, Any] = {}  # file -> its hash, stamp and address
+        self.problems: list[str] = []
 
-    offered = [s for s in dataset.sources if not s.gated and not s.optional]
-    bring([source_files.wanted(s, locked) for s in offered])
-    for source in offered:
-        if source.lists and (source_files.downloads(root) / source.file).is_file():
+    def fetch(self, files: Sequence[Wanted]) -> None:
+        """Download the files that are not on disk, or are no longer those that were checked."""
+        extracted = stage_state.extracted(self.root)
+        absent = []
+        for file in files:
+            path, before = self._path(file), self.before.get(file.name)
+            if file_exists(path):
+                known = before and (before["sha256"], before["stamp"])
+                keep = known == (file.sha256, stage_state.stamp(path))
+            else:  # it may be deleted after it was extracted
+                keep = before and file.name in extracted
+            if keep:
+                self.done[file.name] = before
+            else:
+                absent.append(file)
+        if absent:
+            self._check_room(absent)
+            meter = _Meter(self.dataset.name, len(absent), self.show)
             try:
-                bring(source_files.listed(source, root, locked))
-            except UserError as e:
-                problems.append(str(e))
-    problems += [
-        line
-        for s in dataset.sources
-        if s.gated and not s.optional
-        for line in _gated(dataset, s, root)
-    ]
-    if problems:
-        raise UserError("\n".join(problems))
-    stage_state.write(root, "fetch", digest=stage_state.digest(*dataset.sources), files=done)
+                download_one = partial(self._download, meter)
+                lines = dict(in_threads(download_one, absent, AT_ONCE, meter.stopped))
+            finally:
+                meter.close()
+            self.problems += [line for file in absent if (line := lines[file])]
+        stage_state.save(self.root, "fetch", digest=None, files={**self.before, **self.done})
 
+    def _path(self, file: Wanted) -> Path:
+        return source_files.downloads(self.root) / file.name
 
-def _gated(dataset: Dataset, source: Any, root: Path) -> list[str]:
-    if source_files.settled(source, root, stage_state.read(root, "extract").get("archives", {})):
-        return []
-    return [source_files.instruction(dataset, source, root)]
+    def _download(self, meter: "_Meter", file: Wanted) -> str | None:
+        """Download one file. Returns a line where that fails."""
+        path, label = self._path(file), f"{self.dataset.name}: {file.name}"
 
+        def report(have: int, total: int | None) -> None:
+            meter.update(file.name, have, total)
 
-def _bring(
-    dataset: Dataset,
-    root: Path,
-    files: Sequence[Wanted],
-    noted: Mapping[str, Any],
-    done: dict[str, Any],
-    show: bool,
-) -> list[str]:
-    """Download files, `AT_ONCE` at once; `done` gets those that are there. A line per problem."""
-    unpacked = stage_state.read(root, "extract").get("archives", {})
-    absent = []
-    for file in files:
-        path = source_files.downloads(root) / file.name
-        kept = noted.get(file.name)
-        if file_exists(path):
-            if kept and kept["sha256"] == file.sha256 and kept["stamp"] == stage_state.stamp(path):
-                done[file.name] = kept
-                continue
-        elif kept and file.name in unpacked:
-            done[file.name] = kept  # deleted after it was extracted
-            continue
-        absent.append(file)
-    if not absent:
-        return []
-    _check_room(dataset, root, absent)
-    meter = _Meter(dataset.name, len(absent), show)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
         try:
-            problems = list(pool.map(lambda f: _one(dataset, root, f, meter, done), absent))
-        except BaseException:
-            meter.stopped.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-        finally:
-            meter.close()
-    return [p for p in problems if p]
+            download(file.urls, path, file.sha256, file.bytes, label, report)
+        except UserError as e:
+            return f"{self.dataset.name}: {e}"
+        except _Stopped:
+            return f"{label}: stopped; run it again to go on"
+        stamp = stage_state.stamp(path)
+        self.done[file.name] = {"sha256": file.sha256, "stamp": stamp, "url": file.urls[0]}
+        return None
 
-
-def _one(
-    dataset: Dataset, root: Path, file: Wanted, meter: "_Meter", done: dict[str, Any]
-) -> str | None:
-    path = source_files.downloads(root) / file.name
-    says = f"{dataset.name}: {file.name}"
-    try:
-        download(
-            file.urls,
-            path,
-            file.sha256,
-            file.bytes,
-            says,
-            lambda have, total: meter.tell(file.name, have, total),
-        )
-    except UserError as e:
-        return f"{dataset.name}: {e}"
-    except _Stopped:
-        return f"{says}: stopped; run it again to go on"
-    done[file.name] = {"sha256": file.sha256, "stamp": stage_state.stamp(path), "url": file.urls[0]}
-    return None
-
-
-def _check_room(dataset: Dataset, root: Path, files: Sequence[Wanted]) -> None:
-    """Raises `UserError` where the files cannot fit on the disk, as far as their size is known."""
-    part = [source_files.downloads(root) / f"{f.name}.part" for f in files]
-    have = sum(p.stat().st_size for p in part if p.exists())
-    need = sum(f.bytes or 0 for f in files) - have
-    free = shutil.disk_usage(root).free
-    if need > free:
-        raise UserError(
-            f"{dataset.name}: {root}: {need:,} bytes to fetch, {free:,} free; "
-            "free some space or set data: in config.yaml to another place"
-        )
+    def _check_room(self, files: Sequence[Wanted]) -> None:
+        """Raises `UserError` where files of known size do not fit on the disk."""
+        parts = [Path(f"{self._path(f)}.part") for f in files]
+        have = sum(p.stat().st_size for p in parts if p.exists())
+        need = sum(f.bytes or 0 for f in files) - have
+        free = shutil.disk_usage(self.root).free
+        if need > free:
+            raise UserError(
+                f"{self.dataset.name}: {self.root}: {need:,} bytes to fetch, {free:,} free; "
+                "free some space or set data: in config.yaml to another place"
+            )
 
 
 class _Stopped(Exception):
-    """The user has interrupted the download."""
+    """Raised in a download after the user has interrupted it."""
 
 
 class _Meter:
-    """All downloads of a dataset in one bar on a terminal, in plain lines elsewhere."""
+    """Shows all downloads of a dataset in one bar on a terminal, in plain lines elsewhere."""
 
     def __init__(self, name: str, files: int, show: bool) -> None:
         self.name, self.files, self.show = name, files, show
         self.stopped, self.lock = threading.Event(), threading.Lock()
-        self.got: dict[str, tuple[int, int | None]] = {}
-        self.began: dict[str, int] = {}  # bytes that were there before
-        self.start = self.said = time.monotonic()
-        shown = show and sys.stderr.isatty()
-        self.bar = tqdm(desc=name, unit="B", unit_scale=True, leave=False) if shown else None
+        self.bytes: dict[str, tuple[int, int | None]] = {}  # file -> received, in all
+        self.began: dict[str, int] = {}  # file -> received in earlier runs
+        self.start = self.printed = time.monotonic()
+        bar = show and sys.stderr.isatty()
+        self.bar = tqdm(desc=name, unit="B", unit_scale=True, leave=False) if bar else None
 
-    def tell(self, name: str, have: int, total: int | None) -> None:
-        """Of one file. Raises `_Stopped` where no more is wanted."""
+    def update(self, file: str, have: int, total: int | None) -> None:
+        """Note how far one file is. Raises `_Stopped` where it should stop."""
         if self.stopped.is_set():
             raise _Stopped
         with self.lock:
-            self.began.setdefault(name, have)
-            self.got[name] = have, total
+            self.began.setdefault(file, have)
+            self.bytes[file] = have, total
             now = time.monotonic()
             if self.bar is not None:
-                self.bar.total = sum(t or h for h, t in self.got.values())
-                self.bar.n = sum(h for h, _ in self.got.values())
+                self.bar.n, self.bar.total = self.sums()
                 self.bar.refresh()
-            elif self.show and now - self.said >= EVERY:
-                self.said = now
+            elif self.show and now - self.printed >= EVERY:
+                self.printed = now
                 print(self.line(now), file=sys.stderr)
 
+    def sums(self) -> tuple[int, int]:
+        """Bytes received, and bytes of all files begun, as far as their sizes are known."""
+        pairs = self.bytes.values()
+        return sum(have for have, _ in pairs), sum(total or have for have, total in pairs)
+
     def line(self, now: float) -> str:
-        have = sum(h for h, _ in self.got.values())
-        total = sum(t or h for h, t in self.got.values())
+        have, total = self.sums()
         rate = (have - sum(self.began.values())) / max(now - self.start, 1e-3)
         left = f", {(total - have) / rate:.0f} s left" if rate > 0 else ""
         return (
-            f"{self.name}: {have / 1e6:,.0f} of {total / 1e6:,.0f} MB of {len(self.got)} of "
+            f"{self.name}: {have / 1e6:,.0f} of {total / 1e6:,.0f} MB of {len(self.bytes)} of "
             f"{self.files} files, {rate / 1e6:.1f} MB/s{left}"
         )
 

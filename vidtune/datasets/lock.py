@@ -1,7 +1,7 @@
-"""Stage `lock`: what the first verified download of each file was, for every later one.
+"""The command `lock`: note what the first verified download of each file was, for all later ones.
 
-`config/datasets.lock.json` holds {dataset: {file: {"bytes", "sha256"}}} and is committed. Nobody
-has published most of these hashes: with it, a file that has changed at its owner's is noticed.
+`config/datasets.lock.json` holds {dataset: {file: {"bytes", "sha256"}}} and is committed. Most of
+these hashes are published nowhere: the lock file reveals a file that its owner has changed.
 """
 
 import hashlib
@@ -15,73 +15,73 @@ from vidtune.spec import Dataset, UserError, load_json, write_json
 FILE = "datasets.lock.json"
 
 
-def read(config: Path, dataset: str) -> dict[str, Locked]:
+def locked_files(config: Path, dataset: str) -> dict[str, Locked]:
     """The locked files of a dataset. Raises `UserError` where the lock file is damaged."""
     path = config / FILE
+    entries = _load(path).get(dataset, {})
     try:
-        entries = _entries(path).get(dataset, {})
         return {name: Locked(int(e["bytes"]), str(e["sha256"])) for name, e in entries.items()}
-    except (AttributeError, KeyError, TypeError, ValueError) as e:
-        if isinstance(e, UserError):
-            raise
+    except (AttributeError, KeyError, TypeError, ValueError):
         raise UserError(
             f"{path}: {dataset}: expected bytes and sha256 of each file; restore it from git"
         ) from None
 
 
-def _entries(path: Path) -> dict[str, Any]:
-    return load_json(path) if path.exists() else {}
+def _load(path: Path) -> dict[str, Any]:
+    entries = load_json(path) if path.exists() else {}
+    if not isinstance(entries, dict):
+        raise UserError(f"{path}: expected an object with datasets; restore it from git")
+    return entries
 
 
 def run(dataset: Dataset, root: Path, config: Path) -> list[str]:
-    """Hash every file that was fetched whole and extracted without an error. A line for each.
+    """Hash every file that was fetched and extracted without an error. Returns a line for each.
 
     Raises `UserError`, a line for each file that differs from what is declared or locked, and
     where nothing has been extracted yet.
     """
     source_files.check_readable(root)
-    unpacked = stage_state.read(root, "extract").get("archives", {})
-    known = read(config, dataset.name)
-    found: dict[str, Locked] = {}
+    downloads, extracted = source_files.downloads(root), stage_state.extracted(root)
+    known = locked_files(config, dataset.name)
+    hashed: dict[str, Locked] = {}
     problems: list[str] = []
-    for name, archive in unpacked.items():
+    for name, archive in extracted.items():
         for file, stamp in archive["stamps"].items():
-            path = source_files.downloads(root) / Path(name).parent / file
+            path = downloads / Path(name).parent / file
             if not path.is_file():
                 continue  # deleted after it was extracted
             if stage_state.stamp(path) != stamp:
                 problems.append(f"{path}: changed since it was extracted; extract it again")
                 continue
-            key = str(path.relative_to(source_files.downloads(root)))
-            found[key] = _hashed(path)
-            problems += _differs(dataset, key, path, found[key], known.get(key))
-    if not unpacked:
+            key = str(path.relative_to(downloads))
+            hashed[key] = _hash(path)
+            problems += _mismatches(dataset, key, path, hashed[key], known.get(key))
+    if not extracted:
         problems.append(
             f"{dataset.name}: nothing verified yet; run `vidtune data extract {dataset.name}`"
         )
     if problems:
         raise UserError("\n".join(problems))
-    entries = _entries(config / FILE)
-    merged = {**known, **found}
-    entries[dataset.name] = {k: vars(v) for k, v in sorted(merged.items())}
-    write_json(config / FILE, entries)
-    return [f"{dataset.name}: {k}: {v.bytes:,} bytes, sha256 {v.sha256}" for k, v in found.items()]
+    merged = {k: vars(v) for k, v in sorted((known | hashed).items())}
+    write_json(config / FILE, _load(config / FILE) | {dataset.name: merged})
+    return [f"{dataset.name}: {k}: {v.bytes:,} bytes, sha256 {v.sha256}" for k, v in hashed.items()]
 
 
-def _hashed(path: Path) -> Locked:
+def _hash(path: Path) -> Locked:
     with path.open("rb") as f:
-        digest = hashlib.file_digest(f, "sha256").hexdigest()
-    return Locked(path.stat().st_size, digest)
+        return Locked(path.stat().st_size, hashlib.file_digest(f, "sha256").hexdigest())
 
 
-def _differs(
-    dataset: Dataset, key: str, path: Path, found: Locked, known: Locked | None
+def _mismatches(
+    dataset: Dataset, key: str, path: Path, hashed: Locked, known: Locked | None
 ) -> list[str]:
+    """A line where a file is not what datasets.yaml declares or the lock file has."""
     declared = next((s.sha256 for s in dataset.sources if s.file == key and s.sha256), None)
-    for what, sha256 in (("declared", declared), ("locked", known.sha256 if known else None)):
-        if sha256 is not None and sha256 != found.sha256:
+    for origin, sha256 in (("declared", declared), ("locked", known.sha256 if known else None)):
+        if sha256 is not None and sha256 != hashed.sha256:
             return [
-                f"{path}: sha256 is {found.sha256}, {what} is {sha256}; delete the file and fetch "
-                f"it again, or take the entry out of {'datasets.yaml' if declared else FILE}"
+                f"{path}: sha256 is {hashed.sha256}, {origin} is {sha256}; delete the file and "
+                "fetch it again, or take the entry out of "
+                f"{'datasets.yaml' if declared else FILE}"
             ]
     return []

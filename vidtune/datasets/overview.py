@@ -26,14 +26,14 @@ class Overview:
 def overview(dataset: Dataset, root: Path) -> Overview:
     """The overview of a real dataset. Reads no video and opens no address."""
     home = layout.home(dataset, root)
-    absent = [s for s in dataset.sources if not s.optional and not source_files.present(s, home)]
+    absent = [s for s in dataset.sources if not s.optional and not source_files.downloaded(s, home)]
     done = {stage: _is_done(dataset, root, stage) for stage in STAGES}
     folders = layout.raw(dataset, root), layout.annotations(dataset, root)
     placed = done["extract"] or all(f.is_dir() for f in folders)
     by_hand = (root / "manifest.json").exists() and not done["index"]  # the user wrote the lists
     missing: list[str] = []
     if not by_hand and not placed:
-        missing = [line for s in absent for line in _missing(s, source_files.downloads(home))]
+        missing = [line for s in absent for line in _missing(s, home)]
     if dataset.folder and not layout.raw(dataset, root).is_dir():
         missing.append(f"{layout.raw(dataset, root)}: the folder of your videos and lists")
     if by_hand:
@@ -59,7 +59,7 @@ def _is_done(dataset: Dataset, root: Path, stage: str) -> bool:
         except UserError:
             return False
         return True
-    state = stage_state.read(layout.home(dataset, root) if stage in SHARED else root, stage)
+    state = stage_state.load(layout.home(dataset, root) if stage in SHARED else root, stage)
     return bool(state) and state.get("digest", "") is not None
 
 
@@ -77,15 +77,14 @@ def _marks(dataset: Dataset, done: dict[str, bool], absent: int, by_hand: bool) 
     return marks | {stage: "n/a" for stage in STAGES if stage not in stages_of(dataset)}
 
 
-def _missing(source: Source, downloads: Path) -> tuple[str, ...]:
-    """What it is and where it comes from; gated: what to do, a step a line."""
+def _missing(source: Source, root: Path) -> list[str]:
+    """What an absent file is and where it comes from; what to do for a gated one, a step a line."""
     size = f", {source.bytes:,} bytes" if source.bytes else ""
-    what = f"{source.file} ({source.holds}{size})"
+    file = f"{source.file} ({source.holds}{size})"
     if not source.gated:
-        return (f"{what}: {source.url}",)
-    steps = (s.replace("<data>", str(downloads.parent.parent)) for s in source.steps)
-    numbered = (f"  {i}. {step}" for i, step in enumerate(steps, 1))
-    return (f"{what}: by hand, into {downloads}", *numbered)
+        return [f"{file}: {source.url}"]
+    steps = source_files.steps(source, root)
+    return [f"{file}: by hand, into {source_files.downloads(root)}", *(f"  {s}" for s in steps)]
 
 
 def _next(
@@ -99,7 +98,7 @@ def _next(
             commands.append(f"vidtune data fetch {owner}")
         commands.append(f"vidtune data extract {owner}")
     later = [stage for stage in stages_of(dataset) if stage not in SHARED]
-    state = stage_state.read(root, "split")
+    state = stage_state.load(root, "split")
     if done["split"] and state.get("digest") == split.digest(dataset):
         later = [stage for stage in later if not done[stage]]
     return commands + [f"vidtune data {stage} {name}" for stage in later]

@@ -1,95 +1,67 @@
-"""Archives that are published in parts: the parts as one stream, straight out of outer archives."""
+"""Reads an archive that is published in parts, straight from the files or zips that hold them."""
 
-import io
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO, Any
+from typing import IO
 
-from vidtune.datasets.archives import CHUNK, Member, Torn, check_named, kind, safe, tar
-
-
-@dataclass(frozen=True)
-class Part:
-    """One of the files that together are an archive."""
-
-    name: str
-    size: int
-    open: Callable[[], IO[bytes]]
+from vidtune.datasets.archives import (
+    Member,
+    Torn,
+    archive_form,
+    tar_members,
+    zip_members,
+)
 
 
-def joined(paths: Sequence[Path], pattern: str) -> Iterator[Member]:
-    """Of the archive whose parts, named like `pattern`, are these files or lie in these zip files.
+def joined_members(paths: Sequence[Path], pattern: str) -> Iterator[Member]:
+    """The files of the one archive whose parts are named like `pattern`.
 
-    Raises as `members`, and `Torn` where a part is missing.
+    `paths` are the parts, or zips with the parts inside. Raises as `archives.members`, and `Torn`
+    where a part is missing.
     """
+    size = sum(path.stat().st_size for path in paths)
     with ExitStack() as stack:
-        parts: list[Part] = []
+        parts: list[Member] = []
         for path in paths:
-            if PurePosixPath(path.name).match(pattern):
-                parts.append(Part(path.name, path.stat().st_size, partial(path.open, "rb")))
-                continue
-            check_named(path)
-            if kind(path) == "zip":
-                parts += _parts(stack.enter_context(zipfile.ZipFile(path)), pattern)
-        parts.sort(key=lambda p: p.name)
-        _check_parts(parts, pattern)
-        with io.BufferedReader(_Chain(parts), CHUNK) as f:
-            yield from tar(f, sum(p.size for p in parts))
+            name = PurePosixPath(path.name)
+            if name.match(pattern):
+                parts.append(Member(name, path.stat().st_size, partial(path.open, "rb")))
+            elif archive_form(path) == "zip":
+                outer = stack.enter_context(zipfile.ZipFile(path))
+                parts += [m for m in zip_members(outer, size) if m.path.match(pattern)]
+        parts.sort(key=lambda part: part.path.name)
+        _check_complete([part.path.name for part in parts], pattern)
+        with parts[0].open() as first:
+            head = first.read(512)
+        chain = _Chain(stack.enter_context(part.open()) for part in parts)
+        yield from tar_members(chain, head, size)
 
 
-def _parts(archive: zipfile.ZipFile, pattern: str) -> list[Part]:
-    found = [(safe(info.filename), info) for info in archive.infolist() if not info.is_dir()]
-    return [
-        Part(path.name, info.compress_size, partial(archive.open, info))
-        for path, info in found
-        if path and path.match(pattern)
-    ]
-
-
-def _check_parts(parts: list[Part], pattern: str) -> None:
-    """Parts count on from the first one, without a gap."""
-    if not parts:
+def _check_complete(names: list[str], pattern: str) -> None:
+    """Raises `Torn` unless the numbers in the names count from 0 or 1 without a gap."""
+    if not names:
         raise Torn(f"has no part named {pattern}")
-    names = [p.name for p in parts]
-    ends = [re.search(r"(\d+)\D*$", name) for name in names]
-    numbers = [int(m[1]) for m in ends if m]
-    first = numbers[0] if numbers else 0
-    if len(numbers) == len(parts) and (
-        first > 1 or numbers != list(range(first, first + len(parts)))
-    ):
-        raise Torn(f"a part is missing or there twice: found {', '.join(names)}")
+    numbers = [int(m[1]) for name in names if (m := re.search(r"(\d+)\D*$", name))]
+    if len(numbers) == len(names):
+        first = numbers[0]
+        if first > 1 or numbers != list(range(first, first + len(names))):
+            raise Torn(f"a part is missing or there twice: found {', '.join(names)}")
 
 
-class _Chain(io.RawIOBase):
-    """Parts as one stream."""
+class _Chain:
+    """Files read one after the other, as if they were one."""
 
-    def __init__(self, parts: list[Part]) -> None:
-        self.parts = iter(parts)
-        self.now: IO[bytes] | None = None
+    def __init__(self, files: Iterator[IO[bytes]]) -> None:
+        self.files, self.file = files, next(files)
 
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while True:
-            if self.now is None:
-                part = next(self.parts, None)
-                if part is None:
-                    return 0
-                self.now = part.open()
-            data = self.now.read(len(buffer))
-            if data:
-                buffer[: len(data)] = data
-                return len(data)
-            self.now.close()
-            self.now = None
-
-    def close(self) -> None:
-        if self.now is not None:
-            self.now.close()
-        super().close()
+    def read(self, size: int = -1) -> bytes:
+        while not (data := self.file.read(size)):
+            following = next(self.files, None)
+            if following is None:
+                break
+            self.file = following
+        return data

@@ -1,7 +1,7 @@
-"""Which files of a dataset's sources are there, and where the others belong."""
+"""The files of a dataset's sources: which are on disk, and where the others come from."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -16,7 +16,7 @@ FOLDERS = {"videos": "raw", "annotations": "annotations"}
 
 @dataclass(frozen=True)
 class Locked:
-    """What `vidtune data lock` has found a file to be."""
+    """A file's size and hash, as config/datasets.lock.json has them."""
 
     bytes: int
     sha256: str
@@ -32,68 +32,75 @@ class Wanted:
     bytes: int | None
 
 
-def check_readable(root: Path) -> None:
-    """Raises `UserError` where a folder of the dataset is shut: it would look empty."""
-    for folder in (root, downloads(root), *(root / f for f in FOLDERS.values())):
-        try:
-            shut = folder.exists() and not os.access(folder, os.R_OK | os.X_OK)
-        except OSError:
-            shut = True
-        if shut:
-            raise UserError(f"{folder}: Permission denied; make it readable")
-
-
 def downloads(root: Path) -> Path:
     return root / "downloads"
 
 
-def present(source: Source, root: Path) -> list[Path]:
-    """The files of a source that lie in downloads/, in order; not those that a list names."""
+def check_readable(root: Path) -> None:
+    """Raises `UserError` where a folder of the dataset is unreadable: it would look empty."""
+    for folder in (root, downloads(root), *(root / f for f in FOLDERS.values())):
+        try:
+            unreadable = folder.exists() and not os.access(folder, os.R_OK | os.X_OK)
+        except OSError:
+            unreadable = True
+        if unreadable:
+            raise UserError(f"{folder}: Permission denied; make it readable")
+
+
+def downloaded(source: Source, root: Path) -> list[Path]:
+    """The files of a source that are in downloads/, in order; not those that a list names."""
     if not source.many:
         path = downloads(root) / source.file
         return [path] if path.is_file() else []
-    return sorted(p for p in downloads(root).glob(source.file) if p.is_file() and _whole(p))
+    unfinished = (".part", ".part.json")
+    files = (p for p in downloads(root).glob(source.file) if p.is_file())
+    return sorted(p for p in files if not p.name.endswith(unfinished))
 
 
-def _whole(path: Path) -> bool:
-    return not path.name.endswith((".part", ".part.json"))
+def to_extract(source: Source, root: Path) -> list[Path]:
+    """The files of a source that are extracted: those a fetched list names, downloaded or not."""
+    files = downloaded(source, root)
+    if source.lists and files:
+        return [downloads(root) / w.name for w in listed_files(source, root, {})]
+    return files
 
 
-def settled(source: Source, root: Path, done: Mapping[str, Any]) -> bool:
-    """Whether a source lies in downloads/, was extracted from there, or is in its place by hand.
+def absent(sources: Iterable[Source], root: Path) -> list[Source]:
+    """The sources that are needed, and are neither downloaded nor in their place.
 
-    `done` are the archives that were extracted, with their notes; they may be deleted afterwards.
+    `root` is the folder of the dataset. Archives may be deleted after they were extracted.
     """
-    if by_hand(source, root, done):
+    done = stage_state.extracted(root)
+    return [s for s in sources if not (s.optional or _is_settled(s, root, done))]
+
+
+def _is_settled(source: Source, root: Path, done: Mapping[str, Any]) -> bool:
+    if _placed_by_hand(source, root, done):
         return True
-    if source.lists and present(source, root):
-        files = (w.name for w in listed(source, root, {}))
-        return all(name in done or (downloads(root) / name).is_file() for name in files)
+    if source.lists and downloaded(source, root):
+        names = (w.name for w in listed_files(source, root, {}))
+        return all(name in done or (downloads(root) / name).is_file() for name in names)
     extracted = source.file in done or any(fnmatchcase(name, source.file) for name in done)
-    return extracted or bool(present(source, root))
+    return extracted or bool(downloaded(source, root))
 
 
-def absent(dataset: Dataset, root: Path) -> list[Source]:
-    """The sources that a dataset needs and that are not settled. `root` is its folder."""
-    done = stage_state.read(root, "extract").get("archives", {})
-    return [s for s in dataset.sources if not (s.optional or settled(s, root, done))]
-
-
-def by_hand(source: Source, root: Path, done: Mapping[str, Any]) -> bool:
+def _placed_by_hand(source: Source, root: Path, done: Mapping[str, Any]) -> bool:
     """Whether the user has put the videos, or a list under its own name, in their place.
 
-    Videos beside those of an archive that was extracted are not known to be the user's.
+    Videos beside those of an extracted archive need not be the user's.
     """
     place = root / FOLDERS[source.holds]
     if not place.is_dir():
         return False
-    if source.holds == "videos":
-        ours = any(note["into"] == place.name for note in done.values())
-        return not ours and any(not p.name.startswith(".") for p in place.iterdir())
-    return any(place.rglob(source.file))
+    if source.holds == "annotations":
+        return any(place.rglob(source.file))
+    if any(note["into"] == place.name for note in done.values()):
+        return False
+    return any(not p.name.startswith(".") for p in place.iterdir())
 
 
 def wanted(source: Source, locked: Mapping[str, Locked]) -> Wanted:
+    """What to fetch for a source; a locked size and hash count where none is declared."""
     known = locked.get(source.file)
     return Wanted(
         source.file,
@@ -103,14 +110,14 @@ def wanted(source: Source, locked: Mapping[str, Locked]) -> Wanted:
     )
 
 
-def listed(source: Source, root: Path, locked: Mapping[str, Locked]) -> list[Wanted]:
-    """The files that a fetched list names: they lie in a folder with the list's stem.
+def listed_files(source: Source, root: Path, locked: Mapping[str, Locked]) -> list[Wanted]:
+    """The files whose addresses a fetched list names. They belong in a folder with its stem.
 
     Raises `UserError` (file:line) where a line is no https address, or names a file twice.
     """
     path = downloads(root) / source.file
     folder = PurePosixPath(source.file).stem
-    found: dict[str, Wanted] = {}
+    files: dict[str, Wanted] = {}
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -126,24 +133,24 @@ def listed(source: Source, root: Path, locked: Mapping[str, Locked]) -> list[Wan
                 "delete the list and fetch it again"
             )
         key = f"{folder}/{name}"
-        if key in found and found[key].urls != (url,):
+        if key in files and files[key].urls != (url,):
             raise UserError(f"{path}:{number}: {name}: named by two addresses; fix the list")
         known = locked.get(key)
-        found[key] = Wanted(
+        files[key] = Wanted(
             key, (url,), known.sha256 if known else None, known.bytes if known else None
         )
-    return list(found.values())
+    return list(files.values())
 
 
-def steps(source: Source, root: Path) -> str:
-    """What to do for a gated source, in one line."""
-    told = (s.replace("<data>", str(root.parent)) for s in source.steps)
-    return "; ".join(f"{i}) {step}" for i, step in enumerate(told, 1))
+def steps(source: Source, root: Path) -> list[str]:
+    """What to do for a gated source, a numbered step each."""
+    texts = (step.replace("<data>", str(root.parent)) for step in source.steps)
+    return [f"{number}) {step}" for number, step in enumerate(texts, 1)]
 
 
 def instruction(dataset: Dataset, source: Source, root: Path) -> str:
-    """How to come by a gated source, in one line."""
+    """What to do for a gated source, in one line."""
     return (
         f"{dataset.name}: {source.file}: its owner asks for a form or a licence, so nothing "
-        f"fetches it: {steps(source, root)}; then put it into {downloads(root)}"
+        f"fetches it: {'; '.join(steps(source, root))}; then put it into {downloads(root)}"
     )

@@ -1,64 +1,54 @@
-"""Stage `split`: the official lists -> which clips each split has, with captions or label.
+"""Stage `split`: read the official lists: which clips each split has, with captions or label.
 
 Writes `split_<name>.jsonl` (a clip a line) and, last, `splits.json` ({split: ids}). A clip in two
 splits is an error, and so is a list whose length is not the declared one.
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from vidtune.data import layout
-from vidtune.datasets import readers, stage_state
-from vidtune.datasets.readers import Listed, Lists
-from vidtune.spec import SPLITS, Dataset, UserError, write_json, write_text
+from vidtune.datasets import stage_state
+from vidtune.datasets.json_lines import write_lines
+from vidtune.datasets.readers import Listed, Lists, read_lists
+from vidtune.spec import SPLITS, Dataset, UserError, write_json
 
 
 def run(dataset: Dataset, root: Path) -> dict[str, Any]:
-    """What `state/split.json` holds: clips, captions and shared origins of each split.
+    """Return what `state/split.json` holds: clips, captions and shared origins of each split.
 
-    Raises `UserError` at the first thing in the lists that is wrong.
+    Raises `UserError` at the first mistake in the lists.
     """
-    folder = layout.annotations(dataset, root)
-    lists = readers.read(dataset, folder)
-    check(dataset, lists)
-    with stage_state.locked(root, f"{dataset.name}: split"):
-        return _write(dataset, root, lists)
-
-
-def _write(dataset: Dataset, root: Path, lists: Lists) -> dict[str, Any]:
-    for name, clips in lists.splits.items():
-        write_text(layout.split(root, name), "".join(map(_line, clips)))
-    write_json(
-        root / "splits.json", {s: [c.id for c in clips] for s, clips in lists.splits.items()}
-    )
-    facts = {
-        "clips": {split: len(clips) for split, clips in lists.splits.items()},
-        "captions": {split: _captions(clips) for split, clips in lists.splits.items()},
-        "classes": list(lists.classes),
-        "shared_origins": _shared(lists),
-    }
-    stage_state.write(root, "split", digest=digest(dataset), **facts)
+    lists = read_lists(dataset, layout.annotations(dataset, root))
+    check_lists(dataset, lists)
+    with stage_state.one_process(root, f"{dataset.name}: split"):
+        for name, clips in lists.splits.items():
+            write_lines(layout.split(root, name), map(asdict, clips))
+        ids = {name: [c.id for c in clips] for name, clips in lists.splits.items()}
+        write_json(root / "splits.json", ids)
+        facts = {
+            "clips": {split: len(clips) for split, clips in lists.splits.items()},
+            "captions": {split: _captions(clips) for split, clips in lists.splits.items()},
+            "classes": list(lists.classes),
+            "shared_origins": _shared_origins(lists),
+        }
+        stage_state.save(root, "split", digest=digest(dataset), **facts)
     return facts
 
 
 def digest(dataset: Dataset) -> str:
-    """Of what the splits depend on, apart from the lists themselves."""
+    """A hash of what the splits depend on, apart from the lists themselves."""
     return stage_state.digest(dataset.deciding())
-
-
-def _line(clip: Listed) -> str:
-    return json.dumps(asdict(clip), sort_keys=True) + "\n"
 
 
 def _captions(clips: list[Listed]) -> int:
     return sum(len(clip.captions) for clip in clips)
 
 
-def check(dataset: Dataset, lists: Lists) -> None:
+def check_lists(dataset: Dataset, lists: Lists) -> None:
     """Raises `UserError` for an empty list, a leak, and numbers that are not the declared ones."""
     where = f"config/datasets.yaml: datasets.{dataset.name}"
     for split, clips in lists.splits.items():
@@ -75,10 +65,10 @@ def check(dataset: Dataset, lists: Lists) -> None:
         if split not in lists.splits:
             raise UserError(f"{where}.annotations.files.{split}: missing; {expected} are expected")
         clips = lists.splits[split]
-        found = _captions(clips) if dataset.expected_of == "captions" else len(clips)
-        if abs(found - expected) > dataset.tolerance * expected:
+        count = _captions(clips) if dataset.expected_of == "captions" else len(clips)
+        if abs(count - expected) > dataset.tolerance * expected:
             raise UserError(
-                f"{dataset.name}: {split}: the list has {found:,} {dataset.expected_of}; expected "
+                f"{dataset.name}: {split}: the list has {count:,} {dataset.expected_of}; expected "
                 f"{expected:,} ({where}.expected); bring the official list or fix the number"
             )
     if dataset.task == "recognition" and len(lists.classes) != dataset.classes:
@@ -91,29 +81,32 @@ def check(dataset: Dataset, lists: Lists) -> None:
             raise UserError(f"{where}.mirrored: {name!r} is no class of the lists; fix the name")
 
 
-def _shared(lists: Lists) -> dict[str, int]:
-    """Of two splits: how many longer videos both have clips of. The official lists are so."""
+def _shared_origins(lists: Lists) -> dict[str, int]:
+    """For two splits, how many longer videos have clips in both. The official lists are so."""
     origins = {s: {c.origin for c in clips} - {None} for s, clips in lists.splits.items()}
     return {f"{a}/{b}": len(origins[a] & origins[b]) for a, b in combinations(origins, 2)}
 
 
-def read(dataset: Dataset, root: Path) -> dict[str, list[Listed]]:
-    """What `run` has written. Raises `UserError` where it has not, or for another declaration."""
-    noted = stage_state.read(root, "split")
-    if noted.get("digest") != digest(dataset):
-        before = "the dataset's declaration has changed since" if noted else "not done yet"
+def read_splits(dataset: Dataset, root: Path) -> dict[str, list[Listed]]:
+    """The clips that `run` has written, by split.
+
+    Raises `UserError` where it has not run, or has for another declaration.
+    """
+    state = stage_state.load(root, "split")
+    if state.get("digest") != digest(dataset):
+        before = "the dataset's declaration has changed since" if state else "not done yet"
         raise UserError(
             f"{root / 'splits.json'}: {before}; run `vidtune data split {dataset.name}`"
         )
-    return {
-        split: list(_read(layout.split(root, split))) for split in SPLITS if split in noted["clips"]
-    }
+    return {s: _read_clips(layout.split(root, s)) for s in SPLITS if s in state["clips"]}
 
 
-def _read(path: Path) -> Iterator[Listed]:
+def _read_clips(path: Path) -> list[Listed]:
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError) as e:
         raise UserError(f"{path}: cannot be read ({e}); run `vidtune data split` again") from None
-    for row in rows:
-        yield Listed(**{**row, "names": tuple(row["names"]), "captions": tuple(row["captions"])})
+    return [
+        Listed(**{**row, "names": tuple(row["names"]), "captions": tuple(row["captions"])})
+        for row in rows
+    ]

@@ -1,4 +1,7 @@
-"""What a stage has done to a dataset: `<dataset>/state/<stage>.json`, written when it is through."""
+"""What a stage has done to a dataset: `<dataset>/state/<stage>.json`.
+
+It holds a `digest` only after the stage has run to its end.
+"""
 
 import fcntl
 import hashlib
@@ -12,32 +15,37 @@ from vidtune.spec import SPLITS, UserError, load_json, write_json
 from vidtune.spec.read import dump
 
 
-def path(root: Path, stage: str) -> Path:
+def state_file(root: Path, stage: str) -> Path:
     return root / "state" / f"{stage}.json"
 
 
-def digest(*things: Any) -> str:
-    """Of plain values and nouns: what a stage's result depends on."""
-    return hashlib.sha256("".join(map(dump, things)).encode()).hexdigest()
-
-
-def read(root: Path, stage: str) -> dict[str, Any]:
-    """What the stage has noted; empty: it never ran. Raises `UserError` where that is damaged."""
-    place = path(root, stage)
+def load(root: Path, stage: str) -> dict[str, Any]:
+    """The state of a stage; empty where it never ran. Raises `UserError` where it is damaged."""
+    path = state_file(root, stage)
     try:
-        there = place.exists()
+        exists = path.exists()
     except OSError as e:
-        raise UserError(f"{place}: {e.strerror}; make it readable") from None
-    return load_json(place) if there else {}
+        raise UserError(f"{path}: {e.strerror}; make it readable") from None
+    return load_json(path) if exists else {}
 
 
-def write(root: Path, stage: str, **facts: Any) -> None:
-    write_json(path(root, stage), facts)
+def save(root: Path, stage: str, **facts: Any) -> None:
+    write_json(state_file(root, stage), facts)
 
 
-def result(root: Path, stage: str) -> str:
-    """A digest of what a stage has made, that is the same when it makes the same again."""
-    facts = read(root, stage)
+def extracted(root: Path) -> dict[str, Any]:
+    """The archives that `extract` has extracted: name -> {"stamps", "files", "into"}."""
+    return load(root, "extract").get("archives", {})
+
+
+def digest(*values: Any) -> str:
+    """A hash of plain values and pydantic objects, such as what a stage's result depends on."""
+    return hashlib.sha256("".join(map(dump, values)).encode()).hexdigest()
+
+
+def result_digest(root: Path, stage: str) -> str:
+    """A digest of what a stage has made, which is the same when it makes the same again."""
+    facts = load(root, stage)
     for archive in facts.get("archives", {}).values():
         archive.pop("stamps")
     for file in facts.get("files", {}).values():
@@ -49,29 +57,29 @@ def result(root: Path, stage: str) -> str:
 
 
 def stamp(file: Path) -> dict[str, int]:
-    """What tells a file from a later one of the same name, without reading it."""
+    """What distinguishes a file from a later one of the same name, without reading it."""
     at = file.stat()
     return {"bytes": at.st_size, "mtime_ns": at.st_mtime_ns}
 
 
 @contextmanager
-def locked(root: Path, says: str) -> Iterator[None]:
-    """One process at a time works on a dataset; another one waits.
+def one_process(root: Path, label: str) -> Iterator[None]:
+    """Let one process at a time work on a dataset; another one waits and prints that it does.
 
     Raises `UserError` where the dataset's folder cannot be written.
     """
-    place = root / "state" / "lock"
+    path = root / "state" / "lock"
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        lock = place.open("ab")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("ab")
     except OSError as e:
         raise UserError(f"{e.filename}: {e.strerror}; make it writable") from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"{says}: another process is at it; waiting", file=sys.stderr)
+            print(f"{label}: another process works on it; waiting", file=sys.stderr)
             fcntl.flock(lock, fcntl.LOCK_EX)
-        for left in place.parent.glob(".*.json.*"):  # by a process that was killed
-            left.unlink(missing_ok=True)
+        for file in path.parent.glob(".*.json.*"):  # left by a process that was killed
+            file.unlink(missing_ok=True)
         yield

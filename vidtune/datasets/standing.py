@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from vidtune.data import layout
-from vidtune.datasets import source_files, stage_state
+from vidtune.datasets import stage_state
+from vidtune.datasets.source_files import absent, steps
 from vidtune.datasets.stages import STAGES, training_waits_for
 from vidtune.plan import Plan
 from vidtune.spec import Dataset, Source
@@ -34,7 +35,7 @@ def standing(plan: Plan, dataset: Dataset) -> Standing:
     root = _root(plan, dataset)
     if dataset.generated:
         return "generated"
-    if (root / "manifest.json").exists() and not stage_state.path(root, "index").exists():
+    if (root / "manifest.json").exists() and not stage_state.state_file(root, "index").exists():
         return "own"
     if dataset.folder:
         return "placed" if layout.raw(dataset, root).is_dir() else "absent"
@@ -61,7 +62,7 @@ def _to_fetch(plan: Plan) -> set[str]:
 
 def _absent_sources(plan: Plan, dataset: Dataset) -> list[Source]:
     home = layout.home(dataset, _root(plan, dataset))
-    return source_files.absent(_owner(plan, dataset), home)
+    return absent(_owner(plan, dataset).sources, home)
 
 
 def stage_before(plan: Plan, name: str, stage: str) -> tuple[str, str] | None:
@@ -106,7 +107,7 @@ def describe_absent(datasets: list[Absent]) -> list[str]:
         runs = f"{one.runs} run{'s' if one.runs > 1 else ''}"
         out.append(f"{d.name}: {d.title or d.name} ({runs}), in {home}")
         out += [
-            f"    {s.file} ({s.holds}), gated, into downloads/: {source_files.steps(s, home)}"
+            f"    {s.file} ({s.holds}), gated, into downloads/: {'; '.join(steps(s, home))}"
             for s in one.sources
             if s.gated
         ]

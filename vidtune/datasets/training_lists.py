@@ -1,80 +1,66 @@
-"""What training reads, from what the stages know: `<split>.jsonl`, `coverage.json`, `manifest.json`.
+"""Writes what training reads: `<split>.jsonl`, `coverage.json` and `manifest.json`.
 
-`index` writes them; `check`, which finds videos that cannot be decoded, writes them again.
+`index` writes them; `check` writes them again without the videos that it could not decode.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from vidtune.data import layout
 from vidtune.datasets import stage_state
+from vidtune.datasets.json_lines import Entry, write_lines
 from vidtune.datasets.readers import Listed
-from vidtune.spec import Dataset, UserError, write_json, write_text
+from vidtune.spec import Dataset, UserError, write_json
 
 FORMAT = 1
 COUNTS = ("expected", "listed", "present", "decodable")  # of clips, in coverage.json
+Coverage = dict[str, dict[str, int]]  # split -> COUNTS
 
 
-def write(
+def write_lists(
     dataset: Dataset,
     root: Path,
     splits: Mapping[str, list[Listed]],
-    entries: Mapping[str, Mapping[str, Any]],
+    entries: Mapping[str, Entry],
     unlisted: int = 0,
-) -> dict[str, Any]:
-    """Write the lists without broken and quarantined videos; `entries` are the index's, by id.
+) -> Coverage:
+    """Write the lists without broken and quarantined videos, and return the coverage.
 
-    Returns the content of `coverage.json`: {split: {"expected", "listed", "present", "decodable"}}.
+    `entries` are the lines of the index by id, `unlisted` the number of videos that no list names.
     """
     barred = quarantined(root)
-    coverage: dict[str, dict[str, int]] = {}
+    videos = layout.raw(dataset, root)
+    coverage: Coverage = {}
     (root / "manifest.json").unlink(missing_ok=True)  # a stopped run must not look complete
-    for name, clips in splits.items():
-        there = [c for c in clips if c.id in entries]
-        good = [c for c in there if "problem" not in entries[c.id] and c.id not in barred]
-        place = layout.raw(dataset, root)
-        write_lines(
-            root / f"{name}.jsonl", (_record(dataset, root, place, c, entries[c.id]) for c in good)
-        )
-        coverage[name] = {
-            "expected": expected(dataset, name, len(clips)),
-            "listed": len(clips),
-            "present": len(there),
-            "decodable": len(good),
-        }
+    for split, clips in splits.items():
+        present = [(c, entries[c.id]) for c in clips if c.id in entries]
+        good = [(c, e) for c, e in present if "problem" not in e and c.id not in barred]
+        write_lines(root / f"{split}.jsonl", (_record(root, videos, c, e) for c, e in good))
+        captions = dataset.expected_of == "captions"  # then the number of clips is not declared
+        expected = len(clips) if captions else dataset.expected.get(split, len(clips))
+        counts = (expected, len(clips), len(present), len(good))
+        coverage[split] = dict(zip(COUNTS, counts, strict=True))
     write_json(layout.coverage(root), coverage)
-    stage_state.write(root, "index", digest=stage_state.digest(coverage), unlisted=unlisted)
-    facts = stage_state.read(root, "split")
-    write_json(
-        root / "manifest.json",
-        {
-            "format": FORMAT,
-            "dataset": dataset.name,
-            "classes": facts["classes"],
-            "mirrored": dataset.mirrored,
-            "counts": {name: c["decodable"] for name, c in coverage.items()},
-        },
-    )
+    stage_state.save(root, "index", digest=stage_state.digest(coverage), unlisted=unlisted)
+    manifest = {
+        "format": FORMAT,
+        "dataset": dataset.name,
+        "classes": stage_state.load(root, "split")["classes"],
+        "mirrored": dataset.mirrored,
+        "counts": {split: c["decodable"] for split, c in coverage.items()},
+    }
+    write_json(root / "manifest.json", manifest)
     return coverage
 
 
-def expected(dataset: Dataset, split: str, listed: int) -> int:
-    """Clips that a split should have; what is listed, where captions are declared, or nothing."""
-    if dataset.expected_of == "captions":
-        return listed
-    return dataset.expected.get(split, listed)
-
-
-def _record(
-    dataset: Dataset, root: Path, place: Path, clip: Listed, entry: Mapping[str, Any]
-) -> dict[str, Any]:
+def _record(root: Path, videos: Path, clip: Listed, entry: Entry) -> dict[str, Any]:
     """A line as vidtune/data/records.py reads it."""
     frames, fps = entry["frames"], entry["fps"]
     if clip.until is not None:  # the last frame read is the one at that second
         frames = min(frames, int(clip.until * fps) + 1)
-    path = place / entry["video"]
+    path = videos / entry["video"]
     inside = path.is_relative_to(root)
     return {
         "id": clip.id,
@@ -88,7 +74,7 @@ def _record(
 
 
 def quarantined(root: Path) -> dict[str, str]:
-    """Id -> reason, of the clips that `check` could not decode."""
+    """The clips that `check` could not decode: id -> reason."""
     path = layout.quarantine(root)
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -99,8 +85,3 @@ def quarantined(root: Path) -> dict[str, str]:
         raise UserError(
             f"{path}: cannot be read ({e}); delete it and run `vidtune data check`"
         ) from None
-
-
-def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """A JSON object a line, all at once."""
-    write_text(path, "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
             dataset, root = _of(plan, name, args.stage)
             for line in _run_stage(args.stage, dataset, root, Path(plan.config.folder)):
                 print(line)
-            digests.append(stage_state.result(root, args.stage))
+            digests.append(stage_state.result_digest(root, args.stage))
         except UserError as e:
             failed += 1
             for line in str(e).splitlines():
@@ -56,7 +56,7 @@ def _run_stage(stage: str, dataset: Dataset, root: Path, config: Path) -> list[s
     if stage == "fetch":
         from vidtune.datasets import lock
 
-        module.run(dataset, root, lock.read(config, dataset.name))
+        module.run(dataset, root, lock.locked_files(config, dataset.name))
     elif stage == "lock":
         return list(module.run(dataset, root, config))
     else:

@@ -10,10 +10,10 @@ from pathlib import Path
 from vidtune.datasets.readers.clip_lists import Found, Listed, Lists
 from vidtune.spec import Dataset, UserError
 
-__all__ = ["Listed", "Lists", "read"]
+__all__ = ["Listed", "Lists", "read_lists"]
 
 
-def read(dataset: Dataset, folder: Path) -> Lists:
+def read_lists(dataset: Dataset, folder: Path) -> Lists:
     """A dataset's lists, below `folder`. Raises `UserError` at the first thing that is wrong."""
     about = dataset.annotations
     if about is None:
