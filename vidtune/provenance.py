@@ -1,8 +1,8 @@
-"""Where a number comes from: commit, versions, device, and a digest of the code that decides it.
+"""Records where a number comes from: commit, versions, device, and a digest of the deciding code.
 
-The digest is of the syntax tree of the modules an entry module imports from this package, directly
-or through others: a comment, a docstring or the layout changes nothing. Methods are loaded by name,
-so that a result depends on its own method's folder alone.
+A digest is a hash over the syntax trees of some entry modules and of all modules of this package
+that they import, directly or through others: comments, docstrings and layout do not change it.
+Methods are loaded by name, so that a result depends on its own method's folder alone.
 """
 
 import ast
@@ -24,7 +24,7 @@ PACKAGE = Path(__file__).parent
 
 
 def _file(module: str) -> Path | None:
-    """The source file of a module of this package."""
+    """Returns the source file of a module of this package; None if there is no such module."""
     path = PACKAGE.parent.joinpath(*module.split("."))
     for candidate in (path.with_suffix(".py"), path / "__init__.py"):
         if candidate.is_file():
@@ -34,7 +34,8 @@ def _file(module: str) -> Path | None:
 
 @cache
 def _syntax(path: Path) -> tuple[str, frozenset[str]]:
-    """(dump of the tree without docstrings, modules of this package that it imports)."""
+    """Returns a dump of a file's syntax tree without docstrings, and the modules of this package
+    that it imports."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     imports = set()
     for node in ast.walk(tree):
@@ -55,7 +56,7 @@ def _syntax(path: Path) -> tuple[str, frozenset[str]]:
 
 
 def _imported(path: Path, node: ast.ImportFrom) -> str:
-    """The module that a file imports from; a relative import counts from the file's folder."""
+    """Returns the module a file imports from; a relative import starts at the file's folder."""
     if not node.level:
         return node.module or ""
     folders = path.relative_to(PACKAGE.parent).parts[: -node.level]
@@ -64,7 +65,7 @@ def _imported(path: Path, node: ast.ImportFrom) -> str:
 
 @cache
 def digest(*entries: str) -> str:
-    """Twelve hex digits over the entry modules and all they import from this package."""
+    """Returns twelve hex digits over the entry modules and all that they import in this package."""
     todo, seen = list(entries), {}
     while todo:
         path = _file(todo.pop())
@@ -78,29 +79,29 @@ def digest(*entries: str) -> str:
 
 
 def _method(method: str) -> tuple[str, str]:
-    """The modules of a method that decide its numbers; they import the others of its folder."""
+    """Returns the modules of a method that decide its numbers; they import its other modules."""
     return f"vidtune.methods.{method}.model", f"vidtune.methods.{method}.options"
 
 
 def model_digest(method: str) -> str:
-    """Of the code that decides a method's counted costs."""
+    """Digest of the code that decides a method's counted costs."""
     return digest("vidtune.cost.count", *_method(method))
 
 
 def memory_digest(method: str) -> str:
-    """Of the code that decides a method's predicted memory."""
+    """Digest of the code that decides a method's predicted memory."""
     return digest(
         "vidtune.cost.predict_memory", f"vidtune.cost.released.{method}", *_method(method)
     )
 
 
 def bench_digest(method: str) -> str:
-    """Of the code that decides a method's measured costs."""
+    """Digest of the code that decides a method's measured costs."""
     return digest("vidtune.cost.measure", *_method(method))
 
 
 def run_digest(run: Run) -> str:
-    """Of the code that decides a trained and evaluated result, its backbone's and data's too."""
+    """Digest of the code that decides what a run learns, with its pretraining and its clips."""
     code = ["vidtune.engine.train", "vidtune.engine.evaluate"]
     if run.model.backbone.pretraining:
         code.append("vidtune.engine.pretrain")
@@ -110,13 +111,13 @@ def run_digest(run: Run) -> str:
 
 
 def spec_digest(spec: BaseModel) -> str:
-    """Of what a job was asked to do."""
+    """Digest of a job's spec."""
     return hashlib.sha256(dump(spec).encode()).hexdigest()[:12]
 
 
 @cache
 def commit() -> str:
-    """The package's commit, with "+" where the tree differs from it; "" outside a repository."""
+    """Returns the commit, with "+" if the tree differs from it; "" outside a repository."""
     git = ["git", "-C", str(PACKAGE), "describe", "--always", "--dirty=+", "--exclude=*"]
     try:
         done = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True)
@@ -126,7 +127,7 @@ def commit() -> str:
 
 
 def stamp(digest: str, device: str, spec: BaseModel | None = None) -> dict[str, Any]:
-    """What is written beside every result: made by which code, where, and of which spec."""
+    """Returns what stands beside every result: the code, machine, command and spec that made it."""
     versions = {"python": platform.python_version()}
     for name in ("vidtune", "torch", "numpy", "av"):
         try:
