@@ -7,7 +7,7 @@ Shapes: B clips, T frames, S pixels, L words, Q captions.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ class Batch:
     inputs: tuple[Tensor, ...]  # normalised clips (B, T, 3, S, S), or the features kept instead
     target: Tensor  # labels (B,), or token ids (B, L)
     # {"mask": which frames are real (B, T)} where the sampler pads, else nothing
-    masks: dict[str, Tensor] = field(default_factory=dict)
+    masks: dict[str, Tensor]
 
 
 class Batches:

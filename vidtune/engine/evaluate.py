@@ -19,7 +19,7 @@ from vidtune.engine import metrics
 from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import load_checkpoint, load_tuned
 from vidtune.engine.device import device_name, out_of_memory, pick_device
-from vidtune.nn.task import Recognizer, Retriever, VideoModel
+from vidtune.nn.task import Retriever, VideoModel
 from vidtune.progress import progress
 from vidtune.spec import Run
 
@@ -52,7 +52,9 @@ def evaluate_model(
     if status == "ok":
         try:
             with torch.no_grad():
-                result |= _scored(run, load_model(device).eval(), device)
+                model = load_model(device).eval()
+                score = _recognition if run.model.task == "recognition" else _retrieval
+                result |= score(run, model, device)
         except (RuntimeError, MemoryError) as e:
             if not out_of_memory(e):
                 raise
@@ -65,14 +67,7 @@ def evaluate_model(
     return result
 
 
-def _scored(run: Run, model: VideoModel, device: torch.device) -> dict[str, Any]:
-    if isinstance(model, Recognizer):
-        return _recognition(run, model, device)
-    assert isinstance(model, Retriever)
-    return _retrieval(run, model, device)
-
-
-def _recognition(run: Run, model: Recognizer, device: torch.device) -> dict[str, Any]:
+def _recognition(run: Run, model: VideoModel, device: torch.device) -> dict[str, Any]:
     """With several views the mean of their probabilities counts (DiST's sum ranks alike)."""
     logits = []
     for view in range(run.model.n_views):
@@ -86,8 +81,9 @@ def _recognition(run: Run, model: Recognizer, device: torch.device) -> dict[str,
     return {"n": len(data.records), "metrics": values}
 
 
-def _retrieval(run: Run, model: Retriever, device: torch.device) -> dict[str, Any]:
+def _retrieval(run: Run, model: VideoModel, device: torch.device) -> dict[str, Any]:
     """Every caption is a query; every video is encoded once."""
+    assert isinstance(model, Retriever)
     data = Batches(run, run.dataset.evaluate_on, train=False, device=device)
     tokens, owner = data.queries()
     videos = [torch.cat(column) for column in zip(*_outputs(model, data), strict=True)]
