@@ -28,7 +28,7 @@ reproduce: $(READY)
 	@echo "open results/mini/report.html (or the scale you chose) in a browser"
 
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .
