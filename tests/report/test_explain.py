@@ -26,8 +26,8 @@ def of(plan, variant, part, field):
 
 def test_every_cell_is_found_by_its_name_and_by_its_label(plan, monkeypatch):
     cells = verdicts.cells(plan, [])
-    known = cell_names.table(plan)
-    monkeypatch.setattr(cell_names, "table", lambda plan: known)  # which `find` builds anew
+    known = cell_names.known_names(plan)
+    monkeypatch.setattr(cell_names, "known_names", lambda plan: known)  # which `find` builds anew
     assert {c.cell for c in cells} == {found.cell for every in known.values() for found in every}
     for cell in cells:
         assert cell_names.find(plan, cell.cell).cell == cell.cell

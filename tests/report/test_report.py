@@ -11,7 +11,8 @@ from helpers.common import REPO, one_line, plan_at
 
 from vidtune.plan import Plan, load
 from vidtune.report import formats, plots, tables, verdicts
-from vidtune.report.numbers import outcomes, results, rows
+from vidtune.report.cells import describe_rows
+from vidtune.report.numbers import result_files, results, rows
 from vidtune.report.page import page
 from vidtune.report.plots import style
 from vidtune.spec import write_json, write_text
@@ -31,16 +32,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     one |= {"tokens": layers, "output_tokens": 97, "provenance": STAMP}
     for paper in plan.config.papers:
         models = [m for m in plan.models if m.startswith(f"{paper}/")]
-        write_json(results.cost_path(plan, paper), dict.fromkeys(models, one))
+        write_json(result_files.cost_path(plan, paper), dict.fromkeys(models, one))
     for name, run in plan.runs.items():
         status = "diverged" if name == DIVERGED else "ok"
         keys = ("top1", "top5", "pair") if run.model.task == "recognition" else ("r1", "r5", "r10")
         found = {k: SHARES[k] + run.seed for k in keys} if status == "ok" else {}
         result = {"status": status, "metrics": found, "n": 320, "seconds": 1.0}
-        write_json(results.eval_path(plan, name), {**result, "provenance": STAMP})
+        write_json(result_files.eval_path(plan, name), {**result, "provenance": STAMP})
         losses = [(10, 2.0), (20, 1.0)] if status == "ok" else [(10, 2.0), (20, float("nan"))]
         trained = {"status": status, "seconds": 2.0, "losses": losses}
-        write_json(results.eval_path(plan, name).with_name("train.json"), trained)
+        write_json(result_files.eval_path(plan, name).with_name("train.json"), trained)
     probe = {"top1": 0.4, "within_pairs": 0.5, "n": 320, "chance": [0.43, 0.57]}
     about = {"zero_shot": {"colour": 1.0, "size": 0.98}, "probe": probe, "holds": {"all": True}}
     write_json(plan.root / "backbones" / "mini" / "premise.json", about)
@@ -50,33 +51,32 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 
 
 @pytest.fixture(scope="module")
-def grids(made: Plan) -> list[tables.Grid]:
-    found = rows.from_csv(made.root / "rows.csv")
-    return tables.build(made, found, verdicts.cells(made, found))
+def shown(made: Plan) -> list[tables.ShownTable]:
+    return tables.build(made, rows.from_csv(made.root / "rows.csv"))
 
 
-def test_every_published_cell_stands_in_one_published_table(plan, grids):
-    shown = [cell.id for g in grids if g.paper for line in g.lines for cell in line.cells.values()]
+def test_every_published_cell_stands_in_one_published_table(plan, shown):
+    names = [c.cell for t in shown if t.paper for row in t.rows for c in row.cells.values()]
     published = [c.cell for c in verdicts.cells(plan, [])]
     assert len(set(published)) == len(published) == len(list(rows.published(plan)))
-    assert sorted(filter(None, shown)) == sorted(published)
+    assert sorted(filter(None, names)) == sorted(published)
 
 
-def test_tables_stand_in_natural_order(grids):
-    names = [g.name for g in grids if g.paper == "tempme" and "-table" in g.name]
+def test_tables_stand_in_natural_order(shown):
+    names = [t.name for t in shown if t.paper == "tempme" and "-table" in t.name]
     numbers = [int(re.search(r"table(\d+)", name)[1]) for name in names]
     assert numbers == sorted(numbers) and max(numbers) > 9
 
 
-def test_learned_numbers_stand_apart_and_name_their_scale(grids):
-    grid = next(g for g in grids if g.name == "side4video-table9b")
-    groups = {p.what: p.group for p in grid.parts if p.metric == "top1"}
+def test_learned_numbers_stand_apart_and_name_their_scale(shown):
+    table = next(t for t in shown if t.name == "side4video-table9b")
+    groups = {p.what: p.group for p in table.columns if p.metric == "top1"}
     assert groups["print"] == "Top-1 (%)"
     assert groups["learned"] == "Top-1 (mini, generated videos), %"
-    cell = next(line for line in grid.lines if line.variant == SEEDED).cells["top1"]
+    cell = next(row for row in table.rows if row.variant == SEEDED).cells["top1"]
     assert cell.learned == (61.0, 1.0, 3, 320, "mini")
-    assert cell.ours is None
-    assert "seeds: 0, 1, 2" in cell.made_by
+    assert "ours" not in groups
+    assert "seeds: 0, 1, 2" in describe_rows(cell.rows)
 
 
 def test_a_row_says_where_its_videos_are_copies_or_were_replaced(plan):
@@ -95,15 +95,15 @@ def test_a_row_says_where_its_videos_are_copies_or_were_replaced(plan):
     assert replaced == "3 times another clip in place of a broken one in training"
 
 
-def test_a_row_shows_options_and_what_the_scale_makes_of_them(grids):
-    grid = next(g for g in grids if g.name == "side4video-table9f")
-    facts_of = dict(zip(grid.heads, grid.lines[0].facts, strict=True))
+def test_a_row_shows_options_and_what_the_scale_makes_of_them(shown):
+    table = next(t for t in shown if t.name == "side4video-table9f")
+    facts_of = dict(zip(table.heads, table.rows[0].identity, strict=True))
     assert facts_of["Options"] == "width = 128"
     assert facts_of["At scale mini"] == "layers 12 → 6; width 128 → 8"
 
 
-def test_notes_conditions_and_sources_are_footnotes(grids):
-    by_name = {g.name: g for g in grids}
+def test_notes_conditions_and_sources_are_footnotes(shown):
+    by_name = {t.name: t for t in shown}
     assert any("Table 6" in text for text in by_name["side4video-table3"].remarks)
     assert any("quoted" in text for text in by_name["tempme-table1"].remarks)
     assert "not in the released code" in by_name["side4video-table9d"].notes
@@ -117,38 +117,37 @@ def test_another_papers_variant_joins_the_matching_tables(config):
         "recipe: tempme-retrieval}\n"
     )
     plan = load(config, {"papers": ["side4video", "tempme", "mine"]})
-    found = tables.build(plan, [], verdicts.cells(plan, []))
-    has = {g.name for g in found if any(line.variant == "mine/first" for line in g.lines)}
+    has = {t.name for t in tables.build(plan, []) if "mine/first" in {r.variant for r in t.rows}}
     assert {"retrieval", "tempme-table1"} <= has
 
 
 def test_a_published_table_needs_no_file(config):
     (config / "tables" / "tempme-table9.yaml").unlink()
     plan = load(config)
-    found = {g.name: g for g in tables.build(plan, [], verdicts.cells(plan, []))}
-    printed = [p.metric for p in found["tempme-table9"].parts if p.what == "print"]
+    table = next(t for t in tables.build(plan, []) if t.name == "tempme-table9")
+    printed = [c.metric for c in table.columns if c.what == "print"]
     assert printed == ["gflops", "r1", "rsum"]
 
 
-def test_markdown_csv_and_latex_are_well_formed(grids):
-    for grid in grids:
-        lines = [x for x in formats.md(grid).splitlines() if x.startswith("|")]
+def test_markdown_csv_and_latex_are_well_formed(shown):
+    for table in shown:
+        lines = [x for x in formats.to_md(table).splitlines() if x.startswith("|")]
         assert len({len(re.findall(r"(?<!\\)\|", x)) for x in lines}) == 1
-        assert len(lines) == len(grid.lines) + 2
-        read = list(csv.reader(io.StringIO(formats.to_csv(grid))))
+        assert len(lines) == len(table.rows) + 2
+        read = list(csv.reader(io.StringIO(formats.to_csv(table))))
         assert len({len(x) for x in read}) == 1
         assert len(set(read[0])) == len(read[0])
-        tex = formats.tex(grid)
+        tex = formats.to_tex(table)
         body = tex[tex.index(r"\midrule") : tex.index(r"\bottomrule")]
-        columns = 1 + len(grid.heads) + len(grid.parts)
+        columns = 1 + len(table.heads) + len(table.columns)
         ends = [x for x in body.splitlines() if x.endswith(r"\\")]
         assert {len(re.findall(r"(?<!\\)&", x)) for x in ends} == {columns - 1}
         assert tex.count("{") - tex.count(r"\{") == tex.count("}") - tex.count(r"\}")
-        assert not re.search(r"(?<!\\)[%#_]", tex.replace("% needs", "").replace(grid.name, ""))
+        assert not re.search(r"(?<!\\)[%#_]", tex.replace("% needs", "").replace(table.name, ""))
 
 
 def test_latex_escapes_what_it_must():
-    assert formats.escape("a_b & 50 % #1 {x} ~\\") == (
+    assert formats.escape_tex("a_b & 50 % #1 {x} ~\\") == (
         r"a\_b \& 50 \% \#1 \{x\} \textasciitilde{}\textbackslash{}"
     )
 
@@ -207,7 +206,7 @@ def test_every_published_cell_is_on_the_page_as_printed(made, read):
 
 
 def test_diverged_runs_and_stale_results_are_named(made):
-    assert outcomes.read(made).failed == {DIVERGED: "diverged"}
+    assert result_files.outcomes(made).failed == {DIVERGED: "diverged"}
     text = (made.root / "report.html").read_text(encoding="utf-8")
     failed = text[text.index('id="failed"') : text.index('id="stale"')]
     assert DIVERGED in failed
@@ -221,7 +220,7 @@ def test_every_plot_is_there_and_the_same_again(made):
     names = {p.name for p in (made.root / "plots").iterdir()}
     assert {f"{n}.{e}" for n in plots.PLOTS for e in ("svg", "png")} == names
     with matplotlib.rc_context(style.RC):
-        drawn = plots.PLOTS["gflops"](made, results.gather(made), outcomes.read(made))
+        drawn = plots.PLOTS["gflops"](made, results.gather(made), result_files.outcomes(made))
         again = style.export("gflops", drawn)
     assert again.svg == (made.root / "plots" / "gflops.svg").read_text(encoding="utf-8")
     assert again.png == (made.root / "plots" / "gflops.png").read_bytes()
@@ -239,7 +238,7 @@ def test_an_empty_results_folder_still_makes_a_page(tmp_path, vidtune):
 def test_a_results_file_cut_short_is_one_clear_line(tmp_path, vidtune):
     plan = plan_at(tmp_path, "smoke")
     write_text(plan.root / "rows.csv", rows.to_csv(results.gather(plan)))
-    write_text(results.eval_path(plan, next(iter(plan.runs))), '{"status": "o')
+    write_text(result_files.eval_path(plan, next(iter(plan.runs))), '{"status": "o')
     code, out, err = vidtune(
         "report", "--config", REPO / "config", "--results", tmp_path, "--scale", "smoke"
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from vidtune.report import verdicts
-from vidtune.report.numbers import rows, settings
+from vidtune.report.numbers import settings
 
 
 def judged(plan, cell, ours):
@@ -25,12 +25,12 @@ def printed_settings(plan):
 def test_every_printed_setting_is_read_and_has_a_value(plan):
     printed = printed_settings(plan)
     assert printed <= set(settings.READ)
-    assert {metric for _, metric, _ in settings.settings(plan)} == printed
+    assert {row.metric for row in settings.gather(plan)} == printed
 
 
 @pytest.mark.parametrize(("metric", "cells"), [("flip", 9), ("repeats", 9), ("gray", 3)])
 def test_the_augmentation_of_table_12_is_the_recipes(plan, metric, cells):
-    ours = list(rows.declared(plan))
+    ours = list(settings.gather(plan))
     table = [
         c
         for c in verdicts.cells(plan, ours)
@@ -54,5 +54,5 @@ def test_a_setting_without_a_reader_does_not_look_like_one_that_is_absent(plan, 
     cell = "side4video/table12/e14-ssv2-f8/flip"
     assert "the variant's configuration" in judged(plan, cell, []).reason
     monkeypatch.delitem(settings.READ, "flip")
-    missing = judged(plan, cell, list(rows.declared(plan)))
+    missing = judged(plan, cell, list(settings.gather(plan)))
     assert missing.verdict == "not run" and "numbers/settings.py" in missing.reason

@@ -7,8 +7,8 @@ from helpers.common import one_line, plan_at
 
 from vidtune import provenance
 from vidtune.plan import Plan
-from vidtune.report import claims, verdicts
-from vidtune.report.numbers import results, rows
+from vidtune.report import cells, claims, verdicts
+from vidtune.report.numbers import results, rows, settings
 from vidtune.report.numbers.rows import Row
 from vidtune.spec import UserError, write_text
 
@@ -23,7 +23,7 @@ def row(plan: Plan, variant: str, metric: str, value: float, **changes: object) 
     return Row(**{**fields, "source": "ours", "where": "made.json", "scale": scale, **changes})
 
 
-def judged(plan: Plan, cell: str, found: list[Row]) -> verdicts.Cell:
+def judged(plan: Plan, cell: str, found: list[Row]) -> cells.Cell:
     return next(c for c in verdicts.cells(plan, found) if c.cell == cell)
 
 
@@ -88,7 +88,7 @@ def test_a_cited_system_says_why_it_is_not_run(plan):
 
 def test_a_setting_is_the_printed_one_or_it_is_off(plan):
     cell, variant = "side4video/table12/e14-ssv2-f8/epochs", "side4video/e14-ssv2-f8"
-    assert judged(plan, cell, list(rows.declared(plan))).verdict == "match"
+    assert judged(plan, cell, list(settings.gather(plan))).verdict == "match"
     assert judged(plan, cell, [row(plan, variant, "epochs", 24.0)]).verdict == "off"
     assert judged(plan, cell.replace("epochs", "flip"), []).verdict == "not run"
 
@@ -104,7 +104,7 @@ def test_a_row_is_under_its_own_conditions_and_then_the_tables(plan):
 
 def test_every_setting_of_ours_is_printed_or_explained(plan):
     """Table 12, Appendix E and TempMe's Section 4.1 against recipes and datasets."""
-    found = list(rows.declared(plan))
+    found = list(settings.gather(plan))
     cells = [c for c in verdicts.cells(plan, found) if c.kind == "setting"]
     assert sum(c.verdict == "match" for c in cells) > 100
     assert [c.cell for c in cells if c.verdict == "off" and not c.reason] == []

@@ -1,107 +1,92 @@
-"""A table's cells: what the paper prints of a number, what we have beside it, and its columns."""
+"""A cell: one metric of one row, as the paper prints it and as we have it."""
 
-import math
 import statistics
-from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pydantic import Field
 
 from vidtune.plan import Plan
-from vidtune.report.grid import Beside, Cell, Learned, Line, Part
-from vidtune.report.numbers.rows import Row
-from vidtune.report.verdicts import Cell as Judged
-from vidtune.report.verdicts import chosen, slug
-from vidtune.spec import Metric, Numbers, Table
+from vidtune.report.numbers.rows import OOM, Row
+from vidtune.spec import Numbers
+from vidtune.spec.nouns import Frozen, Kind
 
 
-@dataclass
-class Source:
-    """What a table is built from; collects the footnotes on the way."""
+class Learned(NamedTuple):
+    """Mean and standard deviation over seeds (None for one seed); `clips` is the test set."""
 
-    plan: Plan
-    ours: dict[tuple[str, str], list[Row]]
-    judged: dict[str, Judged]
-    notes: list[str] = field(default_factory=list)
-
-    def note(self, text: str | None) -> tuple[int, ...]:
-        if not text:
-            return ()
-        if text not in self.notes:
-            self.notes.append(text)
-        return (self.notes.index(text) + 1,)
+    mean: float
+    sd: float | None
+    seeds: int
+    clips: int | None
+    scale: str
 
 
-def cell(source: Source, name: str, metric: str, found: list[Numbers]) -> Cell:
-    key = name.split("/")[1]
-    m = source.plan.config.metrics[metric]
-    printed = [n for n in found if metric in n.rows[key]]
-    cell = _ours(source, m, name, printed)
-    if not printed:
-        return cell
-    first = printed[0]
-    text = str(first.rows[key][metric])
-    judged = source.judged[f"{name.split('/')[0]}/{slug(first.where)}/{key}/{metric}"]
-    standing = first.reasons.get(f"{key}/{metric}", first.reasons.get(key))
-    others = [n for n in printed[1:] if float(n.rows[key][metric]) != float(text)]
-    telling = judged.verdict in ("off", "subset") or judged.reason == standing
-    marks = source.note(judged.reason if telling else "")
-    for c in source.plan.config.papers[name.split("/")[0]].contradictions:
-        if f"{key}/{metric}" in c.cells:
-            marks += source.note(f"contradicted, as listed below: {c.says} ({c.where})")
-    for n in others:
-        marks += source.note(f"{n.where} prints {n.rows[key][metric]} {m.unit}")
-    return Cell(
-        **{
-            **vars(cell),
-            "id": judged.cell,
-            "print": text,
-            "verdict": judged.verdict,
-            "reason": judged.reason,
-            "printed_in": _printed_in(source.plan, name, first),
-            "notes": marks,
-        }
-    )
+class Cell(Frozen):
+    """A number of ours beside the printed one. `ours` is the mean over seeds.
+
+    A table also has cells that the paper leaves empty: they have no name, print and verdict.
+    """
+
+    cell: str  # "<paper>/<table>/<row>/<column>"
+    variant: str  # "<paper>/<row>"
+    metric: str
+    unit: str
+    kind: Kind
+    print: str
+    ours: float | None
+    verdict: str = ""  # one of `verdicts.VERDICTS`
+    reason: str = ""
+    predicted: dict[str, float]  # predicted metric -> number that stands beside a measured one
+    # What it is made of; not part of its JSON:
+    numbers: Numbers | None = Field(default=None, exclude=True)  # the table that prints it
+    rows: tuple[Row, ...] = Field(default=(), exclude=True)  # ours: one a seed, or one measurement
+    beside: dict[str, Row] = Field(default={}, exclude=True)  # predicted metric -> row
+
+    @property
+    def row(self) -> str:
+        """The row's key in the paper's tables."""
+        return self.variant.split("/")[1]
+
+    @property
+    def standing(self) -> str:
+        """The standing reason that the paper's file gives for the cell or its row."""
+        reasons = self.numbers.reasons if self.numbers else {}
+        return reasons.get(f"{self.row}/{self.metric}", reasons.get(self.row, ""))
+
+    @property
+    def ended(self) -> str:
+        """How a measurement ended that cannot be compared: oom or busy."""
+        return self.rows[0].text if self.rows else ""
+
+    @property
+    def learned(self) -> Learned | None:
+        if self.kind != "learned" or not self.rows:
+            return None
+        values, first = [r.value for r in self.rows], self.rows[0]
+        sd = statistics.stdev(values) if len(values) > 1 else None
+        return Learned(statistics.fmean(values), sd, len(values), first.n, first.scale)
+
+    @property
+    def stale(self) -> bool:
+        return any(r.stale for r in self.rows)
 
 
-def _ours(source: Source, m: Metric, name: str, printed: list[Numbers]) -> Cell:
-    """What we have of a cell, whether or not the paper prints it."""
-    rows = source.ours.get((name, m.name), [])
-    if m.kind == "measured" and rows:
-        rows = [row for row in [chosen(source.plan, next(iter(printed), None), rows)] if row]
-    numbers = [r.value for r in rows if not math.isnan(r.value)]
-    beside = {
-        b.name: Beside(found[0].value, _under(found[0]), _made_by(found))
-        for b in source.plan.config.metrics.values()
-        if m.name in b.beside and (found := source.ours.get((name, b.name), []))
-    }
-    return Cell(
-        ours=statistics.fmean(numbers) if numbers and m.kind != "learned" else None,
-        ended=rows[0].text if rows else "",
-        beside=beside,
-        learned=_learned(rows) if m.kind == "learned" and rows else None,
-        made_by=_made_by(rows),
-        stale=any(r.stale for r in rows),
-    )
+def mean(rows: list[Row]) -> float | None:
+    """The mean over seeds of what has a number."""
+    values = [r.value for r in rows if r.text != OOM]
+    return statistics.fmean(values) if values else None
 
 
-def _under(row: Row) -> str:
-    """The convention of a predicted number, without what is the row's own."""
-    first, *rest = row.condition.split("; ")
-    return "; ".join([first, *(part for part in rest if part.startswith("fitted "))])
+def describe_print(plan: Plan, cell: Cell) -> str:
+    """Where a number is printed, and under which conditions."""
+    assert cell.numbers
+    cite = plan.config.papers[cell.variant.split("/")[0]].cite
+    under = cell.numbers.under(cell.row)
+    place = f"{cite.key}, {cell.numbers.where}: {cell.numbers.caption}"
+    return ". ".join(part for part in (place, under.text, under.trust) if part)
 
 
-def _learned(rows: list[Row]) -> Learned:
-    values = [r.value for r in rows]
-    sd = statistics.stdev(values) if len(values) > 1 else None
-    return Learned(statistics.fmean(values), sd, len(values), rows[0].n, rows[0].scale)
-
-
-def _printed_in(plan: Plan, name: str, numbers: Numbers) -> str:
-    paper, key = name.split("/")
-    cite, under = plan.config.papers[paper].cite, numbers.under(key)
-    parts = (f"{cite.key}, {numbers.where}: {numbers.caption}", under.text, under.trust)
-    return ". ".join(p for p in parts if p)
-
-
-def _made_by(rows: list[Row]) -> str:
+def describe_rows(rows: tuple[Row, ...]) -> str:
     """Results file, scale, device, seeds, clips and code of a number of ours."""
     if not rows:
         return ""
@@ -115,58 +100,3 @@ def _made_by(rows: list[Row]) -> str:
     if any(r.stale for r in rows):
         parts.append("stale: the code has changed since")
     return "; ".join(parts)
-
-
-def parts(plan: Plan, table: Table, lines: tuple[Line, ...]) -> tuple[Part, ...]:
-    """Columns as shown: what is printed and what we have of it first, what was learned here after.
-
-    Beside a printed measurement stand the predicted numbers and, even where it is empty, our own.
-    """
-    first, after = [], []
-    for metric in table.columns:
-        m = plan.config.metrics[metric]
-        cells = [line.cells[metric] for line in lines]
-        prints = any(c.print for c in cells)
-        learned = next((c.learned.scale for c in cells if c.learned), "")
-        unit = m.unit if m.unit not in m.label.lower() else ""
-        group = f"{m.label} ({unit})" if unit else m.label
-        if prints:
-            first.append(Part(metric, "print", group, "print", m.digits))
-        first += _beside(plan, m, group, cells)
-        ours = any(c.ours is not None or c.ended for c in cells)
-        if ours or (prints and m.kind == "measured"):
-            first.append(Part(metric, "ours", group, m.kind, m.digits))
-        if prints and not learned:
-            first.append(Part(metric, "verdict", group, "verdict", m.digits))
-        if learned:
-            group = f"{m.label} ({learned}, {_videos(plan, lines)})" + (unit and f", {unit}")
-            after.append(Part(metric, "learned", group, "ours", m.digits, learned))
-            if prints:
-                after.append(Part(metric, "verdict", group, "verdict", m.digits, learned))
-    return (*first, *after)
-
-
-def _beside(plan: Plan, m: Metric, group: str, cells: list[Cell]) -> list[Part]:
-    """Columns of the predicted metrics that stand beside a measured one."""
-    shown = [b for b in plan.config.metrics.values() if any(b.name in c.beside for c in cells)]
-    return [
-        Part(m.name, "beside", group, _first_word(b), b.digits, beside=b.name)
-        for b in shown
-        if m.name in b.beside
-    ]
-
-
-def _first_word(beside: Metric) -> str:
-    """ "predicted, GiB" of "Predicted training memory"."""
-    return f"{beside.label.split()[0].lower()}, {beside.unit}"
-
-
-def _videos(plan: Plan, lines: tuple[Line, ...]) -> str:
-    here = {line.variant for line in lines}
-    generated = {
-        r.dataset.generated is not None for r in plan.runs.values() if r.model.name in here
-    }
-    return (
-        " and ".join(["generated"] * (True in generated) + ["real"] * (False in generated))
-        + " videos"
-    )

@@ -16,6 +16,7 @@ from vidtune.spec import ClaimTest, Metric
 from vidtune.spec.nouns import Frozen
 
 Status = Literal["holds", "fails", "within noise", "not judged"]
+STATUSES = ("holds", "fails", "within noise", "not judged")
 
 
 class Finding(Frozen):

@@ -3,16 +3,16 @@ configuration comes from."""
 
 import shlex
 from pathlib import Path
-from typing import Any
 
 from vidtune.plan import Plan
 from vidtune.plan.memory import convention_of
 from vidtune.plan.origins import Origin, at_scale, origins
-from vidtune.report import cell_names, verdicts
-from vidtune.report.cell_names import Named
-from vidtune.report.numbers.rows import Row
-from vidtune.report.verdicts import Cell
-from vidtune.spec import Contradiction, Metric, Numbers, read_yaml
+from vidtune.report import cell_names, texts
+from vidtune.report.cell_names import CellName
+from vidtune.report.cells import Cell
+from vidtune.report.numbers.rows import Row, our_rows
+from vidtune.report.verdicts import make_cell
+from vidtune.spec import Contradiction, Metric, read_yaml
 from vidtune.spec.nouns import Frozen
 
 
@@ -42,120 +42,106 @@ class Explanation(Frozen):
 
 def explain(plan: Plan, name: str, rows: list[Row]) -> Explanation:
     """Raises `UserError` for a name that is no published cell."""
-    found = cell_names.find(plan, name)
-    cell = next(c for c in verdicts.cells(plan, rows) if c.cell == found.cell)
-    paper, row = found.variant.split("/")
-    variant, cited = plan.variants.get(found.variant), plan.config.papers[paper].cited.get(row)
+    named, ours = cell_names.find(plan, name), our_rows(rows)
+    variant, numbers = plan.variants.get(named.variant), named.numbers
+    paper, row = named.variant.split("/")
+    cited = plan.config.papers[paper].cited.get(row)
     note = variant.note if variant else cited and ". ".join(filter(None, [cited.cites, cited.note]))
-    metric = plan.config.metrics[found.metric]
+    metric = plan.config.metrics[named.metric]
     return Explanation(
-        cell=cell,
-        label=cell_names.label(plan, found.numbers, found.variant),
-        table=f"{found.numbers.where}: {found.numbers.caption}",
+        cell=make_cell(plan, ours, named.variant, named.metric, numbers),
+        label=cell_names.label(plan, [numbers], named.variant),
+        table=f"{numbers.where}: {numbers.caption}",
         convention=metric.source or f"{metric.label}, {metric.unit}; {metric.kind}",
-        condition=found.numbers.under(row).text,
+        condition=numbers.under(row).text,
         note=note or "",
-        made_by=_made_by(plan, found, rows),
-        origins=tuple(origins(plan, found.variant)) if variant else (),
-        at_scale=tuple(at_scale(plan, found.variant)) if metric.kind == "learned" else (),
-        neighbours=tuple(_neighbours(plan, found)),
-        contradictions=tuple(_contradictions(plan, found)),
-        recompute=tuple(_recompute(plan, found)),
+        made_by=tuple(_made_by(plan, named, rows)),
+        origins=tuple(origins(plan, named.variant)) if variant else (),
+        at_scale=tuple(at_scale(plan, named.variant)) if metric.kind == "learned" else (),
+        neighbours=tuple(_neighbours(plan, named)),
+        contradictions=tuple(
+            c for c in texts.contradictions(plan, paper, ours) if _concerns(c, named)
+        ),
+        recompute=tuple(_recompute(plan, named)),
     )
 
 
-def _made_by(plan: Plan, found: Named, rows: list[Row]) -> tuple[str, ...]:
+def _made_by(plan: Plan, named: CellName, rows: list[Row]) -> list[str]:
     """One line for each number of ours that stands at the cell or beside it."""
-    beside = {m.name for m in plan.config.metrics.values() if found.metric in m.beside}
-    out = []
+    metrics = [m.name for m in plan.config.metrics.values() if named.metric in m.beside]
+    lines = []
     for r in rows:
-        if (
-            r.source == "ours"
-            and r.variant == found.variant
-            and r.metric in {found.metric, *beside}
-        ):
+        ours = r.source == "ours" and r.variant == named.variant
+        if ours and r.metric in (named.metric, *metrics):
             m = plan.config.metrics[r.metric]
             number = r.text or f"{r.value:.{max(m.digits, 1)}f} {m.unit}"
             seed = "" if r.seed is None else f"seed {r.seed}"
             under = r.condition.removeprefix(m.source or "").removeprefix("; ")
             parts = (f"{m.kind} {number}", f"scale {r.scale}", seed, r.device, under, r.where)
-            out.append("; ".join(filter(None, parts)))
-    return tuple(out)
+            lines.append("; ".join(filter(None, parts)))
+    return lines
 
 
-def _neighbours(plan: Plan, found: Named) -> list[Neighbour]:
-    paper, row = found.variant.split("/")
-    order = list(found.numbers.rows)
+def _neighbours(plan: Plan, named: CellName) -> list[Neighbour]:
+    paper, row = named.variant.split("/")
+    order = list(named.numbers.rows)
     at = order.index(row)
     return [
         Neighbour(
             row=other,
-            label=cell_names.label(plan, found.numbers, f"{paper}/{other}"),
-            print=str(found.numbers.rows[other].get(found.metric, "")),
-            differs=tuple(_differs(plan, found.variant, f"{paper}/{other}")),
+            label=cell_names.label(plan, [named.numbers], f"{paper}/{other}"),
+            print=str(named.numbers.rows[other].get(named.metric, "")),
+            differs=tuple(_differences(plan, named.variant, f"{paper}/{other}")),
         )
         for other in (order[max(at - 1, 0) : at] + order[at + 1 : at + 2])
     ]
 
 
-def _differs(plan: Plan, here: str, there: str) -> list[str]:
-    """What is set otherwise there; options only under the same method."""
-    if here not in plan.variants or there not in plan.variants:
+def _differences(plan: Plan, name: str, other: str) -> list[str]:
+    """What `other` sets otherwise, as "layers 12, here 6"; options only under the same method."""
+    if name not in plan.variants or other not in plan.variants:
         return []
-    a, b = (_facts(plan, name) for name in (there, here))
-    own = {k for k in a if k in b or not k.startswith("options.")}
-    if a["method"] != b["method"]:
-        own = {k for k in own if not k.startswith("options.")}
-    pairs = [(k, v, b[k]) for k, v in a.items() if k in own and v != b[k]]
-    return [f"{k.removeprefix('options.')} {v}, here {mine}" for k, v, mine in pairs]
-
-
-def _facts(plan: Plan, name: str) -> dict[str, Any]:
-    v = plan.variants[name]
+    mine, theirs = plan.variants[name], plan.variants[other]
     fields = ("method", "backbone", "dataset", "frames", "views", "recipe")
-    options = {f"options.{k}": x for k, x in plan.models[name].options.items()}
-    return {**{f: getattr(v, f) for f in fields}, **options}
+    pairs = [(f, getattr(theirs, f), getattr(mine, f)) for f in fields]
+    if mine.method == theirs.method:
+        options = plan.models[name].options
+        pairs += [(k, v, options[k]) for k, v in plan.models[other].options.items() if k in options]
+    return [f"{field} {value}, here {own}" for field, value, own in pairs if value != own]
 
 
-def _contradictions(plan: Plan, found: Named) -> list[Contradiction]:
-    """Those that name the cell or its row, or stand at its table."""
-    paper, row = found.variant.split("/")
-    touched = {row, f"{row}/{found.metric}"}
-
-    def bears(c: Contradiction) -> bool:
-        return bool(touched & set(c.cells)) or (not c.cells and _at(found.numbers, c))
-
-    return [c for c in plan.config.papers[paper].contradictions if bears(c)]
+def _concerns(c: Contradiction, named: CellName) -> bool:
+    """Whether a contradiction names the cell or its row or, naming none, stands at its table."""
+    row, where = named.variant.split("/")[1], named.numbers.where
+    if c.cells:
+        return row in c.cells or f"{row}/{named.metric}" in c.cells
+    return c.where == where or c.where.startswith(f"{where},")
 
 
-def _at(numbers: Numbers, c: Contradiction) -> bool:
-    return c.where == numbers.where or c.where.startswith(f"{numbers.where},")
-
-
-def _recompute(plan: Plan, found: Named) -> list[str]:
-    """The commands whose output our number is; none for a cited system."""
-    if found.variant not in plan.variants:
+def _recompute(plan: Plan, named: CellName) -> list[str]:
+    """The commands that make our number; none for a cited system."""
+    if named.variant not in plan.variants:
         return []
-    metric = plan.config.metrics[found.metric]
+    metric = plan.config.metrics[named.metric]
     if metric.kind == "counted":
-        return [f"vidtune cost {found.variant}"]
+        return [f"vidtune cost {named.variant}"]
     if metric.kind == "learned":
-        runs = [r for r in plan.runs.values() if r.model.name == found.variant]
+        runs = [r for r in plan.runs.values() if r.model.name == named.variant]
         scale = plan.scale.name if runs else "full"
         files = [str(plan.root / "runs" / r.name / "eval.json") for r in runs]
         if not runs:
             root = plan.root.parent / scale / "runs"
-            files = [str(root / f"{found.variant}@0" / "eval.json")]
+            files = [str(root / f"{named.variant}@0" / "eval.json")]
         chosen = " ".join([f"scale={scale}", *_overrides(plan)])
         return [f"snakemake --cores all --config {chosen} -- {' '.join(files)}"]
-    if metric.kind != "measured" or metric.name == "train_hours":  # nothing of ours makes it
+    if metric.kind != "measured" or metric.name == "train_hours":  # we have no such number
         return []
-    measure = f"python benchmarks/published.py --only {found.variant}"
-    return [measure, *_predict(plan, found.variant, metric)]
+    measure = f"python benchmarks/published.py --only {named.variant}"
+    return [measure, *_predict(plan, named.variant, metric)]
 
 
 def _overrides(plan: Plan) -> list[str]:
-    """Settings that differ from config.yaml's, as Snakemake takes them."""
+    """Settings that differ from config.yaml's, as arguments of Snakemake."""
     declared = read_yaml(Path(plan.config.folder) / "config.yaml")
     used = plan.config.settings
     keys = [k for k in ("results", "data") if getattr(used, k) != declared.get(k)]
@@ -163,7 +149,7 @@ def _overrides(plan: Plan) -> list[str]:
 
 
 def _predict(plan: Plan, variant: str, metric: Metric) -> list[str]:
-    """The command that predicts what is printed as memory, under the convention of its rows."""
+    """The command that predicts printed memory, under the convention of its rows."""
     asked = convention_of(plan.config.memory, variant)
     predicted = any(metric.name in m.beside for m in plan.config.metrics.values())
     if asked is None or not predicted:

@@ -1,21 +1,23 @@
-"""Published tables with ours beside them.
+"""Published tables with ours beside them, as one structure that every format renders.
 
 A row is a variant or a cited system; a cell holds what the paper prints, what was counted at full
-size, what was learned at the scale at hand, the verdict, and where each of them comes from. Learned
-numbers of a small scale stand in columns of their own, labelled with it. A published table that no
-`config/tables/*.yaml` declares is shown all the same, with the columns it prints.
+size, what was learned at the scale at hand, the verdict, and where each of them comes from. A
+published table that the configuration does not declare is shown all the same, with the columns it
+prints.
 """
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from vidtune.plan import Plan
-from vidtune.report import options
-from vidtune.report.cells import Source, cell, parts
-from vidtune.report.grid import Grid, Line
-from vidtune.report.numbers.rows import Row
-from vidtune.report.verdicts import Cell as Judged
-from vidtune.report.verdicts import slug
-from vidtune.spec import Numbers, Table, Variant
+from vidtune.report.cell_names import label, slug
+from vidtune.report.cells import Cell
+from vidtune.report.columns import Column, columns, heads, identity, predicted_convention
+from vidtune.report.numbers.rows import OurRows, Row, our_rows
+from vidtune.report.texts import contradictions
+from vidtune.report.verdicts import make_cell
+from vidtune.spec import Contradiction, Numbers, Table, Variant
 
 TRUST = (
     "P printed on an authoritative page, Q quoted from the paper and consistent with other "
@@ -23,19 +25,105 @@ TRUST = (
 )
 
 
-def build(plan: Plan, rows: list[Row], judged: list[Judged]) -> list[Grid]:
-    """Every table there is to show: overviews first, then by paper and name."""
-    ours: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        if row.source == "ours":
-            ours.setdefault((row.variant, row.metric), []).append(row)
-    papers = plan.config.papers
+@dataclass(frozen=True)
+class TableRow:
+    variant: str
+    label: str
+    identity: tuple[str, ...]  # one text for each of the table's `heads`
+    cells: dict[str, Cell]  # by metric
+    notes: tuple[int, ...]  # footnotes of the row
+    cell_notes: dict[str, tuple[int, ...]]  # metric -> footnotes, which stand at the printed number
+    added: bool  # through `also`: not a row of the published table
+
+
+@dataclass(frozen=True)
+class ShownTable:
+    name: str
+    title: str
+    paper: str | None
+    heads: tuple[str, ...]
+    columns: tuple[Column, ...]
+    rows: tuple[TableRow, ...]
+    notes: tuple[str, ...]  # numbered from 1
+    remarks: tuple[str, ...]  # on the whole table
+
+    def groups(self) -> list[tuple[str, int]]:
+        """Headings over neighbouring columns, with the number of columns below each."""
+        out: list[tuple[str, int]] = []
+        for column in self.columns:
+            if out and out[-1][0] == column.group:
+                out[-1] = (column.group, out[-1][1] + 1)
+            else:
+                out.append((column.group, 1))
+        return out
+
+    def ruled(self) -> list[tuple[TableRow, bool]]:
+        """Rows, each with whether a rule parts it from the published ones above."""
+        before = [None, *self.rows[:-1]]
+        return [
+            (row, bool(above and row.added and not above.added))
+            for above, row in zip(before, self.rows, strict=True)
+        ]
+
+
+@dataclass
+class Builder:
+    """Builds the rows of one table and numbers its footnotes on the way."""
+
+    plan: Plan
+    ours: OurRows
+    contradictions: dict[str, list[Contradiction]]  # by paper
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, text: str | None) -> tuple[int, ...]:
+        """The number of a footnote, as a tuple; empty without a text."""
+        if not text:
+            return ()
+        if text not in self.notes:
+            self.notes.append(text)
+        return (self.notes.index(text) + 1,)
+
+    def row(self, table: Table, name: str, printed: list[Numbers], dataset: bool) -> TableRow:
+        paper, key = name.split("/")
+        variant, cited = self.plan.variants.get(name), self.plan.config.papers[paper].cited.get(key)
+        cells, cell_notes = {}, {}
+        for metric in table.columns:
+            printing = [n for n in printed if metric in n.rows[key]]
+            cell = make_cell(self.plan, self.ours, name, metric, next(iter(printing), None))
+            cells[metric], cell_notes[metric] = cell, self.cell_notes(cell, printing)
+        return TableRow(
+            variant=name,
+            label=label(self.plan, printed if table.paper else [], name),
+            identity=identity(self.plan, name, dataset),
+            cells=cells,
+            notes=self.note(variant.note if variant else cited and cited.note),
+            cell_notes=cell_notes,
+            added=bool(table.paper) and not printed,
+        )
+
+    def cell_notes(self, cell: Cell, printing: list[Numbers]) -> tuple[int, ...]:
+        """Footnotes of a cell: a reason, contradictions, and other values printed elsewhere."""
+        if not cell.print:
+            return ()
+        standing = cell.standing and cell.verdict != "match"
+        marks = self.note(cell.reason if standing or cell.verdict in ("off", "subset") else "")
+        for c in self.contradictions[cell.variant.split("/")[0]]:
+            if f"{cell.row}/{cell.metric}" in c.cells:
+                marks += self.note(f"contradicted, as listed below: {c.says} ({c.where})")
+        for n in printing[1:]:
+            if float(n.rows[cell.row][cell.metric]) != float(cell.print):
+                marks += self.note(f"{n.where} prints {n.rows[cell.row][cell.metric]} {cell.unit}")
+        return marks
+
+
+def build(plan: Plan, rows: Iterable[Row]) -> list[ShownTable]:
+    """Every table that there is to show: overviews first, then by paper and name."""
+    ours, papers = our_rows(rows), list(plan.config.papers)
+    contradicted = {name: contradictions(plan, name, ours) for name in papers}
     declared = [t for t in plan.config.tables.values() if t.paper is None or t.paper in papers]
-    order = list(papers)
     tables = [*declared, *_undeclared(plan, declared)]
-    tables.sort(key=lambda t: (-1 if t.paper is None else order.index(t.paper), _natural(t.name)))
-    by_id = {c.cell: c for c in judged}
-    return [_grid(Source(plan, ours, by_id), table) for table in tables]
+    tables.sort(key=lambda t: (papers.index(t.paper) if t.paper else -1, _natural(t.name)))
+    return [_table(Builder(plan, ours, contradicted), table) for table in tables]
 
 
 def _natural(name: str) -> list[str | int]:
@@ -44,7 +132,7 @@ def _natural(name: str) -> list[str | int]:
 
 
 def _undeclared(plan: Plan, declared: list[Table]) -> list[Table]:
-    """Published tables that no file declares, with the columns they print."""
+    """Published tables that the configuration does not declare, with the columns they print."""
     taken = {(t.paper, where) for t in declared for where in t.where}
     out: dict[str, Table] = {}
     for paper in plan.config.papers.values():
@@ -63,51 +151,35 @@ def _undeclared(plan: Plan, declared: list[Table]) -> list[Table]:
     return list(out.values())
 
 
-def _grid(source: Source, table: Table) -> Grid:
-    plan = source.plan
+def _table(builder: Builder, table: Table) -> ShownTable:
+    plan = builder.plan
     members = _members(plan, table)
     several = len({plan.variants[v].dataset for v in members if v in plan.variants}) > 1
-    lines = tuple(
-        _line(source, table, name, found, several and table.paper is None)
-        for name, found in members.items()
-    )
+    dataset = several and table.paper is None
+    rows = tuple(builder.row(table, name, found, dataset) for name, found in members.items())
     blocks = {id(n): n for found in members.values() for n in found} if table.paper else {}
     remarks = [table.note] if table.note else []
     for n in blocks.values():
-        trust = f"how the numbers were come by: {n.trust} ({TRUST})" if n.trust else None
+        trust = f"how the numbers were transcribed: {n.trust} ({TRUST})" if n.trust else None
         remarks += [f"{n.where}: {text}" for text in (n.text, trust) if text]
-    remarks += _conventions(plan, lines)
-    return Grid(
+    cells = [list(row.cells.values()) for row in rows]
+    return ShownTable(
         name=table.name,
         title=table.title,
         paper=table.paper,
-        heads=options.heads(plan, several and table.paper is None),
-        parts=parts(plan, table, lines),
-        lines=lines,
-        notes=tuple(source.notes),
-        remarks=tuple(remarks),
+        heads=heads(plan, dataset),
+        columns=columns(plan, table, [row.cells for row in rows]),
+        rows=rows,
+        notes=tuple(builder.notes),
+        remarks=(*remarks, *predicted_convention(plan, [c for row in cells for c in row])),
     )
-
-
-def _conventions(plan: Plan, lines: tuple[Line, ...]) -> list[str]:
-    """Of the predicted numbers: the convention they are under, and what a fit was made on."""
-    found = dict.fromkeys(
-        (metric, beside.under)
-        for line in lines
-        for c in line.cells.values()
-        for metric, beside in c.beside.items()
-    )
-    return [
-        f"{plan.config.metrics[m].label} ({plan.config.metrics[m].unit}): {u}" for m, u in found
-    ]
 
 
 def _members(plan: Plan, table: Table) -> dict[str, list[Numbers]]:
     """Row -> the published blocks it is read from, in the order of the paper."""
     out: dict[str, list[Numbers]] = {}
     if table.paper:
-        numbers = plan.config.papers[table.paper].numbers
-        for n in numbers:
+        for n in plan.config.papers[table.paper].numbers:
             if n.where in table.where:
                 for key in n.rows:
                     out.setdefault(f"{table.paper}/{key}", []).append(n)
@@ -129,18 +201,3 @@ def _matches(plan: Plan, variant: Variant, table: Table) -> bool:
 def _printing(plan: Plan, name: str) -> list[Numbers]:
     paper, key = name.split("/")
     return [n for n in plan.config.papers[paper].numbers if key in n.rows]
-
-
-def _line(source: Source, table: Table, name: str, found: list[Numbers], dataset: bool) -> Line:
-    paper, key = name.split("/")
-    variant = source.plan.variants.get(name)
-    label = next((n.labels[key] for n in found if table.paper and key in n.labels), None)
-    cited = source.plan.config.papers[paper].cited.get(key)
-    return Line(
-        variant=name,
-        label=label or (variant and variant.label) or (cited and cited.label) or key,
-        facts=options.facts(source.plan, name, dataset),
-        cells={metric: cell(source, name, metric, found) for metric in table.columns},
-        notes=source.note(variant.note if variant else cited and cited.note),
-        added=bool(table.paper) and not found,
-    )

@@ -10,42 +10,72 @@ not comparable   ours exists, but was learned at another scale, measured under o
 not run          there is no number of ours
 """
 
-import re
 import statistics
+from collections.abc import Iterable
 from typing import Literal
 
 from vidtune.plan import Plan
+from vidtune.report.cell_names import slug
+from vidtune.report.cells import Cell, mean
 from vidtune.report.numbers import conditions
-from vidtune.report.numbers.rows import BUSY, FULL_SIZE, OOM, Row
+from vidtune.report.numbers.rows import BUSY, FULL_SIZE, OOM, OurRows, Row, our_rows
 from vidtune.report.numbers.settings import READ
+from vidtune.report.texts import fill
 from vidtune.spec import Dataset, Metric, Numbers
-from vidtune.spec.nouns import Frozen, Kind
 
 Verdict = Literal["match", "near", "off", "subset", "not comparable", "not run"]
 VERDICTS = ("match", "near", "off", "subset", "not comparable", "not run")
 MEASURED_WITHIN = 0.05  # share of print inside which a measured number matches
 
 
-class Cell(Frozen):
-    """A published cell and what we have beside it. `ours` is the mean over seeds."""
-
-    cell: str  # "<paper>/<table>/<row>/<column>"
-    variant: str
-    metric: str
-    unit: str
-    kind: Kind
-    print: str
-    ours: float | None
-    verdict: Verdict
-    reason: str
-    predicted: dict[str, float]  # metric -> number that stands beside a measured one
+def cells(plan: Plan, rows: Iterable[Row]) -> list[Cell]:
+    """Every published cell with its verdict, in the papers' order."""
+    ours = our_rows(rows)
+    return [
+        make_cell(plan, ours, f"{paper.name}/{row}", metric, numbers)
+        for paper in plan.config.papers.values()
+        for numbers in paper.numbers
+        for row, columns in numbers.rows.items()
+        for metric in columns
+    ]
 
 
-def slug(text: str) -> str:
-    """ "Table 9 (f)" -> "table9f", "Ours B/16 light" -> "ours-b16-light"."""
-    text = re.sub(r"[/()']", "", text.lower().replace(" (", ""))
-    text = re.sub(r"[^a-z0-9.]+", "-", text).strip("-.")
-    return re.sub(r"^(table|figure)-", r"\1", text)
+def make_cell(
+    plan: Plan, ours: OurRows, variant: str, metric: str, numbers: Numbers | None
+) -> Cell:
+    """The cell of a table that prints it (`numbers`), or of one that leaves it empty."""
+    m = plan.config.metrics[metric]
+    paper, row = variant.split("/")
+    rows = ours.get((variant, metric), [])
+    if m.kind == "measured":
+        rows = _first_comparable(plan, numbers, rows)
+    beside = {
+        b.name: ours[variant, b.name][0]
+        for b in plan.config.metrics.values()
+        if metric in b.beside and (variant, b.name) in ours
+    }
+    cell = Cell(
+        cell=f"{paper}/{slug(numbers.where)}/{row}/{metric}" if numbers else "",
+        variant=variant,
+        metric=metric,
+        unit=m.unit,
+        kind=m.kind,
+        print=str(numbers.rows[row][metric]) if numbers else "",
+        ours=mean(rows),
+        predicted={name: r.value for name, r in beside.items()},
+        numbers=numbers,
+        rows=tuple(rows),
+        beside=beside,
+    )
+    if not numbers:
+        return cell
+    verdict, reason = _judge(plan, cell)
+    if verdict == "not run" and beside and variant in plan.variants:
+        first = next(iter(beside.values()))
+        reason += f"; predicted {first.value:.2f} {first.unit} beside it"
+    if cell.standing and verdict != "match":
+        reason = fill(plan, paper, cell.standing, ours)
+    return cell.model_copy(update={"verdict": verdict, "reason": reason})
 
 
 def unit_of_last_digit(text: str) -> float:
@@ -61,70 +91,14 @@ def agrees(metric: Metric, text: str, ours: float) -> bool:
     return abs(ours - float(text)) <= bound * (1 + 1e-9)
 
 
-def cells(plan: Plan, rows: list[Row]) -> list[Cell]:
-    """A verdict on every published cell, in the papers' order."""
-    ours: dict[tuple[str, str], list[Row]] = {}
-    for row in rows:
-        if row.source == "ours":
-            ours.setdefault((row.variant, row.metric), []).append(row)
-    out = []
-    for paper in plan.config.papers.values():
-        for numbers in paper.numbers:
-            for name, columns in numbers.rows.items():
-                for metric, printed in columns.items():
-                    variant = f"{paper.name}/{name}"
-                    out.append(_cell(plan, numbers, variant, metric, str(printed), ours))
-    return out
-
-
-def _cell(
-    plan: Plan,
-    numbers: Numbers,
-    variant: str,
-    metric: str,
-    printed: str,
-    ours: dict[tuple[str, str], list[Row]],
-) -> Cell:
-    m = plan.config.metrics[metric]
-    paper, name = variant.split("/")
-    found = ours.get((variant, metric), [])
-    if m.kind == "measured":
-        found = [taken] if (taken := chosen(plan, numbers, found)) else []
-    predicted = {
-        b.name: ours[variant, b.name][0].value
-        for b in plan.config.metrics.values()
-        if metric in b.beside and (variant, b.name) in ours
-    }
-    standing = numbers.reasons.get(f"{name}/{metric}", numbers.reasons.get(name, ""))
-    verdict, reason = _judge(plan, m, numbers, variant, printed, found)
-    if verdict == "not run" and predicted and variant in plan.variants:
-        values = (f"{v:.2f} {plan.config.metrics[k].unit}" for k, v in predicted.items())
-        reason += f"; predicted {next(values)} beside it"
-    if standing and verdict != "match":
-        reason = standing
-    numbered = [r.value for r in found if r.text != OOM]
-    return Cell(
-        cell=f"{paper}/{slug(numbers.where)}/{name}/{metric}",
-        variant=variant,
-        metric=metric,
-        unit=m.unit,
-        kind=m.kind,
-        print=printed,
-        ours=statistics.fmean(numbered) if numbered else None,
-        verdict=verdict,
-        reason=reason,
-        predicted=predicted,
-    )
-
-
-def chosen(plan: Plan, numbers: Numbers | None, found: list[Row]) -> Row | None:
+def _first_comparable(plan: Plan, numbers: Numbers | None, rows: list[Row]) -> list[Row]:
     """Of several measurements the first that can stand beside print, else the first."""
-    fit = [r for r in found if numbers and not _unlike(plan, numbers, r)]
-    return next(iter([*fit, *found]), None)
+    fit = [r for r in rows if numbers and not _unlike(plan, numbers, r)]
+    return (fit or rows)[:1]
 
 
 def _unlike(plan: Plan, numbers: Numbers, row: Row) -> str:
-    """Why a measurement cannot be held against print; "" where it can."""
+    """Why a measurement cannot be compared with print; "" where it can."""
     if row.text:
         ends = {OOM: f"out of memory on {row.device}", BUSY: f"{row.device} was busy meanwhile"}
         return f"{ends[row.text]} ({row.condition})"
@@ -138,46 +112,61 @@ def _unlike(plan: Plan, numbers: Numbers, row: Row) -> str:
     return ""
 
 
-def _judge(
-    plan: Plan, m: Metric, numbers: Numbers, variant: str, printed: str, found: list[Row]
-) -> tuple[Verdict, str]:
-    """The verdict without standing reasons. An `off` of a counted cell carries no reason here."""
-    if not found:
-        return "not run", _why_not_run(plan, m, variant)
-    value = statistics.fmean(r.value for r in found)
-    if m.kind == "counted":
-        assert all(r.scale == FULL_SIZE for r in found)
-        if m.name in plan.variants[variant].fitted:
-            return "not comparable", "a reading chosen to have this number: agreement says nothing"
-        return ("match" if agrees(m, printed, value) else "off"), ""
-    if m.kind == "setting":
-        return ("match" if value == float(printed) else "off"), ""
+def _judge(plan: Plan, cell: Cell) -> tuple[Verdict, str]:
+    """The verdict and its reason, standing reasons aside; a counted `off` has none of its own."""
+    m = plan.config.metrics[cell.metric]
+    if not cell.rows:
+        return "not run", _why_not_run(plan, cell)
     if m.kind == "measured":
-        return _measured(plan, m, numbers, printed, found[0])
-    return _learned(plan, m, variant, printed, found)
+        return _judge_measured(plan, m, cell)
+    if m.kind == "learned":
+        return _judge_learned(plan, m, cell)
+    assert cell.ours is not None
+    if m.kind == "setting":
+        return ("match" if cell.ours == float(cell.print) else "off"), ""
+    assert all(r.scale == FULL_SIZE for r in cell.rows)
+    if m.name in plan.variants[cell.variant].fitted:
+        return "not comparable", "a reading chosen to have this number: agreement says nothing"
+    return ("match" if agrees(m, cell.print, cell.ours) else "off"), ""
 
 
-def _measured(
-    plan: Plan, m: Metric, numbers: Numbers, printed: str, row: Row
-) -> tuple[Verdict, str]:
-    unlike = _unlike(plan, numbers, row)
-    if unlike:
+def _judge_measured(plan: Plan, m: Metric, cell: Cell) -> tuple[Verdict, str]:
+    (row,) = cell.rows
+    assert cell.numbers
+    if unlike := _unlike(plan, cell.numbers, row):
         return "not comparable", unlike
-    if agrees(m, printed, row.value):
+    if agrees(m, cell.print, row.value):
         return "match", ""
-    change = 100 * (row.value / float(printed) - 1)
+    change = 100 * (row.value / float(cell.print) - 1)
     return "off", f"{change:+.1f} % of print on {row.device} ({row.condition})"
 
 
-def _subset(dataset: Dataset, found: list[Row]) -> str:
-    """Why a result is only a subset's; empty: enough of the clips were there."""
-    shares = [r.coverage for r in found if r.coverage is not None]
-    expected, ns = (
-        dataset.expected.get(dataset.evaluate_on),
-        [r.n for r in found if r.n is not None],
-    )
-    if expected and ns and dataset.expected_of == "clips":
-        shares.append(min(ns) / expected)
+def _judge_learned(plan: Plan, m: Metric, cell: Cell) -> tuple[Verdict, str]:
+    assert cell.ours is not None
+    run = next(r for r in plan.runs.values() if r.model.name == cell.variant)
+    scale = cell.rows[0].scale
+    if scale != "full":
+        videos = "generated" if run.dataset.generated else "other"
+        return "not comparable", f"learned at scale {scale}, on {videos} videos"
+    if reason := _why_subset(run.dataset, cell.rows):
+        return "subset", reason
+    if round(cell.ours, m.digits) == float(cell.print):
+        return "match", ""
+    spread = statistics.stdev(r.value for r in cell.rows) if len(cell.rows) > 1 else 0.0
+    noise = 2 * max(m.noise or 0.0, spread)
+    bound = f"two standard deviations ({noise:.{m.digits}f} {m.unit})"
+    if abs(cell.ours - float(cell.print)) <= noise:
+        return "near", f"within {bound} of print"
+    return "off", f"more than {bound} from print"
+
+
+def _why_subset(dataset: Dataset, rows: tuple[Row, ...]) -> str:
+    """Why a result is only a subset's; "" where enough of the clips were used."""
+    shares = [r.coverage for r in rows if r.coverage is not None]
+    expected = dataset.expected.get(dataset.evaluate_on)
+    clips = [r.n for r in rows if r.n is not None]
+    if expected and clips and dataset.expected_of == "clips":
+        shares.append(min(clips) / expected)
     if not shares or min(shares) >= dataset.coverage:
         return ""
     return (
@@ -186,39 +175,18 @@ def _subset(dataset: Dataset, found: list[Row]) -> str:
     )
 
 
-def _learned(
-    plan: Plan, m: Metric, variant: str, printed: str, found: list[Row]
-) -> tuple[Verdict, str]:
-    value = statistics.fmean(r.value for r in found)
-    run = next(r for r in plan.runs.values() if r.model.name == variant)
-    if found[0].scale != "full":
-        of = "generated" if run.dataset.generated else "other"
-        return "not comparable", f"learned at scale {found[0].scale}, on {of} videos"
-    if part := _subset(run.dataset, found):
-        return "subset", part
-    if round(value, m.digits) == float(printed):
-        return "match", ""
-    spread = statistics.stdev(r.value for r in found) if len(found) > 1 else 0.0
-    noise = 2 * max(m.noise or 0.0, spread)
-    of = f"two standard deviations ({noise:.{m.digits}f} {m.unit})"
-    if abs(value - float(printed)) <= noise:
-        return "near", f"within {of} of print"
-    return "off", f"more than {of} from print"
-
-
-def _why_not_run(plan: Plan, m: Metric, variant: str) -> str:
-    paper, name = variant.split("/")
-    if variant not in plan.variants:
-        note = plan.config.papers[paper].cited[name].note
+def _why_not_run(plan: Plan, cell: Cell) -> str:
+    if cell.variant not in plan.variants:
+        note = plan.config.papers[cell.variant.split("/")[0]].cited[cell.row].note
         return note or "cited system: its method is not part of this version"
-    if m.kind == "setting":
-        if m.name not in READ:
+    if cell.kind == "setting":
+        if cell.metric not in READ:
             return "vidtune reads no such setting: it has no entry in numbers/settings.py"
         return "the variant's configuration has no such setting"
-    if m.kind == "counted":
+    if cell.kind == "counted":
         return "not counted yet: run `vidtune cost`"
-    if m.kind == "measured":
+    if cell.kind == "measured":
         return "no GPU measurement here: `make bench-gpu`"
-    if not any(run.model.name == variant for run in plan.runs.values()):
+    if not any(run.model.name == cell.variant for run in plan.runs.values()):
         return f"not trained at scale {plan.scale.name}"
     return f"no result at scale {plan.scale.name}: not run yet, diverged or out of memory"

@@ -9,8 +9,7 @@ from typing import Any
 
 from vidtune.cli.inputs import read_plan
 from vidtune.plan import Plan
-from vidtune.report import cell_names
-from vidtune.report.verdicts import slug
+from vidtune.report.cell_names import known_names, slug
 from vidtune.spec import UserError
 
 SHELLS = ("bash", "zsh", "fish")
@@ -64,7 +63,7 @@ def _tables(plan: Plan) -> Iterator[str]:
 
 def _cells(plan: Plan, prefix: str) -> list[str]:
     """Level by level, declared names before labels: "side4video/", then "side4video/table2/"."""
-    known = cell_names.table(plan)
+    known = known_names(plan)
     canonical = [name for name, cells in known.items() if name == cells[0].cell]
     for level in (canonical, known):
         if matching := [name for name in level if name.startswith(prefix)]:

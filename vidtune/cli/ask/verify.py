@@ -11,9 +11,10 @@ from typing import get_args
 from vidtune.cli.inputs import add_json, add_plan, print_result, read_plan
 from vidtune.plan import Plan
 from vidtune.report import verdicts
+from vidtune.report.cell_names import slug
+from vidtune.report.cells import Cell
 from vidtune.report.numbers import results
 from vidtune.report.numbers.rows import Row
-from vidtune.report.verdicts import Cell
 from vidtune.spec.nouns import Kind
 from vidtune.spec.suggest import unknown
 
@@ -52,9 +53,9 @@ def _select(plan: Plan, args: argparse.Namespace, cells: list[Cell]) -> list[Cel
         cells = [c for c in cells if c.cell.split("/")[0] == args.paper]
     if args.table:
         tables = dict.fromkeys(c.cell.split("/")[1] for c in cells)
-        if verdicts.slug(args.table) not in tables:
+        if slug(args.table) not in tables:
             raise unknown("--table", args.table, tables)
-        cells = [c for c in cells if c.cell.split("/")[1] == verdicts.slug(args.table)]
+        cells = [c for c in cells if c.cell.split("/")[1] == slug(args.table)]
     if args.kind == "predicted":  # no paper prints one: the cells that a prediction stands beside
         beside = {name for m in plan.config.metrics.values() for name in m.beside}
         return [c for c in cells if c.metric in beside]

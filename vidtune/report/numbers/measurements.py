@@ -15,7 +15,7 @@ from vidtune import provenance
 from vidtune.plan import Plan
 from vidtune.report.numbers import conditions
 from vidtune.report.numbers.result_files import checked
-from vidtune.report.numbers.rows import BUSY, HERE, OOM, REFERENCE, Row
+from vidtune.report.numbers.rows import BUSY, HERE, OOM, REFERENCE, Row, our_row
 
 GB = 2**30 / 1e9  # of one GiB
 # metric: (phase, key, factor)
@@ -61,13 +61,10 @@ def rows(plan: Plan, name: str, bench: dict[str, Any], path: Path, scale: str) -
         ended = OOM in (found.get("status"), None if PHASES & set(bench) else status)
         if m is None or (value is None and not ended):
             continue
-        yield Row(
+        yield our_row(
+            m,
             variant=name,
-            metric=metric,
             value=math.nan if value is None else value * factor,
-            unit=m.unit,
-            kind=m.kind,
-            source="ours",
             where=str(path),
             scale=scale,
             device=str(under.get("device", path.parent.parent.name)),

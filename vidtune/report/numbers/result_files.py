@@ -1,18 +1,30 @@
-"""Result files as the report trusts them: readable, whole, made by today's code or marked."""
+"""Files of the results folder, read with checks: costs, and how jobs ended.
 
+<results>/<scale>/costs/<paper>.json            counted costs of every model of a paper
+<results>/<scale>/runs/<run>/{train,eval}.json  status, losses, metrics
+<results>/<scale>/backbones/<name>/*.json       pre-training and the premise
+
+A file that is absent is a job that has not run; a file that cannot be read is a `UserError`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vidtune.plan import Plan
 from vidtune.spec import UserError, load_json
+
+COUNTED = ("gmacs", "views", "params_total", "params_tuned", "tokens", "output_tokens")
 
 
 def checked(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
-    """A results file with the keys a reader needs, or one clear line."""
+    """The content of a results file, which must have `keys`."""
     return having(path, load_json(path), keys)
 
 
 def having(path: Path, data: Any, keys: tuple[str, ...]) -> dict[str, Any]:
-    """A part of a results file with the keys a reader needs, or one clear line."""
+    """`data`, a part of a results file, which must have `keys`."""
     if not isinstance(data, dict):
         raise UserError(f"{path}: expected an object; delete the file and run again")
     missing = [k for k in keys if k not in data]
@@ -24,3 +36,83 @@ def having(path: Path, data: Any, keys: tuple[str, ...]) -> dict[str, Any]:
 def stale(stamp: dict[str, Any], fresh: tuple[str, str]) -> bool:
     """Whether a result was made by other code, or of another spec, than today's."""
     return bool(stamp) and (stamp.get("digest"), stamp.get("spec")) != fresh
+
+
+def cost_path(plan: Plan, paper: str) -> Path:
+    return plan.root / "costs" / f"{paper}.json"
+
+
+def eval_path(plan: Plan, run: str) -> Path:
+    return plan.root / "runs" / run / "eval.json"
+
+
+def costs(plan: Plan) -> dict[str, dict[str, Any]]:
+    """Variant -> its counted cost, in the plan's order; only of papers that have been counted."""
+    by_paper = _existing({name: cost_path(plan, name) for name in plan.config.papers}, ())
+    known = {}
+    for name in plan.models:
+        paper = name.split("/")[0]
+        if name in by_paper.get(paper, {}):
+            known[name] = having(cost_path(plan, paper), by_paper[paper][name], COUNTED)
+    return known
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """How the jobs ended, and what the page and the plots show besides rows."""
+
+    failed: dict[str, str]  # run -> "diverged" or "oom"
+    done: int  # runs evaluated
+    counted: int  # models
+    losses: dict[str, list[tuple[int, float]]]  # run -> (step, loss)
+    tokens: dict[str, list[int]]  # model -> tokens into the first layer, then out of each layer
+    premises: dict[str, dict[str, Any]]  # by backbone
+    seconds: dict[str, float]  # step -> of all its jobs together
+    commits: tuple[str, ...]
+    versions: dict[str, tuple[str, ...]]
+    devices: tuple[str, ...]
+
+
+def outcomes(plan: Plan) -> Outcomes:
+    """What the results folder holds besides rows."""
+    evals = _existing({run: eval_path(plan, run) for run in plan.runs}, ("status",))
+    train_paths = {run: eval_path(plan, run).with_name("train.json") for run in plan.runs}
+    trains = _existing(train_paths, ("status",))
+    counted = costs(plan)
+    folder = plan.root / "backbones"
+    premises = _existing({b: folder / b / "premise.json" for b in plan.pretrainings}, ())
+    pretrained = _existing({b: folder / b / "pretrain.json" for b in plan.pretrainings}, ())
+    statuses = {run: result["status"] for run, result in [*trains.items(), *evals.items()]}
+    stamps = [r["provenance"] for r in [*evals.values(), *counted.values()] if "provenance" in r]
+    steps = {"pretrain": pretrained, "train": trains, "evaluate": evals}
+    libraries = sorted({name for s in stamps for name in s.get("versions", {})})
+    return Outcomes(
+        failed={run: status for run, status in statuses.items() if status != "ok"},
+        done=len(evals),
+        counted=len(counted),
+        losses={
+            run: [tuple(p) for p in t["losses"]] for run, t in trains.items() if t.get("losses")
+        },
+        tokens={name: _leaving(c["tokens"]) for name, c in counted.items() if c.get("tokens")},
+        premises=premises,
+        seconds={k: sum(r.get("seconds", 0.0) for r in v.values()) for k, v in steps.items() if v},
+        commits=_distinct(s.get("commit", "") for s in stamps),
+        versions={
+            k: _distinct(s.get("versions", {}).get(k, "") for s in stamps) for k in libraries
+        },
+        devices=_distinct(r.get("provenance", {}).get("device", "") for r in evals.values()),
+    )
+
+
+def _existing(paths: dict[str, Path], keys: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    return {name: checked(path, keys) for name, path in paths.items() if path.exists()}
+
+
+def _leaving(layers: list[dict[str, int]]) -> list[int]:
+    """Tokens of one video that enter the first layer, then that leave each layer."""
+    first = layers[0]["sequences"] * layers[0]["entering_attention"]
+    return [first, *(t["sequences"] * t["leaving"] for t in layers)]
+
+
+def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({t for t in texts if t}))

@@ -1,21 +1,18 @@
-"""Our numbers: what the results folder holds, read into rows.
+"""All rows: printed numbers, settings, and what the results folder holds.
 
 Counted and predicted costs are of the papers' full size, measured ones of this machine or of the
 reference folder, learned ones of the scale at hand.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from vidtune import provenance
 from vidtune.plan import Plan
-from vidtune.report.numbers import measurements, predictions
-from vidtune.report.numbers.result_files import checked, having, stale
-from vidtune.report.numbers.rows import FULL_SIZE, Row, declared, published
+from vidtune.report.numbers import measurements, predictions, settings
+from vidtune.report.numbers.result_files import checked, cost_path, costs, eval_path, stale
+from vidtune.report.numbers.rows import FULL_SIZE, Row, our_row, published
 from vidtune.spec import Metric, Model, UserError
-
-COUNTED = ("gmacs", "views", "params_total", "params_tuned", "tokens", "output_tokens")
 
 
 def counted(plan: Plan, name: str, cost: dict[str, Any], where: str) -> Iterator[Row]:
@@ -26,13 +23,10 @@ def counted(plan: Plan, name: str, cost: dict[str, Any], where: str) -> Iterator
     fresh = (provenance.model_digest(model.method), provenance.spec_digest(model))
     for metric in ("gflops", "tflops", "params_tuned", "params_total", "output_tokens"):
         m = plan.config.metrics[metric]
-        yield Row(
+        yield our_row(
+            m,
             variant=name,
-            metric=metric,
             value=raw[metric] * m.scale,
-            unit=m.unit,
-            kind=m.kind,
-            source="ours",
             where=where,
             scale=FULL_SIZE,
             device="none (counted on the meta device)",
@@ -43,7 +37,7 @@ def counted(plan: Plan, name: str, cost: dict[str, Any], where: str) -> Iterator
 
 
 def _convention(m: Metric, model: Model) -> str:
-    """What a count counts: the metric's convention; of GFLOPs over how many views."""
+    """The metric's convention; of GFLOPs also over how many views they are."""
     views = f"{model.views} views of {model.frames} frames" if m.name == "gflops" else ""
     return "; ".join(filter(None, [m.source, views]))
 
@@ -63,27 +57,24 @@ def learned(plan: Plan, name: str, result: dict[str, Any], where: str) -> Iterat
             raise UserError(
                 f"{where}: metric {metric!r} is not declared; add it to config/metrics.yaml"
             )
-        yield Row(
+        yield our_row(
+            m,
             variant=run.model.name,
-            metric=metric,
             value=value,
-            unit=m.unit,
-            kind=m.kind,
-            source="ours",
             where=where,
             scale=run.scale,
             seed=run.seed,
             n=result["n"],
-            coverage=_covered(where, result.get("coverage", {})),
+            coverage=_coverage(where, result.get("coverage", {})),
             device=stamp.get("device", ""),
             digest=stamp.get("digest", ""),
             stale=stale(stamp, fresh),
-            condition=_seen(result),
+            condition=_differences(result),
         )
 
 
-def _covered(where: str, splits: dict[str, dict[str, int]]) -> float | None:
-    """The smaller of the shares of the training and the test clips; None: not known."""
+def _coverage(where: str, splits: dict[str, dict[str, int]]) -> float | None:
+    """The smaller of the shares of training and test clips that were used; None: not known."""
     try:
         return min((min(1.0, c["used"] / c["expected"]) for c in splits.values()), default=None)
     except (AttributeError, KeyError, TypeError, ZeroDivisionError):
@@ -92,48 +83,25 @@ def _covered(where: str, splits: dict[str, dict[str, int]]) -> float | None:
         ) from None
 
 
-def _seen(result: dict[str, Any]) -> str:
-    """How what was learned from differs from the dataset's own videos."""
-    said = []
+def _differences(result: dict[str, Any]) -> str:
+    """How the clips that were read differ from the dataset's own videos."""
+    texts = []
     if copy := result.get("resized"):
-        said.append(
+        texts.append(
             f"{copy['clips']:,} of {copy['of']:,} videos as copies with a short side of "
             f"{copy['short']} pixels ({copy['form']}, {copy['quality']}), which a model sees "
             f"{copy['difference']} grey levels off"
         )
     if broken := result.get("replaced"):
-        said.append(f"{broken:,} times another clip in place of a broken one in training")
-    return "; ".join(said)
-
-
-def cost_path(plan: Plan, paper: str) -> Path:
-    return plan.root / "costs" / f"{paper}.json"
-
-
-def costs(plan: Plan) -> dict[str, dict[str, Any]]:
-    """Variant -> its counted costs, of the papers whose costs are there."""
-    out: dict[str, dict[str, Any]] = {}
-    for paper in plan.config.papers:
-        path = cost_path(plan, paper)
-        if path.exists():
-            found = checked(path, ())
-            for name in [n for n in plan.models if n in found]:
-                out[name] = having(path, found[name], COUNTED)
-    return out
-
-
-def eval_path(plan: Plan, name: str) -> Path:
-    return plan.root / "runs" / name / "eval.json"
+        texts.append(f"{broken:,} times another clip in place of a broken one in training")
+    return "; ".join(texts)
 
 
 def gather(plan: Plan) -> list[Row]:
     """All rows of what the plan declares and the results folder holds."""
-    rows = [*published(plan), *declared(plan)]
-    known = costs(plan)
-    for name in plan.models:
-        if name in known:
-            paper = name.split("/")[0]
-            rows += counted(plan, name, known[name], str(cost_path(plan, paper)))
+    rows = [*published(plan), *settings.gather(plan)]
+    for name, cost in costs(plan).items():
+        rows += counted(plan, name, cost, str(cost_path(plan, name.split("/")[0])))
     rows += predictions.gather(plan)
     rows += measurements.gather(plan)
     for name in plan.runs:

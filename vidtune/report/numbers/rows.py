@@ -8,11 +8,10 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from vidtune.plan import Plan
-from vidtune.report.numbers.settings import settings
-from vidtune.spec import UserError, parse
+from vidtune.spec import Metric, UserError, parse
 from vidtune.spec.nouns import Frozen, Kind
 
 PUBLISHED, FULL_SIZE = "published", "full size"
@@ -44,6 +43,22 @@ class Row(Frozen):
     condition: str = ""  # the convention of a count, or what it was taken under
 
 
+OurRows = dict[tuple[str, str], list[Row]]  # (variant, metric) -> rows: several seeds or devices
+
+
+def our_row(metric: Metric, **fields: Any) -> Row:
+    return Row(metric=metric.name, unit=metric.unit, kind=metric.kind, source="ours", **fields)
+
+
+def our_rows(rows: Iterable[Row]) -> OurRows:
+    """Our numbers, by variant and metric."""
+    out: OurRows = {}
+    for row in rows:
+        if row.source == "ours":
+            out.setdefault((row.variant, row.metric), []).append(row)
+    return out
+
+
 def published(plan: Plan) -> Iterator[Row]:
     """Every published number, in the papers' order."""
     for paper in plan.config.papers.values():
@@ -63,23 +78,6 @@ def published(plan: Plan) -> Iterator[Row]:
                         text=str(value),
                         condition=numbers.under(name).text,
                     )
-
-
-def declared(plan: Plan) -> Iterator[Row]:
-    """Ours beside published settings: what the configuration says."""
-    for name, metric, value in settings(plan):
-        m = plan.config.metrics[metric]
-        yield Row(
-            variant=name,
-            metric=metric,
-            value=value,
-            unit=m.unit,
-            kind=m.kind,
-            source="ours",
-            where=plan.config.folder,
-            scale=FULL_SIZE,
-            device="none (declared)",
-        )
 
 
 def to_csv(rows: Iterable[Row]) -> str:

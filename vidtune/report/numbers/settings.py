@@ -1,9 +1,11 @@
-"""What the configuration says where a paper prints a setting: rates, lengths, sizes, clips."""
+"""Settings (rates, lengths, sizes, clips) as rows: what the configuration says where a paper prints
+one."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from vidtune.plan import Plan
+from vidtune.report.numbers.rows import FULL_SIZE, Row, our_row
 from vidtune.spec import Dataset, Model, Recipe
 from vidtune.spec.augment import Augment
 
@@ -53,24 +55,32 @@ READ: dict[str, Callable[[Declared], float | None]] = {
 
 
 def _kept(removed: int | None) -> int | None:
-    """The paper's shares in percent are kept ones, the options' are removed ones."""
+    """The share that is kept, as the paper prints it; the options give the removed one."""
     return None if removed is None else 100 - removed
 
 
-def settings(plan: Plan) -> Iterator[tuple[str, str, float]]:
-    """(variant, metric, ours) of every published setting that a variant has."""
-    for paper in plan.config.papers.values():
-        asked = {
+def gather(plan: Plan) -> Iterator[Row]:
+    """What the configuration says of every printed setting that a variant has."""
+    c = plan.config
+    for paper in c.papers.values():
+        printed = {
             (row, metric): None
             for numbers in paper.numbers
             for row, cells in numbers.rows.items()
             for metric in cells
-            if row in paper.variants and plan.config.metrics[metric].kind == "setting"
+            if row in paper.variants and c.metrics[metric].kind == "setting"
         }
-        for row, metric in asked:
+        for row, metric in printed:
             name = f"{paper.name}/{row}"
-            v, c = plan.variants[name], plan.config
+            v = plan.variants[name]
             declared = Declared(plan.models[name], c.recipes[v.recipe], c.datasets[v.dataset])
-            found = READ[metric](declared) if metric in READ else None
-            if found is not None:
-                yield name, metric, float(found)
+            value = READ[metric](declared) if metric in READ else None
+            if value is not None:
+                yield our_row(
+                    c.metrics[metric],
+                    variant=name,
+                    value=float(value),
+                    where=c.folder,
+                    scale=FULL_SIZE,
+                    device="none (declared)",
+                )

@@ -3,7 +3,7 @@
 import matplotlib
 
 from vidtune.plan import Plan
-from vidtune.report.numbers.outcomes import Facts
+from vidtune.report.numbers.result_files import Outcomes
 from vidtune.report.numbers.rows import Row
 from vidtune.report.plots import cost_plots, learned_plots, premise_plot, style
 
@@ -17,12 +17,14 @@ PLOTS = {
 }
 
 
-def draw(plan: Plan, rows: list[Row], facts: Facts) -> tuple[dict[str, style.Plot], dict[str, str]]:
+def draw(
+    plan: Plan, rows: list[Row], ended: Outcomes
+) -> tuple[dict[str, style.Plot], dict[str, str]]:
     """(plots by name, why the others are absent)."""
     made, absent = {}, {}
     with matplotlib.rc_context(style.RC):
         for name, plot in PLOTS.items():
-            drawn = plot(plan, rows, facts)
+            drawn = plot(plan, rows, ended)
             if isinstance(drawn, str):
                 absent[name] = drawn
             else:

@@ -6,7 +6,7 @@ import textwrap
 from matplotlib.axes import Axes
 
 from vidtune.plan import Plan
-from vidtune.report.numbers.outcomes import Facts
+from vidtune.report.numbers.result_files import Outcomes
 from vidtune.report.numbers.rows import Row
 from vidtune.report.plots import style
 from vidtune.report.plots.style import Drawn
@@ -14,7 +14,7 @@ from vidtune.report.plots.style import Drawn
 PANEL, LEGEND = 2.4, 0.45  # inches: height of a panel, distance of the legend below it
 
 
-def gflops(plan: Plan, rows: list[Row], facts: Facts) -> Drawn | str:
+def gflops(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
     """Printed against counted, and how far apart they are."""
     ours = {r.variant: r.value for r in rows if r.metric == "gflops" and r.source == "ours"}
     printed = {r.variant: r.value for r in rows if r.metric == "gflops" and r.source == "paper"}
@@ -65,10 +65,10 @@ def _deviations(
     axes.grid(axis="y", visible=False)
 
 
-def tokens(plan: Plan, rows: list[Row], facts: Facts) -> Drawn | str:
+def tokens(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
     """Tokens of a video after each layer of the retrieval models, one panel per backbone."""
     found: dict[str, dict[tuple[int, ...], list[str]]] = {}
-    for name, counts in facts.tokens.items():
+    for name, counts in ended.tokens.items():
         model = plan.models[name]
         if model.task == "retrieval":
             same = found.setdefault(model.backbone.name, {})

@@ -6,7 +6,7 @@ import statistics
 from matplotlib.axes import Axes
 
 from vidtune.plan import Plan
-from vidtune.report.numbers.outcomes import Facts
+from vidtune.report.numbers.result_files import Outcomes
 from vidtune.report.numbers.rows import Row
 from vidtune.report.plots import style
 from vidtune.report.plots.style import Drawn
@@ -28,7 +28,7 @@ def _spread(values: list[float]) -> float:
     return statistics.stdev(values) if len(values) > 1 else 0.0
 
 
-def accuracy(plan: Plan, rows: list[Row], facts: Facts) -> Drawn | str:
+def accuracy(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
     """Accuracy learned here against the cost of the declared model."""
     cost = {r.variant: r.value for r in rows if r.metric == "gflops" and r.source == "ours"}
     panels: dict[str, Points] = {}
@@ -102,7 +102,7 @@ def _name(axes: Axes, at: dict[str, tuple[float, float]]) -> None:
         axes.text(math.exp(left), height, name, fontsize=7.5, va="center", color=style.INK)
 
 
-def ablations(plan: Plan, rows: list[Row], facts: Facts) -> Drawn | str:
+def ablations(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
     """Top-1 learned here, one panel per published ablation, with chance and the frozen probe."""
     values = _learned(rows, "top1")
     panels: dict[str, tuple[str, dict[str, str]]] = {}
@@ -170,17 +170,17 @@ def _references(
             panel.axvline(probes[data.name], color=style.SERIES[1], linewidth=1.2, linestyle="--")
 
 
-def training(plan: Plan, rows: list[Row], facts: Facts) -> Drawn | str:
+def training(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
     """Loss curves: one panel per published table, a line per run."""
-    if not facts.losses:
+    if not ended.losses:
         return f"no run at scale {plan.scale.name} has left a loss curve yet"
-    groups = _groups(plan, facts)
+    groups = _groups(plan, ended)
     figure, axes = style.multiples(len(groups), 1.3, 0.52, across=4)
     for panel, (title, variants) in zip(axes, groups.items(), strict=True):
         for k, variant in enumerate(variants):
-            mine = [n for n in facts.losses if n.rpartition("@")[0] == variant]
+            mine = [n for n in ended.losses if n.rpartition("@")[0] == variant]
             for seed, name in enumerate(mine):
-                _curve(panel, facts, name, k, "" if seed else variant.split("/")[1])
+                _curve(panel, ended, name, k, "" if seed else variant.split("/")[1])
         panel.set_title(title, fontsize=8.5)
         panel.legend(fontsize=6.8, handlelength=1, labelspacing=0.2, borderaxespad=0)
         panel.locator_params(nbins=4)
@@ -189,8 +189,8 @@ def training(plan: Plan, rows: list[Row], facts: Facts) -> Drawn | str:
         panel.set_ylabel("training loss, nats")
     for panel in axes[-4:]:
         panel.set_xlabel("step")
-    bad = f"{len(facts.failed)} failed (marked x)" if facts.failed else "none failed"
-    title = f"Did training settle? {len(facts.losses)} runs at scale {plan.scale.name}, {bad}"
+    bad = f"{len(ended.failed)} failed (marked x)" if ended.failed else "none failed"
+    title = f"Did training settle? {len(ended.losses)} runs at scale {plan.scale.name}, {bad}"
     caption = (
         "Mean training loss between two points, per run and seed; a variant that stands in several "
         "published tables is drawn in each."
@@ -198,9 +198,9 @@ def training(plan: Plan, rows: list[Row], facts: Facts) -> Drawn | str:
     return Drawn(figure, title, caption)
 
 
-def _groups(plan: Plan, facts: Facts) -> dict[str, list[str]]:
+def _groups(plan: Plan, ended: Outcomes) -> dict[str, list[str]]:
     """Published table -> its trained variants, then the rest; none is part of another."""
-    trained = list(dict.fromkeys(n.rpartition("@")[0] for n in facts.losses))
+    trained = list(dict.fromkeys(n.rpartition("@")[0] for n in ended.losses))
     out: dict[str, list[str]] = {}
     for paper in plan.config.papers.values():
         for n in paper.numbers:
@@ -216,8 +216,8 @@ def _groups(plan: Plan, facts: Facts) -> dict[str, list[str]]:
     return out | ({"in no published table": rest} if rest else {})
 
 
-def _curve(axes: Axes, facts: Facts, name: str, k: int, label: str) -> None:
-    points = [(s, v) for s, v in facts.losses[name] if math.isfinite(v)]
+def _curve(axes: Axes, ended: Outcomes, name: str, k: int, label: str) -> None:
+    points = [(s, v) for s, v in ended.losses[name] if math.isfinite(v)]
     if not points:
         return
     axes.plot(
@@ -227,5 +227,5 @@ def _curve(axes: Axes, facts: Facts, name: str, k: int, label: str) -> None:
         alpha=0.85,
         label=label or None,
     )
-    if name in facts.failed:
+    if name in ended.failed:
         axes.plot(*points[-1], "x", color=style.INK, markersize=7, markeredgewidth=1.6)

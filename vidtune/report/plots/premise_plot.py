@@ -5,15 +5,15 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from vidtune.plan import Plan
-from vidtune.report.numbers.outcomes import Facts
+from vidtune.report.numbers.result_files import Outcomes
 from vidtune.report.numbers.rows import Row
 from vidtune.report.plots import style
 from vidtune.report.plots.style import Drawn
 
 
-def premise(plan: Plan, rows: list[Row], facts: Facts) -> Drawn | str:
+def premise(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
     """Zero-shot accuracy per attribute; the frozen probe within pairs against chance."""
-    found = {b: p for b, p in facts.premises.items() if p.get("zero_shot") or p.get("probe")}
+    found = {b: p for b, p in ended.premises.items() if p.get("zero_shot") or p.get("probe")}
     if not found:
         return f"the premise has not been checked at scale {plan.scale.name} yet"
     figure, axes = style.canvas(2, 0.6 + 2.5 * len(found), rows=len(found))

@@ -11,9 +11,10 @@ from helpers.common import plan_at
 
 from vidtune import provenance
 from vidtune.report import claims, formats, tables, verdicts
-from vidtune.report.numbers import conditions, measurements, predictions, results
+from vidtune.report.cells import Cell
+from vidtune.report.numbers import conditions, measurements, predictions, result_files, results
 from vidtune.report.numbers.rows import HERE, REFERENCE, from_csv, to_csv
-from vidtune.report.page import markup
+from vidtune.report.page import page
 from vidtune.spec import UserError, write_json, write_text
 
 LIGHT, AIM = "side4video/b16-light-ssv2", "side4video/aim-b16"
@@ -51,7 +52,7 @@ def put(plan, scale: str, variant: str, content: dict[str, object]) -> None:
     write_json(measurements.folders(plan)[scale] / "made-gpu" / f"{variant}.json", content)
 
 
-def cell(plan, name: str = CELL) -> verdicts.Cell:
+def cell(plan, name: str = CELL) -> Cell:
     return next(c for c in verdicts.cells(plan, results.gather(plan)) if c.cell == name)
 
 
@@ -219,21 +220,20 @@ def test_what_was_made_otherwise_is_stale(here):
     assert any(r.stale for r in results.gather(here))
 
 
-def table2(plan) -> tables.Grid:
-    rows = results.gather(plan)
-    every = tables.build(plan, rows, verdicts.cells(plan, rows))
-    return next(g for g in every if g.name == "side4video-table2")
+def table2(plan) -> tables.ShownTable:
+    return next(
+        t for t in tables.build(plan, results.gather(plan)) if t.name == "side4video-table2"
+    )
 
 
 def test_table_2_shows_print_counted_predicted_and_measured_side_by_side(here):
     one = {"gmacs": 150.0, "views": 3, "params_tuned": 5e6, "params_total": 1e8}
     one |= {"tokens": [], "output_tokens": 97}
-    write_json(results.cost_path(here, "side4video"), {LIGHT: one})
+    write_json(result_files.cost_path(here, "side4video"), {LIGHT: one})
     write_json(predictions.memory_path(here, "side4video"), {LIGHT: memory(5.71)})
     put(here, REFERENCE, LIGHT, bench(GIB))
-    grid = table2(here)
-    columns = [(p.metric, p.label) for p in grid.parts]
-    assert columns == [
+    table = table2(here)
+    assert [(c.metric, c.label) for c in table.columns] == [
         ("gflops", "print"),
         ("gflops", "counted"),
         ("gflops", "verdict"),
@@ -248,32 +248,29 @@ def test_table_2_shows_print_counted_predicted_and_measured_side_by_side(here):
         ("top1", "print"),
         ("top1", "verdict"),
     ]
-    line = next(one for one in grid.lines if one.variant == LIGHT)
-    shown = [formats.shown(p, line.cells[p.metric]) for p in grid.parts]
+    row = next(r for r in table.rows if r.variant == LIGHT)
+    shown = [c.text(row.cells[c.metric]) for c in table.columns]
     assert shown[:6] == ["445", "450.0", "off", "4", "5.00", "match"]
     assert shown[6:11] == ["8.9", "5.71", "8.8", "8.9", "match"]
     assert any(
-        r.endswith("made convention; fitted on made rows: 1.07 x GiB + 2.7 GB")
-        for r in grid.remarks
+        text.endswith("made convention; fitted on made rows: 1.07 x GiB + 2.7 GB")
+        for text in table.remarks
     )
-    html = markup.table(grid)
+    write_text(here.root / "rows.csv", to_csv(results.gather(here)))
+    page.write(here)
+    html = (here.root / "report.html").read_text(encoding="utf-8")
     for origin in ("amp16; fitted on made rows", "scale: reference; device: Made GPU"):
         assert origin in html
-    head = formats.to_csv(grid).splitlines()[0]
+    head = formats.to_csv(table).splitlines()[0]
     assert ",train_gb_print,train_gib,train_gb_fit,train_gb_ours,train_gb_verdict," in head
 
 
 def test_the_measured_column_stands_even_where_nothing_was_measured(here):
-    grid = table2(here)
-    assert [p.label for p in grid.parts if p.metric == "train_gb"] == [
-        "print",
-        "measured",
-        "verdict",
-    ]
+    columns = [c for c in table2(here).columns if c.metric == "train_gb"]
+    assert [c.label for c in columns] == ["print", "measured", "verdict"]
     put(here, HERE, LIGHT, bench(None, status="oom"))
-    line = next(one for one in table2(here).lines if one.variant == LIGHT)
-    part = next(p for p in grid.parts if p.label == "measured")
-    assert formats.shown(part, line.cells["train_gb"]) == "oom"
+    row = next(r for r in table2(here).rows if r.variant == LIGHT)
+    assert columns[1].text(row.cells["train_gb"]) == "oom"
 
 
 def test_verify_takes_a_paper_a_table_and_a_kind(here, vidtune, tmp_path):

@@ -1,0 +1,38 @@
+"""Numbers of ours in texts of the configuration: none is typed by hand.
+
+A standing reason or a contradiction of `config/papers/<paper>.yaml` writes "{<row>/<metric>}", as in
+"the released code costs {e14-ssv2-f8/tflops} T"; the report puts our number there, in the metric's
+digits or as a format after a colon says: "{evl-l14/gflops:.0f}".
+"""
+
+import re
+
+from vidtune.plan import Plan
+from vidtune.report.cells import mean
+from vidtune.report.numbers.rows import OurRows
+from vidtune.spec import Contradiction
+
+PLACEHOLDER = re.compile(r"\{([\w.-]+)/(\w+)(?::([^{}]*))?\}")
+KINDS = ("counted", "predicted")  # of the metrics that a text may name
+
+
+def fill(plan: Plan, paper: str, text: str, ours: OurRows) -> str:
+    """`text` with our numbers in the place of its placeholders."""
+
+    def number(match: re.Match[str]) -> str:
+        row, metric, form = match.groups()
+        value = mean(ours.get((f"{paper}/{row}", metric), []))
+        digits = f".{plan.config.metrics[metric].digits}f"
+        return "(not computed yet)" if value is None else format(value, form or digits)
+
+    return PLACEHOLDER.sub(number, text)
+
+
+def contradictions(plan: Plan, paper: str, ours: OurRows) -> list[Contradiction]:
+    """A paper's contradictions with our numbers in them."""
+    return [
+        c.model_copy(
+            update={k: fill(plan, paper, getattr(c, k), ours) for k in ("says", "against", "note")}
+        )
+        for c in plan.config.papers[paper].contradictions
+    ]
