@@ -96,7 +96,7 @@ def start(config: dict[str, Any], announce: bool) -> Workflow:
 
 def code_digest(package: Path) -> str:
     """A hash over the package's text, so that cheap rules follow every edit of it."""
-    sources = (p for p in sorted(package.rglob("*.*")) if p.suffix in (".py", ".css", ".js"))
+    sources = (p for p in sorted(package.rglob("*.*")) if p.is_file() and p.suffix != ".pyc")
     return hashlib.sha256(b"".join(p.read_bytes() for p in sources)).hexdigest()
 
 

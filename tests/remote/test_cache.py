@@ -81,7 +81,7 @@ def test_the_verb_lists_and_fetches(cached, server, vidtune, config, monkeypatch
     yaml.write_text(text[:start] + mine + text[end:])
     code, out, _ = vidtune("fetch", "vit-b32", "--config", config)
     assert code == 0 and out == f"{cached / 'weights/vit-b32.pt'}\n"
-    assert "vit-b32.pt: there" in vidtune("fetch", "--config", config, "--scale", "full")[1]
+    assert "vit-b32.pt: complete" in vidtune("fetch", "--config", config, "--scale", "full")[1]
     code, _, err = vidtune("fetch", "mini", "--config", config)
     assert code == 2 and "known: vit-b32, vit-b16, vit-l14, vit-e14, clip-bpe" in one_line(err)
 

@@ -1,7 +1,7 @@
 """Arguments that several verbs share, and the reading of what they name. Imports no torch."""
 
 import argparse
-import json
+from json import dumps
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,14 @@ from vidtune.spec.read import M
 from vidtune.spec.suggest import unknown
 
 
-def add_plan(parser: argparse.ArgumentParser) -> None:
-    """What selects a plan."""
+def add_plan(parser: argparse.ArgumentParser, json: bool = False) -> None:
+    """What selects a plan; with `json`, also --json, which `print_result` obeys."""
+    if json:
+        parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--config", default="config", help="config folder (default: config)")
     parser.add_argument("--scale", help="instead of the one in config.yaml")
     parser.add_argument("--results", help="instead of the one in config.yaml")
     parser.add_argument("--papers", nargs="+", help="instead of those in config.yaml")
-
-
-def add_json(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def add_job(parser: argparse.ArgumentParser, out: str) -> None:
@@ -49,11 +47,12 @@ def declared_models(plan: Plan, names: list[str]) -> list[Model]:
 
 def print_result(args: argparse.Namespace, result: Any, text: str) -> None:
     """Print the result as JSON where --json asks for it, else the text."""
-    print(json.dumps(result, indent=1) if args.json else text)
+    print(dumps(result, indent=1) if args.json else text)
 
 
 def add_costing(parser: argparse.ArgumentParser) -> None:
-    """A variant, or a paper's spec file and the file to write."""
+    """A variant, or a paper's spec file and the file to write; and what selects a plan."""
+    add_plan(parser, json=True)
     parser.add_argument("variant", nargs="?", help="<paper>/<variant>")
     parser.add_argument("--spec", help="a paper's spec file instead of a variant")
     parser.add_argument("--out", help="with --spec: the JSON file to write")

@@ -1,38 +1,25 @@
 """Collects the verbs into one parser and runs the one that is asked for.
 
-A verb is a module with `arguments(parser)` and `run(args)`, whose docstring is its help. Imports of
-torch stay inside the `run` that needs it.
+A verb is a file of ask/ or rules/ with `arguments(parser)` and `run(args)`; its docstring is its
+help. Imports of torch stay inside the `run` that needs it.
 """
 
 import argparse
 import os
 import sys
+from importlib import import_module
+from pkgutil import iter_modules
 from types import ModuleType
 
 from vidtune import __version__
-from vidtune.cli.ask import audit, completion, explain, lease, ls, plan, schema, stale, verify
-from vidtune.cli.rules import (
-    bench,
-    collect,
-    cost,
-    data,
-    evaluate,
-    fetch,
-    generate,
-    memory,
-    premise,
-    pretrain,
-    report,
-    train,
-)
+from vidtune.cli import ask, rules
+from vidtune.cli.ask import completion
 from vidtune.spec import UserError
 
-ASK = (ls, plan, verify, explain, audit, stale, schema, completion, lease)
-RULES = (
-    *(fetch, data, generate, pretrain, premise, train, evaluate),
-    *(cost, memory, bench, collect, report),
-)
-VERBS: dict[str, ModuleType] = {verb.__name__.split(".")[-1]: verb for verb in (*ASK, *RULES)}
+
+def find_verbs(folder: ModuleType) -> dict[str, ModuleType]:
+    names = [name for _, name, _ in iter_modules(folder.__path__)]
+    return {name: import_module(f"{folder.__name__}.{name}") for name in names}
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -41,14 +28,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"vidtune {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
-    for name, verb in VERBS.items():
-        description = (verb.__doc__ or "").strip().replace("%", "%%")
-        sub = verbs.add_parser(
-            name,
-            help=description.split("\n")[0],
-            description=description,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
+    for name, verb in {**find_verbs(ask), **find_verbs(rules)}.items():
+        text = (verb.__doc__ or "").strip().replace("%", "%%")
+        raw = argparse.RawDescriptionHelpFormatter
+        first, *_ = text.split("\n")
+        sub = verbs.add_parser(name, help=first, description=text, formatter_class=raw)
         verb.arguments(sub)
         sub.set_defaults(run=verb.run)
     return parser

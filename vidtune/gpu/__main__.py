@@ -15,9 +15,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     except ValueError as e:
-        from vidtune.spec import UserError  # imported late: it costs more than a lease
-
-        if not isinstance(e, UserError):
+        if type(e).__name__ != "UserError":  # whose import would cost more than a lease
             raise
         print(f"vidtune lease: {e}", file=sys.stderr)
         return 2

@@ -13,25 +13,17 @@ class Device(NamedTuple):
     uuid: str  # what all processes call it: "GPU-...", "MIG-..."; without NVML, the token
 
 
-class Board(NamedTuple):
-    """One GPU as NVML lists it."""
-
-    uuid: str
-    instances: tuple[str, ...] = ()  # UUIDs of its MIG instances
-
-    @property
-    def uuids(self) -> tuple[str, ...]:
-        """What a job may use of the GPU: its MIG instances, or the whole."""
-        return self.instances or (self.uuid,)
+Board = tuple[str, ...]
+"""One GPU: its UUID, then those of its MIG instances, which jobs use in place of the whole."""
 
 
 def boards() -> tuple[Board, ...]:
-    """This machine's GPUs in NVML's order (by PCI bus); none without driver."""
+    """This machine's GPUs in NVML's order (by PCI bus); none without a driver."""
     with nvml.session() as lib:
         if lib is None:
             return ()
         handles = [lib.nvmlDeviceGetHandleByIndex(i) for i in range(lib.nvmlDeviceGetCount())]
-        return tuple(Board(lib.nvmlDeviceGetUUID(h), _instances(lib, h)) for h in handles)
+        return tuple((lib.nvmlDeviceGetUUID(h), *_instances(lib, h)) for h in handles)
 
 
 def _instances(lib: Any, board: Any) -> tuple[str, ...]:
@@ -50,7 +42,7 @@ def visible() -> tuple[Device, ...]:
     """
     outer = os.environ.get("CUDA_VISIBLE_DEVICES")
     if outer is None:
-        return tuple(Device(uuid, uuid) for board in boards() for uuid in board.uuids)
+        return tuple(Device(uuid, uuid) for board in boards() for uuid in board[1:] or board)
     tokens = outer.replace(" ", "").split(",")
     return _select(tokens, boards()) if _is_name(tokens[0]) else ()
 
@@ -85,9 +77,9 @@ def _uuid(token: str, known: tuple[Board, ...]) -> str | None:
         return token
     if token.isdecimal():
         index = int(token)
-        return known[index].uuids[0] if index < len(known) else None
+        return known[index][:2][-1] if index < len(known) else None
     if token.startswith("MIG-GPU-"):  # the old form, <GPU>/<instance>/<compute instance>
         return token
-    uuids = [uuid for board in known for uuid in (board.uuid, *board.instances)]
+    uuids = [uuid for board in known for uuid in board]
     matching = [uuid for uuid in uuids if uuid.startswith(token)]
     return matching[0] if len(matching) == 1 else None

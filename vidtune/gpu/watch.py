@@ -11,8 +11,7 @@ import select
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
-from types import TracebackType
+from types import SimpleNamespace as Sample
 from typing import Any
 
 from vidtune.gpu import nvml
@@ -21,21 +20,6 @@ from vidtune.spec import UserError
 
 EVERY = 0.02  # seconds between two samples
 PATIENCE = 60.0  # seconds to wait for an answer of the polling process
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One look at the device."""
-
-    at: float  # seconds
-    energy: int | None  # millijoules since the driver was loaded
-    power: int | None  # milliwatts
-    memory: int | None  # bytes of the watched process
-    device_memory: int | None  # bytes in use, by whomever
-    utilisation: int | None  # percent
-    sm_clock: int | None  # MHz
-    memory_clock: int | None
-    reasons: int | None  # bits: why the clocks are not higher
 
 
 def sample(lib: Any, handle: Any, pid: int) -> Sample:
@@ -48,15 +32,15 @@ def sample(lib: Any, handle: Any, pid: int) -> Sample:
     running = ask(lib, "nvmlDeviceGetComputeRunningProcesses", handle) or []
     own = [p for p in running if p.pid == pid]
     return Sample(
-        at=time.monotonic(),
-        energy=ask(lib, "nvmlDeviceGetTotalEnergyConsumption", handle),
-        power=ask(lib, "nvmlDeviceGetPowerUsage", handle),
-        memory=own[0].usedGpuMemory if own else None,
-        device_memory=None if memory is None else memory.used,
-        utilisation=None if rates is None else rates.gpu,
-        sm_clock=ask(lib, "nvmlDeviceGetClockInfo", handle, lib.NVML_CLOCK_SM),
+        at=time.monotonic(),  # seconds
+        energy=ask(lib, "nvmlDeviceGetTotalEnergyConsumption", handle),  # mJ since the driver began
+        power=ask(lib, "nvmlDeviceGetPowerUsage", handle),  # mW
+        memory=own[0].usedGpuMemory if own else None,  # bytes of the watched process
+        device_memory=None if memory is None else memory.used,  # bytes in use, by whomever
+        utilisation=None if rates is None else rates.gpu,  # percent
+        sm_clock=ask(lib, "nvmlDeviceGetClockInfo", handle, lib.NVML_CLOCK_SM),  # MHz
         memory_clock=ask(lib, "nvmlDeviceGetClockInfo", handle, lib.NVML_CLOCK_MEM),
-        reasons=reasons,
+        reasons=reasons,  # bits: why the clocks are not higher
     )
 
 
@@ -136,9 +120,7 @@ class Watch:
             raise UserError("NVML: the process that polls it gave no answer; see its message above")
         return json.loads(line)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, e: BaseException | None, t: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         assert self.process.stdin and self.process.stdout
         self.process.stdin.close()
         self.process.stdout.close()

@@ -7,7 +7,7 @@ import argparse
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from vidtune.cli.inputs import add_json, add_plan, declared_models, print_result, read_plan
+from vidtune.cli.inputs import add_plan, declared_models, print_result, read_plan
 from vidtune.spec import Model
 
 if TYPE_CHECKING:
@@ -18,8 +18,7 @@ COUNTERS = ("counted", "fvcore", "torch", "closed")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("variants", nargs="*", help="<paper>/<variant>; none: all")
-    add_json(parser)
-    add_plan(parser)
+    add_plan(parser, json=True)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -42,17 +42,16 @@ def declared(
     kinds: dict[str, Callable[[Plan], Iterable[str]]] = {
         "cell": lambda p: _cells(p, prefix),
         "variant": lambda p: p.variants,
-        "variants": lambda p: p.variants,
         "scale": lambda p: p.config.scales,
         "paper": lambda p: p.config.papers,
-        "papers": lambda p: p.config.papers,
         "table": _tables,
-        "names": lambda p: [b.name for b in p.config.backbones.values() if b.weights],
+        "name": lambda p: [b.name for b in p.config.backbones.values() if b.weights],
     }
-    if action.dest not in kinds:
+    kind = kinds.get(action.dest.removesuffix("s"))
+    if kind is None:
         return argcomplete.FilesCompleter()(prefix)
     try:
-        return kinds[action.dest](read_plan(parsed_args))
+        return kind(read_plan(parsed_args))
     except UserError:  # nothing is declared where the configuration cannot be read
         return []
 

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator
 
 from vidtune.cli.ask.verify import format_cell, with_counted
-from vidtune.cli.inputs import add_json, add_plan, print_result, read_plan
+from vidtune.cli.inputs import add_plan, print_result, read_plan
 from vidtune.plan import Plan
 from vidtune.plan.origins import Origin
 from vidtune.report import cell_names
@@ -22,8 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "cell", help="<paper>/<table>/<row>/<column>, as `vidtune verify` lists them"
     )
-    add_json(parser)
-    add_plan(parser)
+    add_plan(parser, json=True)
 
 
 def run(args: argparse.Namespace) -> int:

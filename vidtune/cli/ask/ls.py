@@ -3,14 +3,13 @@
 import argparse
 from typing import Any
 
-from vidtune.cli.inputs import add_json, add_plan, print_result, read_plan
+from vidtune.cli.inputs import add_plan, print_result, read_plan
 from vidtune.plan import Plan
 from vidtune.spec import Model
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    add_json(parser)
-    add_plan(parser)
+    add_plan(parser, json=True)
 
 
 def run(args: argparse.Namespace) -> int:

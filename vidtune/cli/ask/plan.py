@@ -2,13 +2,12 @@
 
 import argparse
 
-from vidtune.cli.inputs import add_json, add_plan, print_result, read_plan
+from vidtune.cli.inputs import add_plan, print_result, read_plan
 from vidtune.workflow import estimate, format_estimate
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    add_json(parser)
-    add_plan(parser)
+    add_plan(parser, json=True)
 
 
 def run(args: argparse.Namespace) -> int:

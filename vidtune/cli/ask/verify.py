@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Iterable
 from typing import get_args
 
-from vidtune.cli.inputs import add_json, add_plan, print_result, read_plan
+from vidtune.cli.inputs import add_plan, print_result, read_plan
 from vidtune.plan import Plan
 from vidtune.report import verdicts
 from vidtune.report.cell_names import slug
@@ -23,8 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", choices=get_args(Kind), help="only cells of this kind")
     parser.add_argument("--paper", help="only this paper's cells")
     parser.add_argument("--table", help="only this table's cells, as in table2")
-    add_json(parser)
-    add_plan(parser)
+    add_plan(parser, json=True)
 
 
 def run(args: argparse.Namespace) -> int:

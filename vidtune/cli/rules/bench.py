@@ -9,14 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidtune.cli.inputs import (
-    add_json,
-    add_plan,
-    declared_models,
-    print_result,
-    read_plan,
-    read_spec,
-)
+from vidtune.cli.inputs import add_plan, declared_models, print_result, read_plan, read_spec
 from vidtune.spec import Model, Recipe, Run, UserError, write_json
 
 if TYPE_CHECKING:
@@ -40,8 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--only", nargs="+", choices=parts, default=parts, help="default: all three")
     add("--clips", default="data/bench", help="folder of the clips that the loader generates")
     add("--even-if-busy", action="store_true", help="measure on a GPU in use; the row says so")
-    add_json(parser)
-    add_plan(parser)
+    add_plan(parser, json=True)
 
 
 def _count(text: str) -> int:
@@ -54,11 +46,13 @@ def run(args: argparse.Namespace) -> int:
     """Measure and write. Running out of memory is a result too."""
     if bool(args.variant) == bool(args.spec):
         raise UserError("name a variant (see `vidtune ls`), or give --spec")
-    if args.variant:
-        model, recipe = _declared(args)
+    if args.spec:
+        run_spec = read_spec(Run, args)
+        model, recipe = run_spec.model, run_spec.recipe
     else:
-        spec = read_spec(Run, args)
-        model, recipe = spec.model, spec.recipe
+        plan = read_plan(args)
+        (model,) = declared_models(plan, [args.variant])
+        recipe = plan.config.recipes[plan.variants[model.name].recipe]
     with _device(args) as (device, gpu):
         from vidtune.cost.measure import measure
 
@@ -67,12 +61,6 @@ def run(args: argparse.Namespace) -> int:
         write_json(Path(args.out), row)
     print_result(args, row, format_bench(row))
     return 0
-
-
-def _declared(args: argparse.Namespace) -> tuple[Model, Recipe]:
-    plan = read_plan(args)
-    (model,) = declared_models(plan, [args.variant])
-    return model, plan.config.recipes[plan.variants[model.name].recipe]
 
 
 def _job(args: argparse.Namespace, model: Model, recipe: Recipe, device: str) -> "BenchJob":
@@ -130,11 +118,9 @@ def format_bench(row: dict[str, Any]) -> str:
         f"  {c['device']}; {under}{', compiled' if c['compile'] else ''}; random weights",
     ]
     for name in ("train", "inference"):
-        phase = row.get(name)
-        if phase:
+        if phase := row.get(name):
             lines.append(f"  {name:10}" + _format_phase(phase))
-    if "loader" in row:
-        loader = row["loader"]
+    if loader := row.get("loader"):
         rate, workers = loader["videos_per_s"], loader["workers"]
         lines.append(f"  {'loader':10}{rate:9.2f} videos/s alone, {workers} workers")
     return "\n".join(lines)

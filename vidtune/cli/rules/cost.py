@@ -7,14 +7,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from vidtune.cli.inputs import (
-    add_costing,
-    add_json,
-    add_plan,
-    asked_model,
-    print_result,
-    read_spec,
-)
+from vidtune.cli.inputs import add_costing, asked_model, print_result, read_spec
 from vidtune.spec import Costing, Model, write_json
 
 CONVENTIONS = ("paper", "macs", "full")  # see `vidtune.cost.formulas.Tally`
@@ -23,8 +16,6 @@ SIDES = {"vision": "vision, one view", "text": "text, one", "head": "similarity,
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_costing(parser)
-    add_json(parser)
-    add_plan(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -5,8 +5,9 @@ import sys
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
-from vidtune.cli.inputs import add_json, add_plan, print_result, read_plan
+from vidtune.cli.inputs import add_plan, print_result, read_plan
 from vidtune.datasets import stage_state
 from vidtune.datasets.stages import LOCK, SHARED, STAGES
 from vidtune.plan import Plan
@@ -17,27 +18,26 @@ STATUS = "list how far each dataset is, the files it lacks, and the commands tha
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     stages = parser.add_subparsers(dest="stage", required=True, metavar="stage")
-    for name, help_text in {**STAGES, **LOCK, "status": STATUS}.items():
-        stage = stages.add_parser(name, help=help_text, description=help_text)
+    for name, description in {**STAGES, **LOCK, "status": STATUS}.items():
+        stage = stages.add_parser(name, help=description, description=description)
         stage.add_argument("--data", help="folder of all videos, instead of config.yaml's")
-        add_plan(stage)
+        add_plan(stage, json=name == "status")
         if name == "status":
             stage.add_argument("datasets", nargs="*", metavar="dataset", help="none: all")
-            add_json(stage)
         else:
             stage.add_argument("datasets", nargs="+", metavar="dataset", help="as in datasets.yaml")
             stage.add_argument("--done", help="a file that is written at the end")
 
 
 def run(args: argparse.Namespace) -> int:
-    """One stage of each dataset; one that fails does not stop the others."""
+    """Run one stage of each dataset; one that fails does not stop the others."""
     plan = read_plan(args)
     if args.stage == "status":
         return _status(plan, args)
     failed, digests = 0, []
-    for name in dict.fromkeys(_known(plan, name) for name in args.datasets):
+    for name in dict.fromkeys(_check_real(plan, name) for name in args.datasets):
         try:
-            dataset, root = _of(plan, name, args.stage)
+            dataset, root = _owner(plan, name, args.stage)
             for line in _run_stage(args.stage, dataset, root, Path(plan.config.folder)):
                 print(line)
             digests.append(stage_state.result_digest(root, args.stage))
@@ -52,40 +52,40 @@ def run(args: argparse.Namespace) -> int:
 
 def _run_stage(stage: str, dataset: Dataset, root: Path, config: Path) -> list[str]:
     """Run the stage's module of `vidtune.datasets`; lines that say what it made."""
-    module = import_module(f"vidtune.datasets.{stage}")
+    module, name = import_module(f"vidtune.datasets.{stage}"), dataset.name
+    more: list[Any] = []
     if stage == "fetch":
-        from vidtune.datasets import lock
-
-        module.run(dataset, root, lock.locked_files(config, dataset.name))
+        more = [import_module("vidtune.datasets.lock").locked_files(config, name)]
     elif stage == "lock":
-        return list(module.run(dataset, root, config))
-    else:
-        facts = module.run(dataset, root)
+        more = [config]
+    made = module.run(dataset, root, *more)
+    if stage == "lock":
+        return list(made)
     if stage == "split":
-        clips = ", ".join(f"{n:,} {split}" for split, n in facts["clips"].items())
-        return [f"{dataset.name}: {clips}"]
+        return [f"{name}: {', '.join(f'{n:,} {s}' for s, n in made['clips'].items())}"]
     if stage in ("index", "check"):
-        return [
-            f"{dataset.name}: {split}: {c['decodable']:,} of {c['expected']:,} clips"
-            for split, c in facts.items()
-        ]
+        clips = {s: f"{c['decodable']:,} of {c['expected']:,} clips" for s, c in made.items()}
+        return [f"{name}: {split}: {text}" for split, text in clips.items()]
     if stage == "resize":
-        copies = f"{facts['clips']:,} of {facts['of']:,} videos have a smaller copy"
-        return [f"{dataset.name}: {copies}"]
+        return [f"{name}: {made['clips']:,} of {made['of']:,} videos have a smaller copy"]
     return [str(root / "describe" / "index.html")] if stage == "describe" else []
 
 
-def _known(plan: Plan, name: str) -> str:
+def _check_real(plan: Plan, name: str) -> str:
     real = [d.name for d in plan.config.datasets.values() if not d.generated]
-    if name in real:
-        return name
-    if name in plan.config.datasets:
-        raise UserError(f"{name}: generated, by `vidtune generate`; there is nothing to fetch")
-    raise UserError(f"{name}: not a dataset; known: {', '.join(real)}")
+    if name in plan.config.datasets and name not in real:
+        raise UserError(f"{name}: generated, by `vidtune generate`; it has nothing to fetch")
+    return _check(name, real)
 
 
-def _of(plan: Plan, name: str, stage: str) -> tuple[Dataset, Path]:
-    """A dataset and its folder: the owner's where it shares the files of another."""
+def _check(name: str, known: list[str]) -> str:
+    if name not in known:
+        raise UserError(f"{name}: not a dataset; known: {', '.join(known)}")
+    return name
+
+
+def _owner(plan: Plan, name: str, stage: str) -> tuple[Dataset, Path]:
+    """A dataset and its folder; for a stage of files those of the dataset whose files it shares."""
     dataset = plan.config.datasets[name]
     if dataset.shares and stage in SHARED:
         dataset = plan.config.datasets[dataset.shares]
@@ -93,20 +93,18 @@ def _of(plan: Plan, name: str, stage: str) -> tuple[Dataset, Path]:
 
 
 def _status(plan: Plan, args: argparse.Namespace) -> int:
-    """Real datasets, and the generated videos of the scale at hand. Reads no video."""
+    """List real datasets, and the generated videos of the scale at hand. Reads no video."""
     from vidtune.datasets import overview
 
     data = Path(plan.config.settings.data)
     real = {d.name: d for d in plan.config.datasets.values() if not d.generated}
     generated = plan.generated or plan.config.generated
-    for name in args.datasets:
-        if name not in real and name not in generated:
-            raise UserError(f"{name}: not a dataset; known: {', '.join([*real, *generated])}")
+    known = [*real, *generated]
     states = [
         overview.overview(real[name], data / name)
         if name in real
         else overview.generated(name, data / name, dict(generated[name].clips))
-        for name in args.datasets or [*real, *generated]
+        for name in [_check(name, known) for name in args.datasets] or known
     ]
     print_result(args, [asdict(s) for s in states], "\n".join(overview.format_table(states)))
     return 0

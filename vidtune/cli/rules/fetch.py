@@ -1,6 +1,6 @@
 """Download released weights and CLIP's vocabulary into the cache.
 
-Without names: list what the scale needs of them, and what the cache holds.
+Without names: list what the scale needs of them, and their state in the cache.
 """
 
 import argparse
@@ -42,5 +42,5 @@ def _list(plan: Plan) -> None:
     for f in files:
         state = "absent"
         if cache.file_exists(f.path):
-            state = cache.describe_mismatch(f.path, f.sha256, f.bytes) or "there"
+            state = cache.describe_mismatch(f.path, f.sha256, f.bytes) or "complete"
         print(f"  {f.name:10} {cache.format_size(f.bytes):>20}  {f.place}: {state}")

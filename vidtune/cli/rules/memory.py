@@ -7,14 +7,7 @@ import argparse
 from pathlib import Path
 from typing import Any, get_args
 
-from vidtune.cli.inputs import (
-    add_costing,
-    add_json,
-    add_plan,
-    asked_model,
-    print_result,
-    read_spec,
-)
+from vidtune.cli.inputs import add_costing, asked_model, print_result, read_spec
 from vidtune.spec import Model, UserError, write_json
 from vidtune.spec.memory import Attention, Precision, Predicting
 
@@ -31,8 +24,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="attention kernel (default: %(default)s)")  # fmt: skip
     add("--ours", action="store_true", help="our code, not the authors' released one")
     add("--fits", metavar="SIZE", help="predict at the largest batch that trains in SIZE (24GiB)")
-    add_json(parser)
-    add_plan(parser)
 
 
 def run(args: argparse.Namespace) -> int:
