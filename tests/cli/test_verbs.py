@@ -7,10 +7,9 @@ import sys
 import pytest
 from helpers.common import REPO, one_line
 
-from vidtune.cli import ask, rules
-from vidtune.cli.main import find_verbs
+from vidtune.cli import rules
+from vidtune.cli.main import VERBS, find_verbs
 
-VERBS = {**find_verbs(ask), **find_verbs(rules)}
 LIGHT = (["--help"], ["ls"], ["plan"], ["stale"], ["data", "status"], ["train", "--help"])
 
 

@@ -22,13 +22,16 @@ def find_verbs(folder: ModuleType) -> dict[str, ModuleType]:
     return {name: import_module(f"{folder.__name__}.{name}") for name in names}
 
 
+VERBS = {**find_verbs(ask), **find_verbs(rules)}
+
+
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="vidtune", description="Reproducible benchmarks of efficient image-to-video tuning."
     )
     parser.add_argument("--version", action="version", version=f"vidtune {__version__}")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
-    for name, verb in {**find_verbs(ask), **find_verbs(rules)}.items():
+    for name, verb in VERBS.items():
         text = (verb.__doc__ or "").strip().replace("%", "%%")
         raw = argparse.RawDescriptionHelpFormatter
         first, *_ = text.split("\n")

@@ -77,7 +77,7 @@ def _uuid(token: str, known: tuple[Board, ...]) -> str | None:
         return token
     if token.isdecimal():
         index = int(token)
-        return known[index][:2][-1] if index < len(known) else None
+        return (known[index][1:] or known[index])[0] if index < len(known) else None
     if token.startswith("MIG-GPU-"):  # the old form, <GPU>/<instance>/<compute instance>
         return token
     uuids = [uuid for board in known for uuid in board]
