@@ -66,6 +66,16 @@ def explain(plan: Plan, name: str, rows: list[Row]) -> Explanation:
     )
 
 
+def counted_variants(plan: Plan, named: CellName) -> set[str]:
+    """The variants whose counted numbers an explanation shows: the cell's, and those that its
+    texts name."""
+    paper = named.variant.split("/")[0]
+    cell = make_cell(plan, {}, named.variant, named.metric, named.numbers)
+    concerned = [c for c in plan.config.papers[paper].contradictions if _concerns(c, named)]
+    words = [cell.standing, *(t for c in concerned for t in (c.says, c.against, c.note))]
+    return {named.variant, *texts.named_variants(paper, *words)}
+
+
 def _made_by(plan: Plan, named: CellName, rows: list[Row]) -> list[str]:
     """One line for each number of ours that stands at the cell or beside it."""
     metrics = [m.name for m in plan.config.metrics.values() if named.metric in m.beside]

@@ -28,6 +28,11 @@ def fill(plan: Plan, paper: str, text: str, ours: OurRows) -> str:
     return PLACEHOLDER.sub(number, text)
 
 
+def named_variants(paper: str, *texts: str) -> set[str]:
+    """The variants whose numbers the texts name."""
+    return {f"{paper}/{match[1]}" for text in texts for match in PLACEHOLDER.finditer(text)}
+
+
 def contradictions(plan: Plan, paper: str, ours: OurRows) -> list[Contradiction]:
     """A paper's contradictions with our numbers in them."""
     return [

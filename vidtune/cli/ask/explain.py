@@ -12,7 +12,7 @@ from vidtune.cli.inputs import add_plan, print_result, read_plan
 from vidtune.plan import Plan
 from vidtune.plan.origins import Origin
 from vidtune.report import cell_names
-from vidtune.report.explain import Explanation, explain
+from vidtune.report.explain import Explanation, counted_variants, explain
 from vidtune.report.numbers import results
 
 WIDTH = 14  # of the label in front of a line's value
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     named = cell_names.find(plan, args.cell)
     rows = results.gather(plan)
     if plan.config.metrics[named.metric].kind == "counted":
-        rows = with_counted(plan, rows, [named.variant])
+        rows = with_counted(plan, rows, counted_variants(plan, named))
     explanation = explain(plan, args.cell, rows)
     print_result(args, explanation.model_dump(), "\n".join(_lines(plan, explanation)))
     return 0

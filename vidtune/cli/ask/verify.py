@@ -15,6 +15,7 @@ from vidtune.report.cell_names import slug
 from vidtune.report.cells import Cell
 from vidtune.report.numbers import results
 from vidtune.report.numbers.rows import Row
+from vidtune.report.texts import named_variants
 from vidtune.spec.nouns import Kind
 from vidtune.spec.suggest import unknown
 
@@ -31,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     asked = _select(plan, args, verdicts.cells(plan, []))
     names = {c.cell for c in asked}
     counted = {c.variant for c in asked if c.kind == "counted"}
+    counted |= {v for c in asked for v in named_variants(c.variant.split("/")[0], c.standing)}
     rows = with_counted(plan, results.gather(plan), counted)
     cells = [c for c in verdicts.cells(plan, rows) if c.cell in names]
     lines = [
