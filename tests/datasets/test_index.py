@@ -250,5 +250,5 @@ def test_a_run_carries_how_much_of_its_data_was_there(folder: Path, tmp_path: Pa
     counted = own(folder, expected={"train": 5}, expected_of="captions")
     assert coverage.count(counted, root)["train"] == {"used": 2, "expected": 5}
     (root / "train.jsonl").write_text("{\n")
-    with pytest.raises(UserError, match=r"train\.jsonl: cannot be read .*run `vidtune data index`"):
+    with pytest.raises(UserError, match=r"train\.jsonl:1: not valid JSON .*fix or remove the line"):
         coverage.count(own(folder), root)

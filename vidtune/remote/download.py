@@ -170,23 +170,18 @@ class _Download:
                     raise _Broken("the server sent another part than was asked for")
             if not have:
                 self.keep_tag(url, reply.headers.get("ETag", ""))
-            total = self.expected_length(reply, have)
+            stated = reply.headers.get("Content-Length", "")
+            total = have + int(stated) if stated.isdigit() else None
+            if total is None and self.sha256 is None:
+                raise _Refused("the server does not say how long it is, and no sha256 is known")
+            if None not in (total, self.size) and total != self.size:
+                raise _Refused(f"{total:,} bytes, not {self.size:,}")
             for chunk in self.show_progress(_chunks(reply), have, total):
                 rest = memoryview(chunk)
                 while rest:
                     rest = rest[self.part.write(rest) :]
         if total is not None and self.length() != total:
             raise _Broken(f"broke off after {self.length():,} of {total:,} bytes")
-
-    def expected_length(self, reply: Any, have: int) -> int | None:
-        """Bytes of the whole file as the server states them. Raises `_Refused`."""
-        stated = reply.headers.get("Content-Length", "")
-        total = have + int(stated) if stated.isdigit() else None
-        if total is None and self.sha256 is None:
-            raise _Refused("the server does not say how long it is, and no sha256 is known")
-        if None not in (total, self.size) and total != self.size:
-            raise _Refused(f"{total:,} bytes, not {self.size:,}")
-        return total
 
     def show_progress(
         self, chunks: Iterator[bytes], have: int, total: int | None
