@@ -13,6 +13,7 @@ from vidtune.engine.evaluate import evaluate_model
 from vidtune.methods import load_official
 from vidtune.methods.build import build_model
 from vidtune.nn.task import VideoModel
+from vidtune.official.checkpoint_files import read_checkpoint
 from vidtune.spec import Run, UserError
 
 
@@ -28,7 +29,7 @@ def evaluate_official(run: Run, checkpoint: Path) -> dict[str, Any]:
 def official_model(run: Run, checkpoint: Path, device: torch.device) -> VideoModel:
     """The run's model with the weights of its authors' checkpoint."""
     name = load_official.name_of(run.model)
-    state = load_official.read_checkpoint(checkpoint)
+    state = read_checkpoint(checkpoint)
     model = build_model(run.model)
     backbone = None
     if load_official.needs_backbone(model, name, state):  # the file holds only what was tuned

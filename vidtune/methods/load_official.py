@@ -17,7 +17,6 @@ from torch import Tensor
 from vidtune.methods.build import build_model
 from vidtune.nn.task import VideoModel
 from vidtune.official.arguments import Arguments
-from vidtune.official.checkpoint_files import read_checkpoint
 from vidtune.official.tensor_names import Place, fill, places
 from vidtune.spec import Model, UserError
 
@@ -99,16 +98,3 @@ def needs_backbone(net: VideoModel, name: str, keys: Iterable[str]) -> bool:
 def places_of(name: str, keys: Iterable[str]) -> dict[str, Place | None]:
     """Where each of the authors' tensors belongs in our model; None: it has no place."""
     return places(module_of(name).RULES[name], keys)
-
-
-__all__ = [
-    "Place",
-    "load",
-    "load_into",
-    "model_of",
-    "module_of",
-    "name_of",
-    "needs_backbone",
-    "places_of",
-    "read_checkpoint",
-]

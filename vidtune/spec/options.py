@@ -1,7 +1,7 @@
 """Base class of every method's options, and the marks that say how a scale maps them.
 
-A method's `Options` class must read on its own: the plan evaluates just that class (with these
-names, `typing`'s and `pydantic.Field`) and never imports torch.
+A method's `options.py` imports pydantic, typing and this package alone: the plan imports it, and
+never torch.
 """
 
 from typing import Annotated, ClassVar, Literal
