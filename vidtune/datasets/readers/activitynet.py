@@ -1,30 +1,39 @@
 """ActivityNet Captions (Krishna et al., ICCV 2017), paragraph to whole video, as in CLIP4Clip.
 
-A JSON list of ids a split ("v_" and the YouTube id), and {id: {"duration", "timestamps",
-"sentences"}}; all sentences of a video are one caption.
+train_ids.json and val_ids.json; an id is "v_" and the YouTube id, and files may do without the v_:
+    ["v_QOlSCBRmfWY", "v_ehGHCYKzyZ8", ...]
+train.json and val_1.json; all sentences of a video are one caption:
+    {"v_QOlSCBRmfWY": {"duration": 82.73, "timestamps": [[0.83, 19.86], ...],
+                       "sentences": ["A girl dances. ", " She bows.", ...]}, ...}
 """
 
 from pathlib import Path
 
-from vidtune.datasets.readers.clip_lists import Found, Listed, Lists, captioned, said
-from vidtune.datasets.readers.parsing import content, field
+from vidtune.datasets.readers.clip_lists import (
+    Listed,
+    ListFiles,
+    Lists,
+    captions_of,
+    clean_caption,
+)
+from vidtune.datasets.readers.parsing import get_field, read_json
 from vidtune.spec import UserError
 
 
-def read(found: Found) -> Lists:
+def read(files: ListFiles) -> Lists:
     splits = {}
-    for split, path in found.splits():
+    for split, path in files.splits():
         role = f"{split}_captions"
-        if not found.has(role):
+        if role not in files:
             raise UserError(f"{path}: no captions; declare annotations.files.{role}")
-        source = found.path(role)
+        source = files.path(role)
         captions = _captions(source)
-        clips = {}  # the official code counts an id once that is there twice
-        for k, name in enumerate(content(path, list, "a list of ids")):
+        clips = {}  # as in the official code, an id that comes twice counts once
+        for k, name in enumerate(read_json(path, list, "a list of ids")):
             place = f"{path}: {k}"
             if not isinstance(name, str) or not name.startswith("v_"):
                 raise UserError(f"{place}: expected an id that starts with v_; found {name!r}")
-            texts = captioned(name, captions, place, source)
+            texts = captions_of(name, captions, place, source)
             clips[name] = Listed(name[2:], (name[2:], name), texts)
         splits[split] = list(clips.values())
     return Lists(splits)
@@ -32,8 +41,8 @@ def read(found: Found) -> Lists:
 
 def _captions(path: Path) -> dict[str, list[str]]:
     out = {}
-    for name, about in content(path, dict, "captions by id").items():
+    for name, video in read_json(path, dict, "captions by id").items():
         place = f"{path}: {name}"
-        sentences = field(about, "sentences", list, place)
-        out[name] = [said(" ".join(map(str, sentences)), place)]
+        sentences = get_field(video, "sentences", list, place)
+        out[name] = [clean_caption(" ".join(map(str, sentences)), place)]
     return out

@@ -1,15 +1,19 @@
-"""Names of classes: a csv with id and name, as Side4Video's."""
+"""The names of classes: a csv such as Side4Video's.
+
+id,name
+0,abseiling
+"""
 
 from pathlib import Path
 
-from vidtune.datasets.readers.parsing import table
+from vidtune.datasets.readers.parsing import read_csv
 from vidtune.spec import UserError
 
 
-def numbered(path: Path) -> tuple[str, ...]:
-    """Names by their ids, which must be 0, 1, ... each once."""
+def read_class_names(path: Path) -> tuple[str, ...]:
+    """Names in the order of their ids, which must be 0, 1, ... each once."""
     names: dict[int, str] = {}
-    for place, row in table(path, ("id", "name")):
+    for place, row in read_csv(path, ("id", "name")):
         if not row["id"].strip().isdigit() or int(row["id"]) in names:
             raise UserError(f"{place}: id: expected a number of its own; found {row['id']!r}")
         names[int(row["id"])] = row["name"].strip()

@@ -1,6 +1,6 @@
-"""What every reader gives, and where it finds its files."""
+"""What every reader returns, where it finds its files, and the checks that all readers share."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +9,10 @@ from vidtune.spec import SPLITS, Dataset, UserError
 
 @dataclass(frozen=True)
 class Listed:
-    """A clip as the lists have it."""
+    """A clip of a list."""
 
     id: str
-    names: tuple[str, ...]  # of its file or folder, with or without extension; first there wins
+    names: tuple[str, ...]  # of its file or folder, with or without extension; the first wins
     captions: tuple[str, ...] = ()
     label: str | None = None
     until: float | None = None  # seconds from the start that belong to the clip
@@ -27,33 +27,32 @@ class Lists:
     classes: tuple[str, ...] = ()
 
 
-class Found:
-    """The annotation files of a dataset: by role, each below the folder, wherever it lies there."""
+class ListFiles:
+    """The annotation files of a dataset, by what they are: a split's name, "captions", "labels"."""
 
     def __init__(self, folder: Path, dataset: Dataset) -> None:
         assert dataset.annotations
-        self.folder, self.dataset, self.about = folder, dataset, dataset.annotations
+        self.folder, self.dataset, self.annotations = folder, dataset, dataset.annotations
+
+    def __contains__(self, role: str) -> bool:
+        return role in self.annotations.files
 
     def splits(self) -> Iterator[tuple[str, Path]]:
         """The declared splits and their files."""
-        for split in SPLITS:
-            if split in self.about.files:
-                yield split, self.path(split)
-
-    def has(self, role: str) -> bool:
-        return role in self.about.files
+        return ((split, self.path(split)) for split in SPLITS if split in self)
 
     def path(self, role: str) -> Path:
-        """Raises `UserError` where the file is absent, or there twice."""
-        name = self.about.files[role]
+        """The file, anywhere below the folder. Raises `UserError` where it is absent or twice."""
+        name = self.annotations.files[role]
         exact = self.folder / name
         if exact.is_file():
             return exact
-        hits = sorted(p for p in self.folder.rglob(name) if p.is_file()) if _plain(name) else []
-        if len(hits) == 1:
-            return hits[0]
-        if hits:
-            both = " and ".join(str(p.relative_to(self.folder)) for p in hits[:2])
+        is_name = not any(c in name for c in "/*?[")  # neither a path nor a pattern
+        files = sorted(p for p in self.folder.rglob(name) if p.is_file()) if is_name else []
+        if len(files) == 1:
+            return files[0]
+        if files:
+            both = " and ".join(str(p.relative_to(self.folder)) for p in files[:2])
             raise UserError(
                 f"{self.folder}: {name}: found as {both}; remove one, or give the path in "
                 f"config/datasets.yaml: datasets.{self.dataset.name}.annotations.files.{role}"
@@ -61,28 +60,33 @@ class Found:
         if self.dataset.folder:
             advice = "put it there or fix the name in config/datasets.yaml"
         else:
-            whose = self.dataset.shares or self.dataset.name
-            advice = f"run `vidtune data fetch {whose}` and `vidtune data extract {whose}`"
+            owner = self.dataset.shares or self.dataset.name
+            advice = f"run `vidtune data fetch {owner}` and `vidtune data extract {owner}`"
         raise UserError(f"{exact}: no such file (its {role}); {advice}")
 
 
-def _plain(name: str) -> bool:
-    """Whether a name can be looked for below a folder: no path, nothing that is a pattern."""
-    return not any(c in name for c in "/*?[")
+def each_once(clips: Iterable[tuple[str, Listed]]) -> list[Listed]:
+    """The clips of (place, clip) pairs. Raises `UserError` at the first id that comes again."""
+    places: dict[str, str] = {}
+    out = []
+    for place, clip in clips:
+        if clip.id in places:
+            raise UserError(f"{place}: id: {clip.id!r} is at {places[clip.id]} already; remove one")
+        places[clip.id] = place
+        out.append(clip)
+    return out
 
 
-def once(ids: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    """(place, id) pairs. Raises `UserError` at the first id that comes again."""
-    seen: dict[str, str] = {}
-    for place, name in ids:
-        if name in seen:
-            raise UserError(f"{place}: id: {name!r} is at {seen[name]} already; remove one")
-        seen[name] = place
-        yield place, name
+def read_splits(files: ListFiles, rows: Callable, clip: Callable) -> dict[str, list[Listed]]:
+    """The clips of each split: `rows(path)` yields (place, row), `clip(row, place)` makes a clip."""
+    return {
+        split: each_once((place, clip(row, place)) for place, row in rows(path))
+        for split, path in files.splits()
+    }
 
 
-def said(text: object, place: str) -> str:
-    """A caption without white space around it. Raises `UserError` where it is none or empty."""
+def clean_caption(text: object, place: str) -> str:
+    """A caption without white space around it. Raises `UserError` where it is empty or no text."""
     if not isinstance(text, str):
         raise UserError(f"{place}: caption: expected text; found {text!r}; fix it")
     if not text.strip():
@@ -90,21 +94,20 @@ def said(text: object, place: str) -> str:
     return text.strip()
 
 
-def captioned(
-    name: str, captions: dict[str, list[str]], place: str, source: Path
+def captions_of(
+    name: str, captions: Mapping[str, list[str]], place: str, source: Path
 ) -> tuple[str, ...]:
-    """A clip's captions. Raises `UserError` where the file of captions has none of it."""
-    found = captions.get(name)
-    if not found:
+    """A clip's captions. Raises `UserError` where `source`, the file of captions, has none."""
+    if not captions.get(name):
         raise UserError(
             f"{place}: {name!r} has no caption in {source.name}; add one or remove it from the list"
         )
-    return tuple(found)
+    return tuple(captions[name])
 
 
-def known(label: object, classes: dict[str, int] | set[str], place: str) -> str:
+def check_label(label: str, classes: Container[str], place: str) -> str:
     """A label. Raises `UserError` where it is no class."""
-    if not isinstance(label, str) or label not in classes:
+    if label not in classes:
         some = sorted(classes)
         few = ", ".join(some[:8]) + (", ..." if len(some) > 8 else "")
         raise UserError(f"{place}: label: {label!r} is no class; known: {few}; fix it")

@@ -1,37 +1,40 @@
-"""A user's own jsonl: an object a clip; `caption` may be one text or a list."""
+"""A user's own jsonl: an object for each clip; `caption` may be a text or a list of texts.
+
+    {"id": "a", "video": "clips/a.mp4", "caption": ["a man says hello", "a man speaks"]}
+For recognition there is a key `label` in place of `caption`, for a file of all splits a key `split`.
+`columns` in config/datasets.yaml maps these names to the file's.
+"""
 
 import json
 
-from vidtune.datasets.readers.clip_lists import Found, Lists
-from vidtune.datasets.readers.own_rows import Row, gathered
-from vidtune.datasets.readers.parsing import lines
+from vidtune.datasets.readers.clip_lists import ListFiles, Lists
+from vidtune.datasets.readers.own_rows import Row, lists_of_rows
+from vidtune.datasets.readers.parsing import read_lines
 from vidtune.spec import UserError
 
 
-def read(found: Found) -> Lists:
-    names = found.about.columns
+def read(files: ListFiles) -> Lists:
+    names = files.annotations.columns
 
-    def rows(role: str) -> list[Row]:
-        out = []
-        for place, line in lines(found.path(role)):
-            try:
-                item = json.loads(line)
-            except ValueError as e:
-                raise UserError(f"{place}: not valid JSON ({e}); fix or remove the line") from None
-            if not isinstance(item, dict):
-                raise UserError(f"{place}: expected an object; found {type(item).__name__}")
-            for theirs in names.values():
-                if theirs not in item:
-                    found_keys = ", ".join(item) or "nothing"
-                    raise UserError(f"{place}: key {theirs!r}: missing; found {found_keys}; add it")
-            ours = {ours: item.get(names.get(ours, ours)) for ours in Row.keys}
-            caption = ours.pop("caption")
-            if caption is not None and not isinstance(caption, list):
-                caption = [caption]
-            for key, value in ours.items():
-                if value is not None and not isinstance(value, str):
-                    raise UserError(f"{place}: {key}: expected text; found {value!r}; fix it")
-            out.append(Row(place, captions=caption, **ours))
-        return out
+    def row(line: str, place: str) -> Row:
+        try:
+            item = json.loads(line)
+        except ValueError as e:
+            raise UserError(f"{place}: not valid JSON ({e}); fix or remove the line") from None
+        if not isinstance(item, dict):
+            raise UserError(f"{place}: expected an object; found {type(item).__name__}")
+        for key in names.values():
+            if key not in item:
+                keys = ", ".join(item) or "nothing"
+                raise UserError(f"{place}: key {key!r}: missing; found {keys}; add it")
+        fields = {key: item.get(names.get(key, key)) for key in Row.keys}
+        caption = fields.pop("caption")
+        for key, value in fields.items():
+            if value is not None and not isinstance(value, str):
+                raise UserError(f"{place}: {key}: expected text; found {value!r}; fix it")
+        captions = caption if caption is None or isinstance(caption, list) else [caption]
+        return Row(place, captions=captions, **fields)
 
-    return gathered(found, rows)
+    return lists_of_rows(
+        files, lambda role: [row(line, place) for place, line in read_lines(files.path(role))]
+    )

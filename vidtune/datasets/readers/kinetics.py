@@ -1,43 +1,41 @@
-"""Kinetics (Kay et al., 2017): csv with label, youtube_id, time_start, time_end, split.
+"""Kinetics (Kay et al., 2017).
 
-A clip's file is <youtube_id>_<start>_<end>, six digits each, or just <youtube_id>. Classes count
-in alphabetical order.
+train.csv and val.csv:
+    label,youtube_id,time_start,time_end,split,is_cc
+    air drumming,t0wR5jVB-WP,7,17,train,0
+A clip's file is <youtube_id>_<start>_<end>, six digits each, or just <youtube_id>. Classes count in
+alphabetical order, or as the csv of names says (vidtune/datasets/readers/class_names.py).
 """
 
-from vidtune.datasets.readers.class_names import numbered
-from vidtune.datasets.readers.clip_lists import Found, Listed, Lists, known, once
-from vidtune.datasets.readers.parsing import table
+from functools import partial
+
+from vidtune.datasets.readers.class_names import read_class_names
+from vidtune.datasets.readers.clip_lists import Listed, ListFiles, Lists, check_label, read_splits
+from vidtune.datasets.readers.parsing import read_csv
 from vidtune.spec import UserError
 
 COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 
 
-def read(found: Found) -> Lists:
-    tables = {split: dict(table(path, COLUMNS)) for split, path in found.splits()}
-    if found.has("labels"):
-        classes = numbered(found.path("labels"))
+def read(files: ListFiles) -> Lists:
+    rows = partial(read_csv, columns=COLUMNS)
+    if "labels" in files:
+        classes = read_class_names(files.path("labels"))
     else:
-        taught = tables.get("train") or next(iter(tables.values()))
-        classes = tuple(sorted({row["label"].strip() for row in taught.values()} - {""}))
-    place = {name: i for i, name in enumerate(classes)}
-    splits = {}
-    for split, rows in tables.items():
-        named = once((at, _name(row, at)) for at, row in rows.items())
-        splits[split] = [
-            Listed(
-                name,
-                (name, rows[at]["youtube_id"].strip()),
-                label=known(rows[at]["label"].strip(), place, at),
-                origin=rows[at]["youtube_id"].strip(),
-            )
-            for at, name in named
-        ]
-    return Lists(splits, classes)
+        path = files.path("train") if "train" in files else next(files.splits())[1]
+        classes = tuple(sorted({row["label"].strip() for _, row in rows(path)} - {""}))
+    known = set(classes)
 
+    def clip(row: dict[str, str], place: str) -> Listed:
+        video = row["youtube_id"].strip()
+        try:
+            start, end = (int(float(row[k])) for k in ("time_start", "time_end"))
+        except ValueError:
+            raise UserError(
+                f"{place}: time_start, time_end: expected seconds; fix the line"
+            ) from None
+        name = f"{video}_{start:06d}_{end:06d}"
+        label = check_label(row["label"].strip(), known, place)
+        return Listed(name, (name, video), label=label, origin=video)
 
-def _name(row: dict[str, str], place: str) -> str:
-    try:
-        start, end = (int(float(row[k])) for k in ("time_start", "time_end"))
-    except ValueError:
-        raise UserError(f"{place}: time_start, time_end: expected seconds; fix the line") from None
-    return f"{row['youtube_id'].strip()}_{start:06d}_{end:06d}"
+    return Lists(read_splits(files, rows, clip), classes)

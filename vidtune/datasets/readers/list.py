@@ -1,37 +1,33 @@
-"""Lists of action recognition: "<path> [<frames>] <label>" a line, as Side4Video, AIM, EVL use.
+"""Lists of action recognition, as Side4Video, AIM and EVL use them.
 
-The label is the class's number; `labels` (csv with id, name) names them.
+One text file for each split, "<path> [<frames>] <label>" a line, where the label is the number of
+the class. A path may hold spaces where a line has no number of frames.
+    some/folder/v1.mp4 120 3
+The csv of names (vidtune/datasets/readers/class_names.py) names the classes.
 """
 
-from vidtune.datasets.readers.class_names import numbered
-from vidtune.datasets.readers.clip_lists import Found, Listed, Lists, once
-from vidtune.datasets.readers.parsing import lines
+from vidtune.datasets.readers.class_names import read_class_names
+from vidtune.datasets.readers.clip_lists import Listed, ListFiles, Lists, read_splits
+from vidtune.datasets.readers.parsing import read_lines
 from vidtune.spec import UserError
 
 
-def read(found: Found) -> Lists:
-    rows = {split: dict(_row(*line) for line in lines(path)) for split, path in found.splits()}
-    if found.has("labels"):
-        classes = numbered(found.path("labels"))
+def read(files: ListFiles) -> Lists:
+    if "labels" in files:
+        classes = read_class_names(files.path("labels"))
     else:
-        count = found.dataset.classes or 0
-        classes = tuple(str(k) for k in range(count))
-    splits = {}
-    for split, table in rows.items():
-        for at, (_, label) in table.items():
-            if label >= len(classes):
-                raise UserError(f"{at}: label: {label} is no class of {len(classes)}; fix it")
-        splits[split] = [
-            Listed(name, (name,), label=classes[table[at][1]])
-            for at, name in once((at, row[0]) for at, row in table.items())
-        ]
-    return Lists(splits, classes)
+        classes = tuple(str(k) for k in range(files.dataset.classes or 0))
 
+    def clip(line: str, place: str) -> Listed:
+        fields = line.split()
+        if len(fields) < 2 or not fields[-1].isdigit():
+            raise UserError(f"{place}: expected <path> [<frames>] <label>; fix the line")
+        path, label = fields[:-1], int(fields[-1])
+        if len(path) > 1 and path[-1].isdigit():
+            path = path[:-1]
+        if label >= len(classes):
+            raise UserError(f"{place}: label: {label} is no class of {len(classes)}; fix it")
+        name = " ".join(path)
+        return Listed(name, (name,), label=classes[label])
 
-def _row(place: str, line: str) -> tuple[str, tuple[str, int]]:
-    """(place, (path, label)); a path may hold spaces where a line has no number of frames."""
-    fields = line.split()
-    if len(fields) < 2 or not fields[-1].isdigit():
-        raise UserError(f"{place}: expected <path> [<frames>] <label>; fix the line")
-    path = fields[:-2] if len(fields) > 2 and fields[-2].isdigit() else fields[:-1]
-    return place, (" ".join(path), int(fields[-1]))
+    return Lists(read_splits(files, read_lines, clip), classes)

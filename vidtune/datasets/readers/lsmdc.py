@@ -1,29 +1,31 @@
 """LSMDC (Rohrbach et al., CVPR 2015), the challenge of 2016.
 
-A line a caption, without header: clip, start and end aligned, start and end extracted, sentence,
-between tabs. A clip may have several lines.
+LSMDC16_annos_training.csv, and one for each other split: a caption a line between tabs, without a
+header. A clip may have several lines. The times are those of the aligned and of the cut clip.
+    1001_Flight_00.00.01.000-00.00.02.000<tab>00.00.01.000<tab>00.00.02.000<tab>00.00.01.000<tab>
+    00.00.02.000<tab>SOMEONE sits.
 """
 
-from vidtune.datasets.readers.clip_lists import Found, Listed, Lists, said
-from vidtune.datasets.readers.parsing import lines
+from vidtune.datasets.readers.clip_lists import Listed, ListFiles, Lists, clean_caption
+from vidtune.datasets.readers.parsing import read_lines
 from vidtune.spec import UserError
 
 FIELDS = 6
 
 
-def read(found: Found) -> Lists:
+def read(files: ListFiles) -> Lists:
     splits = {}
-    for split, path in found.splits():
+    for split, path in files.splits():
         captions: dict[str, list[str]] = {}
-        for place, line in lines(path):
+        for place, line in read_lines(path):
             fields = line.split("\t")
             if len(fields) != FIELDS:
                 raise UserError(
                     f"{place}: expected {FIELDS} fields between tabs; found {len(fields)}; fix it"
                 )
-            name, text = fields[0].strip(), said(fields[-1], place)
-            if text in captions.get(name, ()):
+            name, text = fields[0].strip(), clean_caption(fields[-1], place)
+            if text in captions.setdefault(name, []):
                 raise UserError(f"{place}: id: {name!r} has this sentence already; remove one")
-            captions.setdefault(name, []).append(text)
-        splits[split] = [Listed(i, (i,), tuple(texts)) for i, texts in captions.items()]
+            captions[name].append(text)
+        splits[split] = [Listed(name, (name,), tuple(texts)) for name, texts in captions.items()]
     return Lists(splits)

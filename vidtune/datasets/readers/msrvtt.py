@@ -1,39 +1,52 @@
 """MSR-VTT (Xu et al., CVPR 2016) as CLIP4Clip's release has it, which both papers use.
 
-A csv of video ids a split; captions in MSRVTT_data.json, 20 a video. A csv with a column
-`sentence` (1K-A's test: one caption of each video) has its own.
+MSRVTT_train.9k.csv, whose videos have 20 captions each in MSRVTT_data.json:
+    video_id
+    video0
+MSRVTT_JSFUSION_test.csv, the test list of 1K-A, with one caption of each video:
+    key,vid_key,video_id,sentence
+    ret0,msr7010,video7010,a dog runs
+MSRVTT_data.json:
+    {"sentences": [{"video_id": "video0", "caption": "a man says hello", "sen_id": 0}, ...],
+     "videos": [{"video_id": "video0", "url": "https://www.youtube.com/watch?v=...", ...}, ...]}
 """
 
+from functools import partial
 from pathlib import Path
 
-from vidtune.datasets.readers.clip_lists import Found, Listed, Lists, captioned, once, said
-from vidtune.datasets.readers.parsing import content, field, table
+from vidtune.datasets.readers.clip_lists import (
+    Listed,
+    ListFiles,
+    Lists,
+    captions_of,
+    clean_caption,
+    read_splits,
+)
+from vidtune.datasets.readers.parsing import get_field, read_csv, read_json
 
 
-def read(found: Found) -> Lists:
-    source = found.path("captions")
+def read(files: ListFiles) -> Lists:
+    source = files.path("captions")
     captions, origins = _captions(source)
-    splits = {}
-    for split, path in found.splits():
-        rows = {place: row for place, row in table(path, ["video_id"])}
-        clips = []
-        for place, name in once((p, row["video_id"].strip()) for p, row in rows.items()):
-            if "sentence" in rows[place]:
-                texts = (said(rows[place]["sentence"], place),)
-            else:
-                texts = captioned(name, captions, place, source)
-            clips.append(Listed(name, (name,), texts, origin=origins.get(name)))
-        splits[split] = clips
-    return Lists(splits)
+
+    def clip(row: dict[str, str], place: str) -> Listed:
+        name = row["video_id"].strip()
+        if "sentence" in row:
+            texts = (clean_caption(row["sentence"], place),)
+        else:
+            texts = captions_of(name, captions, place, source)
+        return Listed(name, (name,), texts, origin=origins.get(name))
+
+    return Lists(read_splits(files, partial(read_csv, columns=["video_id"]), clip))
 
 
 def _captions(path: Path) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Captions of every video, and the address of what it was cut from."""
-    data = content(path, dict, "an object with sentences and videos")
+    """The captions of every video, and the address of the video it was cut from."""
+    data = read_json(path, dict, "an object with sentences and videos")
     captions: dict[str, list[str]] = {}
-    for k, item in enumerate(field(data, "sentences", list, str(path))):
+    for k, item in enumerate(get_field(data, "sentences", list, str(path))):
         place = f"{path}: sentences.{k}"
-        name = field(item, "video_id", str, place)
-        captions.setdefault(name, []).append(said(item.get("caption"), place))
+        name = get_field(item, "video_id", str, place)
+        captions.setdefault(name, []).append(clean_caption(item.get("caption"), place))
     videos = data.get("videos", [])
     return captions, {v["video_id"]: v["url"] for v in videos if {"video_id", "url"} <= v.keys()}

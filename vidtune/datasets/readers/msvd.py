@@ -1,43 +1,33 @@
 """MSVD (Chen and Dolan, ACL 2011) as CLIP4Clip's release has it.
 
-A text file of ids a split, and raw-captions.pkl: {id: [the words of a caption, ...]}.
+train_list.txt, and one for each other split:
+    mv89psg6zh4_33_46
+raw-captions.pkl, a pickle of {id: [the words of a caption, ...]}:
+    {"mv89psg6zh4_33_46": [["a", "bird", "in", "a", "sink"], ...], ...}
 """
 
 from pathlib import Path
 
-from vidtune.datasets.readers.clip_lists import Found, Listed, Lists, captioned, once, said
-from vidtune.datasets.readers.parsing import lines, unpickled
+from vidtune.datasets.readers.clip_lists import ListFiles, Lists, clean_caption
+from vidtune.datasets.readers.parsing import read_pickle
+from vidtune.datasets.readers.youtube_ids import read_ids
 from vidtune.spec import UserError
 
 
-def read(found: Found) -> Lists:
-    source = found.path("captions")
-    captions = _captions(source)
-    splits = {}
-    for split, path in found.splits():
-        named = once((place, line.strip()) for place, line in lines(path))
-        splits[split] = [
-            Listed(i, (i,), captioned(i, captions, place, source), origin=_origin(i))
-            for place, i in named
-        ]
-    return Lists(splits)
-
-
-def _origin(name: str) -> str:
-    """The YouTube id of "<id>_<start>_<end>"."""
-    return name.rsplit("_", 2)[0]
+def read(files: ListFiles) -> Lists:
+    source = files.path("captions")
+    return read_ids(files, _captions(source), source)
 
 
 def _captions(path: Path) -> dict[str, list[str]]:
-    data = unpickled(path)
+    data = read_pickle(path)
     if not isinstance(data, dict):
         raise UserError(f"{path}: expected captions by id; found {type(data).__name__}")
     out: dict[str, list[str]] = {}
-    for name, all_words in data.items():
+    for name, captions in data.items():
         place = f"{path}: {name}"
-        if not isinstance(all_words, (list, tuple)):
-            raise UserError(f"{place}: expected a list of captions; found {all_words!r}")
-        for words in all_words:
-            whole = words if isinstance(words, str) else " ".join(map(str, words))
-            out.setdefault(str(name), []).append(said(whole, place))
+        if not isinstance(captions, (list, tuple)):
+            raise UserError(f"{place}: expected a list of captions; found {captions!r}")
+        texts = (c if isinstance(c, str) else " ".join(map(str, c)) for c in captions)
+        out[str(name)] = [clean_caption(text, place) for text in texts]
     return out

@@ -1,4 +1,4 @@
-"""Files of lists as they come: with BOM, CRLF, quotes, and now and then not UTF-8."""
+"""Parses files of lists as they come: with a byte order mark, CRLF, quotes, or not in UTF-8."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ from typing import Any
 from vidtune.spec import UserError
 
 
-def text(path: Path) -> str:
+def read_text(path: Path) -> str:
     """A file's text without a byte order mark. Raises `UserError` where it is not UTF-8."""
     try:
         data = path.read_bytes()
@@ -26,17 +26,17 @@ def text(path: Path) -> str:
         ) from None
 
 
-def lines(path: Path) -> Iterator[tuple[str, str]]:
-    """(place, line) of every line that is not blank, without its end."""
-    for number, line in enumerate(text(path).split("\n"), 1):
+def read_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield (place, line) for every line that is not blank, without its end."""
+    for number, line in enumerate(read_text(path).split("\n"), 1):
         if line.strip():
             yield f"{path}:{number}", line.rstrip("\r")
 
 
-def table(
+def read_csv(
     path: Path, columns: Iterable[str], delimiter: str = ","
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """(place, row) of a csv with a header; quoted fields may hold commas and line ends.
+    """Yield (place, row) for a csv with a header; quoted fields may hold commas and line ends.
 
     Raises `UserError` where one of `columns` is not in the header, or a row has another length.
     """
@@ -45,8 +45,8 @@ def table(
     header = [name.strip() for name in header]
     for name in columns:
         if name not in header:
-            found = ", ".join(header) or "nothing"
-            raise UserError(f"{place}: column {name!r}: missing; found {found}; rename one")
+            have = ", ".join(header) or "nothing"
+            raise UserError(f"{place}: column {name!r}: missing; found {have}; rename one")
     for name in header:
         if header.count(name) > 1:
             raise UserError(f"{place}: column {name!r}: there twice; rename or remove one")
@@ -60,7 +60,7 @@ def table(
 
 
 def _rows(path: Path, delimiter: str) -> Iterator[tuple[str, list[str]]]:
-    reader = csv.reader(io.StringIO(text(path), newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
     place = 1
     try:
         for row in reader:
@@ -68,13 +68,13 @@ def _rows(path: Path, delimiter: str) -> Iterator[tuple[str, list[str]]]:
                 yield f"{path}:{place}", row
             place = reader.line_num + 1
     except csv.Error as e:
-        raise UserError(f"{path}:{place}: not valid csv ({e}); fix the quotes there") from None
+        raise UserError(f"{path}:{place}: not valid csv ({e}); fix the quotes") from None
 
 
-def content(path: Path, kind: type, what: str) -> Any:
-    """A JSON file that must hold a `kind`. Raises `UserError` where it does not."""
+def read_json(path: Path, kind: type | tuple[type, ...], what: str) -> Any:
+    """The content of a JSON file. Raises `UserError` where it is no `kind`, which is `what`."""
     try:
-        data = json.loads(text(path))
+        data = json.loads(read_text(path))
     except ValueError as e:
         if isinstance(e, UserError):
             raise
@@ -84,8 +84,8 @@ def content(path: Path, kind: type, what: str) -> Any:
     return data
 
 
-def field(item: Any, key: str, kind: type, place: str) -> Any:
-    """A key of an object in a JSON file. Raises `UserError` where it is absent or another kind."""
+def get_field(item: Any, key: str, kind: type | tuple[type, ...], place: str) -> Any:
+    """A value of an object in a JSON file. Raises `UserError` where it is absent or no `kind`."""
     if not isinstance(item, dict) or key not in item:
         raise UserError(f"{place}: {key}: missing; the file is not in the official form")
     if not isinstance(item[key], kind) or isinstance(item[key], bool):
@@ -102,8 +102,8 @@ class _Plain(pickle.Unpickler):
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
 
-def unpickled(path: Path) -> Any:
-    """What a pickle of plain values holds. Raises `UserError` for any other pickle."""
+def read_pickle(path: Path) -> Any:
+    """The content of a pickle of plain values. Raises `UserError` for any other pickle."""
     try:
         with path.open("rb") as f:
             return _Plain(f, encoding="utf-8").load()

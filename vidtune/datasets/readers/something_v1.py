@@ -1,24 +1,25 @@
-"""Something-Something V1 (Goyal et al., ICCV 2017): "<id>;<label>" a line, and the labels.
+"""Something-Something V1 (Goyal et al., ICCV 2017).
 
-Classes count in alphabetical order, as in the lists of Side4Video and of those before it.
+something-something-v1-train.csv and -validation.csv, without a header:
+    100218;Pushing something from left to right
+something-something-v1-labels.csv, a label a line. Classes count in alphabetical order, as in the
+lists of Side4Video and of earlier code:
+    Pushing something from left to right
 """
 
-from vidtune.datasets.readers.clip_lists import Found, Listed, Lists, known, once
-from vidtune.datasets.readers.parsing import lines
+from vidtune.datasets.readers.clip_lists import Listed, ListFiles, Lists, check_label, read_splits
+from vidtune.datasets.readers.parsing import read_lines
 from vidtune.spec import UserError
 
 
-def read(found: Found) -> Lists:
-    classes = tuple(sorted(label.strip() for _, label in lines(found.path("labels"))))
-    place = {name: i for i, name in enumerate(classes)}
-    splits = {}
-    for split, path in found.splits():
-        rows = {at: line.partition(";") for at, line in lines(path)}
-        for at, (_, sign, _) in rows.items():
-            if not sign:
-                raise UserError(f"{at}: expected <id>;<label>; found no semicolon; fix the line")
-        splits[split] = [
-            Listed(i, (i,), label=known(rows[at][2].strip(), place, at))
-            for at, i in once((at, row[0].strip()) for at, row in rows.items())
-        ]
-    return Lists(splits, classes)
+def read(files: ListFiles) -> Lists:
+    classes = tuple(sorted(label.strip() for _, label in read_lines(files.path("labels"))))
+    known = set(classes)
+
+    def clip(line: str, place: str) -> Listed:
+        name, semicolon, label = map(str.strip, line.partition(";"))
+        if not semicolon:
+            raise UserError(f"{place}: expected <id>;<label>; found no semicolon; fix the line")
+        return Listed(name, (name,), label=check_label(label, known, place))
+
+    return Lists(read_splits(files, read_lines, clip), classes)

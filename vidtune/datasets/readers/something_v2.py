@@ -1,37 +1,41 @@
-"""Something-Something V2: [{"id", "template", ...}] a split, and {label: its number as text}.
+"""Something-Something V2, whose owner is Qualcomm.
 
-A template writes the things in brackets ("Putting [something] on a surface"), the labels do not.
+train.json and validation.json; a template has the objects in brackets, a label does not:
+    [{"id": "78687", "label": "pushing a cup from left to right",
+      "template": "Pushing [something] from left to right", "placeholders": ["a cup"]}, ...]
+labels.json, the number of each label as text:
+    {"Approaching something with your camera": "0", ...}
 """
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from vidtune.datasets.readers.clip_lists import Found, Listed, Lists, known, once
-from vidtune.datasets.readers.parsing import content, field
+from vidtune.datasets.readers.clip_lists import Listed, ListFiles, Lists, check_label, read_splits
+from vidtune.datasets.readers.parsing import get_field, read_json
 from vidtune.spec import UserError
 
 
-def read(found: Found) -> Lists:
-    classes = _classes(found.path("labels"))
-    place = {name: i for i, name in enumerate(classes)}
-    splits = {}
-    for split, path in found.splits():
-        items = content(path, list, "a list of clips")
-        rows = {f"{path}: {k}": item for k, item in enumerate(items)}
-        clips = []
-        for at, name in once((at, str(_id(row, at))) for at, row in rows.items()):
-            template = field(rows[at], "template", str, at)
-            label = template.replace("[", "").replace("]", "")
-            clips.append(Listed(name, (name,), label=known(label, place, at)))
-        splits[split] = clips
-    return Lists(splits, classes)
+def read(files: ListFiles) -> Lists:
+    classes = _classes(files.path("labels"))
+    known = set(classes)
+
+    def clip(item: Any, place: str) -> Listed:
+        name = str(get_field(item, "id", (str, int), place))
+        template = get_field(item, "template", str, place)
+        label = template.replace("[", "").replace("]", "")
+        return Listed(name, (name,), label=check_label(label, known, place))
+
+    return Lists(read_splits(files, _items, clip), classes)
 
 
-def _id(row: object, place: str) -> str | int:
-    return field(row, "id", (str, int), place)
+def _items(path: Path) -> Iterator[tuple[str, Any]]:
+    for k, item in enumerate(read_json(path, list, "a list of clips")):
+        yield f"{path}: {k}", item
 
 
 def _classes(path: Path) -> tuple[str, ...]:
-    numbers = content(path, dict, "numbers by label")
+    numbers = read_json(path, dict, "numbers by label")
     try:
         order = {int(number): name for name, number in numbers.items()}
     except (TypeError, ValueError):

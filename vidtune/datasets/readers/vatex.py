@@ -1,42 +1,35 @@
 """VATEX (Wang et al., ICCV 2019), in the split of HGR (Chen et al., CVPR 2020).
 
-A text file of ids a split; captions as Side4Video has them, {id: {"enCap": [10 captions]}}, or as
-the owner publishes them, [{"videoID", "enCap", ...}] (training and validation are two files).
+train_list.txt, and one for each other split:
+    Ptf_2VRj-V0_000122_000132
+Captions as the owner publishes them, training and validation in two files:
+    [{"videoID": "Ptf_2VRj-V0_000122_000132", "enCap": ["a boy jumps", ...], "chCap": [...]}, ...]
+or as Side4Video has them, in one:
+    {"Ptf_2VRj-V0_000122_000132": {"enCap": ["a boy jumps", ...]}, ...}
 """
 
 from pathlib import Path
 from typing import Any
 
-from vidtune.datasets.readers.clip_lists import Found, Listed, Lists, captioned, once, said
-from vidtune.datasets.readers.parsing import content, field, lines
+from vidtune.datasets.readers.clip_lists import ListFiles, Lists, clean_caption
+from vidtune.datasets.readers.parsing import get_field, read_json
+from vidtune.datasets.readers.youtube_ids import read_ids
 
 
-def read(found: Found) -> Lists:
-    source = found.path("captions")
+def read(files: ListFiles) -> Lists:
+    source = files.path("captions")
     captions = _captions(source)
-    if found.has("more_captions"):
-        captions |= _captions(found.path("more_captions"))
-    splits = {}
-    for split, path in found.splits():
-        named = once((place, line.strip()) for place, line in lines(path))
-        splits[split] = [
-            Listed(i, (i,), captioned(i, captions, place, source), origin=_origin(i))
-            for place, i in named
-        ]
-    return Lists(splits)
-
-
-def _origin(name: str) -> str:
-    """The YouTube id of "<id>_<start>_<end>"."""
-    return name.rsplit("_", 2)[0]
+    if "more_captions" in files:
+        captions |= _captions(files.path("more_captions"))
+    return read_ids(files, captions, source)
 
 
 def _captions(path: Path) -> dict[str, list[str]]:
-    data = content(path, (dict, list), "captions by id, or a list of videos")
+    data = read_json(path, (dict, list), "captions by id, or a list of videos")
     pairs: Any = data.items() if isinstance(data, dict) else enumerate(data)
     out = {}
     for key, item in pairs:
         place = f"{path}: {key}"
-        name = key if isinstance(key, str) else field(item, "videoID", str, place)
-        out[name] = [said(text, place) for text in field(item, "enCap", list, place)]
+        name = key if isinstance(key, str) else get_field(item, "videoID", str, place)
+        out[name] = [clean_caption(c, place) for c in get_field(item, "enCap", list, place)]
     return out
