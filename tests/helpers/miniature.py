@@ -1,87 +1,14 @@
 """Each real dataset with a handful of clips, in the very files and forms its owner publishes."""
 
-import io
 import json
 import pickle
-import tarfile
-import zipfile
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from fractions import Fraction
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-import av
-
-from helpers import videos
+from helpers.miniature_recognition import kinetics, something_v1, something_v2
 from helpers.served import Server
+from helpers.staged import Miniature, Truth, ids, tarred, video, zipped
 from vidtune.spec import Dataset
-
-Truth = dict[str, dict[str, tuple[str, ...] | str]]  # split -> id -> captions, or the label
-
-
-@dataclass
-class Miniature:
-    """Downloads by name, what they say, how many clips of each split lack a video."""
-
-    files: dict[str, bytes]
-    truth: Truth
-    frames: int = 9  # of every clip
-    absent: dict[str, int] = field(default_factory=dict)
-    classes: tuple[str, ...] = ()
-    expected: dict[str, int] = field(default_factory=dict)  # where it is not the number of clips
-
-
-@cache
-def video(extension: str = "mp4", frames: int = 9, rate: int = 25) -> bytes:
-    codec, extra = {
-        "webm": ("libvpx-vp9", {"deadline": "realtime"}),
-        "avi": ("mpeg4", {"bf": "0"}),
-    }.get(extension, ("libx264", {}))
-    with TemporaryDirectory() as folder:
-        return videos.write(
-            Path(folder) / f"v.{extension}", frames, codec=codec, rate=rate, **extra
-        ).read_bytes()
-
-
-@cache
-def jpg(number: int) -> bytes:
-    encoder = av.CodecContext.create("mjpeg", "w")
-    encoder.height, encoder.width, encoder.pix_fmt = 32, 32, "yuvj420p"
-    encoder.time_base = Fraction(1, 25)
-    frame = av.VideoFrame.from_ndarray(videos.picture(number), format="rgb24")
-    return b"".join(
-        bytes(p)
-        for p in [*encoder.encode(frame.reformat(format="yuvj420p")), *encoder.encode(None)]
-    )
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return out.getvalue()
-
-
-def tarred(files: dict[str, bytes], mode: str = "w") -> bytes:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode=mode) as archive:
-        for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
-    return out.getvalue()
-
-
-def ids(lines: Iterable[str], end: str = "\n") -> bytes:
-    return "".join(line + end for line in lines).encode()
-
-
-def parts(data: bytes, name: str, count: int = 3) -> dict[str, bytes]:
-    step = -(-len(data) // count)
-    return {f"{name}{i:02d}": data[i * step : (i + 1) * step] for i in range(count)}
 
 
 def msrvtt(train: str = "MSRVTT_train.9k.csv", folder: str = "msrvtt_data") -> Miniature:
@@ -239,102 +166,6 @@ def lsmdc() -> Miniature:
         truth,
         expected={"train": 3, "val": 1, "test": 1},
     )
-
-
-SOMETHING = (
-    "Approaching something with your camera",
-    "Lifting something up completely without letting it drop down",
-    "Lifting something up completely, then letting it drop down",
-    "Pulling something from left to right",
-    "Pulling something from right to left",
-    "Pushing something from left to right",
-    "Pushing something from right to left",
-    "Putting something onto something",
-    "Putting something, something and something on the table",
-    "Turning the camera left while filming something",
-    "Turning the camera right while filming something",
-)
-
-
-def something_v1() -> Miniature:
-    truth: Truth = {
-        "train": {str(100218 + i): name for i, name in enumerate(SOMETHING)},
-        "val": {"85": SOMETHING[8], "1753": SOMETHING[3]},
-    }
-    stem = "something-something-v1"
-    files = {
-        f"{stem}-labels.csv": ids(reversed(SOMETHING)),
-        f"{stem}-train.csv": ids(f"{i};{label}" for i, label in truth["train"].items()),
-        f"{stem}-validation.csv": ids(f"{i};{label}" for i, label in truth["val"].items()),
-    }
-    frames = {
-        f"20bn-{stem}/{i}/{k:05d}.jpg": jpg(k)
-        for some in truth.values()
-        for i in some
-        for k in range(1, 10)
-    }
-    files |= parts(tarred(frames, "w:gz"), f"20bn-{stem}-")
-    return Miniature(files, truth, classes=SOMETHING)
-
-
-def something_v2() -> Miniature:
-    truth: Truth = {
-        "train": {str(78687 + i): name for i, name in enumerate(SOMETHING)},
-        "val": {"74225": SOMETHING[8], "116154": SOMETHING[1]},
-    }
-
-    def listed(some: dict[str, tuple[str, ...] | str]) -> bytes:
-        rows = [
-            {
-                "id": i,
-                "label": str(label).replace("something", "a cup").lower(),
-                "template": str(label).replace("something", "[something]"),
-                "placeholders": ["a cup"],
-            }
-            for i, label in some.items()
-        ]
-        return json.dumps(rows).encode()
-
-    labels = {
-        "labels/labels.json": json.dumps({n: str(k) for k, n in enumerate(SOMETHING)}).encode(),
-        "labels/train.json": listed(truth["train"]),
-        "labels/validation.json": listed(truth["val"]),
-        "labels/test.json": b'[{"id":"1"}]',
-    }
-    stem = "20bn-something-something-v2"
-    clips = {f"{stem}/{i}.webm": video("webm") for some in truth.values() for i in some}
-    bare = parts(tarred(clips, "w:gz"), f"{stem}-")
-    files = {f"{name}.zip": zipped({name: data}) for name, data in bare.items()}
-    files["20bn-something-something-download-package-labels.zip"] = zipped(labels)
-    return Miniature(files, truth, classes=SOMETHING)
-
-
-def kinetics() -> Miniature:
-    labels = ("abseiling", "air drumming", "answering questions")
-    start = {"train": 7, "val": 2}
-    truth: Truth = {
-        split: {f"{split[0]}{'0wR5jVB-WP'}{k}_{t:06d}_{t + 10:06d}": labels[k] for k in range(3)}
-        for split, t in start.items()
-    }
-    files = {}
-    for split, some in truth.items():
-        rows = [
-            f"{label},{i[:-14]},{start[split]},{start[split] + 10},{split},0"
-            for i, label in some.items()
-        ]
-        files[f"{split}.csv"] = ids(
-            ["label,youtube_id,time_start,time_end,split,is_cc", *rows], "\r\n"
-        )
-        clips = {f"{i}.mp4": video() for i in some}
-        if split == "train":
-            broken = next(iter(some))
-            clips[f"{broken}.mp4"] = b"no video"
-            files["replacement_for_corrupted_k400.tgz"] = tarred(
-                {f"replacement_for_corrupted_k400/{broken}.mp4": video()}, "w:gz"
-            )
-        files[f"{split}_part_0.tar.gz"] = tarred(clips, "w:gz")
-        files[f"k400_{split}_path.txt"] = ids([f"SERVER/{split}_part_0.tar.gz"])
-    return Miniature(files, truth, classes=labels)
 
 
 MAKERS: dict[str, Callable[[], Miniature]] = {

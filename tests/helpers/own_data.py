@@ -7,6 +7,7 @@ import pytest
 
 from helpers import miniature
 from helpers.common import one_line
+from vidtune.data import layout
 from vidtune.datasets import index, split
 from vidtune.spec import Dataset, UserError
 
@@ -48,3 +49,9 @@ def refused(dataset: Dataset, root: Path) -> str:
         build(dataset, root)
     assert not (root / "manifest.json").exists()
     return one_line(str(e.value))
+
+
+def quarantine(root: Path) -> dict[str, str]:
+    """Video -> reason, as `check` has written them."""
+    lines = layout.quarantine(root).read_text().splitlines()
+    return {row["video"]: row["reason"] for row in map(json.loads, lines)}

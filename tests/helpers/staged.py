@@ -1,18 +1,52 @@
-"""Small archives and datasets for the tests of fetching and extracting."""
+"""Small archives, and datasets of a few files, for the tests of the stages."""
 
 import io
 import tarfile
 import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from helpers import videos
 from helpers.served import Server
 from vidtune.datasets import extract
 from vidtune.spec import Dataset, Source, UserError
 
 VIDEOS = {f"videos/{i}.mp4": bytes([i]) * (1000 + i) for i in range(5)}
 LISTS = {"lists/train.csv": b"id\n1\n", "lists/test.csv": b"id\n2\n"}
+Truth = dict[str, dict[str, tuple[str, ...] | str]]  # split -> id -> captions, or the label
+
+
+@dataclass
+class Miniature:
+    """A real dataset with a handful of clips."""
+
+    files: dict[str, bytes]  # downloads by name
+    truth: Truth
+    frames: int = 9  # of every clip
+    absent: dict[str, int] = field(default_factory=dict)  # split -> clips without a video
+    classes: tuple[str, ...] = ()
+    expected: dict[str, int] = field(default_factory=dict)  # where it is not the number of clips
+
+
+@cache
+def video(extension: str = "mp4", frames: int = 9, rate: int = 25) -> bytes:
+    codec, extra = {
+        "webm": ("libvpx-vp9", {"deadline": "realtime"}),
+        "avi": ("mpeg4", {"bf": "0"}),
+    }.get(extension, ("libx264", {}))
+    with TemporaryDirectory() as folder:
+        return videos.write(
+            Path(folder) / f"v.{extension}", frames, codec=codec, rate=rate, **extra
+        ).read_bytes()
+
+
+def ids(lines: Iterable[str], end: str = "\n") -> bytes:
+    return "".join(line + end for line in lines).encode()
 
 
 def zipped(files: dict[str, bytes]) -> bytes:
@@ -24,12 +58,11 @@ def zipped(files: dict[str, bytes]) -> bytes:
 
 
 def tarred(files: dict[str, bytes], mode: str = "w", **extra: tarfile.TarInfo) -> bytes:
+    """A tar of files, and of members without content."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode=mode) as t:
         for name, data in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            t.addfile(info, io.BytesIO(data))
+            t.addfile(member(name, size=len(data)), io.BytesIO(data))
         for info in extra.values():
             t.addfile(info)
     return out.getvalue()
@@ -40,6 +73,11 @@ def member(name: str, **fields: object) -> tarfile.TarInfo:
     for key, value in fields.items():
         setattr(info, key, value)
     return info
+
+
+def parts(data: bytes, name: str, count: int = 3) -> dict[str, bytes]:
+    step = -(-len(data) // count)
+    return {f"{name}{i:02d}": data[i * step : (i + 1) * step] for i in range(count)}
 
 
 def dataset(*sources: Source) -> Dataset:
