@@ -1,7 +1,8 @@
 """The papers' measured cells, measured at full size: `make bench-gpu`.
 
-Each job of published.yaml runs in a process of its own, so that memory is clean and a crash is a
-row. What is there already is left as it is: a run that was stopped goes on where it was.
+A job is a variant under the conditions of its printed memory or speed, as config/papers/*.yaml
+declare them. Each runs in a process of its own, so that memory is clean and a crash is a row.
+Results that exist are kept, so a run that was stopped resumes.
 
     python benchmarks/published.py                      # all of it, into results/reference/<gpu>/
     python benchmarks/published.py --only "tempme/*"    # some of it
@@ -15,69 +16,38 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Literal
 
 from vidtune import provenance
 from vidtune.gpu import devices, nvml
 from vidtune.gpu.lease import lease
 from vidtune.plan import Plan, load
-from vidtune.spec import UserError, load_json, parse, read_yaml, write_json
-from vidtune.spec.nouns import Count, Frozen
+from vidtune.plan.memory_rows import measured_under
+from vidtune.spec import Assumed, UserError, load_json, unknown, write_json
 
-HERE = Path(__file__).parent
-PHASES = {"train": "train", "infer": "inference", "throughput": "inference"}  # metric -> phase
-
-
-class Group(Frozen):
-    """Variants of a paper that are measured alike."""
-
-    paper: str
-    where: tuple[str, ...]
-    note: str
-    variants: tuple[str, ...]
-    batch: Count
-    precision: Literal["fp32", "amp16", "bf16"]
-    attention: Literal["fused", "memory-efficient", "explicit"]
-    only: tuple[Literal["train", "inference", "loader"], ...]
+ONLY = ("train", "inference")
 
 
-class Except(Frozen):
-    """Printed cells that no job measures, as patterns of <paper>/<variant>/<metric>."""
-
-    cells: tuple[str, ...]
-    reason: str
-
-
-class Published(Frozen):
-    jobs: tuple[Group, ...]
-    exceptions: tuple[Except, ...]
-
-
-def read(plan: Plan, path: Path = HERE / "published.yaml") -> Published:
-    """Raises `UserError` for a variant that is not declared, or is measured twice."""
-    found = parse(Published, read_yaml(path), path)
-    seen: set[str] = set()
-    for group in found.jobs:
-        for variant in group.variants:
-            name = f"{group.paper}/{variant}"
-            if name not in plan.models:
-                raise UserError(f"{path}: {name}: not a declared variant; see `vidtune ls`")
-            if name in seen:
-                raise UserError(f"{path}: {name}: in two jobs, whose results would be one file")
-            seen.add(name)
-    return found
+def jobs_of(plan: Plan) -> dict[str, Assumed]:
+    """Variant -> batch of one GPU, precision and attention to measure it under."""
+    jobs = {}
+    for paper in plan.config.papers.values():
+        under = measured_under(paper)
+        for group in paper.also_measured:
+            under |= dict.fromkeys(group.rows, group)
+        jobs |= {f"{paper.name}/{row}": _measurable(one) for row, one in under.items()}
+    return jobs
 
 
-def phase_of(metric: str) -> str:
-    """The phase that a measured metric is of: "train_gb" -> "train"."""
-    return PHASES[metric.split("_")[0]]
+def _measurable(under: Assumed) -> Assumed:
+    """Replace float16 weights, which no recipe has, by autocast; verdicts then compare with nothing."""
+    return under.model_copy(update={"precision": "amp16"}) if under.precision == "fp16" else under
 
 
-def command(name: str, group: Group, args: argparse.Namespace, out: Path) -> list[str]:
+def command(name: str, under: Assumed, args: argparse.Namespace, out: Path) -> list[str]:
     asked = {
-        "--batch": args.batch or group.batch,
-        "--precision": group.precision,
-        "--attention": group.attention,
+        "--batch": args.batch or under.batch,
+        "--precision": under.precision,
+        "--attention": under.attention,
         "--steps": args.steps,
         "--warmup": args.warmup,
         "--device": args.device,
@@ -86,12 +56,12 @@ def command(name: str, group: Group, args: argparse.Namespace, out: Path) -> lis
     flags = [str(part) for pair in asked.items() for part in pair]
     busy = ["--even-if-busy"] if args.even_if_busy else []
     head = [sys.executable, "-m", "vidtune", "bench", name]
-    return [*head, *flags, *busy, "--only", *group.only]
+    return [*head, *flags, *busy, "--only", *ONLY]
 
 
-def run(name: str, group: Group, args: argparse.Namespace, out: Path) -> str:
-    """Measure one variant; its status. What ended without a result is a row that says how."""
-    given = command(name, group, args, out)
+def measure(name: str, under: Assumed, args: argparse.Namespace, out: Path) -> str:
+    """Measure one variant and return its status. A crash is written as a row that says how it ended."""
+    given = command(name, under, args, out)
     done = subprocess.run(given, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return load_json(out)["status"]
@@ -104,9 +74,9 @@ def run(name: str, group: Group, args: argparse.Namespace, out: Path) -> str:
         "error": "killed: the machine's memory is full" if killed else last,
         "conditions": {
             "variant": name,
-            "batch": args.batch or group.batch,
-            "precision": group.precision,
-            "attention": group.attention,
+            "batch": args.batch or under.batch,
+            "precision": under.precision,
+            "attention": under.attention,
             "device": args.device,
             "date": datetime.now(UTC).date().isoformat(),
             "commit": provenance.commit(),
@@ -116,27 +86,27 @@ def run(name: str, group: Group, args: argparse.Namespace, out: Path) -> str:
     return row["status"]
 
 
-def wanted(found: Published, patterns: list[str]) -> list[tuple[str, Group]]:
-    """(variant, its group) of all jobs that match a pattern."""
-    jobs = [(f"{g.paper}/{v}", g) for g in found.jobs for v in g.variants]
+def wanted(jobs: dict[str, Assumed], patterns: list[str]) -> dict[str, Assumed]:
+    """The jobs that match a pattern."""
     for pattern in patterns:
-        if not any(fnmatch(name, pattern) for name, _ in jobs):
-            raise UserError(f"--only {pattern}: matches no job of {HERE / 'published.yaml'}")
-    return [(n, g) for n, g in jobs if not patterns or any(fnmatch(n, p) for p in patterns)]
+        if not any(fnmatch(name, pattern) for name in jobs):
+            raise unknown("--only", pattern, jobs)
+    matching = (n for n in jobs if not patterns or any(fnmatch(n, p) for p in patterns))
+    return {name: jobs[name] for name in matching}
 
 
 def measure_all(args: argparse.Namespace) -> None:
     """Every job that has no result yet, one after the other."""
-    jobs = wanted(read(load("config")), args.only)
+    jobs = wanted(jobs_of(load("config")), args.only)
     folder = Path(args.out or ("results/trial" if args.device == "cpu" else "results/reference"))
     folder /= "cpu" if args.device == "cpu" else devices.slug()
-    for k, (name, group) in enumerate(jobs, 1):
+    for k, (name, under) in enumerate(jobs.items(), 1):
         out = folder / f"{name}.json"
         if out.exists() and not args.again and load_json(out)["status"] != "failed":
-            said = "there already"
+            status = "measured before"
         else:
-            said = run(name, group, args, out)
-        print(f"{k}/{len(jobs)} {name}: {said}", flush=True)
+            status = measure(name, under, args, out)
+        print(f"{k}/{len(jobs)} {name}: {status}", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -147,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--warmup", type=int, default=5)
     parser.add_argument("--out", help="folder (default: results/reference; of a CPU results/trial)")
-    parser.add_argument("--again", action="store_true", help="measure what is there already too")
+    parser.add_argument("--again", action="store_true", help="measure again what has a result")
     parser.add_argument("--even-if-busy", action="store_true", help="on a GPU in use; rows say so")
     return parser
 

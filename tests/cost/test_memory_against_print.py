@@ -13,7 +13,7 @@ from helpers.common import plan_at
 from vidtune.cost.memory_table import fitted
 from vidtune.cost.predict_memory import GIB, training_ledger
 from vidtune.plan import Plan
-from vidtune.spec.memory import Prediction
+from vidtune.spec import Prediction
 
 PLAN = plan_at(Path("nowhere"))
 
@@ -100,8 +100,8 @@ def test_order_of_print(peaks):
 
 def test_fit_is_of_our_own_predictions(peaks):
     """Declared once: a unit for the slope, and the mean of what is left for the offset."""
-    fit = PLAN.config.memory.fits["side4video"]
-    assert sorted(fit.rows) == sorted(f"side4video/{row}" for row in NINE)
+    fit = PLAN.config.papers["side4video"].fit
+    assert sorted(fit.rows) == sorted(NINE)
     assert fit.slope == GIB / 1e9
     left = [OFFICIAL[row][1] - fit.slope * peaks[f"side4video/{row}"] for row in NINE]
     assert fit.offset == pytest.approx(sum(left) / len(left), abs=0.05)

@@ -14,7 +14,7 @@ from vidtune.data import records, transforms
 from vidtune.data.clips import Clips
 from vidtune.data.transforms import augment, gray
 from vidtune.spec import Recipe
-from vidtune.spec.augment import Augment
+from vidtune.spec.recipe import Augment
 
 SIDE = 24
 

@@ -7,7 +7,7 @@ import pytest
 from helpers.generated import recipe
 
 from vidtune.data.sampling import indices
-from vidtune.spec.nouns import Sampler
+from vidtune.spec.recipe import Sampler
 
 SAMPLERS = get_args(Sampler)
 

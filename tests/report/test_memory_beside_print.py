@@ -203,7 +203,7 @@ def test_only_the_phase_that_ran_out_of_memory_says_so(here):
 def test_what_was_made_otherwise_is_stale(here):
     digest = provenance.memory_digest("side4video")
     stamp = provenance.stamp(digest, "made", here.models[LIGHT])
-    fit = here.config.memory.fits["side4video"]
+    fit = here.config.papers["side4video"].fit
     line = {"slope": fit.slope, "offset": fit.offset, "fitted_on": list(fit.rows), "gb": 1.0}
     made = memory(5.7, attention="explicit", fit=line, provenance=stamp)
     path = predictions.memory_path(here, "side4video")

@@ -3,14 +3,15 @@
 import os
 import subprocess
 import sys
-from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
 from helpers import fake_nvml
 from helpers.common import REPO, one_line
 
-from vidtune.spec import UserError, load_json, write_json
+from vidtune.plan import memory_rows
+from vidtune.report.numbers import conditions, measurements
+from vidtune.spec import load_json, write_json
 
 
 @pytest.fixture
@@ -39,50 +40,37 @@ def measured_cells(plan):
 
 
 def test_every_measured_cell_has_its_job_or_a_reason(plan, published):
-    found = published.read(plan)
-    reasons = [pattern for e in found.exceptions for pattern in e.cells]
-    jobs = {
-        (f"{g.paper}/{v}", where): g for g in found.jobs for v in g.variants for where in g.where
-    }
+    jobs = published.jobs_of(plan)
     cells = list(measured_cells(plan))
     assert len(cells) > 20
     for table, variant, metric in cells:
-        if any(fnmatch(f"{variant}/{metric}", pattern) for pattern in reasons):
-            continue
-        group = jobs.get((variant, table.where))
-        assert group, f"{variant}: {table.where}: {metric} has no job in published.yaml"
-        assert published.phase_of(metric) in group.only, f"{variant}: {metric}"
+        assert variant in jobs, f"{variant}: {table.where}: {metric} has no job"
+        phase = measurements.VALUES.get(metric, ("",))[0]
+        reason = f"{variant.split('/')[1]}/{metric}" in table.reasons
+        assert reason or phase in published.ONLY, f"{variant}: {metric}"
 
 
-def test_exceptions_are_of_printed_cells(plan, published):
-    cells = [f"{variant}/{metric}" for _, variant, metric in measured_cells(plan)]
-    for e in published.read(plan).exceptions:
-        for pattern in e.cells:
-            assert any(fnmatch(c, pattern) for c in cells), pattern
+def test_float16_weights_are_measured_under_autocast(plan, published):
+    """No recipe of ours has them: the cell is not comparable, and says under what it was measured."""
+    name = "side4video/b32-msrvtt"
+    assert (
+        memory_rows.measured_under(plan.config.papers["side4video"])["b32-msrvtt"].precision
+        == "fp16"
+    )
+    assert published.jobs_of(plan)[name].precision == "amp16"
+    table3 = next(n for n in plan.config.papers["side4video"].numbers if n.where == "Table 3")
+    assert conditions.needed(plan, table3, name)["precision"] == "fp16"
 
 
 def test_jobs_keep_to_what_a_table_states(plan, published):
     checked = 0
-    for group in published.read(plan).jobs:
-        for table in plan.config.papers[group.paper].numbers:
-            for row in set(table.rows) & set(group.variants) if table.where in group.where else ():
-                stated = table.under(row)
-                if isinstance(stated.batch, int):
-                    assert stated.batch == group.batch, f"{row}: {table.where}"
-                    checked += 1
-                assert stated.precision in (None, group.precision), f"{row}: {table.where}"
+    for table, variant, _ in measured_cells(plan):
+        job, stated = published.jobs_of(plan)[variant], table.under(variant.split("/")[1])
+        if isinstance(stated.batch, int):
+            assert stated.batch == job.batch, f"{variant}: {table.where}"
+            checked += 1
+        assert stated.precision in (None, job.precision), f"{variant}: {table.where}"
     assert checked
-
-
-def test_a_list_with_a_slip_is_refused(plan, published, tmp_path):
-    text = (REPO / "benchmarks" / "published.yaml").read_text()
-    bad = tmp_path / "published.yaml"
-    bad.write_text(text.replace("st-adapter-b16", "st-adapter-b17"))
-    with pytest.raises(UserError, match="not a declared variant"):
-        published.read(plan, bad)
-    bad.write_text(text.replace("st-adapter-l14", "st-adapter-b16"))
-    with pytest.raises(UserError, match="in two jobs"):
-        published.read(plan, bad)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +78,7 @@ def test_a_list_with_a_slip_is_refused(plan, published, tmp_path):
     [
         ([], "no GPU here"),
         (["--device", "cpu"], "--only"),
-        (["--device", "cpu", "--only", "tempme/nothing"], "matches no job"),
+        (["--device", "cpu", "--only", "tempme/nothing"], "is not known"),
     ],
 )
 def test_bad_input_is_one_line(published, no_gpu, capsys, given, says):
@@ -123,7 +111,7 @@ def test_what_is_done_is_skipped(published, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(published.subprocess, "run", runs)
     assert published.main([*CPU, str(tmp_path), "--batch", "1"]) == 0
     assert published.main([*CPU, str(tmp_path)]) == 0
-    assert "there already" in capsys.readouterr().out and len(runs.given) == 1
+    assert "measured before" in capsys.readouterr().out and len(runs.given) == 1
     assert (tmp_path / "cpu" / "tempme" / "tempme-b32.json").is_file()
     command = runs.given[0]
     assert command[:5] == [sys.executable, "-m", "vidtune", "bench", "tempme/tempme-b32"]

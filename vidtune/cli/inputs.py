@@ -7,8 +7,8 @@ from typing import Any
 
 from vidtune.plan import Plan, load
 from vidtune.spec import Model, UserError, load_json, parse
+from vidtune.spec.errors import unknown
 from vidtune.spec.read import M
-from vidtune.spec.suggest import unknown
 
 
 def add_plan(parser: argparse.ArgumentParser, json: bool = False) -> None:

@@ -18,8 +18,7 @@ from vidtune.engine.step import Step
 from vidtune.methods.build import build_model
 from vidtune.nn.attention import attention
 from vidtune.nn.task import TextRecognizer, VideoModel
-from vidtune.spec import Model, Recipe, UserError
-from vidtune.spec.nouns import Count, Frozen
+from vidtune.spec import Count, Frozen, Model, Recipe, UserError
 
 Attention = Literal["fused", "memory-efficient", "explicit"]
 Phase = Literal["train", "inference", "loader"]

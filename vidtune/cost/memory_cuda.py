@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from vidtune.nn.attention import attention
-from vidtune.spec.memory import Attention, Precision
+from vidtune.spec import Attention, Precision
 
 HALF, SINGLE = torch.float16, torch.float32
 CPU = "AutocastCPU"

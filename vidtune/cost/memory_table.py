@@ -7,7 +7,7 @@ from typing import Any
 from vidtune import provenance
 from vidtune.cost import predict_memory
 from vidtune.cost.result_cache import cached_results
-from vidtune.spec.memory import Fit, Predicting, Prediction
+from vidtune.spec import Fit, Predicting, Prediction
 
 
 def predict_paper(job: Predicting, folder: Path) -> dict[str, Any]:

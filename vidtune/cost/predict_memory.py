@@ -22,8 +22,7 @@ from vidtune.cost.released import Released, as_released
 from vidtune.engine.step import objective
 from vidtune.methods.build import build_model
 from vidtune.nn.task import TextRecognizer, VideoModel
-from vidtune.spec import Model, UserError
-from vidtune.spec.memory import Attention, Precision
+from vidtune.spec import Attention, Model, Precision, UserError
 
 GIB = 1 << 30
 KINDS = ("weights", "gradients", "optimizer", "activations", "workspace")

@@ -19,7 +19,7 @@ from numpy.random import Generator
 from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
-from vidtune.spec.augment import RANDAUGMENT
+from vidtune.spec.recipe import RANDAUGMENT
 
 FILL = (128, 128, 128)  # colour of the holes that a moved frame leaves
 MAX_MAGNITUDE = 10.0

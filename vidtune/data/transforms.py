@@ -25,7 +25,7 @@ from torch.nn import functional as F
 from vidtune.data.randaugment import rand_augment
 from vidtune.nn.pixels import Size, centre, scaled, short_side
 from vidtune.spec import Recipe
-from vidtune.spec.augment import Augment
+from vidtune.spec.recipe import Augment
 
 Box = tuple[int, int, int, int]  # top, left, height, width
 TRIES = 10  # draws of a crop until one fits into the frame

@@ -1,14 +1,16 @@
-"""`config/*.yaml` -> nouns. Every problem is one line that names file and key."""
+"""Reads and cross-checks `config/*.yaml`. Every problem is one line that names file and key."""
 
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vidtune.plan.memory import read_memory
-from vidtune.plan.papers import read_paper, resolve_base
+from vidtune.plan.inherit import resolve_base
+from vidtune.plan.papers import read_paper
+from vidtune.plan.published_tables import printed_in, read_tables
 from vidtune.plan.scale import Scale
 from vidtune.spec import (
     Backbone,
     Dataset,
+    Frozen,
     GeneratedSet,
     Metric,
     Paper,
@@ -18,8 +20,6 @@ from vidtune.spec import (
     parse,
     read_yaml,
 )
-from vidtune.spec.memory import Memory
-from vidtune.spec.nouns import Frozen
 
 N = TypeVar("N", bound=Frozen)
 
@@ -47,7 +47,6 @@ class Config(Frozen):
     scales: dict[str, Scale]
     papers: dict[str, Paper]
     tables: dict[str, Table]
-    memory: Memory
 
 
 def read_config(folder: Path, overrides: dict[str, Any] | None = None) -> Config:
@@ -65,30 +64,24 @@ def read_config(folder: Path, overrides: dict[str, Any] | None = None) -> Config
         if not path.is_file():
             raise UserError(f"{main}: papers: {name!r}: no file {path}; add it or drop the name")
         papers[name] = read_paper(path)
-    tables = {p.stem: _table(p) for p in sorted((folder / "tables").glob("*.yaml"))}
     config = Config.model_construct(
         folder=str(folder),
         settings=settings,
-        backbones=_nouns(Backbone, folder / "backbones.yaml"),
-        generated=_nouns(GeneratedSet, folder / "datasets.yaml", "generated", data),
-        datasets=_nouns(Dataset, folder / "datasets.yaml", "datasets", data),
-        recipes=_nouns(Recipe, folder / "recipes.yaml"),
-        metrics=_nouns(Metric, folder / "metrics.yaml"),
-        scales=_nouns(Scale, folder / "scales.yaml"),
+        backbones=_entries(Backbone, folder / "backbones.yaml"),
+        generated=_entries(GeneratedSet, folder / "datasets.yaml", "generated", data),
+        datasets=_entries(Dataset, folder / "datasets.yaml", "datasets", data),
+        recipes=_entries(Recipe, folder / "recipes.yaml"),
+        metrics=_entries(Metric, folder / "metrics.yaml"),
+        scales=_entries(Scale, folder / "scales.yaml"),
         papers=papers,
-        tables=tables,
-        memory=read_memory(folder, papers),
+        tables=read_tables(folder, papers),
     )
     check(config)
     return config
 
 
-def _table(path: Path) -> Table:
-    return parse(Table, {**read_yaml(path), "name": path.stem}, path)
-
-
-def _nouns(kind: type[N], path: Path, section: str = "", raw: Any = None) -> dict[str, N]:
-    """All entries of a file (or of one section of it), their names filled in from the keys."""
+def _entries(kind: type[N], path: Path, section: str = "", raw: Any = None) -> dict[str, N]:
+    """All entries of a file, or of one section of it; their names are their keys."""
     entries = read_yaml(path) if raw is None else raw.get(section)
     if not isinstance(entries, dict):
         raise UserError(f"{path}: {section}: expected a mapping of names to entries; add it")
@@ -139,8 +132,7 @@ def check(c: Config) -> None:
                     f"{where}.recipe: {v.recipe} is not for {c.datasets[v.dataset].task}"
                 )
         _check_numbers(c, paper, path)
-    for table in c.tables.values():
-        _check_table(c, table, folder)
+    _check_tables(c, folder / "tables.yaml")
 
 
 def _check_numbers(c: Config, paper: Paper, path: Path) -> None:
@@ -160,19 +152,14 @@ def _check_numbers(c: Config, paper: Paper, path: Path) -> None:
             known("metric", test.metric, c.metrics, f"{path}: claims.{name}")
 
 
-def _check_table(c: Config, table: Table, folder: Path) -> None:
-    """A table's paper has a file, its `where` are the paper's, its columns are metrics."""
-    where = f"{folder / 'tables' / table.name}.yaml"
-    if table.paper and not (folder / "papers" / f"{table.paper}.yaml").is_file():
-        raise UserError(f"{where}: paper: no file papers/{table.paper}.yaml; fix the name")
-    if table.paper in c.papers:
-        printed = [n.where for n in c.papers[table.paper].numbers]
-        for one in table.where:
-            if one not in printed:
-                known_ones = ", ".join(printed)
+def _check_tables(c: Config, path: Path) -> None:
+    """Columns are metrics, and hold all that a published table prints."""
+    for table in c.tables.values():
+        for column in table.columns:
+            known("metric", column, c.metrics, f"{path}: {table.name}.columns")
+        for metric in printed_in(c.papers[table.paper], table.where) if table.paper else ():
+            if metric not in table.columns:
                 raise UserError(
-                    f"{where}: where: {one!r} is not among the tables of {table.paper}; "
-                    f"known: {known_ones}"
+                    f"{path}: published.{table.paper}.{table.where}.columns: "
+                    f"the table prints {metric!r}; add it"
                 )
-    for column in table.columns:
-        known("metric", column, c.metrics, f"{where}: columns")

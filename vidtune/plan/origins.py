@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from vidtune import spec
-from vidtune.plan.lines import Place, in_class, in_yaml
+from vidtune.plan.lines import in_class
 from vidtune.plan.plan import Plan
 from vidtune.plan.registry import METHODS, marks, options_class
-from vidtune.spec import Dataset, Variant, read_yaml
+from vidtune.spec import Dataset, Frozen, Variant, read_yaml
 from vidtune.spec.dataset import PROSE
-from vidtune.spec.nouns import Frozen
+from vidtune.spec.yaml_files import Place, places
 
 NOUNS = Path(spec.__file__).parent
 RULES = {
@@ -68,15 +68,15 @@ def at_scale(plan: Plan, name: str) -> list[Origin]:
     for field, (table, asked, declared, here) in swaps.items():
         pattern = next((p for p in table if fnmatch(asked, p)), None)
         if pattern is not None:
-            place = in_yaml(path)[scale.name, f"{field}s", pattern]
+            place = places(path)[scale.name, f"{field}s", pattern]
             says = f"in place of {declared}"
             out.append(_origin("scale", field, here, f"scale {scale.name}", place, says))
     rules = marks(options_class(v.method))
-    places = in_class(METHODS / v.method / "options.py", "Options")
+    declared_in = in_class(METHODS / v.method / "options.py", "Options")
     for field, value in run.model.options.items():
         if value != model.options[field]:
             says = f"in place of {model.options[field]}, {RULES[rules[field]]}"
-            out.append(_origin("scale", field, value, "mapped", places[field], says))
+            out.append(_origin("scale", field, value, "mapped", declared_in[field], says))
     if run.recipe.name != v.recipe:
         recipes = Path(plan.config.folder) / "recipes.yaml"
         out += _entry("scale's recipe", plan.config.recipes[run.recipe.name], recipes)
@@ -149,10 +149,10 @@ def _given(
     path: Path, declared: dict[str, Any], chain: list[str], keys: tuple[str, ...]
 ) -> tuple[str, Place] | None:
     """(whose, where) of the first entry of a chain that gives a value; None: nobody does."""
-    places = in_yaml(path)
+    known = places(path)
     for k, entry in enumerate(chain):
         for found in (keys, ("each", keys[-1])):
-            place = places.get(("variants", entry, *found))
+            place = known.get(("variants", entry, *found))
             if place:
                 return ("variant" if k == 0 else f"base {entry}"), place
     return None
@@ -160,7 +160,7 @@ def _given(
 
 def _entry(part: str, noun: Frozen, path: Path, keys: tuple[str, ...] = ()) -> list[Origin]:
     """Every field of an entry of a config file; unset ones come from the noun's default."""
-    places, declared = in_yaml(path), read_yaml(path)
+    known, declared = places(path), read_yaml(path)
     for key in keys:
         declared = declared[key]
     chain = _chain(declared, noun.name)
@@ -169,11 +169,11 @@ def _entry(part: str, noun: Frozen, path: Path, keys: tuple[str, ...] = ()) -> l
     for field in type(noun).model_fields:
         if field in ("name", "source", *(PROSE if isinstance(noun, Dataset) else ())):
             continue
-        entry = next((e for e in chain if (*keys, e, field) in places), None)
+        entry = next((e for e in chain if (*keys, e, field) in known), None)
         if entry is None:
             of, place, source = "default", defaults[field], ""
         else:
-            of, place = f"{type(noun).__name__.lower()} {entry}", places[*keys, entry, field]
+            of, place = f"{type(noun).__name__.lower()} {entry}", known[*keys, entry, field]
             source = declared[entry].get("source") or ""
         value = getattr(noun, field)
         out.append(_origin(part, field, value, of, place, place.says, source))

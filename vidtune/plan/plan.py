@@ -1,10 +1,10 @@
-"""The Plan: every job of the DAG as a noun, with the place of its files.
+"""The Plan: the spec of every job of the DAG, and the place of its files.
 
 <results>/<scale>/specs/{generated,datasets,backbones,premises,runs,costs,memory}/....json   what a job is
 <results>/<scale>/backbones/<name>/                 clip.pt pretrain.json premise.json
 <results>/<scale>/runs/<paper>/<variant>@<seed>/    model.pt train.json eval.json
 <results>/<scale>/costs/<paper>.json                of all its models, at the papers' full size
-<results>/<scale>/memory/<paper>.json               of the rows in config/memory.yaml, likewise
+<results>/<scale>/memory/<paper>.json               of the rows whose memory it prints, likewise
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtune.plan.config import Config, known, read_config
-from vidtune.plan.memory import predicting
+from vidtune.plan.memory_rows import predicting
 from vidtune.plan.registry import options_class, resolve
 from vidtune.plan.scale import Scale, map_options, seeds_of, swap
 from vidtune.spec import (
@@ -52,9 +52,7 @@ class Plan:
         for name, paper in self.config.papers.items():
             models = tuple(m for m in self.models.values() if m.name.split("/")[0] == name)
             out[self.spec_of("costs", name)] = Costing(paper=name, models=models)
-            out[self.spec_of("memory", name)] = predicting(
-                paper, self.config.memory, self.models, self.scale.memory
-            )
+            out[self.spec_of("memory", name)] = predicting(paper, self.models, self.scale.memory)
         for name, job in self.pretrainings.items():
             out[self.spec_of("backbones", name)] = job
             out[self.spec_of("premises", name)] = self.premises[name]

@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from vidtune import spec
 from vidtune.spec import Model, Options, UserError
-from vidtune.spec.options import Mark
+from vidtune.spec.method_options import Mark
 
 METHODS = Path(__file__).parent.parent / "methods"
 TEMPLATE = "template"  # to be copied; no method

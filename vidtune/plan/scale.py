@@ -6,8 +6,7 @@ from typing import Any
 from pydantic import model_validator
 
 from vidtune.plan.registry import marks, options_class
-from vidtune.spec import Backbone
-from vidtune.spec.nouns import Frozen
+from vidtune.spec import Backbone, Frozen
 
 
 class Scale(Frozen):
@@ -21,7 +20,7 @@ class Scale(Frozen):
     seeds: dict[str, tuple[int, ...]]
     learn: tuple[str, ...]
     skip: tuple[str, ...] = ()  # of these, what is not
-    memory: tuple[str, ...] = ("*",)  # of config/memory.yaml's rows, which are predicted
+    memory: tuple[str, ...] = ("*",)  # which rows' memory is predicted
     seconds: dict[str, float]
 
     @model_validator(mode="after")

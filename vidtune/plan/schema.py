@@ -1,4 +1,4 @@
-"""JSON schemas of the config files, generated from the nouns (editors and tests read them)."""
+"""JSON schemas of the config files, generated from the specs (editors and tests read them)."""
 
 from typing import Any
 
@@ -6,9 +6,8 @@ from pydantic import TypeAdapter
 
 from vidtune.plan.config import Settings
 from vidtune.plan.scale import Scale
-from vidtune.spec import Backbone, Dataset, GeneratedSet, Metric, Paper, Recipe, Table
-from vidtune.spec.memory import Memory
-from vidtune.spec.nouns import Frozen
+from vidtune.spec import Backbone, Dataset, Frozen, GeneratedSet, Metric, Paper, Recipe
+from vidtune.spec.paper import Tables
 
 
 def schemas() -> dict[str, dict[str, Any]]:
@@ -23,11 +22,10 @@ def schemas() -> dict[str, dict[str, Any]]:
         "backbones": entries(Backbone),
         "datasets": _sections(generated=entries(GeneratedSet), datasets=entries(Dataset)),
         "recipes": entries(Recipe),
-        "memory": Memory.model_json_schema(),
         "metrics": entries(Metric),
         "scales": entries(Scale),
         "paper": _writable(Paper.model_json_schema(), "Paper", "Variant"),
-        "table": _writable(Table.model_json_schema(), "Table"),
+        "tables": Tables.model_json_schema(),
     }
 
 

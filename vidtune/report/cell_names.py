@@ -4,12 +4,11 @@ A row goes by its declared name or by the slug of its label in the paper, a colu
 the slug of its label; the canonical name has the declared ones.
 """
 
-import re
 from typing import NamedTuple
 
 from vidtune.plan import Plan
-from vidtune.spec import Numbers, UserError
-from vidtune.spec.suggest import unknown
+from vidtune.spec import Numbers, UserError, slug
+from vidtune.spec.errors import unknown
 
 
 class CellName(NamedTuple):
@@ -19,13 +18,6 @@ class CellName(NamedTuple):
     numbers: Numbers
     variant: str  # "<paper>/<row>"
     metric: str
-
-
-def slug(text: str) -> str:
-    """ "Table 9 (f)" -> "table9f", "Ours B/16 light" -> "ours-b16-light"."""
-    text = re.sub(r"[/()']", "", text.lower().replace(" (", ""))
-    text = re.sub(r"[^a-z0-9.]+", "-", text).strip("-.")
-    return re.sub(r"^(table|figure)-", r"\1", text)
 
 
 def label(plan: Plan, numbers: list[Numbers], variant: str) -> str:

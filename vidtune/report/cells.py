@@ -7,8 +7,7 @@ from pydantic import Field
 
 from vidtune.plan import Plan
 from vidtune.report.numbers.rows import OOM, Row
-from vidtune.spec import Numbers
-from vidtune.spec.nouns import Frozen, Kind
+from vidtune.spec import Frozen, Kind, Numbers
 
 
 class Learned(NamedTuple):

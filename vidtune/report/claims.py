@@ -12,8 +12,7 @@ from typing import Literal
 
 from vidtune.plan import Plan
 from vidtune.report.numbers.rows import Row
-from vidtune.spec import ClaimTest, Metric
-from vidtune.spec.nouns import Frozen
+from vidtune.spec import ClaimTest, Frozen, Metric
 
 Status = Literal["holds", "fails", "within noise", "not judged"]
 STATUSES = ("holds", "fails", "within noise", "not judged")

@@ -5,15 +5,14 @@ import shlex
 from pathlib import Path
 
 from vidtune.plan import Plan
-from vidtune.plan.memory import convention_of
+from vidtune.plan.memory_rows import measured_under
 from vidtune.plan.origins import Origin, at_scale, origins
 from vidtune.report import cell_names, texts
 from vidtune.report.cell_names import CellName
 from vidtune.report.cells import Cell
 from vidtune.report.numbers.rows import Row, our_rows
 from vidtune.report.verdicts import make_cell
-from vidtune.spec import Contradiction, Metric, read_yaml
-from vidtune.spec.nouns import Frozen
+from vidtune.spec import Contradiction, Frozen, Metric, read_yaml
 
 
 class Neighbour(Frozen):
@@ -160,7 +159,8 @@ def _overrides(plan: Plan) -> list[str]:
 
 def _predict(plan: Plan, variant: str, metric: Metric) -> list[str]:
     """The command that predicts printed memory, under the convention of its rows."""
-    asked = convention_of(plan.config.memory, variant)
+    paper, row = variant.split("/")
+    asked = measured_under(plan.config.papers[paper]).get(row)
     predicted = any(metric.name in m.beside for m in plan.config.metrics.values())
     if asked is None or not predicted:
         return []

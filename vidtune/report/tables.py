@@ -1,17 +1,14 @@
 """Published tables with ours beside them, as one structure that every format renders.
 
 A row is a variant or a cited system; a cell holds what the paper prints, what was counted at full
-size, what was learned at the scale at hand, the verdict, and where each of them comes from. A
-published table that the configuration does not declare is shown all the same, with the columns it
-prints.
+size, what was learned at the scale at hand, the verdict, and where each of them comes from.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from vidtune.plan import Plan
-from vidtune.report.cell_names import label, slug
+from vidtune.report.cell_names import label
 from vidtune.report.cells import Cell
 from vidtune.report.columns import Column, columns, heads, identity, predicted_convention
 from vidtune.report.numbers.rows import OurRows, Row, our_rows
@@ -117,38 +114,12 @@ class Builder:
 
 
 def build(plan: Plan, rows: Iterable[Row]) -> list[ShownTable]:
-    """Every table that there is to show: overviews first, then by paper and name."""
-    ours, papers = our_rows(rows), list(plan.config.papers)
-    contradicted = {name: contradictions(plan, name, ours) for name in papers}
-    declared = [t for t in plan.config.tables.values() if t.paper is None or t.paper in papers]
-    tables = [*declared, *_undeclared(plan, declared)]
-    tables.sort(key=lambda t: (papers.index(t.paper) if t.paper else -1, _natural(t.name)))
-    return [_table(Builder(plan, ours, contradicted), table) for table in tables]
-
-
-def _natural(name: str) -> list[str | int]:
-    """A sort key under which "table2" comes before "table10"."""
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
-
-
-def _undeclared(plan: Plan, declared: list[Table]) -> list[Table]:
-    """Published tables that the configuration does not declare, with the columns they print."""
-    taken = {(t.paper, where) for t in declared for where in t.where}
-    out: dict[str, Table] = {}
-    for paper in plan.config.papers.values():
-        for numbers in paper.numbers:
-            name = f"{paper.name}-{slug(numbers.where).replace('table-', 'table')}"
-            if (paper.name, numbers.where) not in taken and name not in out:
-                blocks = [n for n in paper.numbers if n.where == numbers.where]
-                metrics = dict.fromkeys(m for n in blocks for row in n.rows.values() for m in row)
-                out[name] = Table(
-                    name=name,
-                    title=f"{paper.name}, {numbers.where}: {numbers.caption}",
-                    columns=tuple(metrics),
-                    paper=paper.name,
-                    where=(numbers.where,),
-                )
-    return list(out.values())
+    """Every table that there is to show: overviews first, then as the papers number them."""
+    ours = our_rows(rows)
+    contradicted = {name: contradictions(plan, name, ours) for name in plan.config.papers}
+    return [
+        _table(Builder(plan, ours, contradicted), table) for table in plan.config.tables.values()
+    ]
 
 
 def _table(builder: Builder, table: Table) -> ShownTable:
@@ -180,7 +151,7 @@ def _members(plan: Plan, table: Table) -> dict[str, list[Numbers]]:
     out: dict[str, list[Numbers]] = {}
     if table.paper:
         for n in plan.config.papers[table.paper].numbers:
-            if n.where in table.where:
+            if n.where == table.where:
                 for key in n.rows:
                     out.setdefault(f"{table.paper}/{key}", []).append(n)
     for name, variant in plan.variants.items():

@@ -15,13 +15,12 @@ from collections.abc import Iterable
 from typing import Literal
 
 from vidtune.plan import Plan
-from vidtune.report.cell_names import slug
 from vidtune.report.cells import Cell, mean
 from vidtune.report.numbers import conditions
 from vidtune.report.numbers.rows import BUSY, FULL_SIZE, OOM, OurRows, Row, our_rows
 from vidtune.report.numbers.settings import READ
 from vidtune.report.texts import fill
-from vidtune.spec import Dataset, Metric, Numbers
+from vidtune.spec import Dataset, Metric, Numbers, slug
 
 Verdict = Literal["match", "near", "off", "subset", "not comparable", "not run"]
 VERDICTS = ("match", "near", "off", "subset", "not comparable", "not run")

@@ -1,39 +1,38 @@
-"""The nouns of the project, frozen and strict. Imports nothing of the package and no torch."""
+"""The specs of the project, frozen and strict. Imports nothing of the package and no torch."""
 
-from vidtune.spec.base import SPLITS
-from vidtune.spec.dataset import Annotations, Dataset, Resized
-from vidtune.spec.nouns import (
-    Backbone,
-    Costing,
-    GeneratedSet,
-    Metric,
-    Model,
-    Premise,
-    Pretraining,
-    Recipe,
-    Run,
-    TextTower,
-    Weights,
-)
-from vidtune.spec.options import Depth, Layers, Options, Tokens, Width
+from vidtune.spec.backbone import Backbone, TextTower, Weights
+from vidtune.spec.base import SPLITS, Attention, Count, Frozen, Precision
+from vidtune.spec.dataset import Annotations, Dataset, GeneratedSet, Resized
+from vidtune.spec.errors import UserError, unknown
+from vidtune.spec.method_options import Depth, Layers, Options, Tokens, Width
+from vidtune.spec.metric import Kind, Metric
 from vidtune.spec.paper import (
+    Assumed,
     Citation,
     Cited,
     Claim,
     ClaimTest,
     Conditions,
     Contradiction,
+    Fit,
     Numbers,
     Paper,
     Table,
     Variant,
+    slug,
 )
-from vidtune.spec.read import UserError, load_json, parse, read_yaml, write_json, write_text
+from vidtune.spec.read import load_json, parse, write_json, write_text
+from vidtune.spec.recipe import Augment, Recipe
+from vidtune.spec.run import Costing, Model, Predicting, Prediction, Premise, Pretraining, Run
 from vidtune.spec.source import Source, is_safe
+from vidtune.spec.yaml_files import read_yaml
 
 __all__ = [
     "SPLITS",
     "Annotations",
+    "Assumed",
+    "Attention",
+    "Augment",
     "Backbone",
     "Citation",
     "Cited",
@@ -42,15 +41,22 @@ __all__ = [
     "Conditions",
     "Contradiction",
     "Costing",
+    "Count",
     "Dataset",
     "Depth",
+    "Fit",
+    "Frozen",
     "GeneratedSet",
+    "Kind",
     "Layers",
     "Metric",
     "Model",
     "Numbers",
     "Options",
     "Paper",
+    "Precision",
+    "Predicting",
+    "Prediction",
     "Premise",
     "Pretraining",
     "Recipe",
@@ -68,6 +74,8 @@ __all__ = [
     "load_json",
     "parse",
     "read_yaml",
+    "slug",
+    "unknown",
     "write_json",
     "write_text",
 ]

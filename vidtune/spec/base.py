@@ -1,4 +1,4 @@
-"""What every noun is: frozen and strict; and the numbers that several share."""
+"""The base class of every spec, and the types that several specs share."""
 
 from typing import Annotated, Literal, get_args
 
@@ -10,9 +10,12 @@ Share = Annotated[float, Field(ge=0, le=1)]
 Task = Literal["recognition", "retrieval"]
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+# amp16: float32 weights under autocast in float16; fp16: float16 weights
+Precision = Literal["amp16", "fp32", "fp16"]
+Attention = Literal["explicit", "fused", "memory-efficient"]
 
 
 class Frozen(BaseModel):
-    """Frozen; unknown keys are errors; no silent conversion between types."""
+    """Cannot be changed; rejects unknown keys; converts no type silently."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)

@@ -41,6 +41,19 @@ PROSE = ("title", "licence", "citation", "sources", "folder", "official", "sourc
 COLUMNS = ("id", "video", "caption", "label", "split")
 
 
+class GeneratedSet(Frozen):
+    """Generated videos: how many clips, how large, from which seed."""
+
+    name: str
+    generator: Literal["motion"]
+    seed: int
+    clips: dict[Split, int]
+    side: Count  # pixels
+    fps: Count
+    seconds: tuple[float, float]  # shortest and longest clip
+    stills: int = 0  # rendered images with appearance captions for pre-training
+
+
 class Annotations(Frozen):
     """A dataset's lists, in the form of their owner (vidtune/datasets/readers/).
 

@@ -1,15 +1,17 @@
-"""One paper's declaration: variants, published numbers with their sources, claims."""
+"""A paper: its variants, published numbers with their sources, claims, and tables."""
 
 import math
+import re
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from vidtune.spec.nouns import Frozen
+from vidtune.spec.base import Attention, Count, Frozen, Precision
 
 
 class Citation(Frozen):
     key: str
+    label: str | None = None  # the paper in titles of tables; None: the name of its file
     title: str
     arxiv: str
     code: str  # owner/name@commit
@@ -17,7 +19,7 @@ class Citation(Frozen):
 
 
 class Variant(Frozen):
-    """method x backbone x dataset x frames x recipe x options, declared once."""
+    """A method x backbone x dataset x frames x recipe x options, declared once."""
 
     name: str
     method: str
@@ -30,6 +32,33 @@ class Variant(Frozen):
     label: str | None = None  # the row's name in the paper
     note: str | None = None
     fitted: tuple[str, ...] = ()  # metrics whose printed value the reading was chosen to have
+
+
+class Fit(Frozen):
+    """A line from predicted GiB to printed GB, through printed rows: it explains nothing."""
+
+    slope: float  # GB per GiB
+    offset: float  # GB
+    rows: tuple[str, ...]  # variants that it was fitted on
+
+
+class Assumed(Frozen):
+    """What printed memory or speed is taken to have been measured under, where the paper is silent.
+
+    Predictions and our own measurements are made under it; a verdict asks only what is printed.
+    """
+
+    batch: Count | None = None  # videos of one device; None: as the table states
+    precision: Precision
+    attention: Attention
+    source: str  # how it is known
+
+
+class AlsoMeasured(Assumed):
+    """Variants that are measured although no table prints it of them; the conditions are ours."""
+
+    rows: tuple[str, ...]
+    batch: Count
 
 
 class Conditions(Frozen):
@@ -47,10 +76,11 @@ class Conditions(Frozen):
     backbone: str | None = None  # as printed
     pretrain: str | None = None  # as printed
     trust: str | None = None  # how sure the transcription is, where it is not the paper's own page
+    assumed: Assumed | None = None  # what is not printed
 
     @property
     def text(self) -> str:
-        """In words, for a reader; without `trust`."""
+        """The printed conditions in words, without `trust`."""
         given = {
             "backbone": self.backbone,
             "pre-trained": self.pretrain,
@@ -89,7 +119,7 @@ class Numbers(Conditions):
                     known = False
                 if not known:
                     raise ValueError(f"rows.{row}.{metric}: expected a number; found {value!r}")
-        cells = {f"{row}/{metric}" for row, found in self.rows.items() for metric in found}
+        cells = {f"{row}/{metric}" for row, printed in self.rows.items() for metric in printed}
         for key in (*self.labels, *self.reasons):
             if key not in self.rows and key not in cells:
                 raise ValueError(
@@ -102,9 +132,17 @@ class Numbers(Conditions):
 
     def under(self, row: str) -> Conditions:
         """The conditions of one row: its own over the table's."""
-        table = {name: getattr(self, name) for name in Conditions.model_fields}
-        own = self.conditions.get(row, Conditions()).model_dump(exclude_none=True)
-        return Conditions(**{**table, **own})
+        own = self.conditions.get(row, self)
+        fields = Conditions.model_fields
+        given = {name: getattr(own, name) for name in fields}
+        return Conditions(**{k: getattr(self, k) if v is None else v for k, v in given.items()})
+
+    def measured_under(self, row: str) -> Assumed | None:
+        """What a row's memory is predicted and measured under, with its batch; None: unknown."""
+        under = self.under(row)
+        if under.assumed is None or not isinstance(under.batch, int):
+            return under.assumed
+        return under.assumed.model_copy(update={"batch": under.batch})
 
 
 class Cited(Frozen):
@@ -160,21 +198,47 @@ class Paper(Frozen):
     variants: dict[str, Variant]
     cited: dict[str, Cited] = Field(default_factory=dict)  # row -> system
     numbers: tuple[Numbers, ...] = ()
+    fit: Fit | None = None  # of its predicted memory
+    also_measured: tuple[AlsoMeasured, ...] = ()
     claims: dict[str, Claim] = Field(default_factory=dict)
     contradictions: tuple[Contradiction, ...] = ()
 
 
-class Table(Frozen):
-    """`config/tables/<name>.yaml`: the rows of published tables plus matching variants.
+class Layout(Frozen):
+    """What a published table shows besides what follows from its numbers."""
 
-    Without `paper` it is an overview: every variant that matches `also`, of every paper, with what
-    any table of its own paper prints about it.
-    """
-
-    name: str
-    title: str
-    columns: tuple[str, ...]  # metrics
-    paper: str | None = None
-    where: tuple[str, ...] = ()  # the paper's tables whose rows stand here, as in `Numbers.where`
+    title: str | None = None  # None: the caption's
+    columns: tuple[str, ...] = ()  # metrics; (): the printed ones, as the paper orders them
     also: dict[Literal["task", "dataset", "frames"], tuple[str | int, ...]] | None = None
     note: str | None = None
+
+
+class Overview(Layout):
+    """Every variant that matches `also`, of every paper, with all that its paper prints of it."""
+
+    title: str
+    columns: tuple[str, ...]
+
+
+class Table(Overview):
+    """A table that is shown: a published one with the variants that match `also`, or an overview."""
+
+    name: str
+    paper: str | None = None  # None: an overview
+    where: str | None = None  # the published table, as in `Numbers.where`
+
+
+class Tables(Frozen):
+    """`config/tables.yaml`."""
+
+    overviews: dict[str, Overview]
+    published: dict[str, dict[str, Layout]] = Field(
+        default_factory=dict
+    )  # paper -> where -> layout
+
+
+def slug(text: str) -> str:
+    """ "Table 9 (f)" -> "table9f", "Ours B/16 light" -> "ours-b16-light"."""
+    text = re.sub(r"[/()']", "", text.lower().replace(" (", ""))
+    text = re.sub(r"[^a-z0-9.]+", "-", text).strip("-.")
+    return re.sub(r"^(table|figure)-", r"\1", text)

@@ -9,8 +9,8 @@ from typing import Any
 
 from vidtune.cli.inputs import read_plan
 from vidtune.plan import Plan
-from vidtune.report.cell_names import known_names, slug
-from vidtune.spec import UserError
+from vidtune.report.cell_names import known_names
+from vidtune.spec import UserError, slug
 
 SHELLS = ("bash", "zsh", "fish")
 

@@ -11,13 +11,12 @@ from typing import get_args
 from vidtune.cli.inputs import add_plan, print_result, read_plan
 from vidtune.plan import Plan
 from vidtune.report import verdicts
-from vidtune.report.cell_names import slug
 from vidtune.report.cells import Cell
 from vidtune.report.numbers import results
 from vidtune.report.numbers.rows import Row
 from vidtune.report.texts import named_variants
-from vidtune.spec.nouns import Kind
-from vidtune.spec.suggest import unknown
+from vidtune.spec import Kind, slug
+from vidtune.spec.errors import unknown
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

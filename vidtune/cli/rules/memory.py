@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from vidtune.cli.inputs import add_costing, asked_model, print_result, read_spec
-from vidtune.spec import Model, UserError, write_json
-from vidtune.spec.memory import Attention, Precision, Predicting
+from vidtune.spec import Attention, Model, Precision, Predicting, UserError, write_json
 
 PRECISIONS, ATTENTIONS = get_args(Precision), get_args(Attention)  # the first is the default
 

@@ -48,5 +48,6 @@ def needed(plan: Plan, numbers: Numbers, variant: str) -> dict[str, str]:
     v = plan.variants.get(variant)
     if v is None:
         return found
-    precision = plan.config.recipes[v.recipe].precision
+    assumed = numbers.under(v.name.split("/")[1]).assumed
+    precision = assumed.precision if assumed else plan.config.recipes[v.recipe].precision
     return {"precision": precision, **found, "frames": str(v.frames)}

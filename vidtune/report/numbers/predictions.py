@@ -10,7 +10,7 @@ from typing import Any
 
 from vidtune import provenance
 from vidtune.plan import Plan
-from vidtune.plan.memory import convention_of
+from vidtune.plan.memory_rows import measured_under
 from vidtune.report.numbers import conditions
 from vidtune.report.numbers.result_files import checked, having, stale
 from vidtune.report.numbers.rows import FULL_SIZE, Row
@@ -66,11 +66,11 @@ def rows(plan: Plan, name: str, memory: dict[str, Any], where: str) -> Iterator[
 
 
 def _changed(plan: Plan, name: str, memory: dict[str, Any]) -> bool:
-    """Whether config/memory.yaml asks for something else by now."""
-    asked = convention_of(plan.config.memory, name)
+    """Whether the paper's file asks for something else by now."""
+    paper, row = name.split("/")
+    fit, asked = plan.config.papers[paper].fit, measured_under(plan.config.papers[paper]).get(row)
     if asked is None:
         return True
-    fit = plan.config.memory.fits[asked.fit] if asked.fit else None
     line = (fit.slope, fit.offset) if fit else None
     was = memory.get("fit")
     return [memory.get(k) for k in CONVENTION] != [getattr(asked, k) for k in CONVENTION] or (

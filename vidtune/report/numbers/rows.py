@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vidtune.plan import Plan
-from vidtune.spec import Metric, UserError, parse
-from vidtune.spec.nouns import Frozen, Kind
+from vidtune.spec import Frozen, Kind, Metric, UserError, parse
 
 PUBLISHED, FULL_SIZE = "published", "full size"
 HERE, REFERENCE = "this machine", "reference"  # where a measured number was measured

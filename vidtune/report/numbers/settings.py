@@ -7,7 +7,7 @@ from typing import NamedTuple
 from vidtune.plan import Plan
 from vidtune.report.numbers.rows import FULL_SIZE, Row, our_row
 from vidtune.spec import Dataset, Model, Recipe
-from vidtune.spec.augment import Augment
+from vidtune.spec.recipe import Augment
 
 
 class Declared(NamedTuple):

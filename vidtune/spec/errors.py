@@ -1,15 +1,17 @@
-"""Wrong names: one line that says which ones come close."""
+"""The error of bad input, and the message for a name that nobody declares."""
 
 import difflib
 from collections.abc import Iterable
 
-from vidtune.spec.read import UserError
-
 LISTED = 12  # known names that a message lists in full
 
 
+class UserError(ValueError):
+    """Bad input: one line with file, key, what was expected and what to do (exit code 2)."""
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
-    """ "<what>: no such name; did you mean ...?", or what there is."""
+    """'<what>: <name> is not known', with the names that come close or those that are known."""
     names = list(dict.fromkeys(known))
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     if close:

@@ -1,0 +1,129 @@
+"""A recipe: optimiser, schedule, frames and augmentation."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from vidtune.spec.base import Count, Frozen, Rate, Share, Task
+
+Schedule = Literal["cosine", "huggingface", "bert", "side4video", "slowfast", "mmcv"]
+ParameterKind = Literal["bias", "vector", "norm", "token", "position"]
+Sampler = Literal[
+    "uniform",
+    "clip4clip",
+    "side4video",
+    "side4video_vatex",
+    "segments",
+    "tsn",
+    "kinetics",
+    "dense",
+    "stride",
+    "mmaction",
+    "dist",
+]
+RANDAUGMENT = r"^rand-m(\d+(?:\.\d+)?)-n([1-9]\d*)(?:-mstd(\d+(?:\.\d+)?))?-inc1$"
+
+
+class Augment(Frozen):
+    """What is changed at random in training clips, alike for all frames of a clip, in this order.
+
+    vidtune/data/transforms.py says what each field does.
+    """
+
+    randaugment: str | None = Field(default=None, pattern=RANDAUGMENT)
+    crop: Literal["side4video", "slowfast", "jitter"] | None = None  # None: the centre
+    # share of the area that a crop covers; jitter: how much larger than the crop frames become
+    scale: tuple[float, float] = (0.08, 1.0)
+    filter: Literal["bilinear", "bicubic"] = "bilinear"  # of the crop's resizing
+    flip: Share = 0.0  # share of the clips that are mirrored
+    gray: Share = 0.0  # share of the clips that lose their colour
+    repeats: Count = 1  # how often a batch holds every clip, each time changed anew
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Augment":
+        low, high = self.scale
+        if self.crop == "jitter":
+            if not 1 <= low <= high:
+                raise ValueError(f"scale: jitter expects 1 <= low <= high; found {low}, {high}")
+        elif not 0 < low <= high <= 1:
+            raise ValueError(f"scale: expected 0 < low <= high <= 1; found {low}, {high}")
+        if self.crop is None and self.model_fields_set & {"scale", "filter"}:
+            raise ValueError("scale, filter: are of a random crop; give crop or drop them")
+        if not (self.randaugment or self.crop or self.flip or self.gray):
+            raise ValueError("changes nothing; give randaugment, crop, flip or gray, or drop it")
+        return self
+
+
+class Recipe(Frozen):
+    """How a model is trained and evaluated. Rates are per step, lengths in epochs or steps.
+
+    vidtune/engine/optim.py defines optimisers, schedules and kinds of parameters,
+    vidtune/data/sampling.py the samplers.
+    """
+
+    name: str
+    task: Task | Literal["pretraining"]
+    lr: Rate
+    backbone_lr: Rate | None = None  # of tuned pre-trained weights; None: as `lr`
+    head_lr: Rate | None = None  # of the classifier; None: as `lr`
+    optimizer: Literal["adamw", "adamw_hf", "bertadam"] = "adamw"
+    weight_decay: float
+    no_decay: tuple[ParameterKind, ...] = ()  # kinds of parameters that do not decay
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    batch: Count  # clips per step, all devices together; each counts once, however often repeated
+    epochs: Count | None = None
+    steps: Count | None = None
+    schedule: Schedule = "cosine"
+    warmup: Share = 0.0  # share of all steps
+    warmup_epochs: Annotated[float, Field(ge=0)] | None = None  # or its length in epochs
+    warmup_from: Share = 0.0  # slowfast, mmcv: share of the rate at the first step
+    clip_grad: float | None = None  # global norm
+    precision: Literal["fp32", "amp16", "bf16"] = "fp32"  # amp16, bf16: autocast; weights stay fp32
+    label_smoothing: float = 0.0
+    fps: float | None = None  # frames are first taken at this rate; None: every frame
+    sampler: Sampler = "uniform"
+    stride: Count | None = None  # stride, mmaction: from one frame taken to the next
+    slice_framepos: Literal["head", "tail", "even"] = "even"  # clip4clip: which of too many frames
+    random_train_frames: bool = False  # the sampler's random rule while training
+    # before the crop: (height, width), or the short side; None: the short side of the crop
+    resize: tuple[Count, Count] | Count | None = None
+    augment: Augment | None = None
+    on_broken: Literal["error", "replace"] = "error"  # a training video that cannot be decoded
+    max_words: Count = 32
+    source: str | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Recipe":
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give either epochs or steps")
+        if self.warmup_epochs is not None and (self.warmup or self.epochs is None):
+            raise ValueError("warmup_epochs: expected with epochs, and in place of warmup")
+        if self.warmup_epochs is not None and self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"warmup_epochs: expected fewer than the {self.epochs} epochs; "
+                f"found {self.warmup_epochs:g}"
+            )
+        if self.schedule in ("side4video", "mmcv") and self.epochs is None:
+            raise ValueError(f"schedule: {self.schedule} counts in epochs; give epochs, not steps")
+        if self.warmup_from and self.schedule not in ("slowfast", "mmcv"):
+            raise ValueError(
+                f"warmup_from: schedule {self.schedule} has a start of its own; drop it"
+            )
+        if (self.stride is None) == (self.sampler in ("stride", "mmaction")):
+            raise ValueError(
+                f"stride: expected with samplers stride and mmaction; found {self.stride}"
+            )
+        if self.random_train_frames and self.sampler in ("uniform", "clip4clip"):
+            raise ValueError(f"random_train_frames: {self.sampler} has no random rule; drop it")
+        if self.sampler == "clip4clip" and self.task != "retrieval":
+            raise ValueError("sampler: clip4clip pads short videos, which only retrieval masks")
+        return self
+
+    @property
+    def warmup_share(self) -> float:
+        """Of all steps."""
+        if self.warmup_epochs is None:
+            return self.warmup
+        assert self.epochs is not None
+        return self.warmup_epochs / self.epochs

@@ -1,0 +1,96 @@
+"""What jobs are asked to do: the spec files.
+
+A `Model` (what is built and costed) nests in a `Run` (model, data, recipe, seed), so a new seed
+or an edited recipe costs nothing again.
+"""
+
+from typing import Any
+
+from pydantic import Field
+
+from vidtune.spec.backbone import Backbone
+from vidtune.spec.base import Attention, Count, Frozen, Precision, Task
+from vidtune.spec.dataset import Dataset, GeneratedSet
+from vidtune.spec.paper import Fit
+from vidtune.spec.recipe import Recipe
+
+
+class Model(Frozen):
+    """What is built and costed: a method on a backbone, for a task, at a number of frames."""
+
+    name: str  # "<paper>/<variant>"
+    method: str
+    options: dict[str, Any]
+    backbone: Backbone
+    task: Task
+    frames: Count
+    views: str = Field(default="1x1", pattern=r"^(1|3)x[1-9]\d*$")  # spatial crops x temporal clips
+    classes: int | None = None
+    max_words: int = 32
+
+    @property
+    def view_grid(self) -> tuple[int, int]:
+        """(crops, clips)"""
+        crops, clips = self.views.split("x")
+        return int(crops), int(clips)
+
+    @property
+    def n_views(self) -> int:
+        crops, clips = self.view_grid
+        return crops * clips
+
+
+class Costing(Frozen):
+    """The job that counts a paper's models at their declared size."""
+
+    paper: str
+    models: tuple[Model, ...]
+
+
+class Pretraining(Frozen):
+    """The job that makes a small backbone's weights from generated stills."""
+
+    backbone: Backbone
+    generated: GeneratedSet
+    recipe: Recipe
+    seed: int
+
+
+class Prediction(Frozen):
+    """One row whose memory is predicted, with the fit of its paper."""
+
+    model: Model
+    where: tuple[str, ...]  # tables that print its memory
+    batch: Count
+    precision: Precision
+    attention: Attention
+    fit: Fit | None
+
+
+class Predicting(Frozen):
+    """The job that predicts the memory of a paper's rows at their declared size."""
+
+    paper: str
+    rows: tuple[Prediction, ...]
+
+
+class Premise(Frozen):
+    """The job that checks what a small backbone sees, with the sampler used in training."""
+
+    backbone: Backbone
+    data: str  # directory of the generated videos
+    probe: Recipe  # of which only how frames are taken matters
+    frames: Count
+
+
+class Run(Frozen):
+    """One training: a job's whole interface. Paths are relative to the working directory."""
+
+    name: str  # "<paper>/<variant>@<seed>"
+    scale: str
+    model: Model
+    dataset: Dataset
+    recipe: Recipe
+    seed: int
+    data: str
+    weights: str | None  # of a backbone pre-trained here; None: released ones, from the cache
