@@ -3,9 +3,10 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-from helpers.common import REPO, one_line
+from helpers.common import REPO, one_line, plan_at
 
 from vidtune.cli import rules
 from vidtune.cli.main import VERBS, find_verbs
@@ -34,6 +35,12 @@ def test_a_rule_calls_the_verb_of_its_name():
                 calls.add(verb)
                 assert rule.startswith(verb) or f'f"{verb}_' in rule, rule
     assert calls == set(find_verbs(rules))
+
+
+def test_the_run_that_the_help_of_train_names_exists():
+    spec = plan_at(Path("results"), "smoke").spec_of("runs", "side4video/b16-ssv1@0")
+    assert f"vidtune train --spec {spec} --out" in VERBS["train"].__doc__
+    assert "side4video/b16-ssv1@0" in plan_at(Path("results"), "smoke").runs
 
 
 @pytest.mark.parametrize("words", LIGHT, ids=" ".join)

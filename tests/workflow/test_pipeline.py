@@ -21,7 +21,7 @@ variants:
 
 
 def snakemake(place: Path, *args: str) -> str:
-    """Run it in `place`; its output."""
+    """The output of Snakemake, run in the folder `place`."""
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "--config", "scale=smoke"]
     command += ["papers=[side4video, tempme, toy]", *args]
     done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=500)
@@ -33,11 +33,11 @@ def snakemake(place: Path, *args: str) -> str:
 def planned(place: Path) -> set[tuple[str, str]]:
     """(rule, variant or paper or "") of every job that would run."""
     out = snakemake(place, "-n", "--quiet", "reason")
-    found = set()
+    jobs = set()
     for job in re.split(r"\nrule ", out)[1:]:
         name = re.search(r"wildcards: (?:run|paper)=([\w/-]+)", job)
-        found.add((job.split(":")[0], name[1] if name else ""))
-    return found - {("all", "")}
+        jobs.add((job.split(":")[0], name[1] if name else ""))
+    return jobs - {("all", "")}
 
 
 def table(path: Path) -> list[dict[str, str]]:
@@ -119,7 +119,7 @@ def test_a_published_number_reruns_collect_and_report_only(place):
 
 
 def test_changed_code_marks_rows_stale(place):
-    """Numbers made by other code than today's are told apart, until they are made again."""
+    """Numbers that older code made are listed until they are made again."""
     source = place[0] / "vidtune/methods/toy/model.py"
     before = source.read_text()
 
