@@ -20,6 +20,7 @@ CASES = [
     (["plan", "--scale", "s"], ["smoke"]),
     (["fetch", "vit-b"], ["vit-b16", "vit-b32"]),
     (["data", "st"], ["status"]),
+    (["data", "fetch", "msr"], ["msrvtt"]),
     (["train", "--spec", "pypr"], ["pyproject.toml"]),
     (["cost", "nothing"], []),
     (["__com"], []),

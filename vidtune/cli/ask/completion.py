@@ -45,6 +45,7 @@ def declared(
         "scale": lambda p: p.config.scales,
         "paper": lambda p: p.config.papers,
         "table": _tables,
+        "dataset": lambda p: p.config.datasets,
         "name": lambda p: [b.name for b in p.config.backbones.values() if b.weights],
     }
     kind = kinds.get(action.dest.removesuffix("s"))
