@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from helpers.common import plan_at
 
-from vidtune.cost.memory_table import fitted
+from vidtune.cost.paper_costs import fitted
 from vidtune.cost.predict_memory import GIB, training_ledger
 from vidtune.plan import Plan
 from vidtune.spec import Prediction

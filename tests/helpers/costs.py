@@ -23,8 +23,7 @@ def shared_folder(factory: pytest.TempPathFactory) -> Path:
 
 def results(kind: str, folder: Path) -> dict[str, Any]:
     """Model name -> its result of `kind` ("costs" or "memory"); kept in `folder`."""
-    from vidtune.cost.memory_table import predict_paper
-    from vidtune.cost.paper_costs import count_paper
+    from vidtune.cost.paper_costs import count_paper, predict_paper
 
     compute = {"costs": count_paper, "memory": predict_paper}[kind]
     plan, out = plan_at(Path("nowhere")), {}

@@ -28,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     model = asked_model(args)
     if model is None:
-        from vidtune.cost.memory_table import predict_paper
+        from vidtune.cost.paper_costs import predict_paper
 
         job, out = read_spec(Predicting, args), Path(args.out)
         write_json(out, predict_paper(job, out.parent / "kept" / job.paper))
