@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import videos
-from helpers.own_data import quarantine
+from helpers.own_data import crashing, quarantine
 
 from vidtune.data import layout, records
 from vidtune.data.clips import Clips
@@ -182,15 +182,8 @@ def test_fewer_frames_than_the_list_says_is_a_reason(tmp_path: Path):
     assert check.why_unusable(frames, {"frames": 6}) == "its frames differ in size"
 
 
-def crashing(place: Path, entries: list[dict]) -> list[str | None]:
-    for entry in entries:
-        if entry["id"] == "4":
-            os._exit(11)
-    return [None for _ in entries]
-
-
 def test_a_video_that_takes_its_process_down_is_found(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(check, "_reasons", crashing)
+    monkeypatch.setattr(check, "_reason", crashing)
     monkeypatch.setattr(check, "AT_ONCE", 2)
     entries = [{"id": str(k), "video": "v"} for k in range(18)]
     found = {e["id"]: why for e, why in check._check_all(tmp_path, entries, 2)}
@@ -211,7 +204,7 @@ class Dying(ProcessPoolExecutor):
 
 
 def test_a_process_that_dies_while_parts_are_handed_out(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(check, "_reasons", crashing)
+    monkeypatch.setattr(check, "_reason", crashing)
     monkeypatch.setattr(check, "AT_ONCE", 2)
     monkeypatch.setattr(check, "_pool", lambda n: Dying(n, mp_context=get_context("spawn")))
     entries = [{"id": str(k), "video": "v"} for k in range(6)]

@@ -1,5 +1,7 @@
 """Reads the files of a zip or tar archive one by one, and refuses what is unsafe to write.
 
+An archive may be published in parts, which are read as one stream where they are.
+
 An archive is judged by its content, not by its name. It is refused as a whole for an absolute path,
 a path with .., a link, a device, more than `FILES` files, or more than `RATIO` times its own bytes
 (a bomb), and where it is damaged or cut short. Python's own data filter is more lenient: it strips
@@ -14,8 +16,8 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -188,3 +190,53 @@ def tar_members(file: IO[bytes], head: bytes, size: int) -> Iterator[Member]:
                     yield Member(path, info.size, partial(archive.extractfile, info))
         while plain.read(CHUNK):
             pass  # the checksum of a compressed stream is at its end
+
+
+def joined_members(paths: Sequence[Path], pattern: str) -> Iterator[Member]:
+    """The files of the one archive whose parts are named like `pattern`.
+
+    `paths` are the parts, or zips with the parts inside. Raises as `archives.members`, and `Torn`
+    where a part is missing.
+    """
+    size = sum(path.stat().st_size for path in paths)
+    with ExitStack() as stack:
+        parts: list[Member] = []
+        for path in paths:
+            name = PurePosixPath(path.name)
+            if name.match(pattern):
+                parts.append(Member(name, path.stat().st_size, partial(path.open, "rb")))
+            elif archive_form(path) == "zip":
+                outer = stack.enter_context(zipfile.ZipFile(path))
+                parts += [m for m in zip_members(outer, size) if m.path.match(pattern)]
+        parts.sort(key=lambda part: part.path.name)
+        _check_complete([part.path.name for part in parts], pattern)
+        with parts[0].open() as first:
+            head = first.read(512)
+        chain = _Chain(stack.enter_context(part.open()) for part in parts)
+        yield from tar_members(chain, head, size)
+
+
+def _check_complete(names: list[str], pattern: str) -> None:
+    """Raises `Torn` unless the numbers in the names count from 0 or 1 without a gap."""
+    if not names:
+        raise Torn(f"has no part named {pattern}")
+    numbers = [int(m[1]) for name in names if (m := re.search(r"(\d+)\D*$", name))]
+    if len(numbers) == len(names):
+        first = numbers[0]
+        if first > 1 or numbers != list(range(first, first + len(names))):
+            raise Torn(f"a part is missing or there twice: found {', '.join(names)}")
+
+
+class _Chain:
+    """Files read one after the other, as if they were one."""
+
+    def __init__(self, files: Iterator[IO[bytes]]) -> None:
+        self.files, self.file = files, next(files)
+
+    def read(self, size: int = -1) -> bytes:
+        while not (data := self.file.read(size)):
+            following = next(self.files, None)
+            if following is None:
+                break
+            self.file = following
+        return data

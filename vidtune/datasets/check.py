@@ -7,9 +7,9 @@ from the index, goes to `quarantine.jsonl` ({"id", "video", "reason"}) and leave
 
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from itertools import islice
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -109,20 +109,20 @@ def _check_all(
 ) -> Iterator[tuple[Entry, str | None]]:
     """Yield entries in order, with the reasons why they cannot be used, from several processes.
 
-    The clips of a process that dies are checked again, each in a process of its own.
+    When a process dies, the clips that may have been in it are checked each in one of its own.
     """
     count = workers or cores()
-    remaining = iter(entries)
-    pool = _pool(count)
-    while window := list(islice(remaining, count * AT_ONCE * 4)):
-        parts = [window[i : i + AT_ONCE] for i in range(0, len(window), AT_ONCE)]
-        jobs = [_submit(pool, videos, part) for part in parts]
-        for part, job in zip(parts, jobs, strict=True):
-            try:
-                yield from zip(part, job.result(), strict=True)
-            except BrokenProcessPool:
-                yield from ((entry, _check_alone(videos, entry)) for entry in part)
-        if any(isinstance(job.exception(), BrokenProcessPool) for job in jobs):
+    pool, done = _pool(count), 0
+    while done < len(entries):
+        window = entries[done : done + count * AT_ONCE * 4]
+        try:
+            for reason in pool.map(partial(_reason, videos), window, chunksize=AT_ONCE):
+                yield entries[done], reason
+                done += 1
+        except BrokenProcessPool:
+            for entry in entries[done : done + count * AT_ONCE]:
+                yield entry, _check_alone(videos, entry)
+                done += 1
             pool = _pool(count)
     pool.shutdown()
 
@@ -131,26 +131,16 @@ def _pool(count: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(count, mp_context=get_context("spawn"))
 
 
-def _submit(pool: ProcessPoolExecutor, videos: Path, part: list[Entry]) -> Future[Any]:
-    """Submit a part; returns a Future that has failed if the pool broke during submission."""
-    try:
-        return pool.submit(_reasons, videos, part)
-    except BrokenProcessPool as e:
-        job: Future[Any] = Future()
-        job.set_exception(e)
-        return job
-
-
 def _check_alone(videos: Path, entry: Entry) -> str | None:
     with _pool(1) as pool:
         try:
-            return pool.submit(_reasons, videos, [entry]).result()[0]
+            return pool.submit(_reason, videos, entry).result()
         except BrokenProcessPool:
             return CRASHES
 
 
-def _reasons(videos: Path, entries: list[Entry]) -> list[str | None]:
-    return [why_unusable(videos / e["video"], e) for e in entries]
+def _reason(videos: Path, entry: Entry) -> str | None:
+    return why_unusable(videos / entry["video"], entry)
 
 
 def why_unusable(path: Path, entry: Entry) -> str | None:

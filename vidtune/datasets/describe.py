@@ -3,22 +3,30 @@
 Writes `describe/facts.json`, `table.md`, `<split>.jpg` and, last, `index.html`.
 """
 
-import html
 import statistics
 from collections import Counter
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jinja2 import StrictUndefined, Template
+from PIL import Image, ImageOps
+
 from vidtune.data import layout, records
+from vidtune.data.jpg_folder import write_jpg
 from vidtune.data.records import Record
+from vidtune.data.video import read_frames
 from vidtune.datasets import index, split, stage_state
-from vidtune.datasets.contact_sheet import contact_sheet
 from vidtune.datasets.training_lists import COUNTS, quarantined
 from vidtune.spec import Dataset, UserError, load_json, write_json, write_text
 from vidtune.spec.read import write_bytes
 
 SHOWN = 12  # clips of a split on the contact sheet
+TILE = (160, 120)  # width, height of a clip's picture, pixels
+COLUMNS = 6
+PAGE = Path(__file__).with_name("describe.html.j2")
 Facts = dict[str, dict[str, Any]]  # split -> fact -> value
 
 
@@ -35,7 +43,7 @@ def run(dataset: Dataset, root: Path) -> Facts:
         facts[name] = {**coverage[name], **_clip_facts(clips)}
         if clips:
             step = max(1, len(clips) // SHOWN)
-            write_bytes(out / f"{name}.jpg", contact_sheet(clips[::step][:SHOWN]))
+            write_bytes(out / f"{name}.jpg", _contact_sheet(clips[::step][:SHOWN]))
     reasons = dict(index.probe_problems(root) + Counter(quarantined(root).values()))
     table = _table(facts)
     write_json(out / "facts.json", {"splits": facts, "problems": reasons})
@@ -49,7 +57,9 @@ def run(dataset: Dataset, root: Path) -> Facts:
         notes.append(f"{unlisted:,} videos are in no list")
     notes += [f"{n:,} videos cannot be read: {why}" for why, n in reasons.items()]
     shown = [name for name in facts if facts[name]["decodable"]]
-    write_text(out / "index.html", _page(dataset, table, notes, shown))
+    page = Template(PAGE.read_text(), autoescape=True, undefined=StrictUndefined)
+    html = page.render(dataset=dataset, table=table, notes=notes, shown=shown)
+    write_text(out / "index.html", html + "\n")
     stage_state.save(root, "describe", digest=stage_state.digest(coverage))
     return facts
 
@@ -118,24 +128,18 @@ def _markdown(table: list[list[str]]) -> str:
     return "\n".join([head, rule, *rows]) + "\n"
 
 
-def _page(dataset: Dataset, table: list[list[str]], notes: list[str], shown: list[str]) -> str:
-    """The HTML page; `shown` are the splits that have a contact sheet."""
-    e = html.escape
-    links = {
-        "licence": dataset.licence,
-        "citation": dataset.citation,
-        "lists": dataset.source,
-        "the official code": dataset.official,
-    }
-    parts = [f"<h1>{e(dataset.title or dataset.name)}</h1>"]
-    parts += [f"<p><b>{k}</b>: {e(v)}</p>" for k, v in links.items() if v]
-    parts.append("<table>")
-    parts += [f"<tr>{''.join(f'<td>{e(cell)}</td>' for cell in row)}</tr>" for row in table]
-    parts.append("</table><p>Three numbers are the smallest, the median and the largest.</p>")
-    parts += [f"<p>{e(note)}</p>" for note in notes]
-    parts += [f'<h2>{e(s)}</h2><img src="{e(s)}.jpg" alt="frames of {e(s)}">' for s in shown]
-    style = "body{font:15px sans-serif;margin:2em;max-width:70em}td{padding:.2em 1em .2em 0}"
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{e(dataset.name)}</title>'
-        f"<style>{style}</style>{''.join(parts)}</html>\n"
-    )
+def _contact_sheet(clips: Sequence[Record]) -> bytes:
+    """A jpg of the middle frames of clips; a clip that cannot be read stays grey."""
+    width, height = TILE
+    rows = -(-len(clips) // COLUMNS)
+    sheet = Image.new("RGB", (min(COLUMNS, len(clips)) * width, rows * height), "grey")
+    for i, clip in enumerate(clips):
+        try:
+            frame = Image.fromarray(read_frames(clip.path, [clip.frames // 2])[0])
+        except UserError:
+            continue
+        tile = ImageOps.pad(frame, TILE)  # the whole frame, on black
+        sheet.paste(tile, (i % COLUMNS * width, i // COLUMNS * height))
+    jpg = BytesIO()
+    write_jpg(jpg, np.asarray(sheet))
+    return jpg.getvalue()

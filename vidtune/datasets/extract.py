@@ -18,7 +18,6 @@ from typing import Any
 
 from vidtune.datasets import archives, source_files, stage_state
 from vidtune.datasets.archives import CHUNK, Member, Torn, Unsafe
-from vidtune.datasets.parts import joined_members
 from vidtune.datasets.threads import in_threads
 from vidtune.spec import Dataset, UserError
 
@@ -45,7 +44,7 @@ class Archive:
 
     def members(self) -> Iterator[Member]:
         if self.joined:
-            return joined_members(self.files, self.joined)
+            return archives.joined_members(self.files, self.joined)
         return archives.members(self.files[0])
 
 
