@@ -59,7 +59,7 @@ def quarantine(root: Path) -> dict[str, str]:
 
 
 def crashing(place: Path, entry: dict) -> str | None:
-    """Stand in for a check whose decoder crashes. It needs no torch, which takes seconds to import in each process."""
+    """Stand in for a check whose decoder crashes; its process need not import torch."""
     if entry["id"] == "4":
         os._exit(11)
     return None
