@@ -32,14 +32,14 @@ def against(monkeypatch, tmp_path):
         text = (lambda tokens: net.encode_text(tokens)[0]) if m.task == "retrieval" else None
         return adapters.Official("copy", net, video, text)
 
-    found = {"probe": (copied, PROBE.name), "lora": (copied, LORA.name)}
-    monkeypatch.setattr(against, "ADAPTERS", found)
+    copies = {"probe": (copied, PROBE.name), "lora": (copied, LORA.name)}
+    monkeypatch.setattr(against, "ADAPTERS", copies)
     models = {m.name: m for m in (PROBE, LORA)}
     monkeypatch.setattr(against, "load", lambda _: SimpleNamespace(models=models))
     monkeypatch.setattr(
         against.load_official, "load_into", lambda net, _, state: net.load_state_dict(state)
     )
-    for name in found:
+    for name in copies:
         (tmp_path / name).mkdir()
     return against
 
@@ -75,10 +75,10 @@ def test_rounds_alternate_who_comes_first(against, monkeypatch):
     seen = []
     monkeypatch.setattr(against, "seconds", lambda _, side, where: seen.append(side) or len(seen))
     warm = []
-    found = against.ratios(warm.append, 3, torch.device("cpu"))
+    ratios = against.ratios(warm.append, 3, torch.device("cpu"))
     assert warm == ["ours", "theirs"]
     assert seen == ["theirs", "ours", "ours", "theirs", "theirs", "ours"]
-    assert found == [2 / 1, 3 / 4, 6 / 5]
+    assert ratios == [2 / 1, 3 / 4, 6 / 5]
 
 
 def test_the_range_holds_the_geometric_mean(against):

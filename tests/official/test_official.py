@@ -13,7 +13,7 @@ def test_st_adapter_holds_only_what_was_tuned():
     golden = goldens.read("st_adapter")
     tuned = {k: golden.weights[k] for k in golden.description["trainable"]}
     clip = {f"visual.{k}": v for k, v in golden.weights.items() if k not in tuned}
-    clip |= {"visual.proj": torch.rand(128, 64), "logit_scale": torch.ones(())}  # unused here
+    clip |= {"visual.proj": torch.rand(128, 64), "logit_scale": torch.ones(())}  # not used
     apart = load_official.load("st_adapter", golden.config, tuned, clip)
     whole = load_official.load("st_adapter", golden.config, golden.weights)
     for name, value in whole.state_dict().items():
