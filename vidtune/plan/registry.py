@@ -6,6 +6,7 @@ may wait for torch.
 """
 
 import importlib
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -23,6 +24,7 @@ def method_names() -> list[str]:
     return sorted(f.name for f in folders if f.name != TEMPLATE and (f / "model.py").is_file())
 
 
+@cache
 def options_class(method: str) -> type[Options]:
     """The `Options` class of a method. Raises `UserError` for an unknown method."""
     path = METHODS / method / "options.py"
