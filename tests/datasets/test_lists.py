@@ -172,6 +172,16 @@ def test_a_listed_id_without_caption_is_an_error(tmp_path: Path):
         readers.read_lists(dataset, lists)
 
 
+def test_an_id_of_another_kind_is_one_line(tmp_path: Path):
+    (tmp_path / "labels.json").write_text('{"Moving something": "0"}')
+    (tmp_path / "train.json").write_text('[{"id": ["1"], "template": "Moving [something]"}]')
+    about = Annotations(
+        format="something_v2", files={"train": "train.json", "labels": "labels.json"}
+    )
+    with pytest.raises(UserError, match=r"train\.json: 0: id: expected str or int; found"):
+        readers.read_lists(Dataset(name="s", task="recognition", annotations=about), tmp_path)
+
+
 def test_a_pickle_that_would_run_a_program_is_refused(tmp_path: Path):
     class Evil:
         def __reduce__(self):

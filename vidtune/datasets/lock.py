@@ -6,10 +6,9 @@ these hashes are published nowhere: the lock file reveals a file that its owner 
 
 import hashlib
 from pathlib import Path
-from typing import Any
 
 from vidtune.datasets import source_files, stage_state
-from vidtune.datasets.source_files import Locked
+from vidtune.datasets.source_files import UNKNOWN, Locked
 from vidtune.spec import Dataset, UserError, load_json, write_json
 
 FILE = "datasets.lock.json"
@@ -18,20 +17,13 @@ FILE = "datasets.lock.json"
 def locked_files(config: Path, dataset: str) -> dict[str, Locked]:
     """The locked files of a dataset. Raises `UserError` where the lock file is damaged."""
     path = config / FILE
-    entries = _load(path).get(dataset, {})
     try:
-        return {name: Locked(int(e["bytes"]), str(e["sha256"])) for name, e in entries.items()}
-    except (AttributeError, KeyError, TypeError, ValueError):
+        entries = load_json(path).get(dataset, {}) if path.exists() else {}
+        return {name: Locked(**entry) for name, entry in entries.items()}
+    except (AttributeError, TypeError):
         raise UserError(
             f"{path}: {dataset}: expected bytes and sha256 of each file; restore it from git"
         ) from None
-
-
-def _load(path: Path) -> dict[str, Any]:
-    entries = load_json(path) if path.exists() else {}
-    if not isinstance(entries, dict):
-        raise UserError(f"{path}: expected an object with datasets; restore it from git")
-    return entries
 
 
 def run(dataset: Dataset, root: Path, config: Path) -> list[str]:
@@ -55,15 +47,17 @@ def run(dataset: Dataset, root: Path, config: Path) -> list[str]:
                 continue
             key = str(path.relative_to(downloads))
             hashed[key] = _hash(path)
-            problems += _mismatches(dataset, key, path, hashed[key], known.get(key))
+            problems += _mismatches(dataset, key, path, hashed[key], known.get(key, UNKNOWN))
     if not extracted:
         problems.append(
             f"{dataset.name}: nothing verified yet; run `vidtune data extract {dataset.name}`"
         )
     if problems:
         raise UserError("\n".join(problems))
-    merged = {k: vars(v) for k, v in sorted((known | hashed).items())}
-    write_json(config / FILE, _load(config / FILE) | {dataset.name: merged})
+    path = config / FILE
+    entries = load_json(path) if path.exists() else {}
+    entries[dataset.name] = {k: vars(v) for k, v in sorted((known | hashed).items())}
+    write_json(path, entries)
     return [f"{dataset.name}: {k}: {v.bytes:,} bytes, sha256 {v.sha256}" for k, v in hashed.items()]
 
 
@@ -72,12 +66,10 @@ def _hash(path: Path) -> Locked:
         return Locked(path.stat().st_size, hashlib.file_digest(f, "sha256").hexdigest())
 
 
-def _mismatches(
-    dataset: Dataset, key: str, path: Path, hashed: Locked, known: Locked | None
-) -> list[str]:
+def _mismatches(dataset: Dataset, key: str, path: Path, hashed: Locked, known: Locked) -> list[str]:
     """A line where a file is not what datasets.yaml declares or the lock file has."""
     declared = next((s.sha256 for s in dataset.sources if s.file == key and s.sha256), None)
-    for origin, sha256 in (("declared", declared), ("locked", known.sha256 if known else None)):
+    for origin, sha256 in (("declared", declared), ("locked", known.sha256)):
         if sha256 is not None and sha256 != hashed.sha256:
             return [
                 f"{path}: sha256 is {hashed.sha256}, {origin} is {sha256}; delete the file and "

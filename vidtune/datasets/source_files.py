@@ -16,10 +16,13 @@ FOLDERS = {"videos": "raw", "annotations": "annotations"}
 
 @dataclass(frozen=True)
 class Locked:
-    """A file's size and hash, as config/datasets.lock.json has them."""
+    """A file's size and hash, as config/datasets.lock.json has them; None: it has no such file."""
 
-    bytes: int
-    sha256: str
+    bytes: int | None
+    sha256: str | None
+
+
+UNKNOWN = Locked(None, None)
 
 
 @dataclass(frozen=True)
@@ -101,13 +104,9 @@ def _placed_by_hand(source: Source, root: Path, done: Mapping[str, Any]) -> bool
 
 def wanted(source: Source, locked: Mapping[str, Locked]) -> Wanted:
     """What to fetch for a source; a locked size and hash count where none is declared."""
-    known = locked.get(source.file)
-    return Wanted(
-        source.file,
-        source.urls,
-        source.sha256 or (known.sha256 if known else None),
-        source.bytes or (known.bytes if known else None),
-    )
+    known = locked.get(source.file, UNKNOWN)
+    sha256, size = source.sha256 or known.sha256, source.bytes or known.bytes
+    return Wanted(source.file, source.urls, sha256, size)
 
 
 def listed_files(source: Source, root: Path, locked: Mapping[str, Locked]) -> list[Wanted]:
@@ -135,10 +134,8 @@ def listed_files(source: Source, root: Path, locked: Mapping[str, Locked]) -> li
         key = f"{folder}/{name}"
         if key in files and files[key].urls != (url,):
             raise UserError(f"{path}:{number}: {name}: named by two addresses; fix the list")
-        known = locked.get(key)
-        files[key] = Wanted(
-            key, (url,), known.sha256 if known else None, known.bytes if known else None
-        )
+        known = locked.get(key, UNKNOWN)
+        files[key] = Wanted(key, (url,), known.sha256, known.bytes)
     return list(files.values())
 
 

@@ -89,9 +89,8 @@ def get_field(item: Any, key: str, kind: type | tuple[type, ...], place: str) ->
     if not isinstance(item, dict) or key not in item:
         raise UserError(f"{place}: {key}: missing; the file is not in the official form")
     if not isinstance(item[key], kind) or isinstance(item[key], bool):
-        raise UserError(
-            f"{place}: {key}: expected {kind.__name__}; found {str(item[key])[:40]!r}; fix it"
-        )
+        names = " or ".join(k.__name__ for k in (kind if isinstance(kind, tuple) else (kind,)))
+        raise UserError(f"{place}: {key}: expected {names}; found {str(item[key])[:40]!r}; fix it")
     return item[key]
 
 
