@@ -1,4 +1,4 @@
-"""The papers' claims, held against their own numbers and against ours.
+"""The papers' claims, tested on their own numbers and on ours.
 
 A counted claim is always judged. One about memory is judged on predicted raw GiB, and says so. A
 learned one is judged at the scale at hand, and only where every variant has at least two seeds: a
@@ -8,14 +8,15 @@ difference counts when it exceeds twice its standard error.
 import itertools
 import math
 import statistics
-from typing import Literal
+from typing import Literal, get_args
 
 from vidtune.plan import Plan
-from vidtune.report.numbers.rows import Row
+from vidtune.report.numbers.rows import Row, RowIndex, our_rows, printed_rows
 from vidtune.spec import ClaimTest, Frozen, Metric
 
 Status = Literal["holds", "fails", "within noise", "not judged"]
-STATUSES = ("holds", "fails", "within noise", "not judged")
+STATUSES = get_args(Status)
+Values = dict[str, list[Row]]  # row of the paper -> its number, of ours one a seed
 
 
 class Finding(Frozen):
@@ -34,22 +35,26 @@ class Finding(Frozen):
 
 def findings(plan: Plan, rows: list[Row]) -> list[Finding]:
     """Every test of every claim, in the papers' order."""
+    printed, ours = printed_rows(rows), our_rows(rows)
     out = []
     for paper in plan.config.papers.values():
         for key, claim in paper.claims.items():
             for test in claim.tests:
                 metric = plan.config.metrics[test.metric]
-                judged = _judged_on(plan, metric)
-                theirs = _values(rows, paper.name, test, test.metric, "paper")
-                ours = _ours(plan, rows, paper.name, test, judged, theirs)
-                status, detail = _judge(test, judged, ours)
+                # of memory our number is the first predicted one
+                beside = (m for m in plan.config.metrics.values() if metric.name in m.beside)
+                judged = next(beside, metric)
+                theirs = _printed_values(printed, paper.name, test)
+                status, detail = _judge(
+                    test, judged, _our_values(plan, ours, paper.name, test, judged, theirs)
+                )
                 out.append(
                     Finding(
                         claim=f"{paper.name}/{key}",
                         says=claim.says,
                         where=claim.where,
                         metric=test.metric,
-                        test=describe(test, metric),
+                        test=_describe(test, metric),
                         kind=judged.kind,
                         paper=_judge(test, metric, theirs, printed=True)[0],
                         ours=status,
@@ -59,7 +64,7 @@ def findings(plan: Plan, rows: list[Row]) -> list[Finding]:
     return out
 
 
-def describe(test: ClaimTest, metric: Metric) -> str:
+def _describe(test: ClaimTest, metric: Metric) -> str:
     if test.best_first:
         return f"{metric.label}, best first: " + " > ".join(test.best_first)
     return f"{metric.label} of {test.of} against {test.against}: {test.percent:+g} %"
@@ -72,100 +77,71 @@ def _names(test: ClaimTest) -> tuple[str, ...]:
     return (test.of, test.against)
 
 
-def _judged_on(plan: Plan, metric: Metric) -> Metric:
-    """The metric of ours that a claim is held against: of memory the first predicted one."""
-    beside = (m for m in plan.config.metrics.values() if metric.name in m.beside)
-    return next(beside, metric)
-
-
-def _values(
-    rows: list[Row], paper: str, test: ClaimTest, metric: str, source: str
-) -> dict[str, list[Row]]:
+def _printed_values(printed: RowIndex, paper: str, test: ClaimTest) -> Values:
     """Where a paper prints a number in several places, the first counts: tables come first."""
-    found = {
-        name: [
-            r
-            for r in rows
-            if r.source == source and r.variant == f"{paper}/{name}" and r.metric == metric
-        ]
-        for name in _names(test)
-    }
-    return {name: some[:1] if source == "paper" else some for name, some in found.items()}
+    return {n: printed.get((f"{paper}/{n}", test.metric), [])[:1] for n in _names(test)}
 
 
-def _ours(
-    plan: Plan,
-    rows: list[Row],
-    paper: str,
-    test: ClaimTest,
-    metric: Metric,
-    theirs: dict[str, list[Row]],
-) -> dict[str, list[Row]]:
-    """Ours; a counted number that we cannot have (of a cited system, or where our reading was
+def _our_values(
+    plan: Plan, ours: RowIndex, paper: str, test: ClaimTest, metric: Metric, theirs: Values
+) -> Values:
+    """Our numbers; a counted one that we cannot have (of a cited system, or where our reading was
     chosen to have it) is the published one."""
-    ours = _values(rows, paper, test, metric.name, "ours")
+    values = {n: ours.get((f"{paper}/{n}", metric.name), []) for n in theirs}
     if metric.kind == "measured":
-        return _alike(ours)
-    if metric.kind != "counted":
-        return ours
-
-    def borrowed(name: str) -> bool:
+        return _under_one_condition(values)
+    for name in values if metric.kind == "counted" else ():
         variant = plan.variants.get(f"{paper}/{name}")
-        return variant is None or test.metric in variant.fitted
+        if variant is None or test.metric in variant.fitted:
+            values[name] = theirs[name]
+    return values
 
-    return {name: theirs[name] if borrowed(name) else found for name, found in ours.items()}
 
-
-def _alike(values: dict[str, list[Row]]) -> dict[str, list[Row]]:
-    """One measurement of each, all on one device under one condition; none where there is none."""
-    sound = [{_taken(r): r for r in reversed(found) if not r.text} for found in values.values()]
-    shared = [key for key in reversed(sound[0]) if all(key in one for one in sound)]
-    kept = [[one[shared[0]]] if shared else [] for one in sound]
+def _under_one_condition(values: Values) -> Values:
+    """One measurement of each, all on one device under one condition; none if they share none."""
+    by_condition = [
+        {(r.scale, r.device, r.condition): r for r in reversed(rows) if not r.text}
+        for rows in values.values()
+    ]
+    shared = [key for key in reversed(by_condition[0]) if all(key in rows for rows in by_condition)]
+    kept = [[rows[shared[0]]] if shared else [] for rows in by_condition]
     return dict(zip(values, kept, strict=True))
 
 
-def _taken(row: Row) -> tuple[str, str, str]:
-    return row.scale, row.device, row.condition
-
-
 def _judge(
-    test: ClaimTest, metric: Metric, values: dict[str, list[Row]], printed: bool = False
+    test: ClaimTest, metric: Metric, values: Values, printed: bool = False
 ) -> tuple[Status, str]:
-    missing = [name for name, found in values.items() if not found]
-    if missing:
+    """The status of a test on printed values or on ours, and the numbers behind it."""
+    if missing := [name for name, rows in values.items() if not rows]:
         return "not judged", f"no number for {', '.join(missing)}"
     learned = metric.kind == "learned" and not printed
-    if learned:
-        short = [name for name, found in values.items() if len(found) < 2]
-        if short:
-            return "not judged", f"fewer than two seeds of {', '.join(short)}"
-    mean = {name: statistics.fmean(r.value for r in found) for name, found in values.items()}
+    if learned and (short := [name for name, rows in values.items() if len(rows) < 2]):
+        return "not judged", f"fewer than two seeds of {', '.join(short)}"
+    mean = {name: statistics.fmean(r.value for r in rows) for name, rows in values.items()}
     detail = ", ".join(f"{name} {mean[name]:.{metric.digits}f}" for name in mean)
-    borrowed = [n for n, found in values.items() if not printed and found[0].source == "paper"]
+    borrowed = [n for n, rows in values.items() if not printed and rows[0].source == "paper"]
     if borrowed:
         detail += f" (published: {', '.join(borrowed)})"
     if learned:
-        detail += f"; scale {next(iter(values.values()))[0].scale}, {_seeds(values)} seeds"
+        seeds = "-".join(str(n) for n in sorted({len(rows) for rows in values.values()}))
+        detail += f"; scale {next(iter(values.values()))[0].scale}, {seeds} seeds"
     if metric.kind == "predicted":
         detail += f" {metric.unit} (predicted)"
-    if test.percent is not None:
-        a, b = (mean[n] for n in _names(test))
-        change = 100 * (a / b - 1)
-        ok = abs(change - test.percent) <= test.within
-        same = not ok and change * test.percent > 0
-        detail += f": {change:+.1f} %" + (", in the same direction" if same else "")
-        return ("holds" if ok else "fails"), detail
-    return _order(metric, mean, values, learned), detail
+    if test.percent is None:
+        return _judge_order(metric, mean, values, learned), detail
+    a, b = mean.values()
+    change = 100 * (a / b - 1)
+    holds = abs(change - test.percent) <= test.within
+    same = not holds and change * test.percent > 0
+    detail += f": {change:+.1f} %" + (", in the same direction" if same else "")
+    return ("holds" if holds else "fails"), detail
 
 
-def _order(
-    metric: Metric, mean: dict[str, float], values: dict[str, list[Row]], learned: bool
-) -> Status:
-    """`holds` if each is better than the next; learned ties inside the noise are told apart."""
+def _judge_order(metric: Metric, mean: dict[str, float], values: Values, learned: bool) -> Status:
+    """`holds` if each is better than the next; a learned difference may be within the noise."""
     sign = 1 if metric.better == "higher" else -1
-    names = list(mean)
     noisy = False
-    for a, b in itertools.pairwise(names):
+    for a, b in itertools.pairwise(mean):
         gap = sign * (mean[a] - mean[b])
         noise = 2 * math.hypot(_stderr(values[a]), _stderr(values[b])) if learned else 0.0
         if gap < -noise or (not learned and gap <= 0):
@@ -174,10 +150,5 @@ def _order(
     return "within noise" if noisy else "holds"
 
 
-def _stderr(found: list[Row]) -> float:
-    return statistics.stdev(r.value for r in found) / math.sqrt(len(found))
-
-
-def _seeds(values: dict[str, list[Row]]) -> str:
-    counts = {len(found) for found in values.values()}
-    return "-".join(str(c) for c in sorted(counts))
+def _stderr(rows: list[Row]) -> float:
+    return statistics.stdev(r.value for r in rows) / math.sqrt(len(rows))

@@ -11,7 +11,7 @@ from vidtune.plan import Plan
 from vidtune.report.cell_names import label
 from vidtune.report.cells import Cell
 from vidtune.report.columns import Column, columns, heads, identity, predicted_convention
-from vidtune.report.numbers.rows import OurRows, Row, our_rows
+from vidtune.report.numbers.rows import Row, RowIndex, our_rows
 from vidtune.report.texts import contradictions
 from vidtune.report.verdicts import make_cell
 from vidtune.spec import Contradiction, Numbers, Table, Variant
@@ -68,7 +68,7 @@ class Builder:
     """Builds the rows of one table and numbers its footnotes on the way."""
 
     plan: Plan
-    ours: OurRows
+    ours: RowIndex
     contradictions: dict[str, list[Contradiction]]  # by paper
     notes: list[str] = field(default_factory=list)
 

@@ -9,14 +9,14 @@ import re
 
 from vidtune.plan import Plan
 from vidtune.report.cells import mean
-from vidtune.report.numbers.rows import OurRows
+from vidtune.report.numbers.rows import RowIndex
 from vidtune.spec import Contradiction
 
 PLACEHOLDER = re.compile(r"\{([\w.-]+)/(\w+)(?::([^{}]*))?\}")
 KINDS = ("counted", "predicted")  # of the metrics that a text may name
 
 
-def fill(plan: Plan, paper: str, text: str, ours: OurRows) -> str:
+def fill(plan: Plan, paper: str, text: str, ours: RowIndex) -> str:
     """`text` with our numbers in the place of its placeholders."""
 
     def number(match: re.Match[str]) -> str:
@@ -33,7 +33,7 @@ def named_variants(paper: str, *texts: str) -> set[str]:
     return {f"{paper}/{match[1]}" for text in texts for match in PLACEHOLDER.finditer(text)}
 
 
-def contradictions(plan: Plan, paper: str, ours: OurRows) -> list[Contradiction]:
+def contradictions(plan: Plan, paper: str, ours: RowIndex) -> list[Contradiction]:
     """A paper's contradictions with our numbers in them."""
     return [
         c.model_copy(

@@ -12,18 +12,18 @@ not run          there is no number of ours
 
 import statistics
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, get_args
 
 from vidtune.plan import Plan
 from vidtune.report.cells import Cell, mean
 from vidtune.report.numbers import conditions
-from vidtune.report.numbers.rows import BUSY, FULL_SIZE, OOM, OurRows, Row, our_rows
+from vidtune.report.numbers.rows import BUSY, FULL_SIZE, OOM, Row, RowIndex, our_rows
 from vidtune.report.numbers.settings import READ
 from vidtune.report.texts import fill
 from vidtune.spec import Dataset, Metric, Numbers, slug
 
 Verdict = Literal["match", "near", "off", "subset", "not comparable", "not run"]
-VERDICTS = ("match", "near", "off", "subset", "not comparable", "not run")
+VERDICTS = get_args(Verdict)
 MEASURED_WITHIN = 0.05  # share of print inside which a measured number matches
 
 
@@ -40,7 +40,7 @@ def cells(plan: Plan, rows: Iterable[Row]) -> list[Cell]:
 
 
 def make_cell(
-    plan: Plan, ours: OurRows, variant: str, metric: str, numbers: Numbers | None
+    plan: Plan, ours: RowIndex, variant: str, metric: str, numbers: Numbers | None
 ) -> Cell:
     """The cell of a table that prints it (`numbers`), or of one that leaves it empty."""
     m = plan.config.metrics[metric]

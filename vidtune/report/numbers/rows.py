@@ -16,6 +16,7 @@ from vidtune.spec import Frozen, Kind, Metric, UserError, parse
 PUBLISHED, FULL_SIZE = "published", "full size"
 HERE, REFERENCE = "this machine", "reference"  # where a measured number was measured
 OOM, BUSY = "oom", "busy"  # how a measurement can end without a number to compare
+TYPED = {"value": float, "seed": int, "n": int, "coverage": float, "stale": "True".__eq__}
 
 
 class Row(Frozen):
@@ -42,18 +43,25 @@ class Row(Frozen):
     condition: str = ""  # the convention of a count, or what it was taken under
 
 
-OurRows = dict[tuple[str, str], list[Row]]  # (variant, metric) -> rows: several seeds or devices
+RowIndex = dict[tuple[str, str], list[Row]]  # by variant and metric: seeds, devices or tables
 
 
 def our_row(metric: Metric, **fields: Any) -> Row:
     return Row(metric=metric.name, unit=metric.unit, kind=metric.kind, source="ours", **fields)
 
 
-def our_rows(rows: Iterable[Row]) -> OurRows:
-    """Our numbers, by variant and metric."""
-    out: OurRows = {}
+def our_rows(rows: Iterable[Row]) -> RowIndex:
+    return _index(rows, "ours")
+
+
+def printed_rows(rows: Iterable[Row]) -> RowIndex:
+    return _index(rows, "paper")
+
+
+def _index(rows: Iterable[Row], source: str) -> RowIndex:
+    out: RowIndex = {}
     for row in rows:
-        if row.source == "ours":
+        if row.source == source:
             out.setdefault((row.variant, row.metric), []).append(row)
     return out
 
@@ -103,16 +111,11 @@ def from_csv(path: Path) -> list[Row]:
     for fields in reader:
         try:
             typed = {
-                **fields,
-                "value": float(fields["value"]),
-                "seed": int(fields["seed"]) if fields["seed"] else None,
-                "n": int(fields["n"]) if fields["n"] else None,
-                "coverage": float(fields["coverage"]) if fields["coverage"] else None,
-                "stale": fields["stale"] == "True",
+                k: (TYPED[k](v) if v else None) if k in TYPED else v for k, v in fields.items()
             }
-        except (TypeError, ValueError):
-            raise UserError(
-                f"{path}:{reader.line_num}: not a row; run `vidtune collect` again"
-            ) from None
+        except ValueError:
+            typed = {}
+        if typed.get("value") is None:
+            raise UserError(f"{path}:{reader.line_num}: not a row; run `vidtune collect` again")
         rows.append(parse(Row, typed, path, (reader.line_num,)))
     return rows

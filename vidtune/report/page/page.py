@@ -24,20 +24,6 @@ from vidtune.spec.read import write_bytes
 
 FOLDER = Path(__file__).parent
 FORMATS = {"md": formats.to_md, "csv": formats.to_csv, "tex": formats.to_tex}
-GLYPHS = {  # the meaning of a chip does not hang on its colour
-    "match": "✓",
-    "near": "≈",
-    "off": "✗",
-    "subset": "◐",
-    "not comparable": "↔",
-    "not run": "○",
-    "holds": "✓",
-    "fails": "✗",
-    "within noise": "≈",
-    "not judged": "○",
-    "diverged": "✗",
-    "oom": "✗",
-}
 
 
 def write(plan: Plan) -> None:
@@ -91,7 +77,6 @@ def _render(
         findings=tested,
         claims={name: [f for f in tested if f.claim.startswith(f"{name}/")] for name in papers},
         statuses=STATUSES,
-        glyphs=GLYPHS,
         contradictions={name: texts.contradictions(plan, name, ours) for name in papers},
         plots=made,
         absent=absent,

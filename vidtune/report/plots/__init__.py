@@ -1,4 +1,4 @@
-"""All plots of the report: drawn where their data is there, else the reason why not."""
+"""The report's plots: each is drawn if its data exists, else there is a reason why not."""
 
 import matplotlib
 
@@ -20,7 +20,7 @@ PLOTS = {
 def draw(
     plan: Plan, rows: list[Row], ended: Outcomes
 ) -> tuple[dict[str, style.Plot], dict[str, str]]:
-    """(plots by name, why the others are absent)."""
+    """Plots by name, and for each of the others the reason why it is absent."""
     made, absent = {}, {}
     with matplotlib.rc_context(style.RC):
         for name, plot in PLOTS.items():

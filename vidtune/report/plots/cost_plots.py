@@ -1,4 +1,4 @@
-"""Plots of what is counted at the papers' full size."""
+"""Plots of GFLOPs and tokens, which are counted at the papers' full size."""
 
 import math
 import textwrap
@@ -15,9 +15,11 @@ PANEL, LEGEND = 2.4, 0.45  # inches: height of a panel, distance of the legend b
 
 
 def gflops(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
-    """Printed against counted, and how far apart they are."""
-    ours = {r.variant: r.value for r in rows if r.metric == "gflops" and r.source == "ours"}
-    printed = {r.variant: r.value for r in rows if r.metric == "gflops" and r.source == "paper"}
+    """Printed against counted GFLOPs, and how far apart they are."""
+    ours, printed = (
+        {r.variant: r.value for r in rows if r.metric == "gflops" and r.source == source}
+        for source in ("ours", "paper")
+    )
     fitted = {v for v in printed if v in plan.variants and "gflops" in plan.variants[v].fitted}
     pairs = {v: (printed[v], ours[v]) for v in printed if v in ours and v not in fitted}
     if not pairs:
@@ -67,33 +69,31 @@ def _deviations(
 
 def tokens(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
     """Tokens of a video after each layer of the retrieval models, one panel per backbone."""
-    found: dict[str, dict[tuple[int, ...], list[str]]] = {}
+    variants: dict[str, dict[tuple[int, ...], list[str]]] = {}  # by backbone and token counts
     for name, counts in ended.tokens.items():
         model = plan.models[name]
         if model.task == "retrieval":
-            same = found.setdefault(model.backbone.name, {})
-            same.setdefault(tuple(counts), []).append(name.split("/")[1])
-    if not found:
+            curves = variants.setdefault(model.backbone.name, {})
+            curves.setdefault(tuple(counts), []).append(name.split("/")[1])
+    if not variants:
         return "no retrieval model has been counted yet"
-    names = {b: {c: _names(v) for c, v in curves.items()} for b, curves in found.items()}
-    deepest = max(sum(n.count("\n") + 1 for n in curves.values()) for curves in names.values())
-    bottom = LEGEND + 0.3 + 0.185 * deepest
-    figure, axes = style.multiples(len(found), PANEL, 0.7, bottom=bottom, sharey=True)
-    for panel, (backbone, curves) in zip(axes, names.items(), strict=True):
+    labels = {
+        backbone: {counts: textwrap.fill(", ".join(names), 46) for counts, names in curves.items()}
+        for backbone, curves in variants.items()
+    }
+    lines = max(sum(n.count("\n") + 1 for n in curves.values()) for curves in labels.values())
+    bottom = LEGEND + 0.3 + 0.185 * lines
+    figure, axes = style.multiples(len(labels), PANEL, 0.7, bottom=bottom, sharey=True)
+    for panel, (backbone, curves) in zip(axes, labels.items(), strict=True):
         _token_panel(panel, backbone, curves)
     axes[0].set_ylabel("tokens of one video")
-    few = min(c[-1] for curves in found.values() for c in curves)
-    many = max(c[-1] for curves in found.values() for c in curves)
-    title = f"How many tokens leave each layer: {many:,} down to {few:,} in the end"
+    last = [counts[-1] for curves in labels.values() for counts in curves]
+    title = f"How many tokens leave each layer: {max(last):,} down to {min(last):,} in the end"
     caption = (
         "Sequences x tokens of one video at full size, counted on the meta device; 0 is what "
         "enters the first layer. Variants with the same counts share a line."
     )
     return Drawn(figure, title, caption)
-
-
-def _names(variants: list[str]) -> str:
-    return textwrap.fill(", ".join(variants), 46)
 
 
 def _token_panel(axes: Axes, backbone: str, curves: dict[tuple[int, ...], str]) -> None:

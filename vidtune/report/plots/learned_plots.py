@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 
 from vidtune.plan import Plan
 from vidtune.report.numbers.result_files import Outcomes
-from vidtune.report.numbers.rows import Row
+from vidtune.report.numbers.rows import Row, our_rows
 from vidtune.report.plots import style
 from vidtune.report.plots.style import Drawn
 
@@ -15,27 +15,20 @@ LETTER = 0.0175  # of an axis' width, per letter of a name
 Points = dict[str, tuple[float, list[float]]]  # variant -> (GMACs of a view, one value per seed)
 
 
-def _learned(rows: list[Row], metric: str) -> dict[str, list[float]]:
+def _values(rows: list[Row], metric: str) -> dict[str, list[float]]:
     """Variant -> one value per seed."""
-    out: dict[str, list[float]] = {}
-    for r in rows:
-        if r.source == "ours" and r.metric == metric:
-            out.setdefault(r.variant, []).append(r.value)
-    return out
-
-
-def _spread(values: list[float]) -> float:
-    return statistics.stdev(values) if len(values) > 1 else 0.0
+    ours = our_rows(rows).items()
+    return {variant: [r.value for r in seeds] for (variant, m), seeds in ours if m == metric}
 
 
 def accuracy(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
-    """Accuracy learned here against the cost of the declared model."""
-    cost = {r.variant: r.value for r in rows if r.metric == "gflops" and r.source == "ours"}
+    """Accuracy learned at this scale against the cost of the declared model."""
+    cost = {variant: value for variant, (value,) in _values(rows, "gflops").items()}
     panels: dict[str, Points] = {}
     for task, metric in (("recognition", "top1"), ("retrieval", "r1")):
         points = {
             v: (cost[v] / plan.models[v].n_views, values)
-            for v, values in _learned(rows, metric).items()
+            for v, values in _values(rows, metric).items()
             if v in cost and plan.models[v].task == task
         }
         if points:
@@ -69,7 +62,7 @@ def _accuracy_panel(plan: Plan, axes: Axes, points: Points, methods: list[str]) 
             axes.errorbar(
                 [x for x, _ in mine],
                 [statistics.fmean(v) for _, v in mine],
-                yerr=[_spread(v) for _, v in mine],
+                yerr=[statistics.stdev(v) if len(v) > 1 else 0.0 for _, v in mine],
                 fmt=style.marker(k),
                 color=style.colour(k),
                 markersize=5.5,
@@ -78,12 +71,12 @@ def _accuracy_panel(plan: Plan, axes: Axes, points: Points, methods: list[str]) 
                 label=method,
             )
     axes.set_xscale("log")
-    _name(axes, {n.split("/")[1]: (x, statistics.fmean(v)) for n, (x, v) in points.items()})
+    _write_names(axes, {n.split("/")[1]: (x, statistics.fmean(v)) for n, (x, v) in points.items()})
     style.log_scale(axes, "x")
 
 
-def _name(axes: Axes, at: dict[str, tuple[float, float]]) -> None:
-    """Names to the right of their points, pushed upwards where they would touch."""
+def _write_names(axes: Axes, at: dict[str, tuple[float, float]]) -> None:
+    """Write names to the right of their points, pushed upwards where they would touch."""
     bottom, top = axes.get_ylim()
     low = math.log(axes.get_xlim()[0])
     wide = {name: (len(name) + 2) * LETTER for name in at}
@@ -94,76 +87,71 @@ def _name(axes: Axes, at: dict[str, tuple[float, float]]) -> None:
     for name, (x, y) in sorted(at.items(), key=lambda item: item[1][1]):
         left, height = math.log(x) + 1.4 * letter, y
         right = left + len(name) * letter
-        for a, b, there in sorted(taken, key=lambda t: t[2]):
-            if left < b and a < right and abs(height - there) < step:
-                height = there + step
+        for a, b, other in sorted(taken, key=lambda t: t[2]):
+            if left < b and a < right and abs(height - other) < step:
+                height = other + step
         taken.append((left, right, height))
         axes.plot([x, math.exp(left)], [y, height], color=style.MUTED, linewidth=0.5)
         axes.text(math.exp(left), height, name, fontsize=7.5, va="center", color=style.INK)
 
 
 def ablations(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
-    """Top-1 learned here, one panel per published ablation, with chance and the frozen probe."""
-    values = _learned(rows, "top1")
-    panels: dict[str, tuple[str, dict[str, str]]] = {}
+    """Top-1 learned at this scale, one panel per published ablation, with chance and the frozen
+    probe."""
+    values = _values(rows, "top1")
+    panels: list[tuple[str, str, dict[str, str]]] = []  # paper, title, label of each variant
     for paper in plan.config.papers.values():
         for n in paper.numbers:
-            here = {f"{paper.name}/{k}": n.labels.get(k, k) for k in n.rows}
-            if "(" in n.where and any(v in values for v in here):
-                panels[f"{paper.name}, {n.where}"] = (n.caption, here)
+            labels = {f"{paper.name}/{row}": n.labels.get(row, row) for row in n.rows}
+            if "(" in n.where and labels.keys() & values.keys():
+                panels.append((paper.name, f"{n.where}: {n.caption.partition(',')[0]}", labels))
     if not panels:
         return f"no ablation of recognition has a result at scale {plan.scale.name} yet"
     figure, axes = style.multiples(len(panels), 0.95, 0.85, sharex=True)
-    for panel, (where, (caption, here)) in zip(axes, panels.items(), strict=True):
-        title = f"{where.partition(', ')[2]}: {caption.partition(',')[0]}"
+    for panel, (_, title, labels) in zip(axes, panels, strict=True):
         panel.set_title(title, fontsize=8.5, x=-0.38)
-        _bars(panel, here, values)
-    _references(plan, axes, values, panels)
+        _bars(panel, labels, values)
+    _references(plan, axes, values, [labels for _, _, labels in panels])
     for panel in axes[-3:]:
         panel.tick_params(labelbottom=True)
         panel.set_xlabel(f"top-1 at scale {plan.scale.name}, %")
-    names = " and ".join(dict.fromkeys(where.split(", ")[0] for where in panels))
+    names = " and ".join(dict.fromkeys(paper for paper, _, _ in panels))
+    title = f"Do the ablations of {names} come out at scale {plan.scale.name}?"
     caption = (
         f"Learned at scale {plan.scale.name}: {plan.scale.says}. Bars are means, dots single "
         "seeds; dashed: a linear probe on the frozen backbone; dotted: chance."
     )
-    return Drawn(
-        figure, f"Do the ablations of {names} come out at scale {plan.scale.name}?", caption
-    )
+    return Drawn(figure, title, caption)
 
 
-def _bars(axes: Axes, here: dict[str, str], values: dict[str, list[float]]) -> None:
-    for y, variant in enumerate(here):
-        found = values.get(variant, [])
-        if not found:
+def _bars(axes: Axes, labels: dict[str, str], values: dict[str, list[float]]) -> None:
+    for y, variant in enumerate(labels):
+        seeds = values.get(variant, [])
+        if not seeds:
             axes.text(1, y, "no result", va="center", fontsize=8, color=style.MUTED)
             continue
-        mean = statistics.fmean(found)
+        mean, end = statistics.fmean(seeds), max(seeds)
         axes.barh(y, mean, height=0.56, color=style.SERIES[0], alpha=0.55)
-        axes.plot(found, [y] * len(found), "o", color=style.SERIES[0], markersize=3.5)
-        end = max(found)
+        axes.plot(seeds, [y] * len(seeds), "o", color=style.SERIES[0], markersize=3.5)
         beside = {"x": end - 4, "ha": "right"} if end > 80 else {"x": end + 3.5, "ha": "left"}
         axes.text(y=y, s=f"{mean:.1f}", va="center", fontsize=8, color=style.INK, **beside)
-    axes.set_yticks(range(len(here)), here.values())
-    axes.set(xlim=(0, 100), ylim=(len(here) - 0.5, -0.5))
+    axes.set_yticks(range(len(labels)), labels.values())
+    axes.set(xlim=(0, 100), ylim=(len(labels) - 0.5, -0.5))
     axes.grid(axis="y", visible=False)
 
 
 def _references(
-    plan: Plan,
-    axes: list[Axes],
-    values: dict[str, list[float]],
-    panels: dict[str, tuple[str, dict[str, str]]],
+    plan: Plan, axes: list[Axes], values: dict[str, list[float]], panels: list[dict[str, str]]
 ) -> None:
-    """Chance and the frozen probe, as lines behind every panel of the same data."""
+    """Chance and the frozen probe, as lines through every panel of the same data."""
     runs = {r.model.name: r for r in plan.runs.values()}
     probes = {
-        runs[v].dataset.name: statistics.fmean(found)
-        for v, found in values.items()
-        if v in runs and runs[v].model.method == "linear_probe"
+        runs[variant].dataset.name: statistics.fmean(seeds)
+        for variant, seeds in values.items()
+        if variant in runs and runs[variant].model.method == "linear_probe"
     }
-    for panel, (_, here) in zip(axes, panels.values(), strict=True):
-        data = next((runs[v].dataset for v in here if v in runs), None)
+    for panel, labels in zip(axes, panels, strict=True):
+        data = next((runs[variant].dataset for variant in labels if variant in runs), None)
         if data and data.classes:
             panel.axvline(100 / data.classes, color=style.MUTED, linewidth=1.1, linestyle=":")
         if data and data.name in probes:
@@ -199,20 +187,20 @@ def training(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
 
 
 def _groups(plan: Plan, ended: Outcomes) -> dict[str, list[str]]:
-    """Published table -> its trained variants, then the rest; none is part of another."""
+    """Published table -> its trained variants, then the others; no table is part of another."""
     trained = list(dict.fromkeys(n.rpartition("@")[0] for n in ended.losses))
     out: dict[str, list[str]] = {}
     for paper in plan.config.papers.values():
         for n in paper.numbers:
-            here = [f"{paper.name}/{k}" for k in n.rows if f"{paper.name}/{k}" in trained]
-            if here:
-                out[f"{paper.name}, {n.where}"] = here
+            variants = [v for v in (f"{paper.name}/{row}" for row in n.rows) if v in trained]
+            if variants:
+                out[f"{paper.name}, {n.where}"] = variants
     names = list(out)
     for k, name in enumerate(names):
         others = [set(out[o]) for o in names[:k] + names[k + 1 :] if o in out]
         if any(set(out[name]) <= other for other in others):
             del out[name]
-    rest = [v for v in trained if not any(v in here for here in out.values())]
+    rest = [v for v in trained if not any(v in variants for variants in out.values())]
     return out | ({"in no published table": rest} if rest else {})
 
 
@@ -220,12 +208,7 @@ def _curve(axes: Axes, ended: Outcomes, name: str, k: int, label: str) -> None:
     points = [(s, v) for s, v in ended.losses[name] if math.isfinite(v)]
     if not points:
         return
-    axes.plot(
-        *zip(*points, strict=True),
-        color=style.colour(k),
-        linewidth=1.1,
-        alpha=0.85,
-        label=label or None,
-    )
+    look = {"color": style.colour(k), "linewidth": 1.1, "alpha": 0.85}
+    axes.plot(*zip(*points, strict=True), **look, label=label or None)
     if name in ended.failed:
         axes.plot(*points[-1], "x", color=style.INK, markersize=7, markeredgewidth=1.6)

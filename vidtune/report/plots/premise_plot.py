@@ -1,4 +1,4 @@
-"""The premise as a plot: what the small backbone sees, and what frames without order hide."""
+"""The premise as a plot: what the mini CLIP sees, and what frames without order hide."""
 
 from typing import Any
 
@@ -13,14 +13,14 @@ from vidtune.report.plots.style import Drawn
 
 def premise(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
     """Zero-shot accuracy per attribute; the frozen probe within pairs against chance."""
-    found = {b: p for b, p in ended.premises.items() if p.get("zero_shot") or p.get("probe")}
-    if not found:
+    checks = {b: p for b, p in ended.premises.items() if p.get("zero_shot") or p.get("probe")}
+    if not checks:
         return f"the premise has not been checked at scale {plan.scale.name} yet"
-    figure, axes = style.canvas(2, 0.6 + 2.5 * len(found), rows=len(found))
-    for k, (backbone, about) in enumerate(found.items()):
-        _attributes(axes[2 * k], about, backbone)
-        _probe(axes[2 * k + 1], about)
-    holds = [v for about in found.values() for v in about.get("holds", {}).values()]
+    figure, axes = style.canvas(2, 0.6 + 2.5 * len(checks), rows=len(checks))
+    for k, (backbone, check) in enumerate(checks.items()):
+        _attributes(axes[2 * k], check, backbone)
+        _probe(axes[2 * k + 1], check)
+    holds = [v for check in checks.values() for v in check.get("holds", {}).values()]
     title = "Does the small CLIP see what is shown, but not which way it moves?"
     if holds:
         answer = "holds" if all(holds) else "does not hold"
@@ -33,17 +33,17 @@ def premise(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
     return Drawn(figure, title, caption)
 
 
-def _attributes(axes: Axes, about: dict[str, Any], backbone: str) -> None:
-    shares = about.get("zero_shot", {})
-    least = about.get("thresholds", {}).get("appearance_at_least")
+def _attributes(axes: Axes, check: dict[str, Any], backbone: str) -> None:
+    shares = check.get("zero_shot", {})
+    least = check.get("thresholds", {}).get("appearance_at_least")
     _dots(axes, {k: 100 * v for k, v in shares.items()}, style.SERIES[0])
     if least:
         axes.axvline(100 * least, color=style.SERIES[1], linestyle="--", linewidth=1.2)
     axes.set(title=f"What is shown ({backbone}, zero-shot)", xlabel="accuracy, %")
 
 
-def _probe(axes: Axes, about: dict[str, Any]) -> None:
-    probe = about.get("probe", {})
+def _probe(axes: Axes, check: dict[str, Any]) -> None:
+    probe = check.get("probe", {})
     names = {
         "top1": "motion, top-1",
         "top1_pairs_merged": "kind of motion",
@@ -53,11 +53,10 @@ def _probe(axes: Axes, about: dict[str, Any]) -> None:
     if "chance" in probe:
         low, high = (100 * x for x in probe["chance"])
         axes.axvspan(low, high, color=style.LINE, alpha=0.7, linewidth=0)
-        sure = about.get("thresholds", {}).get("confidence")
-        says = "chance" + (f" ({100 * sure:g} %)" if sure else "")
-        axes.text(
-            high + 1.5, axes.get_ylim()[0] - 0.2, says, va="bottom", fontsize=8, color=style.MUTED
-        )
+        sure = check.get("thresholds", {}).get("confidence")
+        text = "chance" + (f" ({100 * sure:g} %)" if sure else "")
+        look = {"va": "bottom", "fontsize": 8, "color": style.MUTED}
+        axes.text(high + 1.5, axes.get_ylim()[0] - 0.2, text, **look)
     axes.set(title=f"How it moves (probe, {probe.get('n', '?')} clips)", xlabel="accuracy, %")
 
 

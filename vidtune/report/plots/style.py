@@ -1,7 +1,7 @@
 """How plots look, and how one becomes part of the page.
 
-Colours are Okabe and Ito's, told apart by the colour blind; shapes or labels repeat what they say.
-Inside the page every colour is replaced by a CSS variable, so that plots follow light and dark.
+Colours are Okabe and Ito's, which the colour blind can distinguish; shapes or labels repeat what
+they say. Inside the page every colour becomes a CSS variable, so that plots follow light and dark.
 """
 
 import io
@@ -55,14 +55,10 @@ RC: dict[str, Any] = {
     "svg.hashsalt": "vidtune",
     "text.color": INK,
     "text.parse_math": False,
-    "xtick.color": LINE,
-    "xtick.labelcolor": MUTED,
-    "xtick.labelsize": 8.5,
-    "xtick.minor.size": 0,
-    "ytick.color": LINE,
-    "ytick.labelcolor": MUTED,
-    "ytick.labelsize": 8.5,
-    "ytick.minor.size": 0,
+    **{f"{axis}tick.color": LINE for axis in "xy"},
+    **{f"{axis}tick.labelcolor": MUTED for axis in "xy"},
+    **{f"{axis}tick.labelsize": 8.5 for axis in "xy"},
+    **{f"{axis}tick.minor.size": 0 for axis in "xy"},
 }
 
 
@@ -91,7 +87,7 @@ def marker(k: int) -> str:
 
 
 def canvas(columns: int, height: float, rows: int = 1, **kw: Any) -> tuple[Figure, list[Axes]]:
-    """A figure (inches) with its axes in reading order; no state outside it."""
+    """A figure `height` inches high with its axes in reading order; pyplot knows nothing of it."""
     room = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - TITLE / height))
     figure = Figure(figsize=(WIDTH, height), layout=room)
     return figure, list(figure.subplots(rows, columns, squeeze=False, **kw).flat)
@@ -100,9 +96,9 @@ def canvas(columns: int, height: float, rows: int = 1, **kw: Any) -> tuple[Figur
 def multiples(
     panels: int, each: float, left: float, across: int = 3, bottom: float = 0.5, **kw: Any
 ) -> tuple[Figure, list[Axes]]:
-    """Small multiples `each` inches high; `left` and `bottom` inches are kept for their labels.
+    """Small panels `each` inches high; `left` and `bottom` inches are kept for their labels.
 
-    Laid out by arithmetic: with many panels the layout engine takes longer than the drawing.
+    They are laid out by arithmetic: with many the layout engine takes longer than the drawing.
     """
     columns = min(across, panels)
     rows = math.ceil(panels / columns)
@@ -125,7 +121,7 @@ def multiples(
 
 
 def log_scale(axes: Axes, which: str) -> None:
-    """Logarithmic over the limits there are, with plain numbers at few round places."""
+    """Make an axis logarithmic over its limits, with plain numbers at few round places."""
     getattr(axes, f"set_{which}scale")("log")
     axis = getattr(axes, f"{which}axis")
     low, high = axis.get_view_interval()
