@@ -77,7 +77,7 @@ def _format_origins(origins: Iterable[Origin]) -> Iterator[str]:
             yield f"  {o.field:18} {_format_value(o)}  [{o.of}, {o.where}]{says}"
         if unset:
             values = ", ".join(f"{o.field} {_format_value(o)}" for o in unset)
-            yield f"  not set, so by vidtune/spec/nouns.py: {values}"
+            yield f"  not set, so the default of vidtune/spec: {values}"
 
 
 def _format_value(o: Origin) -> str:
