@@ -91,18 +91,6 @@ def plan() -> Plan:
 
 
 @pytest.fixture(scope="session")
-def session_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder shared by all workers of this session."""
-    return costs.shared_folder(tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def counted_costs(session_folder: Path) -> dict[str, Any]:
-    """Counted costs of every declared variant."""
-    return costs.results("costs", session_folder)
-
-
-@pytest.fixture(scope="session")
-def predicted_memory(session_folder: Path) -> dict[str, Any]:
-    """Predicted memory of every row whose memory is printed."""
-    return costs.results("memory", session_folder)
+def counted_costs(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    """Counted costs of every declared variant, and the folder that keeps them by paper."""
+    return costs.counted(tmp_path_factory)

@@ -1,4 +1,4 @@
-"""Three counts of matrix products agree: on tiny models of every kind, and at the papers' size."""
+"""The counters of matrix products agree, on tiny models of every kind and at the papers' size."""
 
 import json
 import random
@@ -39,15 +39,16 @@ def test_closed_forms_of_tiny_models(m):
 
 
 def test_closed_forms_of_every_declared_variant(plan, counted_costs):
+    costs, _ = counted_costs
     for name, m in plan.models.items():
-        gmacs = counted_costs[name]["gmacs_by"]["macs"]
+        gmacs = costs[name]["gmacs_by"]["macs"]
         if form := closed_form(m):  # a method that somebody adds may have none
             closed = {side: getattr(form, side) for side in SIDES}
             assert closed == {side: round(gmacs[side] * 1e9) for side in SIDES}, name
 
 
 def test_closed_form_of_tempme_over_its_schedules():
-    """Joins of one frame, shares that truncate, layers in any place; the seed is fixed."""
+    """Draws joins of one frame, shares that truncate, layers in any place; the seed is fixed."""
     draw, tried, rare = random.Random(4), 0, 0
     while tried < 60:
         at = sorted(draw.sample(range(6), draw.randint(0, 3)))
@@ -94,16 +95,16 @@ ONE_EACH = list({(m.method, m.task, m.backbone.arch): m for m in MODELS}.values(
 
 @pytest.mark.parametrize("m", ONE_EACH, ids=shown)
 def test_every_counter_agrees(m):
-    found = audit(short(m))
-    assert found.agrees, found
+    result = audit(short(m))
+    assert result.agrees, result
     counters = {"counted", "fvcore", "torch"} | ({"closed"} if closed_form(m) else set())
-    assert all(set(counts) == counters for counts in found.sides.values())
-    assert not any(found.unseen.values())
-    assert found.given["scaled_dot_product_attention"]  # which fvcore itself does not see
+    assert all(set(counts) == counters for counts in result.sides.values())
+    assert not any(result.unseen.values())
+    assert result.given["scaled_dot_product_attention"]  # which fvcore itself does not see
 
 
 def test_dist_differs_by_what_nothing_reads():
-    """fvcore's graph lacks what the last layer tells the temporal encoder."""
+    """fvcore's graph lacks what the last layer sends to the temporal encoder."""
     m = next(m for m in MODELS if m.method == "dist")
     counts = audit(m).sides["vision"]
     frames, patches = 2, 16
@@ -118,8 +119,8 @@ def test_models_too_large_to_run_are_left_to_the_formulas(monkeypatch):
 
 
 def test_a_difference_is_that_of_the_worst_side():
-    found = Audit("x", {"vision": {"a": 1000, "b": 999}, "text": {"a": 1000, "b": 1000}})
-    assert found.difference == pytest.approx(0.001) and found.agrees
+    result = Audit("x", {"vision": {"a": 1000, "b": 999}, "text": {"a": 1000, "b": 1000}})
+    assert result.difference == pytest.approx(0.001) and result.agrees
     assert not Audit("x", {"vision": {"a": 1000, "b": 997}}).agrees
     assert not Audit("x", {"head": {"a": 1, "b": 0}}).agrees
 
@@ -150,9 +151,9 @@ def test_audit_verb_names_what_is_missing(vidtune, monkeypatch):
 
 
 def test_audit_verb_fails_where_counters_differ(vidtune, monkeypatch):
-    found = Audit("side4video/aim-l14", {"vision": {"counted": 10, "torch": 9}})
-    found.unseen = {"torch": Counter(new_product=3)}
-    monkeypatch.setattr(audits, "audit", lambda model: found)
+    result = Audit("side4video/aim-l14", {"vision": {"counted": 10, "torch": 9}})
+    result.unseen = {"torch": Counter(new_product=3)}
+    monkeypatch.setattr(audits, "audit", lambda model: result)
     code, out, _ = vidtune("audit", "side4video/aim-l14")
     assert code == 1 and "DIFFERS" in out
     assert "torch did not see new_product (3 calls)" in out

@@ -1,4 +1,4 @@
-"""Counted costs at the papers' full size, against what the official code counts, and print."""
+"""Counted costs at the papers' full size equal what the official code counts, and print."""
 
 import pytest
 from helpers.sizes import B16, B32, E14, L14, retrieval, side4video
@@ -45,7 +45,7 @@ def test_side4video_on_eva():
 
 
 def test_side4video_on_eva_with_its_text_tower():
-    """Parameters as the official retrieval code has them; texts cost the vision side nothing."""
+    """Parameters equal the official retrieval code's; texts cost the vision side nothing."""
     counts = cost(retrieval(E14, "side4video", layers=32, width=320))
     assert (counts["params_tuned"], counts["params_total"]) == (423_665_987, 4_772_383_299)
     alone = cost(side4video(E14, 32, 320).model_copy(update={"frames": 12}))
@@ -54,7 +54,7 @@ def test_side4video_on_eva_with_its_text_tower():
 
 
 def test_header_of_transformers():
-    """Four blocks of the text tower's size and a table of 77 positions, over 12 frames."""
+    """It adds four blocks of the text tower's size and a table of 77 positions, over 12 frames."""
     plain = cost(retrieval(B32, "clip4clip"))
     counts = cost(retrieval(B32, "clip4clip", header_layers=4))
     added = 4 * (12 * 512**2 + 13 * 512) + 77 * 512
@@ -135,7 +135,7 @@ def test_low_rank_updates_cost_nothing_once_merged():
 
 
 def test_towers_and_similarity_are_counted_apart():
-    """CLIP's text tower on 32 words: 12 blocks, five norms' elements each, one more at the end."""
+    """CLIP's text tower has 12 blocks of two norms and one norm at the end, for 32 words."""
     counts = cost(retrieval(B32, "clip4clip"))["gmacs_by"]
     text = 12 * (12 * 32 * 512**2 + 2 * 32**2 * 512) + 512 * 512
     assert counts["macs"]["text"] * 1e9 == pytest.approx(text)
@@ -167,8 +167,8 @@ def test_parameters_by_part():
             assert counts[f"params_{which}"] == sum(n[which] for n in parts)
 
 
-def test_a_table_counts_what_is_alike_once(tmp_path, monkeypatch):
-    """Variants that differ in name and views alone; each keeps its own views and provenance."""
+def test_variants_that_cost_the_same_are_counted_once(tmp_path, monkeypatch):
+    """Variants that differ only in name and views keep their own views and provenance."""
     models = [
         side4video(B32, 4, 64).model_copy(update={"name": f"tests/{views}", "views": views})
         for views in ("1x1", "1x3")

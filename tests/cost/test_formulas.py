@@ -1,4 +1,4 @@
-"""Every rule of what an operator costs, by hand."""
+"""Every rule of what an operator costs equals a count by hand."""
 
 from collections.abc import Callable
 
@@ -71,7 +71,7 @@ def test_what_is_scattered_is_added():
 
 @pytest.mark.parametrize("device", ["meta", "cpu"])
 def test_attention_counts_both_products(device):
-    """Fused on a CPU, in steps on meta."""
+    """A CPU fuses attention, the meta device runs it in steps."""
     shapes = (2, 3, 5, 4), (2, 3, 7, 4)
     call = F.scaled_dot_product_attention
     tally = count(lambda q, k: call(q, k, k), *shapes, device=device)

@@ -1,4 +1,4 @@
-"""Measuring: what a row holds and that it is consistent. No time is asserted."""
+"""A measured row is complete and consistent. No time is asserted."""
 
 import json
 import subprocess
@@ -36,7 +36,7 @@ def job(plan, m=SIDE, **changes):
 
 @pytest.fixture
 def clips(tmp_path, monkeypatch):
-    """Small clips, decoded in this process."""
+    """Makes the loader's clips small and decodes them in this process."""
     small = {"clips": {"train": 3, "val": 0, "test": 0}, "side": 48, "seconds": (1.0, 1.5)}
     monkeypatch.setattr(
         measured_loader, "CLIPS", GeneratedSet(**(measured_loader.CLIPS.model_dump() | small))
@@ -128,7 +128,7 @@ def test_conditions_reach_the_model(plan, tmp_path, monkeypatch):
 
 
 def test_compiled_and_not_compilable(plan, tmp_path, monkeypatch):
-    """With a stand-in for the compiler, which takes minutes."""
+    """A stand-in replaces the compiler, which takes minutes."""
     compiled = []
     monkeypatch.setattr(torch, "compile", lambda call, **_: compiled.append(call) or call)
     asked = job(plan, LORA, compile=True, phases=("inference",))
@@ -147,7 +147,7 @@ def test_compiled_and_not_compilable(plan, tmp_path, monkeypatch):
 
 
 def test_training_measures_the_engines_own_step(plan):
-    """The tuned parameters move, the frozen ones stay."""
+    """A measured step moves the tuned parameters, and no frozen one."""
     work = Training(job(plan))
     before = {n: p.detach().clone() for n, p in work.net.named_parameters()}
     work.step(work.video(), Clock(work.where))
@@ -162,9 +162,9 @@ def test_marks_become_laps():
     laps = clock.laps(2)
     assert [pytest.approx(lap) for lap in laps] == [[100, 200], [400, 100]]
     assert clock.span() == 1.5
-    told = summary(laps, ("forward", "backward"))
-    assert told["mean"] == pytest.approx(400) and told["forward"] == pytest.approx(250)
-    assert told["p50"] == pytest.approx(400) and told["p99"] == pytest.approx(498)
+    times = summary(laps, ("forward", "backward"))
+    assert times["mean"] == pytest.approx(400) and times["forward"] == pytest.approx(250)
+    assert times["p50"] == pytest.approx(400) and times["p99"] == pytest.approx(498)
 
 
 def test_cuda_is_synchronised_once_and_only_when_read(monkeypatch):
@@ -236,7 +236,7 @@ def test_a_run_of_the_scale_at_hand_is_measured_and_written(vidtune, tmp_path, c
 
 
 def dry(tmp_path, *targets):
-    """Names of the rules that Snakemake would run."""
+    """Returns what Snakemake prints of the rules that it would run."""
     given = ["-n", "--cores", "2", *targets]
     given += ["--config", "scale=smoke", f"results={tmp_path}", f"data={tmp_path}"]
     done = subprocess.run(

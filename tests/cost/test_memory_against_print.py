@@ -1,11 +1,10 @@
-"""Predicted training memory at full size, against the official code's and against print.
+"""Predicted training memory at full size is near the official code's, and its fit near print.
 
-The official codes' numbers: the same ledger of live storages over the code of the commits named in
-the methods' modules, on fake tensors, 8 frames, the second step; GiB.
+The official code's numbers, in GiB, are of the same ledger over the official code at the commits
+that the methods' modules name, on fake tensors, with 8 frames, in the second step.
 """
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from helpers.common import plan_at
@@ -53,9 +52,9 @@ def peak(row: Prediction, **how: str) -> float:
 
 
 @pytest.fixture(scope="module")
-def peaks(predicted_memory: dict[str, Any]) -> dict[str, float]:
-    """GiB of every row under its declared convention."""
-    return {name: result["train"]["peak_gib"] for name, result in predicted_memory.items()}
+def peaks() -> dict[str, float]:
+    """Peak GiB of training every row, under its declared conditions."""
+    return {name: peak(row) for name, row in ROWS.items()}
 
 
 @pytest.mark.parametrize("row", OFFICIAL)
@@ -64,7 +63,7 @@ def test_raw_is_the_official_codes(peaks, row):
 
 
 def test_four_layers_from_the_top_need_the_same():
-    """The official number is of the top four; the paper's rule, and ours, is every third."""
+    """The official number is of the top four layers; the paper's rule, and ours, is every third."""
     row = ROWS["side4video/b16-ssv1-l4"]
     options = {**row.model.options, "fusion": "top"}
     top = row.model_copy(update={"model": row.model.model_copy(update={"options": options})})
@@ -99,7 +98,7 @@ def test_order_of_print(peaks):
 
 
 def test_fit_is_of_our_own_predictions(peaks):
-    """Declared once: a unit for the slope, and the mean of what is left for the offset."""
+    """The slope only converts units, and the offset is the mean of what is left."""
     fit = PLAN.config.papers["side4video"].fit
     assert sorted(fit.rows) == sorted(NINE)
     assert fit.slope == GIB / 1e9
@@ -115,7 +114,7 @@ def test_fitted_is_near_print(peaks, row):
 
 
 def test_claims_of_saved_memory(peaks):
-    """Abstract and Section 4.2: 75 % of AIM's, 70 % of ST-Adapter's, 30 % and 16 % of DiST's."""
+    """The abstract and Section 4.2 save 75 % of AIM's, 70 % of ST-Adapter's, 30, 16 % of DiST's."""
     light, light_l14 = peaks["side4video/b16-light-ssv2"], peaks["side4video/l14-light-ssv2"]
     saved = {
         "aim-b16": 1 - light / peaks["side4video/aim-b16"],
@@ -128,7 +127,7 @@ def test_claims_of_saved_memory(peaks):
 
 
 def test_table_3_is_of_b32(peaks):
-    """16 videos a GPU, weights in half precision: its numbers are not those of B/16."""
+    """With 16 videos a GPU and weights in float16, its numbers cannot be those of ViT-B/16."""
     printed = {"clip4clip-b32-msrvtt": 8.2, "clip4clip-frozen-b32-msrvtt": 3.8, "b32-msrvtt": 5.8}
     for row, gb in printed.items():
         name = f"side4video/{row}"
@@ -139,7 +138,7 @@ def test_table_3_is_of_b32(peaks):
 
 
 def test_tempmes_full_tuning_saves_more_than_print(peaks):
-    """Official code: 67.1 and 39.4 GiB, 58.7 %; print 70.1 and 52.7 GB, 75.2 %."""
+    """The official code needs 67.1 and 39.4 GiB, 58.7 %; print says 70.1 and 52.7 GB, 75.2 %."""
     clip4clip, merged = peaks["tempme/clip4clip-b16"], peaks["tempme/tempme-full-b16"]
     assert clip4clip == pytest.approx(67.1, rel=0.05)
     assert merged == pytest.approx(39.4, rel=0.05)
@@ -147,13 +146,13 @@ def test_tempmes_full_tuning_saves_more_than_print(peaks):
 
 
 def test_more_frames_need_more_in_print_and_here(peaks):
-    """Table 17: 12 and 18 frames, 12381 and 16410 MB."""
+    """Table 17 prints 12381 MB for 12 frames and 16410 MB for 18."""
     few, many = peaks["tempme/tempme-b32"], peaks["tempme/tempme-b32-f18"]
     assert 1 < many / few < 1.5 and few < 12381 / 1000
 
 
 def test_every_printed_memory_of_a_variant_is_predicted(plan: Plan):
-    """Of Side4Video's Tables 2, 3 and 9 and TempMe's 5 and 17."""
+    """These are Side4Video's Tables 2, 3 and 9, and TempMe's 5 and 17."""
     tables = ("Table 2", "Table 3", "Table 9", "Table 5", "Table 17")
     for name, paper in plan.config.papers.items():
         for numbers in paper.numbers:

@@ -1,4 +1,4 @@
-"""The net that catches slips catches them: each test breaks one thing and sees a check fail."""
+"""Tests that the checks catch slips: each breaks one part of the code and sees a check fail."""
 
 import pytest
 import torch
@@ -20,14 +20,14 @@ SIDE = next(m for m in MODELS if m.method == "side4video")
 
 
 def printed(model: Model, gflops: float, tuned_m: float) -> bool:
-    """Whether a model's counts are the published ones: the check of `vidtune verify`."""
+    """Tells whether a model's counts are the published ones, as `vidtune verify` does."""
     counts = cost(model)
     near = abs(counts["gmacs"] * counts["views"] - gflops) <= 0.005 * gflops
     return near and abs(counts["params_tuned"] / 1e6 - tuned_m) < 1
 
 
 def unread_by_gradients(net: VideoModel) -> bool:
-    """Whether what is prepared ahead carries no gradient, whatever is tuned."""
+    """Tells whether what `prepare` returns carries no gradient, whatever is tuned."""
     net.requires_grad_(True)
     return not any(x.requires_grad for x in net.prepare(videos()))
 
@@ -57,17 +57,17 @@ def test_a_formula_that_is_gone(monkeypatch, op):
         audit(TEMPME)
 
 
-def test_fused_attention_that_fvcore_is_not_told_about(monkeypatch):
+def test_fused_attention_without_a_formula_for_fvcore(monkeypatch):
     monkeypatch.delitem(fvcore_counter.HANDLES, "scaled_dot_product_attention")
-    found = audit(SIDE)
-    assert not found.agrees
-    assert found.unseen["fvcore"]["scaled_dot_product_attention"] == 9
+    result = audit(SIDE)
+    assert not result.agrees
+    assert result.unseen["fvcore"]["scaled_dot_product_attention"] == 9
 
 
 def test_a_product_that_torch_does_not_see(monkeypatch):
     monkeypatch.delitem(flop_counter.flop_registry, aten.bmm)
-    found = audit(SIDE)
-    assert not found.agrees and found.unseen["torch"]["bmm"]
+    result = audit(SIDE)
+    assert not result.agrees and result.unseen["torch"]["bmm"]
 
 
 # --- a width ---

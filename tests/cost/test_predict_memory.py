@@ -1,4 +1,4 @@
-"""Predicted memory: the ledger by hand, CUDA's autocast on the CPU, and the command."""
+"""Predicting memory: a ledger compared by hand, CUDA's autocast on the CPU, and the verb."""
 
 import json
 
@@ -19,7 +19,7 @@ KB = 1024
 
 
 def hidden_layer() -> tuple[Ledger, list[int]]:
-    """The ledger of a step, after a first one, of Linear(256, 512), ReLU, Linear(512, 128) on 64 rows;
+    """Returns the ledger of the second step of Linear(256, 512), ReLU, Linear(512, 128) on 64 rows,
     and the bytes of every parameter."""
     with FakeTensorMode(), Ledger() as ledger:
         net = nn.Sequential(nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, 128))
@@ -83,7 +83,7 @@ def test_freed_storages_are_free():
 
 
 def test_policy_is_all_of_cudas_list():
-    """Every operator of the parts that are named here is one of CUDA's, and none is lost."""
+    """Every operator in LOWER, WIDEST or WIDENS is on CUDA's list, and none of the list is lost."""
     cuda = {name.split(".")[0] for name in listed("AutocastCUDA")}
     assert cuda >= LOWER | WIDEST | WIDENS
     kinds = policy()
@@ -119,7 +119,7 @@ HALVES = torch.ones(4, 4, dtype=torch.float16)
     ],
 )
 def test_autocast_is_cudas(call, dtype):
-    """What pytorch.org/docs/stable/amp.html lists for CUDA."""
+    """Types are those that pytorch.org/docs/stable/amp.html lists for CUDA."""
     with FakeTensorMode(), cuda_like("explicit", "amp16"), predict_memory.autocast("amp16"):
         assert call(torch.empty(4, 4, dtype=torch.float16)).dtype == dtype
 
@@ -198,14 +198,14 @@ def test_what_is_no_size(text):
 def test_command(vidtune):
     light = ("memory", "side4video/b16-light-ssv2")
     code, out, _ = vidtune(*light, "--batch", 2, "--frames", 4, "--json")
-    told = json.loads(out)
+    result = json.loads(out)
     assert code == 0
-    assert (told["batch"], told["frames"]) == (2, 4)
-    assert told["convention"] == "amp16, explicit attention"
-    for part in (told["train"], told["inference"]):
+    assert (result["batch"], result["frames"]) == (2, 4)
+    assert result["convention"] == "amp16, explicit attention"
+    for part in (result["train"], result["inference"]):
         assert sum(part["by_kind"].values()) == pytest.approx(part["peak_gib"])
         assert max(part["by_phase"].values()) == part["peak_gib"]
-    assert told["inference"]["peak_gib"] < told["train"]["peak_gib"]
+    assert result["inference"]["peak_gib"] < result["train"]["peak_gib"]
     code, out, _ = vidtune(*light, "--frames", 4, "--fits", "2GiB")
     batch = int(out.split("a batch of ")[1].split()[0])
     assert code == 0

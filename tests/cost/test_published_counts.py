@@ -1,4 +1,4 @@
-"""Recognition methods at the papers' full size: what their official code counts, and print."""
+"""Counted costs of recognition methods equal what their official code counts, and print."""
 
 import pytest
 from helpers.sizes import B16, L14, recognition
@@ -35,12 +35,12 @@ def test_three_views(method, trunk, options, gmacs, tuned, print_m):
 
 
 # The official code counts 489.38 and 2123.35: two parts of the trunk that nothing reads, and one
-# norm twice, are more there. Print says 480 and 2130, with 19 and 32 M tuned.
+# norm twice, are more in it. Print says 480 and 2130, with 19 and 32 M tuned.
 @pytest.mark.parametrize(
     "trunk, gmacs, tuned", [(B16, 489.38, 19_001_184), (L14, 2123.35, 32_505_696)]
 )
 def test_dist_three_views(trunk, gmacs, tuned):
-    """The 8 frames of print are the trunk's; the temporal encoder sees 16."""
+    """The 8 printed frames are the trunk's; the temporal encoder sees 16."""
     counts = cost(recognition(trunk, "dist", 16))
     assert counts["gmacs"] * counts["views"] == pytest.approx(gmacs, abs=0.05)
     assert counts["params_tuned"] == tuned
