@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from tqdm import tqdm
@@ -12,11 +12,15 @@ EVERY = 10.0  # seconds between plain lines
 
 
 def progress(
-    items: Iterable[X], total: int, label: str, show: bool = True, note: object = ""
+    items: Iterable[X],
+    total: int,
+    label: str,
+    show: bool = True,
+    note: Callable[[], str] | None = None,
 ) -> Iterator[X]:
     """Yield `items` and report on stderr how many are done, unless `show` is false.
 
-    `note` is written after each count as it then reads, such as the loss so far.
+    What `note` returns, such as the loss so far, is written after each count.
     """
     if not show:
         yield from items
@@ -25,7 +29,7 @@ def progress(
         bar = tqdm(items, total=total, desc=label, leave=False)
         for item in bar:
             yield item
-            bar.set_postfix_str(str(note), refresh=False)
+            bar.set_postfix_str(note() if note else "", refresh=False)
         return
     start = reported = time.monotonic()
     for done, item in enumerate(items, 1):
@@ -34,6 +38,6 @@ def progress(
         if done == total or now - reported >= EVERY:
             reported, spent = now, now - start
             left = spent / done * (total - done)
-            after = f", {note}" if str(note) else ""
+            after = f", {note()}" if note else ""
             line = f"{label}: {done}/{total}, {spent:.0f} s, {left:.0f} s left{after}"
             print(line, file=sys.stderr)

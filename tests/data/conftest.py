@@ -11,7 +11,7 @@ from vidtune.motion import generate
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data") / "tiny"
-    generate.generate(FILES, out, show=False)
+    generate.generate(FILES, out)
     return out
 
 

@@ -21,7 +21,7 @@ def test_clips_are_the_sampled_frames_and_caching_changes_nothing(made: Path):
     assert item["video"].shape == (8, 3, 32, 32) and item["video"].dtype == torch.uint8
     assert item["label"] == rows[3].label and item["caption"] == rows[3].captions[0]
     assert clips.deterministic
-    assert torch.equal(read_all(clips, "read", show=False)[3], item["video"])
+    assert torch.equal(read_all(clips, "read")[3], item["video"])
     assert abs(float(normalise(item["video"]).mean())) < 3
 
 
@@ -79,7 +79,7 @@ def test_every_caption_is_an_item_of_retrieval_training(copy: Path):
     clips = Clips(rows, recipe(task="retrieval"), 4, 32, train=True, seed=0)
     assert len(clips) == len(rows) + 1
     assert [clips[i]["caption"] for i in (0, 1)] == ["a red circle", "a small circle"]
-    videos = read_all(clips, "read", show=False)
+    videos = read_all(clips, "read")
     assert torch.equal(videos[0], videos[1]) and not torch.equal(videos[1], videos[2])
 
 

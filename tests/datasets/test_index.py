@@ -14,7 +14,7 @@ from helpers import miniature
 from helpers.common import REPO, one_line
 from helpers.own_data import CLIPS, build, own, refused, write
 
-from vidtune.data import coverage, records
+from vidtune.data import records
 from vidtune.datasets import describe, index, json_lines, split
 from vidtune.spec import UserError
 
@@ -239,16 +239,16 @@ def test_a_run_carries_how_much_of_its_data_was_there(folder: Path, tmp_path: Pa
     (folder / "b.mp4").unlink()
     (folder / "e.mp4").write_bytes(b"broken")
     build(own(folder), root)
-    assert coverage.count(own(folder), root) == {
+    assert records.count_coverage(own(folder), root) == {
         "train": {"used": 2, "expected": 3},
         "test": {"used": 1, "expected": 2},
     }
     (root / "coverage.json").unlink()  # lists that somebody made by hand
-    assert coverage.count(own(folder), root)["train"] == {"used": 2, "expected": 2}
+    assert records.count_coverage(own(folder), root)["train"] == {"used": 2, "expected": 2}
     declared = own(folder, expected={"train": 4})
-    assert coverage.count(declared, root)["train"] == {"used": 2, "expected": 4}
+    assert records.count_coverage(declared, root)["train"] == {"used": 2, "expected": 4}
     counted = own(folder, expected={"train": 5}, expected_of="captions")
-    assert coverage.count(counted, root)["train"] == {"used": 2, "expected": 5}
+    assert records.count_coverage(counted, root)["train"] == {"used": 2, "expected": 5}
     (root / "train.jsonl").write_text("{\n")
     with pytest.raises(UserError, match=r"train\.jsonl:1: not valid JSON .*fix or remove the line"):
-        coverage.count(own(folder), root)
+        records.count_coverage(own(folder), root)

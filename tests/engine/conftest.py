@@ -22,7 +22,7 @@ def short_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
     plan = load(REPO / "config", {"scale": "smoke"})
     clips = {"train": 24, "val": 4, "test": 12}
     small = plan.generated["motion-smoke"].model_copy(update={"clips": clips})
-    generate.generate(small, root / "data", show=False)
+    generate.generate(small, root / "data")
     torch.manual_seed(0)
     torch.save(CLIP(plan.config.backbones["mini-smoke"]).state_dict(), root / "clip.pt")
 

@@ -1,6 +1,7 @@
 """Pre-training on stills and the check of its premise, on a scale of seconds."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ def job(**changes: object) -> Pretraining:
     )
 
 
-def test_pretraining_writes_weights_and_its_course(tmp_path: Path):
+def test_pretraining_writes_weights_and_its_course(tmp_path: Path, capsys):
     for name in ("a", "b"):
         pretrain(job(), tmp_path / name / "clip.pt")
     a, b = (torch.load(tmp_path / n / "clip.pt", weights_only=True) for n in ("a", "b"))
@@ -58,6 +59,8 @@ def test_pretraining_writes_weights_and_its_course(tmp_path: Path):
     report = json.loads((tmp_path / "a" / "pretrain.json").read_text())
     assert set(report["zero_shot_stills"]) == {*ATTRIBUTES, "caption"}
     assert report["steps"] == 12 and report["loss"] < np.log(32)
+    last = f"pretrain tiny: 12/12, \\d+ s, 0 s left, loss {report['loss']:.4f}\n"
+    assert len(re.findall(last, capsys.readouterr().err)) == 2
     assert [p.name for p in sorted((tmp_path / "a").iterdir())] == ["clip.pt", "pretrain.json"]
 
 
@@ -67,11 +70,11 @@ def test_too_few_stills_for_a_batch_are_refused(tmp_path: Path):
 
 
 def test_the_premise_is_judged_on_videos(tmp_path: Path):
-    generate.generate(FILES, tmp_path, show=False)
+    generate.generate(FILES, tmp_path)
     pretrain(job(), tmp_path / "clip.pt")
     probing = recipe("recognition", sampler="segments")
     check = Premise(backbone=BACKBONE, data=str(tmp_path), probe=probing, frames=4)
-    result = premise(check, tmp_path / "clip.pt", show=False)
+    result = premise(check, tmp_path / "clip.pt")
     assert result["probe"]["n"] == 16
     assert result["probe"]["chance"] == chance_interval(16, 0.99)
     assert set(result["holds"]) == {"appearance", "within_pairs_at_chance"}

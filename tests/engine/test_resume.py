@@ -69,4 +69,4 @@ def test_a_loss_curve_resumes_between_two_points():
         (first if number < 62 else second).add(number, loss)
     assert second.points == whole.points and len(whole.points) == 60
     assert whole.points[0] == (2, 1.5) and whole.points[-1] == (120, 119.5)
-    assert str(whole) == "loss 120.0000" and not whole.diverged
+    assert whole.describe() == "loss 120.0000" and not whole.diverged

@@ -93,12 +93,11 @@ def test_bertadam(name):
     )
     betas = number_in(args, "b1 "), number_in(args, "b2 ")
     rates, decays = numbers_in(args, "lr groups: "), numbers_in(args, "wd ")
+    assert number_in(args, "max_grad_norm ") == optim.BertAdam.MAX_NORM
     used = stepped(
         golden,
         "bertadam",
-        lambda g: optim.BertAdam(
-            g, betas, number_in(args, r"\be "), number_in(args, "max_grad_norm ")
-        ),
+        lambda g: optim.BertAdam(g, betas, number_in(args, r"\be ")),
         rates,
         decays,
         how,

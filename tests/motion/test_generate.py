@@ -21,17 +21,17 @@ from vidtune.spec import GeneratedSet
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data") / "tiny"
-    generate.generate(FILES, out, show=False)
+    generate.generate(FILES, out)
     return out
 
 
 def test_generating_again_changes_nothing_and_a_changed_request_does(tmp_path: Path):
     small = FILES.model_copy(update={"clips": {"train": 2, "val": 0, "test": 2}})
-    generate.generate(small, tmp_path, show=False)
+    generate.generate(small, tmp_path)
     first = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in tmp_path.rglob("*.*")}
-    generate.generate(small, tmp_path, show=False)
+    generate.generate(small, tmp_path)
     assert all((p.read_bytes(), p.stat().st_mtime_ns) == v for p, v in first.items())
-    generate.generate(small.model_copy(update={"seed": 9}), tmp_path, show=False)
+    generate.generate(small.model_copy(update={"seed": 9}), tmp_path)
     assert records.manifest(tmp_path)["files"]["seed"] == 9
     assert (tmp_path / "test.jsonl").read_bytes() != first[tmp_path / "test.jsonl"][0]
 
@@ -73,7 +73,7 @@ if limit:
 if drop and os.getuid() == 0:
     os.setuid(65534)
 try:
-    generate.generate(files, out, show=False)
+    generate.generate(files, out)
 except UserError as e:
     sys.exit(str(e))
 """

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from vidtune.data import records
 from vidtune.data.clips import Clips, read_all
-from vidtune.data.text import Tokenizer, tokenizer
+from vidtune.data.text import tokenizer
 from vidtune.data.video import cores
 from vidtune.nn.pixels import normalise
 from vidtune.spec import Run, UserError
@@ -66,20 +66,18 @@ class Batches:
         self.size = min(run.recipe.batch, len(self.clips)) if train else AT_ONCE
         self.pads = run.recipe.sampler == "clip4clip"  # its models learn which frames are real
         self.replaced = 0  # broken videos replaced by another one so far
-        self.tokenize: Tokenizer | None = None
         if m.task == "retrieval":
             self.tokenize = tokenizer(m.backbone.text.vocabulary, m.max_words)
         self.targets = self._labels() if m.task == "recognition" else self._captions()
-        self.features: tuple[Tensor, ...] | None = None  # see `keep_features`
+        self.features: tuple[Tensor, ...] | None = None  # (items, ...) kept in place of the videos
         self.videos: Tensor | None = None  # uint8 (items, T, 3, S, S)
         self.real: Tensor | None = None  # (items, T)
         bytes_of_videos = len(self.clips) * m.frames * 3 * m.backbone.image**2
-        if self.clips.deterministic and fits(bytes_of_videos):
+        if self.clips.deterministic and bytes_of_videos <= KEEP:
             self.videos = read_all(self.clips, f"{run.name}: read {split}")
             self.real = self.clips.real() if self.pads else None
 
-    def _labels(self) -> Tensor:
-        """Return the labels (items,)."""
+    def _labels(self) -> Tensor:  # (items,)
         unlabelled = next((r.id for r in self.records if r.label is None), None)
         if unlabelled:
             raise UserError(f"{self.run.data}: {unlabelled}: label: missing; recognition needs one")
@@ -97,26 +95,17 @@ class Batches:
         silent = next((r.id for r in self.records if not r.captions), None)
         if silent:
             raise UserError(f"{self.run.data}: {silent}: captions: none; retrieval needs one")
-        return self._tokens([self.records[i].captions[c] for i, c in self.clips.items])
-
-    def _tokens(self, captions: list[str]) -> Tensor:
-        """Return token ids (B, L)."""
-        assert self.tokenize is not None, "recognition has no captions"
-        return self.tokenize(captions)
+        return self.tokenize([self.records[i].captions[c] for i, c in self.clips.items])
 
     def queries(self) -> tuple[Tensor, Tensor]:
         """Return token ids (Q, L) of every caption, and the index of its video (Q,)."""
         captions = [(i, text) for i, r in enumerate(self.records) for text in r.captions]
         owner, texts = zip(*captions, strict=True)
-        return self._tokens(list(texts)), torch.tensor(owner)
+        return self.tokenize(list(texts)), torch.tensor(owner)
 
     def normalised(self, videos: Tensor) -> Tensor:
         """Turn uint8 (B, T, 3, S, S) into normalised floats on the device."""
         return normalise(videos.to(self.device))
-
-    def keep_features(self, features: tuple[Tensor, ...]) -> None:
-        """Yield `features`, whose first axis is the item, from now on in place of the clips."""
-        self.features, self.videos = features, None
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch; training drops an incomplete last one."""
@@ -148,7 +137,6 @@ class Batches:
         if self.features is not None:
             inputs = tuple(feature[items].to(self.device) for feature in self.features)
         else:
-            assert self.videos is not None
             inputs = (self.normalised(self.videos[items]),)
         masks = {} if self.real is None else {"mask": self.real[items].to(self.device)}
         return Batch(inputs, self.targets[items].to(self.device), masks)
@@ -158,14 +146,9 @@ class Batches:
         for batch in decoded(self.clips, batches):
             self.replaced += int(batch["replaced"].sum())
             recognition = self.run.model.task == "recognition"
-            target = batch["label"] if recognition else self._tokens(batch["caption"])
+            target = batch["label"] if recognition else self.tokenize(batch["caption"])
             masks = {"mask": batch["real"].to(self.device)} if self.pads else {}
             yield Batch((self.normalised(batch["video"]),), target.to(self.device), masks)
-
-
-def fits(size: int) -> bool:
-    """Whether a run may keep this many bytes of clips or features."""
-    return size <= KEEP
 
 
 def workers() -> int:

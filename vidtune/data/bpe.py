@@ -34,6 +34,7 @@ _SPLIT = regex.compile(
 )
 _PRINTABLE = (*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100))
 _BYTES = (*_PRINTABLE, *(b for b in range(256) if b not in _PRINTABLE))  # id -> byte
+_ID = {b: i for i, b in enumerate(_BYTES)}
 
 
 def clean_caption(text: str) -> str:
@@ -82,10 +83,4 @@ class BPE:
         return replaced
 
 
-_ID = {b: i for i, b in enumerate(_BYTES)}
-
-
-@cache
-def load_bpe(path: Path) -> BPE:
-    """Read the tokenizer of a vocabulary file once."""
-    return BPE(path)
+load_bpe = cache(BPE)  # reads a vocabulary file once

@@ -96,9 +96,8 @@ class Clips(Dataset[dict[str, Any]]):
         return [copy for index in items for copy in self._read_or_replace(index)]
 
     def _read_or_replace(self, index: int) -> list[dict[str, Any]]:
-        rng = None
-        if not self.deterministic:
-            rng = np.random.default_rng([self.seed, self.epoch, index])
+        seed = [self.seed, self.epoch, index]
+        rng = None if self.deterministic else np.random.default_rng(seed)
         try:
             return self._read_copies(index, rng, replaced=False)
         except UserError:
@@ -121,9 +120,8 @@ class Clips(Dataset[dict[str, Any]]):
         copies = []
         for copy in range(self.repeats):
             video, flipped = self._to_input(frames, rng)
-            label, captions = record.label, record.captions
-            if flipped:
-                label, captions = record.mirrored, record.mirrored_captions
+            label = record.mirrored if flipped else record.label
+            captions = record.mirrored_captions if flipped else record.captions
             black = video.new_zeros(len(taken) - len(wanted), *video.shape[1:])
             item = {
                 "video": torch.cat([video, black]),
@@ -154,7 +152,7 @@ class Clips(Dataset[dict[str, Any]]):
         return resize(frames, self.side, crop, crops, self.recipe.resize), False
 
 
-def read_all(clips: Clips, label: str, show: bool = True) -> Tensor:
+def read_all(clips: Clips, label: str) -> Tensor:
     """Read all videos of a deterministic split into one uint8 tensor (items, T, 3, S, S)."""
     assert clips.deterministic
     videos = torch.empty(len(clips), clips.frames, 3, clips.side, clips.side, dtype=torch.uint8)
@@ -166,6 +164,6 @@ def read_all(clips: Clips, label: str, show: bool = True) -> Tensor:
         videos[same] = clips[same[0]]["video"]
 
     with ThreadPoolExecutor(cores()) as pool:  # FFmpeg and torch work without Python's lock
-        for _ in progress(pool.map(fill, items.values()), len(items), label, show):
+        for _ in progress(pool.map(fill, items.values()), len(items), label):
             pass
     return videos

@@ -22,18 +22,13 @@ from torch import Tensor
 from vidtune.spec.recipe import RANDAUGMENT
 
 FILL = (128, 128, 128)  # colour of the holes that a moved frame leaves
+BICUBIC = Image.Resampling.BICUBIC
 MAX_MAGNITUDE = 10.0
 
 
 def _move(image: Image.Image, *matrix: float) -> Image.Image:
     """Show at (x, y) what lies at (a x + b y + c, d x + e y + f) for matrix = (a, b, c, d, e, f)."""
-    bicubic = Image.Resampling.BICUBIC
-    return image.transform(image.size, Image.Transform.AFFINE, matrix, bicubic, fillcolor=FILL)
-
-
-def _rotate(image: Image.Image, degrees: float) -> Image.Image:
-    """Turn counterclockwise about the centre."""
-    return image.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=FILL)
+    return image.transform(image.size, Image.Transform.AFFINE, matrix, BICUBIC, fillcolor=FILL)
 
 
 def _posterize(image: Image.Image, bits: int) -> Image.Image:
@@ -51,7 +46,7 @@ OPERATIONS: dict[str, Callable[[Image.Image, float, int], Image.Image]] = {
     "auto contrast": lambda i, m, s: ImageOps.autocontrast(i),
     "equalize": lambda i, m, s: ImageOps.equalize(i),
     "invert": lambda i, m, s: ImageOps.invert(i),
-    "rotate": lambda i, m, s: _rotate(i, s * m * 30),
+    "rotate": lambda i, m, s: i.rotate(s * m * 30, BICUBIC, fillcolor=FILL),  # counterclockwise
     "posterize": lambda i, m, s: _posterize(i, 4 - int(m * 4)),
     "solarize": lambda i, m, s: ImageOps.solarize(i, 256 - int(m * 256)),
     "solarize add": lambda i, m, s: _solarize_add(i, int(m * 110)),

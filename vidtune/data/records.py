@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vidtune.spec import Dataset, UserError
+from vidtune.spec import Dataset, UserError, load_json
 
 # key -> (accepted types, what is expected)
 KEYS: dict[str, tuple[tuple[type, ...], str]] = {
@@ -112,18 +112,37 @@ def rows(path: Path) -> list[dict[str, Any]]:
         ) from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: not UTF-8; save the file as UTF-8") from None
-    read_rows: list[dict[str, Any]] = []
-    seen: dict[str, int] = {}
+    read_rows: dict[str, dict[str, Any]] = {}
     for number, line in enumerate(lines, 1):
         place = f"{path}:{number}"
         row = _row(line, place)
-        if row["id"] in seen:
-            raise UserError(
-                f"{place}: id: {row['id']!r} is on line {seen[row['id']]} already; rename one"
-            )
-        seen[row["id"]] = number
-        read_rows.append(row)
-    return read_rows
+        if row["id"] in read_rows:
+            first = 1 + list(read_rows).index(row["id"])
+            raise UserError(f"{place}: id: {row['id']!r} is on line {first} already; rename one")
+        read_rows[row["id"]] = row
+    return list(read_rows.values())
+
+
+def count_coverage(dataset: Dataset, directory: Path) -> dict[str, dict[str, int]]:
+    """Count the clips in the lists and those that they should hold: {split: {"used", "expected"}}.
+
+    Of the training and the evaluated split, where listed. The expected number is that of
+    `coverage.json`, such as {"train": {"used": 8998, "expected": 9000}}; for lists made by hand,
+    that of the declaration; where it is silent, the used one. Raises `UserError` at a bad line.
+    """
+    path = directory / "coverage.json"
+    prepared = load_json(path) if path.exists() else {}
+    counts = {}
+    for split in ("train", dataset.evaluate_on):
+        listed = directory / f"{split}.jsonl"
+        clips = rows(listed) if listed.exists() else []
+        used = len(clips)
+        if split not in prepared and dataset.expected_of == "captions":
+            used = sum(len(clip["captions"]) for clip in clips)
+        expected = prepared.get(split, {}).get("expected", dataset.expected.get(split, used))
+        if clips:
+            counts[split] = {"used": used, "expected": expected}
+    return counts
 
 
 def check_copies(dataset: Dataset, directory: Path) -> None:
@@ -166,13 +185,6 @@ def _row(line: str, place: str) -> dict[str, Any]:
     return row
 
 
-def _mirror(caption: str, label: str | None, mirrored: str | None) -> str:
-    """Put the mirrored label where the caption spells its label as whole words."""
-    if label is None or mirrored is None or label == mirrored:
-        return caption
-    return re.sub(rf"(?<!\w){re.escape(label)}(?!\w)", lambda _: mirrored, caption)
-
-
 def _record(
     row: dict[str, Any], directory: Path, labels: dict[str, int], mirror: dict[str, str], place: str
 ) -> Record:
@@ -181,7 +193,10 @@ def _record(
         known = ", ".join(list(labels)[:12]) + (", ..." if len(labels) > 12 else "")
         raise UserError(f"{place}: label: {label!r} is no class of the manifest; known: {known}")
     mirrored = mirror.get(label, label)
-    captions = tuple(row["captions"])
+    captions = mirrored_captions = tuple(row["captions"])
+    if label != mirrored:  # it takes the place of the label where a caption spells that as words
+        words = re.compile(rf"(?<!\w){re.escape(label)}(?!\w)")
+        mirrored_captions = tuple(words.sub(lambda _: mirrored, c) for c in captions)
     video = directory / row["video"]
     if not video.exists():
         raise UserError(
@@ -196,7 +211,7 @@ def _record(
         label=None if label is None else labels[label],
         mirrored=None if label is None else labels[mirrored],
         captions=captions,
-        mirrored_captions=tuple(_mirror(c, label, mirrored) for c in captions),
+        mirrored_captions=mirrored_captions,
         group=row.get("group"),
         appearance=row.get("appearance") or {},
     )

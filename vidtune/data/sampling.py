@@ -137,14 +137,12 @@ def _dense(n: int, frames: int, recipe: Recipe, view: int, views: int) -> list[i
 
 
 def _stride(n: int, frames: int, recipe: Recipe, view: int, views: int) -> list[int]:
-    assert recipe.stride
     room = max(0, n - (frames - 1) * recipe.stride - 1)
     start = round(room / (views - 1) * view) if views > 1 else room // 2
     return [min(start + i * recipe.stride, n - 1) for i in range(frames)]
 
 
 def _mmaction(n: int, frames: int, recipe: Recipe, view: int, views: int) -> list[int]:
-    assert recipe.stride
     room = (n - frames * recipe.stride + 1) / views
     start = int(view * room + room / 2) if room > 0 else 0
     return [(start + i * recipe.stride) % n for i in range(frames)]
@@ -187,7 +185,6 @@ def _random_dense(n: int, frames: int, recipe: Recipe, rng: Generator) -> list[i
 
 def _random_stride(n: int, frames: int, recipe: Recipe, rng: Generator) -> list[int]:
     """Draw the start; a short video gives every `stride`-th frame, the last of them repeated."""
-    assert recipe.stride
     room = n - (frames - 1) * recipe.stride
     if room <= 1:
         return [min(i, (n - 1) // recipe.stride) * recipe.stride for i in range(frames)]
@@ -196,7 +193,6 @@ def _random_stride(n: int, frames: int, recipe: Recipe, rng: Generator) -> list[
 
 
 def _random_mmaction(n: int, frames: int, recipe: Recipe, rng: Generator) -> list[int]:
-    assert recipe.stride
     room = n - frames * recipe.stride + 1
     start = int(rng.integers(room)) if room > 0 else 0
     return [(start + i * recipe.stride) % n for i in range(frames)]

@@ -19,10 +19,8 @@ IDS = {word: i for i, word in enumerate(WORDS, SOT + 1)}  # 0 is padding
 EOT = SOT + 1 + len(WORDS)
 VOCAB_SIZE = EOT + 1
 
-Tokenizer = Callable[[list[str]], Tensor]
 
-
-def tokenizer(vocabulary: str, context: int) -> Tokenizer:
+def tokenizer(vocabulary: str, context: int) -> Callable[[list[str]], Tensor]:
     """Return a function from captions to a LongTensor (B, context); longer captions keep their EOT.
 
     Raises `UserError` where CLIP's vocabulary is not in the cache. The function raises it for a

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from vidtune.data import records
 from vidtune.data.text import tokenizer
@@ -23,13 +22,12 @@ def build_run(run: Run, device: torch.device) -> tuple[VideoModel, set[str]]:
 
 
 def name_classes(model: VideoModel, run: Run) -> None:
-    """Give the names of the dataset's classes to a method that classifies by texts."""
-    if isinstance(model, TextRecognizer):
-        model.name_classes(_class_tokens(run))
+    """Give the names of the dataset's classes to a method that classifies by texts.
 
-
-def _class_tokens(run: Run) -> Tensor:
-    """The dataset's class names without their quotes (Kinetics has some), as token ids (C, L)."""
+    They lose their quotes (Kinetics has some). Raises `UserError` where they are no words.
+    """
+    if not isinstance(model, TextRecognizer):
+        return
     place = f"{run.data}/manifest.json: classes"
     names = [str(n).replace('"', "").strip() for n in records.manifest(Path(run.data))["classes"]]
     if len(names) != run.model.classes:
@@ -41,4 +39,4 @@ def _class_tokens(run: Run) -> Tensor:
                 "write what the classes are called"
             )
     text = run.model.backbone.text
-    return tokenizer(text.vocabulary, text.context)(names)
+    model.name_classes(tokenizer(text.vocabulary, text.context)(names))  # (C, L)

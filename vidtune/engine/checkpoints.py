@@ -57,9 +57,8 @@ def _read_weights(path: Path) -> Any:
 def tuned_state(model: nn.Module) -> dict[str, Tensor]:
     """What training changes: tuned parameters and buffers, on the CPU."""
     tuned = {n for n, p in model.named_parameters() if p.requires_grad}
-    buffers = {n for n, _ in model.named_buffers()}
-    state = model.state_dict()
-    return {k: v.detach().cpu() for k, v in state.items() if k in tuned | buffers}
+    tuned |= {n for n, _ in model.named_buffers()}
+    return {k: v.detach().cpu() for k, v in model.state_dict().items() if k in tuned}
 
 
 def load_tuned(model: nn.Module, state: dict[str, Tensor], path: Path) -> None:

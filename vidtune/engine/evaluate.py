@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from vidtune import provenance
-from vidtune.data import coverage, records
+from vidtune.data import records
 from vidtune.data.batches import Batches
 from vidtune.data.records import Record
 from vidtune.engine import metrics
@@ -59,7 +58,7 @@ def evaluate_model(
             if not out_of_memory(e):
                 raise
             result["status"] = "oom"
-    result["coverage"] = coverage.count(run.dataset, Path(run.data))
+    result["coverage"] = records.count_coverage(run.dataset, Path(run.data))
     if resized := records.manifest(Path(run.data)).get("resized"):
         result["resized"] = resized  # the model saw smaller copies
     result["seconds"] = time.monotonic() - start
@@ -87,7 +86,12 @@ def _retrieval(run: Run, model: VideoModel, device: torch.device) -> dict[str, A
     data = Batches(run, run.dataset.evaluate_on, train=False, device=device)
     tokens, owner = data.queries()
     videos = [torch.cat(column) for column in zip(*_outputs(model, data), strict=True)]
-    scores = _similarities(model, tokens.to(device), tuple(videos))
+    scores = torch.cat(
+        [
+            model.similarity(model.encode_text(part), tuple(videos)).float().cpu()
+            for part in tokens.to(device).split(TEXTS_AT_ONCE)
+        ]
+    )  # (Q, V)
     if not scores.isfinite().all():
         return {"status": "diverged"}
     values = metrics.retrieval(scores, owner, _twins(data.records), run.dataset.ties)
@@ -98,14 +102,6 @@ def _outputs(model: VideoModel, data: Batches) -> Iterator[Any]:
     """The outputs for every batch. Each clip is seen once, so no features are remembered."""
     for batch in progress(data.epoch(0), len(data), f"{data.run.name}: evaluate"):
         yield model.at_once(*batch.inputs, **batch.masks)
-
-
-def _similarities(model: Retriever, tokens: Tensor, videos: tuple[Tensor, ...]) -> Tensor:
-    """(Q, V) on the CPU, of token ids (Q, L) and video features (V, ...)."""
-    rows = []
-    for part in tokens.split(TEXTS_AT_ONCE):
-        rows.append(model.similarity(model.encode_text(part), videos).float().cpu())
-    return torch.cat(rows)
 
 
 def _reversal(run: Run) -> list[int] | None:

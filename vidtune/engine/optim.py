@@ -27,6 +27,7 @@ and taoyang1122/adapt-image-models at b3580d2.
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
@@ -42,10 +43,8 @@ NORMS = (nn.LayerNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 def optimizer(model: VideoModel, pretrained: set[str], recipe: Recipe) -> Optimizer:
     """The recipe's optimiser over the tuned parameters, in its groups."""
     parts = groups(model, pretrained, recipe)
-    if recipe.optimizer == "adamw":
-        return AdamW(parts, betas=recipe.betas, eps=recipe.eps, fused=True)
-    kind = BertAdam if recipe.optimizer == "bertadam" else AdamWHF
-    return kind(parts, betas=recipe.betas, eps=recipe.eps)
+    named = {"adamw": partial(AdamW, fused=True), "bertadam": BertAdam, "adamw_hf": AdamWHF}
+    return named[recipe.optimizer](parts, betas=recipe.betas, eps=recipe.eps)
 
 
 def groups(model: VideoModel, pretrained: set[str], recipe: Recipe) -> list[dict[str, Any]]:
@@ -86,58 +85,49 @@ def kinds(model: VideoModel) -> dict[str, set[str]]:
     return out
 
 
-class BertAdam(Optimizer):
-    """Adam without bias correction; decay is part of the update, and so scaled by the rate.
-
-    Each parameter's gradient is clipped to norm `max_norm` on top of any global clipping.
-    """
-
-    def __init__(
-        self,
-        params: Iterable[Any],
-        betas: tuple[float, float],
-        eps: float,
-        max_norm: float = 1.0,
-    ) -> None:
-        super().__init__(params, {"betas": betas, "eps": eps, "max_norm": max_norm})
-
-    @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:
-        assert closure is None
-        for group, p, state in _with_gradients(self):
-            nn.utils.clip_grad_norm_(p, group["max_norm"])
-            mean, square = _moments(p, state, group["betas"])
-            update = mean / (square.sqrt() + group["eps"])
-            update.add_(p, alpha=group["weight_decay"])
-            p.sub_(group["lr"] * update)
-
-
-class AdamWHF(Optimizer):
-    """Adam whose eps is added to the square root before its bias is corrected; decay comes last."""
+class Adam(Optimizer):
+    """The loop of an Adam over all parameters with a gradient."""
 
     def __init__(self, params: Iterable[Any], betas: tuple[float, float], eps: float) -> None:
         super().__init__(params, {"betas": betas, "eps": eps})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:
-        assert closure is None
-        for group, p, state in _with_gradients(self):
-            state["step"] = state.get("step", 0) + 1
-            first, second = (1 - beta ** state["step"] for beta in group["betas"])
-            mean, square = _moments(p, state, group["betas"])
-            size = group["lr"] * math.sqrt(second) / first
-            p.addcdiv_(mean, square.sqrt().add_(group["eps"]), value=-size)
-            p.add_(p, alpha=-group["lr"] * group["weight_decay"])
+    def step(self, closure: None = None) -> None:
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    self.update(p, self.state[p], group)
+
+    def update(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        raise NotImplementedError
 
 
-def _with_gradients(
-    optimizer: Optimizer,
-) -> Iterable[tuple[dict[str, Any], Tensor, dict[str, Any]]]:
-    """(group, parameter, its state) of every parameter with a gradient."""
-    for group in optimizer.param_groups:
-        for p in group["params"]:
-            if p.grad is not None:
-                yield group, p, optimizer.state[p]
+class BertAdam(Adam):
+    """Adam without bias correction; decay is part of the update, and so scaled by the rate.
+
+    Each parameter's gradient is clipped to `MAX_NORM` on top of any global clipping.
+    """
+
+    MAX_NORM = 1.0
+
+    def update(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        nn.utils.clip_grad_norm_(p, self.MAX_NORM)
+        mean, square = _moments(p, state, group["betas"])
+        update = mean / (square.sqrt() + group["eps"])
+        update.add_(p, alpha=group["weight_decay"])
+        p.sub_(group["lr"] * update)
+
+
+class AdamWHF(Adam):
+    """Adam whose eps is added to the square root before its bias is corrected; decay comes last."""
+
+    def update(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        state["step"] = state.get("step", 0) + 1
+        first, second = (1 - beta ** state["step"] for beta in group["betas"])
+        mean, square = _moments(p, state, group["betas"])
+        size = group["lr"] * math.sqrt(second) / first
+        p.addcdiv_(mean, square.sqrt().add_(group["eps"]), value=-size)
+        p.add_(p, alpha=-group["lr"] * group["weight_decay"])
 
 
 def _moments(p: Tensor, state: dict[str, Any], betas: tuple[float, float]) -> tuple[Tensor, Tensor]:

@@ -37,7 +37,7 @@ DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)  # L2 strengths tried on the validation split
 Splits = dict[str, list[Record]]
 
 
-def premise(job: Premise, weights: Path, show: bool = True) -> dict[str, Any]:
+def premise(job: Premise, weights: Path) -> dict[str, Any]:
     """Zero-shot appearance and the converged linear probe, with what must hold and whether it does.
 
     Raises `UserError` where data or weights are missing.
@@ -48,7 +48,7 @@ def premise(job: Premise, weights: Path, show: bool = True) -> dict[str, Any]:
     clip = clip.to(device).eval()
     data = Path(job.data)
     clips: Splits = {split: records.read(data, split) for split in ("train", "val", "test")}
-    features = {k: _features(clip, job, v, k, device, show) for k, v in clips.items()}  # (N, T, E)
+    features = {k: _features(clip, job, v, k, device) for k, v in clips.items()}  # (N, T, E)
     seen = appearance(clip, job, features["test"], clips["test"], device)
     manifest = records.manifest(data)
     judged = probe({k: f.mean(dim=1) for k, f in features.items()}, clips, manifest)
@@ -71,11 +71,11 @@ def premise(job: Premise, weights: Path, show: bool = True) -> dict[str, Any]:
 
 @torch.no_grad()
 def _features(
-    clip: CLIP, job: Premise, split: list[Record], name: str, device: torch.device, show: bool
+    clip: CLIP, job: Premise, split: list[Record], name: str, device: torch.device
 ) -> Tensor:
     """Every sampled frame's image feature of unit length, (N, T, E)."""
     clips = Clips(split, job.probe, job.frames, job.backbone.image, train=False, seed=0)
-    videos = read_all(clips, f"premise: read {name}", show)
+    videos = read_all(clips, f"premise: read {name}")
     parts = []
     for batch in videos.split(AT_ONCE):
         frames = normalise(batch.to(device)).flatten(0, 1)  # (B*T, 3, S, S)

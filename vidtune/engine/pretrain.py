@@ -78,7 +78,8 @@ def _train(clip: CLIP, job: Pretraining, device: torch.device) -> list[float]:
     schedule = LambdaLR(optimizer, lambda i: optim.rate(recipe, i, per_epoch))
     order = torch.randperm(n)  # never used, but the draws of the epochs follow it
     losses: list[float] = []
-    for i in progress(range(steps), steps, f"pretrain {job.backbone.name}"):
+    label = f"pretrain {job.backbone.name}"
+    for i in progress(range(steps), steps, label, note=lambda: f"loss {losses[-1]:.4f}"):
         at = i % per_epoch
         if at == 0:
             order = torch.randperm(n)

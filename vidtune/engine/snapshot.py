@@ -39,7 +39,7 @@ class LossCurve:
     def diverged(self) -> bool:
         return not math.isfinite(self.last)
 
-    def __str__(self) -> str:
+    def describe(self) -> str:
         return f"loss {self.last:.4f}"
 
     def state_dict(self) -> dict[str, Any]:

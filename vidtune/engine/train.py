@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from vidtune import provenance
+from vidtune.data import batches
 from vidtune.data.batches import Batches
 from vidtune.engine import optim
 from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import save, tuned_state
 from vidtune.engine.device import device_name, out_of_memory, pick_device, precision
-from vidtune.engine.features import remember
 from vidtune.engine.snapshot import LossCurve, Snapshot
 from vidtune.engine.step import Step
 from vidtune.nn.task import VideoModel
@@ -51,6 +51,26 @@ def train(run: Run, out: Path) -> None:
     snapshot.unlink(missing_ok=True)
 
 
+def remember(model: VideoModel, data: Batches) -> bool:
+    """Put the outputs of `model.prepare` in place of the clips, and say whether it was done.
+
+    They are not remembered where tuned parameters reach them, where clips are not kept either, and
+    where they would take too much room. `forward` takes them; clips go to `model.at_once`.
+    """
+    if not model.cacheable or data.videos is None:
+        return False
+    parts = []
+    for videos in data.videos.split(batches.AT_ONCE):
+        features = model.prepare(data.normalised(videos))
+        parts.append(tuple(feature.cpu() for feature in features))
+        bytes_per_item = sum(feature.nbytes for feature in parts[0]) // len(parts[0][0])
+        if bytes_per_item * len(data.videos) > batches.KEEP:
+            return False
+    data.features = tuple(torch.cat(column) for column in zip(*parts, strict=True))
+    data.videos = None
+    return True
+
+
 def _trained(run: Run, device: torch.device, path: Path) -> tuple[VideoModel, LossCurve, Batches]:
     """The model after its last step, or after the one in which the loss was no number."""
     torch.manual_seed(run.seed)
@@ -66,11 +86,11 @@ def _trained(run: Run, device: torch.device, path: Path) -> tuple[VideoModel, Lo
     curve = LossCurve(steps)
     snapshot = Snapshot(path, model, data, {"step": step, "schedule": schedule, "losses": curve})
     done = snapshot.restore()
-    batches = data.from_step(done)
+    stream = data.from_step(done)
     model.train()
-    for i in progress(range(done, steps), steps - done, f"{run.name}: train", note=curve):
+    for i in progress(range(done, steps), steps - done, f"{run.name}: train", note=curve.describe):
         with precision(recipe, device):
-            batch = next(batches)
+            batch = next(stream)
             outputs = forward(*batch.inputs, **batch.masks)
             loss = step.loss(outputs, batch.target)
         step.backward(loss)

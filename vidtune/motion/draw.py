@@ -12,8 +12,7 @@ change a level by one).
 Shapes: M clips, N stills, S pixels of the side.
 """
 
-from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.random import Generator
@@ -25,8 +24,6 @@ from vidtune.spec import SPLITS, GeneratedSet, UserError
 
 PAIRED = 0.5  # share of the test clips that have a twin
 STILL = 1 << 20  # stream of random numbers for stills, which no split uses
-
-Columns = TypeVar("Columns", Looks, Poses)
 
 
 @dataclass(frozen=True)
@@ -70,48 +67,40 @@ def plan_clips(generated: GeneratedSet, split: str) -> list[Clip]:
     return clips
 
 
-def _between(rng: Generator, low: float, high: float) -> float:
-    return float(rng.uniform(low, high))
-
-
 def _forward(rng: Generator, pair: int, radius: float, p: Floats) -> tuple[Floats, ...]:
     """Return x, y, radius and opacity along the progress `p` in 0..1 of the pair's forward motion.
 
     Samplers prefer early frames by about 2 % of the extent; starts vary by several times as much.
     """
-    x = np.full_like(p, _between(rng, 0.15, 0.85))
-    y = np.full_like(p, _between(rng, 0.15, 0.85))
-    r = np.full_like(p, radius * np.exp(_between(rng, -0.1, 0.1)))
-    alpha = np.full_like(p, _between(rng, 0.85, 1.0))
+    x = np.full_like(p, rng.uniform(0.15, 0.85))
+    y = np.full_like(p, rng.uniform(0.15, 0.85))
+    r = np.full_like(p, radius * np.exp(rng.uniform(-0.1, 0.1)))
+    alpha = np.full_like(p, rng.uniform(0.85, 1.0))
     if pair < 2:
-        extent = _between(rng, 0.55, 0.8)
-        line = _between(rng, 0, 1 - extent) + extent * p  # a shape may leave the image by half
+        extent = rng.uniform(0.55, 0.8)
+        line = rng.uniform(0, 1 - extent) + extent * p  # a shape may leave the image by half
         x, y = (line, y) if pair == 0 else (x, line)
     elif pair == 2:
-        r = r * np.exp(_between(rng, 0.4, 0.55) * (p - 0.5))  # growth by 1.5 to 1.7
+        r = r * np.exp(rng.uniform(0.4, 0.55) * (p - 0.5))  # growth by 1.5 to 1.7
     else:
-        extent = _between(rng, 0.4, 0.55)
-        alpha = _between(rng, 0.25, 1 - extent) + extent * p
+        extent = rng.uniform(0.4, 0.55)
+        alpha = rng.uniform(0.25, 1 - extent) + extent * p
     return x, y, r, alpha
-
-
-def _progress(rng: Generator, frames: int) -> Floats:
-    """Return the share of the motion done at each frame; the shape may rest before and after."""
-    start, stop = _between(rng, 0.0, 0.15), _between(rng, 0.85, 1.0)
-    time = np.linspace(0, 1, frames, dtype=np.float32)
-    return np.clip((time - start) / (stop - start), 0, 1)
 
 
 def _draw(rng: Generator, clip: Clip, generated: GeneratedSet) -> tuple[Looks, Poses]:
     """Draw the columns of one clip (M = 1)."""
     look = clip.appearance
-    frames = round(generated.fps * _between(rng, *generated.seconds))
+    frames = round(generated.fps * rng.uniform(*generated.seconds))
+    start, stop = rng.uniform(0.0, 0.15), rng.uniform(0.85, 1.0)  # the shape may rest before, after
+    time = np.linspace(0, 1, frames, dtype=np.float32)
+    progress = np.clip((time - start) / (stop - start), 0, 1)
     pair = MOTIONS.index(clip.motion) // 2
-    path = _forward(rng, pair, SIZES[look.size], _progress(rng, frames))
+    path = _forward(rng, pair, SIZES[look.size], progress)
     if clip.motion == PAIRS[pair][1]:
         path = tuple(column[::-1] for column in path)
     x, y, radius, alpha = (np.asarray(column, np.float32) for column in path)
-    diamond = (_between(rng, 0.1, 0.9), _between(rng, 0.1, 0.9), float(rng.random() < 0.5))
+    diamond = (rng.uniform(0.1, 0.9), rng.uniform(0.1, 0.9), float(rng.random() < 0.5))
     looks = Looks(
         shape=np.array([ATTRIBUTES["shape"].index(look.shape)]),
         colour=np.array([ATTRIBUTES["colour"].index(look.colour)]),
@@ -124,20 +113,11 @@ def _draw(rng: Generator, clip: Clip, generated: GeneratedSet) -> tuple[Looks, P
     return looks, Poses(np.zeros(frames, np.int64), x, y, radius, alpha)
 
 
-def _join(parts: list[Columns]) -> Columns:
-    names = [f.name for f in fields(parts[0])]
-    return type(parts[0])(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in names})
-
-
 def _stack(drawn: list[tuple[Looks, Poses]]) -> tuple[Looks, Poses]:
     """Join the columns of many clips."""
-    poses = [replace(p, clip=p.clip + i) for i, (_, p) in enumerate(drawn)]
-    return _join([looks for looks, _ in drawn]), _join(poses)
-
-
-def _pick(poses: Poses, frame: int) -> Poses:
-    """Keep one frame."""
-    return Poses(**{f.name: getattr(poses, f.name)[[frame]] for f in fields(poses)})
+    looks = zip(*(looks for looks, _ in drawn), strict=True)
+    poses = zip(*(p._replace(clip=p.clip + i) for i, (_, p) in enumerate(drawn)), strict=True)
+    return Looks(*map(np.concatenate, looks)), Poses(*map(np.concatenate, poses))
 
 
 def frames(generated: GeneratedSet, split: str, clips: list[Clip]) -> list[NDArray[np.uint8]]:
@@ -171,10 +151,12 @@ def stills(
             Clip(i, APPEARANCES[chosen[i]], MOTIONS[rng.integers(len(MOTIONS))], None) for i in rows
         ]
         drawn = [_draw(rng, clip, generated) for clip in clips]
-        drawn = [(look, _pick(p, int(rng.integers(len(p.clip))))) for look, p in drawn]
-        images[rows.start : rows.stop] = resize(
-            render(*_stack(drawn), generated.side), side
-        ).numpy()
+        picked = []
+        for looks, poses in drawn:
+            frame = [rng.integers(len(poses.clip))]
+            picked.append((looks, Poses(*(column[frame] for column in poses))))
+        pixels = render(*_stack(picked), generated.side)
+        images[rows.start : rows.stop] = resize(pixels, side).numpy()
     shown = [APPEARANCES[i] for i in chosen]
     kinds = {k: np.array([v.index(getattr(a, k)) for a in shown]) for k, v in ATTRIBUTES.items()}
     return images, kinds

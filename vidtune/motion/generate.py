@@ -96,7 +96,7 @@ def _manifest(generated: GeneratedSet, plans: dict[str, list[Clip]]) -> dict[str
     }
 
 
-def generate(generated: GeneratedSet, out: Path, show: bool = True) -> None:
+def generate(generated: GeneratedSet, out: Path) -> None:
     """Write `out/videos/*.mp4`, `out/{train,val,test}.jsonl` and, last, `out/manifest.json`.
 
     Nothing is written where `out` already holds this set. A file gets its name only when it is
@@ -115,9 +115,8 @@ def generate(generated: GeneratedSet, out: Path, show: bool = True) -> None:
         for at in range(0, len(clips), PACK)
     ]
     lines: dict[str, list[str]] = {split: [] for split in SPLITS}
-    for split, clips in progress(
-        packs, len(packs), f"generate {generated.name} (x{PACK} clips)", show
-    ):
+    label = f"generate {generated.name} (x{PACK} clips)"
+    for split, clips in progress(packs, len(packs), label):
         for clip, frames in zip(clips, draw.frames(generated, split, clips), strict=True):
             name = f"{_name(split, clip.number)}.mp4"
             write_bytes(out / "videos" / name, _encode(frames, generated.fps))

@@ -9,7 +9,7 @@ Shapes: M clips, N frames, S pixels of the side.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,53 +27,25 @@ COLOURS = {
 PERIODS = 4  # of a background's pattern across the image: one per patch of the mini backbone
 DIAMOND = 0.07  # radius of the diamond
 
-
-def _circle(x: Floats, y: Floats) -> Floats:
-    return np.sqrt(x * x + y * y) - 1
-
-
-def _square(x: Floats, y: Floats) -> Floats:
-    return np.maximum(np.abs(x), np.abs(y)) - 0.88
-
-
-def _triangle(x: Floats, y: Floats) -> Floats:
-    """Equilateral, pointing up; its centroid lies a little below the centre."""
-    low = y - 0.75
-    return np.maximum(low, 0.866 * np.abs(x) - 0.5 * (y + 1.0))
-
-
 # shape -> (signed distance to its edge at unit radius, negative inside; brightness of its core).
 # A small CLIP takes too long to learn an outline alone, which is 4 pixels in radius; hence the core.
 SHAPES: dict[str, tuple[Callable[[Floats, Floats], Floats], float | None]] = {
-    "circle": (_circle, None),
-    "square": (_square, 1.0),
-    "triangle": (_triangle, 0.0),
+    "circle": (lambda x, y: np.sqrt(x * x + y * y) - 1, None),
+    "square": (lambda x, y: np.maximum(np.abs(x), np.abs(y)) - 0.88, 1.0),
+    # equilateral, pointing up; its centroid lies a little below the centre
+    "triangle": (lambda x, y: np.maximum(y - 0.75, 0.866 * np.abs(x) - 0.5 * (y + 1.0)), 0.0),
 }
 CORE = 0.55  # radius of the core, in radii of the shape
 
-
-def _striped(x: Floats, y: Floats) -> Floats:
-    return np.tanh(3 * np.sin(y)) + 0 * x
-
-
-def _checked(x: Floats, y: Floats) -> Floats:
-    return np.tanh(4 * np.sin(x) * np.sin(y))
-
-
-def _dotted(x: Floats, y: Floats) -> Floats:
-    return np.tanh(3 * (np.cos(x) + np.cos(y) - 0.9))
-
-
 # background -> pattern in -1..1 over the phases (x, y) in radians
 BACKGROUNDS: dict[str, Callable[[Floats, Floats], Floats]] = {
-    "striped": _striped,
-    "checked": _checked,
-    "dotted": _dotted,
+    "striped": lambda x, y: np.tanh(3 * np.sin(y)) + 0 * x,
+    "checked": lambda x, y: np.tanh(4 * np.sin(x) * np.sin(y)),
+    "dotted": lambda x, y: np.tanh(3 * (np.cos(x) + np.cos(y) - 0.9)),
 }
 
 
-@dataclass(frozen=True)
-class Looks:
+class Looks(NamedTuple):
     """What stays the same in each of M clips. Indices point into the tables above."""
 
     shape: Ints  # (M,)
@@ -84,8 +56,7 @@ class Looks:
     diamond: Floats  # (M, 3) centre and visibility (0 or 1) of the diamond
 
 
-@dataclass(frozen=True)
-class Poses:
+class Poses(NamedTuple):
     """Where and how the shape is drawn in each of N frames."""
 
     clip: Ints  # (N,) row of the frame's clip in `Looks`

@@ -41,11 +41,5 @@ class Appearance:
 
 
 APPEARANCES = tuple(Appearance(*values) for values in product(*ATTRIBUTES.values()))
-
-
-def _words() -> tuple[str, ...]:
-    phrases = ["a on background", *MOTIONS, *(w for values in ATTRIBUTES.values() for w in values)]
-    return tuple(sorted({word for phrase in phrases for word in phrase.split()}))
-
-
-WORDS = _words()
+_PHRASES = ("a on background", *MOTIONS, *(word for words in ATTRIBUTES.values() for word in words))
+WORDS = tuple(sorted(set(" ".join(_PHRASES).split())))

@@ -163,7 +163,10 @@ class _Download:
             self.part.truncate(0)
             raise _Broken("the server's file is shorter than the partial one")
         with reply:
-            if not _continues(reply, have, "" if self.sha256 else self.tag(url)):
+            tag = "" if self.sha256 else self.tag(url)
+            same = not tag or reply.headers.get("ETag") == tag
+            ranges = reply.headers.get("Content-Range", "")
+            if not (same and ranges.startswith(f"bytes {have}-")):
                 self.part.truncate(0)
                 have = 0
                 if reply.status == 206:
@@ -235,13 +238,6 @@ def _request(url: str, have: int, tag: str) -> Any:
         raise kind(f"HTTP {e.code} {e.reason}") from None
     except (OSError, http.client.HTTPException) as e:
         raise _Broken(_describe(e)) from None
-
-
-def _continues(reply: Any, have: int, tag: str) -> bool:
-    """Whether the reply starts where the partial file ends, and is of the same file."""
-    return reply.headers.get("Content-Range", "").startswith(f"bytes {have}-") and (
-        not tag or reply.headers.get("ETag") == tag
-    )
 
 
 def _chunks(reply: Any) -> Iterator[bytes]:
