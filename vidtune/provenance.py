@@ -65,7 +65,12 @@ def _imported(path: Path, node: ast.ImportFrom) -> str:
 
 @cache
 def digest(*entries: str) -> str:
-    """Returns twelve hex digits over the entry modules and all that they import in this package."""
+    """Returns twelve hex digits over the entry modules and all that they import in this package.
+
+    An entry must be a module; what is imported from one may be any name in it.
+    """
+    absent = [entry for entry in entries if _file(entry) is None]
+    assert not absent, f"no modules of this package: {', '.join(absent)}"
     todo, seen = list(entries), {}
     while todo:
         path = _file(todo.pop())
@@ -90,9 +95,9 @@ def model_digest(method: str) -> str:
 
 def memory_digest(method: str) -> str:
     """Digest of the code that decides a method's predicted memory."""
-    return digest(
-        "vidtune.cost.predict_memory", f"vidtune.cost.released.{method}", *_method(method)
-    )
+    released = f"vidtune.cost.released.{method}"  # some methods need none
+    code = ["vidtune.cost.predict_memory", *([released] if _file(released) else [])]
+    return digest(*code, *_method(method))
 
 
 def bench_digest(method: str) -> str:

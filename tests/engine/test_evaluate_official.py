@@ -8,10 +8,10 @@ import torch
 from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import load_checkpoint, load_tuned
 from vidtune.engine.evaluate import evaluate
-from vidtune.engine.evaluate_official import official_model
+from vidtune.engine.evaluate_official import evaluate_official, official_model
 from vidtune.engine.train import train
 from vidtune.methods.build import build_model
-from vidtune.spec import Run, load_json, write_json
+from vidtune.spec import Run, UserError, load_json, write_json
 
 
 def full_state(run: Run, checkpoint) -> dict[str, torch.Tensor]:
@@ -90,3 +90,9 @@ def test_checkpoints_that_cannot_be_used_are_one_line(short_run, tmp_path, vidtu
     assert code == 2 and "not a variant that this scale trains" in err
     code, _, err = vidtune("evaluate", "--out", tmp_path / "x.json")
     assert code == 2 and "give --spec and --out" in err
+
+
+def test_a_method_without_official_checkpoints_is_refused(short_run, tmp_path):
+    run = short_run("side4video/b16-ssv1-probe@0")
+    with pytest.raises(UserError, match="official method 'linear_probe': unknown; known: "):
+        evaluate_official(run, tmp_path / "best.pth")

@@ -7,6 +7,7 @@ import pytest
 from helpers.common import REPO
 
 from vidtune import provenance
+from vidtune.plan.registry import method_names
 
 DIGESTS = {
     "counted": provenance.model_digest,
@@ -49,3 +50,11 @@ def test_a_file_of_the_folder_decides_its_own_methods_numbers(package, file, cha
     assert {kind for kind in DIGESTS if after[kind] != before[kind]} == changed
     assert digests("aim") == other
     provenance.digest.cache_clear()
+
+
+def test_the_deciding_modules_of_every_method_exist():
+    """A module that is renamed must not leave a digest unnoticed."""
+    names = method_names()
+    assert len({digest(m) for digest in DIGESTS.values() for m in names}) == 3 * len(names)
+    with pytest.raises(AssertionError, match=r"this package: vidtune\.engine\.absent"):
+        provenance.digest("vidtune.engine.train", "vidtune.engine.absent")

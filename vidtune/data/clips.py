@@ -7,6 +7,7 @@ Shapes: T frames, S pixels of the side.
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from vidtune.spec import Recipe, UserError
 REPLACEMENTS = 10  # clips tried in place of a broken one
 
 
+@dataclass(eq=False)
 class Clips(Dataset[dict[str, Any]]):
     """An item: `video` uint8 (T, 3, S, S), `label` (-1: unknown), `caption`, `index` of the record.
 
@@ -41,46 +43,37 @@ class Clips(Dataset[dict[str, Any]]):
     flip clips without a label, since nothing declares how their captions are mirrored.
     """
 
-    def __init__(
-        self,
-        records: list[Record],
-        recipe: Recipe,
-        frames: int,
-        side: int,
-        train: bool,
-        seed: int,
-        view: int = 0,
-        views: tuple[int, int] = (1, 1),
-    ) -> None:
-        self.records, self.recipe = records, recipe
-        self.frames, self.side, self.train, self.seed = frames, side, train, seed
-        self.view, self.views = view, views
-        if recipe.resize and np.min(recipe.resize) < side:
+    records: list[Record]
+    recipe: Recipe
+    frames: int
+    side: int
+    train: bool
+    seed: int
+    view: int = 0
+    views: tuple[int, int] = (1, 1)
+    epoch: int = 0
+    threads: int = 1  # of a decoder
+
+    def __post_init__(self) -> None:
+        recipe = self.recipe
+        if recipe.resize and np.min(recipe.resize) < self.side:
             raise UserError(
-                f"recipe {recipe.name}: resize: expected at least the model's {side} pixels; "
+                f"recipe {recipe.name}: resize: expected at least the model's {self.side} pixels; "
                 f"found {recipe.resize}"
             )
-        flips = train and recipe.task == "retrieval" and recipe.augment and recipe.augment.flip
-        if flips and any(r.label is None for r in records):
+        unfold = self.train and recipe.task == "retrieval"
+        flips = unfold and recipe.augment and recipe.augment.flip
+        if flips and any(r.label is None for r in self.records):
             raise UserError(
                 f"recipe {recipe.name}: augment: flip: expected clips with a class, whose mirror "
                 "image the dataset declares (mirrored); found captions alone, in which left and "
                 "right would be wrong after a flip; drop flip"
             )
-        self.epoch = 0
-        self.threads = 1  # of a decoder
-        unfold = train and recipe.task == "retrieval"
-        self.items = [
-            (i, c) for i, r in enumerate(records) for c in range(len(r.captions) if unfold else 1)
-        ]
+        captions = [len(r.captions) if unfold else 1 for r in self.records]
+        self.items = [(i, c) for i, n in enumerate(captions) for c in range(n)]
 
     def __len__(self) -> int:
         return len(self.items)
-
-    @property
-    def repeats(self) -> int:
-        """How often a batch holds each item."""
-        return self.recipe.augment.repeats if self.train and self.recipe.augment else 1
 
     @property
     def deterministic(self) -> bool:
@@ -92,7 +85,6 @@ class Clips(Dataset[dict[str, Any]]):
         return self.__getitems__([index])[0]
 
     def __getitems__(self, items: list[int]) -> list[dict[str, Any]]:
-        """Return the batch of these items; copies of an item stand side by side."""
         return [copy for index in items for copy in self._read_or_replace(index)]
 
     def _read_or_replace(self, index: int) -> list[dict[str, Any]]:
@@ -117,8 +109,8 @@ class Clips(Dataset[dict[str, Any]]):
         taken = self._sample(record, rng)
         wanted = [i for i in taken if i != PADDING]  # padding is always at the end
         frames = read_frames(record.path, wanted, self.threads)
-        copies = []
-        for copy in range(self.repeats):
+        augment, copies = self.recipe.augment, []
+        for copy in range(augment.repeats if self.train and augment else 1):
             video, flipped = self._to_input(frames, rng)
             label = record.mirrored if flipped else record.label
             captions = record.mirrored_captions if flipped else record.captions

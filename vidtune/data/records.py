@@ -30,6 +30,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtune.spec import Dataset, UserError, load_json
+from vidtune.spec.yaml_files import read_text
 
 # key -> (accepted types, what is expected)
 KEYS: dict[str, tuple[tuple[type, ...], str]] = {
@@ -67,16 +68,12 @@ class Record:
 def manifest(directory: Path) -> dict[str, Any]:
     """Read `manifest.json`. Raises `UserError` where it is missing, no JSON or without classes."""
     path = directory / "manifest.json"
+    text = read_text(path, "no manifest; generate the data or set its place")
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as e:
-        raise UserError(
-            f"{path}: {e.strerror}; no manifest; generate the data or set its place"
-        ) from None
+        data = json.loads(text)
     except ValueError as e:
-        raise UserError(
-            f"{path}: not valid JSON ({e}); delete it and generate the data again"
-        ) from None
+        again = "delete it and generate the data again"
+        raise UserError(f"{path}: not valid JSON ({e}); {again}") from None
     if not isinstance(data, dict) or not isinstance(data.get("classes"), list):
         raise UserError(f"{path}: classes: expected a list of names; generate the data again")
     return data
@@ -104,14 +101,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
     Raises `UserError` (file:line: key: ...) at the first bad line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as e:
-        raise UserError(
-            f"{path}: {e.strerror}; expected one record a line; generate the data"
-        ) from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not UTF-8; save the file as UTF-8") from None
+    lines = read_text(path, "expected one record a line; generate the data").splitlines()
     read_rows: dict[str, dict[str, Any]] = {}
     for number, line in enumerate(lines, 1):
         place = f"{path}:{number}"

@@ -19,6 +19,7 @@ from vidtune.spec import Run, UserError
 
 def evaluate_official(run: Run, checkpoint: Path) -> dict[str, Any]:
     """The result that `vidtune.engine.evaluate.evaluate` gives, with the authors' weights."""
+    load_official.name_of(run.model)  # refuses a method without official checkpoints
     method = f"vidtune.methods.{run.model.method}"
     code = (f"{method}.official", f"{method}.model", f"{method}.options")
     digest = provenance.digest("vidtune.engine.evaluate_official", *code)

@@ -28,6 +28,7 @@ and taoyang1122/adapt-image-models at b3580d2.
 import math
 from collections.abc import Callable, Iterable
 from functools import partial
+from itertools import product
 from typing import Any
 
 import torch
@@ -41,7 +42,6 @@ NORMS = (nn.LayerNorm, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 def optimizer(model: VideoModel, pretrained: set[str], recipe: Recipe) -> Optimizer:
-    """The recipe's optimiser over the tuned parameters, in its groups."""
     parts = groups(model, pretrained, recipe)
     named = {"adamw": partial(AdamW, fused=True), "bertadam": BertAdam, "adamw_hf": AdamWHF}
     return named[recipe.optimizer](parts, betas=recipe.betas, eps=recipe.eps)
@@ -56,15 +56,12 @@ def groups(model: VideoModel, pretrained: set[str], recipe: Recipe) -> list[dict
     head = set(classifier.parameters()) if classifier is not None else set()
     rates = {"new": recipe.lr, "head": recipe.head_lr, "old": recipe.backbone_lr}
     parts: dict[tuple[str, bool], dict[str, Any]] = {}
-    for place, lr in rates.items():
-        for decays in (True, False):
-            decay = recipe.weight_decay if decays else 0.0
-            parts[place, decays] = {"params": [], "lr": lr or recipe.lr, "weight_decay": decay}
+    for (place, lr), decays in product(rates.items(), (True, False)):
+        decay = recipe.weight_decay if decays else 0.0
+        parts[place, decays] = {"params": [], "lr": lr or recipe.lr, "weight_decay": decay}
     for name, p in model.named_parameters():
         if p.requires_grad:
-            place = "old" if name in pretrained else "new"
-            if p in head:
-                place = "head"
+            place = "head" if p in head else "old" if name in pretrained else "new"
             parts[place, name not in exempt]["params"].append(p)
     return [g for g in parts.values() if g["params"]]
 
@@ -72,7 +69,7 @@ def groups(model: VideoModel, pretrained: set[str], recipe: Recipe) -> list[dict
 def kinds(model: VideoModel) -> dict[str, set[str]]:
     """The kinds of every parameter, by its name."""
     normal = {id(p) for m in model.modules() if isinstance(m, NORMS) for p in m.parameters()}
-    out = {}
+    kinds_of = {}
     for name, p in model.named_parameters():
         is_a = {
             "bias": name.endswith("bias"),
@@ -81,8 +78,8 @@ def kinds(model: VideoModel) -> dict[str, set[str]]:
             "token": model.is_token(name),
             "position": model.is_position(name),
         }
-        out[name] = {kind for kind, yes in is_a.items() if yes}
-    return out
+        kinds_of[name] = {kind for kind, yes in is_a.items() if yes}
+    return kinds_of
 
 
 class Adam(Optimizer):
@@ -141,7 +138,6 @@ def _moments(p: Tensor, state: dict[str, Any], betas: tuple[float, float]) -> tu
 
 
 def total_steps(recipe: Recipe, per_epoch: int) -> int:
-    """The number of steps of a training."""
     return recipe.steps or (recipe.epochs or 0) * per_epoch
 
 
@@ -157,8 +153,7 @@ def warmup_steps(recipe: Recipe, per_epoch: int) -> float:
     return recipe.warmup_epochs * per_epoch
 
 
-def _half_cosine(x: float) -> float:
-    """Half a cosine, which falls from 1 at x = 0 to 0 at x = 1."""
+def _half_cosine(x: float) -> float:  # from 1 at x = 0 to 0 at x = 1
     return 0.5 * (1 + math.cos(math.pi * x))
 
 

@@ -46,7 +46,7 @@ class Place(NamedTuple):
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file. Raises `UserError` where it cannot be read or is no mapping."""
-    text = _text(path)
+    text = read_text(path)
     try:
         data = _Loader(text).get_single_data()
     except UserError as e:
@@ -63,18 +63,19 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return data
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path, expected: str = "expected a readable YAML file") -> str:
+    """The text of a file. Raises `UserError`, which says what is `expected`, where it has none."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as e:
-        raise UserError(f"{path}: {e.strerror}; expected a readable YAML file") from None
+        raise UserError(f"{path}: {e.strerror}; {expected}") from None
     except UnicodeDecodeError:
         raise UserError(f"{path}: not UTF-8; save the file as UTF-8") from None
 
 
 def places(path: Path) -> dict[tuple[str | int, ...], Place]:
     """Key path -> where its value stands, of a file that `read_yaml` accepts."""
-    return _places(path, _text(path))
+    return _places(path, read_text(path))
 
 
 @cache
