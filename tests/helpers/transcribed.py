@@ -16,7 +16,7 @@ from vidtune.spec import Paper, read_yaml
 FIELDS = ("frames", "views", "batch", "gpu", "backbone", "pretrain")  # of a row's conditions
 TIMES = "\N{MULTIPLICATION SIGN}"
 EMPTY = ("-", "?")  # printed as empty; not recovered
-SCALE = {"K": 1000, "B": 1000}  # thousands of videos; milliards of parameters, millions here
+SCALE = {"K": 1000, "B": 1000}  # thousands of videos; billions of parameters, in millions
 
 Cells = dict[tuple[str, str], str]  # (row, metric or column) -> as printed
 Tables = dict[str, Cells]
@@ -36,10 +36,10 @@ def published(paper: Paper) -> Tables:
     tables: Tables = {}
     for numbers in paper.numbers:
         table = tables.setdefault(numbers.where, {})
-        for row, found in numbers.rows.items():
+        for row, columns in numbers.rows.items():
             under = numbers.under(row)
             fields = {f"under.{f}": getattr(under, f) for f in FIELDS}
-            for key, value in {**found, **fields}.items():
+            for key, value in {**columns, **fields}.items():
                 if value is not None:
                     assert (row, key) not in table, f"{numbers.where}: {row}/{key} stands twice"
                     table[row, key] = str(value)
@@ -93,13 +93,13 @@ def fits(printed: list[str], values: list[str]) -> bool:
 
 @dataclass(frozen=True)
 class Transcript:
-    """The second reading of one paper, and which cell of it is which here."""
+    """The second reading of one paper, and which of its cells is which in `config/papers`."""
 
     typed: dict[str, Any]  # table -> columns, rows
-    places: dict[str, Any]  # table -> where its cells stand here
+    places: dict[str, Any]  # table -> where its cells stand in config/papers
     metrics: dict[str, str]  # column -> metric
     relations: list[dict[str, Any]]
-    named: dict[str, Any]  # table here -> cells without a second reading
+    named: dict[str, Any]  # table of config/papers -> cells without a second reading
 
     @classmethod
     def of(cls, paper: str) -> "Transcript":
@@ -110,7 +110,7 @@ class Transcript:
 
     @cached_property
     def spans(self) -> list[tuple[str, str, str, list[str]]]:
-        """(table, row there, metric, rows here) where a printed cell spans several of the latter."""
+        """(table, typed row, metric, rows of config/papers) of printed cells that span several rows."""
         return [
             (name, row, metric, entry["spans"])
             for name, entries in self.places.items()
@@ -121,7 +121,7 @@ class Transcript:
 
     @cached_property
     def alone(self) -> dict[str, set[tuple[str, str]]]:
-        """By table here, the cells without a second reading."""
+        """By table of config/papers, the cells without a second reading."""
         return {
             where: {(row, key) for key, rows in one["cells"].items() for row in rows}
             for where, one in self.named.items()
@@ -129,20 +129,22 @@ class Transcript:
         }
 
     def placed(self, name: str, entry: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
-        """(row and column there, table here, row and metric here, text) of what `entry` places."""
+        """(typed row and column, table of config/papers, its row and metric, text) of an entry."""
         columns = entry.get("columns", {**self.metrics, **entry.get("also", {})})
         for (row, column), text in cells(self.typed[name]).items():
             if row not in entry["rows"] or column not in columns:
                 continue
             stem = entry["rows"][row]
-            here = entry.get("as", "{}").format(*(stem if isinstance(stem, list) else [stem]))
-            own, _, key = columns[column].format(here).rpartition("/")
+            name_of_row = entry.get("as", "{}").format(
+                *(stem if isinstance(stem, list) else [stem])
+            )
+            own, _, key = columns[column].format(name_of_row).rpartition("/")
             for k, value in read(text, key).items():
-                yield (row, column), entry.get("where", name), (own or here, k), value
+                yield (row, column), entry.get("where", name), (own or name_of_row, k), value
 
     @cached_property
     def expected(self) -> tuple[Tables, list[str]]:
-        """The typed cells under the names that they have here; and those that have none."""
+        """The typed cells under their names in config/papers; and those that have no such name."""
         related = {tuple(r["a"].split("/")[:2]) for r in self.relations}
         tables: Tables = {}
         stray = [f"{name}: no partners" for name in self.typed.keys() - self.places.keys()]
@@ -151,23 +153,23 @@ class Transcript:
             used = {tuple(r["typed"][1:]) for r in self.relations if r.get("typed", "?")[0] == name}
             for e in (e for e in entries if "spans" in e):
                 used |= {(row, c) for row in (*e["rows"], *e["words"]) for c in table["columns"]}
-            found = [p for e in entries if "spans" not in e for p in self.placed(name, e)]
-            rows = related | {(where, row) for _, where, (row, k), _ in found if "under." not in k}
-            for there, where, here, value in found:
-                if "under." in here[1] and (where, here[0]) not in rows:
+            placed = [p for e in entries if "spans" not in e for p in self.placed(name, e)]
+            rows = related | {(where, row) for _, where, (row, k), _ in placed if "under." not in k}
+            for source, where, cell, value in placed:
+                if "under." in cell[1] and (where, cell[0]) not in rows:
                     continue  # the row has no number in this table
-                used.add(there)
-                assert here not in tables.setdefault(where, {}), f"{name}: {here} has two partners"
-                tables[where][here] = value
+                used.add(source)
+                assert cell not in tables.setdefault(where, {}), f"{name}: {cell} has two partners"
+                tables[where][cell] = value
             every = {column for _, column in used} & table.get("every", {}).keys()
             left = {c for c in cells(table) if c not in used and c[1] not in every}
             stray += [f"{name}: {row}, {column}: typed, and has no partner" for row, column in left]
         return tables, stray
 
-    def _unrelated(self, relation: dict[str, Any], found: Tables) -> list[str]:
-        """A line if the relation does not hold between the cells here."""
+    def _unrelated(self, relation: dict[str, Any], printed: Tables) -> list[str]:
+        """A line if the relation does not hold between the cells of config/papers."""
         places = [relation[k].split("/") for k in ("a", "b")]
-        a, b = (found.get(where, {}).get((row, key)) for where, row, key in places)
+        a, b = (printed.get(where, {}).get((row, key)) for where, row, key in places)
         form, t = relation["form"], "0"
         if a is None or b is None:
             return [f"{relation['a']}, {relation['b']}: one of them is missing"]
@@ -180,26 +182,26 @@ class Transcript:
             holds = a == str(rounded(GIVES[form](Decimal(b), Decimal(t)), b))
         return [] if holds else [f"{relation['a']} {a}, {relation['b']} {b}: not {form} {t}"]
 
-    def problems(self, found: Tables) -> list[str]:
+    def problems(self, printed: Tables) -> list[str]:
         """Where the two readings differ, a line each."""
         tables, stray = self.expected
         out, covered = [*stray], set()
         for relation in self.relations:
-            out += self._unrelated(relation, found)
+            out += self._unrelated(relation, printed)
             where, row, key = relation["a"].split("/")
             if (row, key) not in tables.get(where, {}):
                 covered.add((where, (row, key)))
         for name, line, metric, rows in self.spans:
-            values = [found.get(name, {}).get((row, metric), "-") for row in rows]
+            values = [printed.get(name, {}).get((row, metric), "-") for row in rows]
             if not fits(self.typed[name]["rows"][line].split(" "), values):
                 out.append(f"{name}: {line}: {values} cannot be what is printed")
             covered |= {(name, (row, metric)) for row in rows}
         for where, alone in self.alone.items():
-            wrong = (alone - found.get(where, {}).keys()) | (alone & tables.get(where, {}).keys())
+            wrong = (alone - printed.get(where, {}).keys()) | (alone & tables.get(where, {}).keys())
             out += [f"{where}: {cell} is not alone" for cell in wrong]
             covered |= {(where, cell) for cell in alone}
-        for where in tables.keys() | found.keys():
-            left, right = tables.get(where, {}), found.get(where, {})
+        for where in tables.keys() | printed.keys():
+            left, right = tables.get(where, {}), printed.get(where, {})
             for cell in left.keys() | right.keys():
                 one, other = left.get(cell), right.get(cell)
                 if one != other and (where, cell) not in covered:

@@ -28,7 +28,7 @@ def test_every_cell_is_found_by_its_name_and_by_its_label(plan, monkeypatch):
     cells = verdicts.cells(plan, [])
     known = cell_names.known_names(plan)
     monkeypatch.setattr(cell_names, "known_names", lambda plan: known)  # which `find` builds anew
-    assert {c.cell for c in cells} == {found.cell for every in known.values() for found in every}
+    assert {c.cell for c in cells} == {cell.cell for cells in known.values() for cell in cells}
     for cell in cells:
         assert cell_names.find(plan, cell.cell).cell == cell.cell
 
@@ -74,16 +74,16 @@ def test_every_hyper_parameter_has_one_origin_that_stands_where_it_says(plan, mo
     """The line that is named holds the field, whatever declares it."""
     monkeypatch.setattr("vidtune.plan.origins.read_yaml", cache(read_yaml))
     for name, variant in plan.variants.items():
-        found = origins(plan, name) + at_scale(plan, name)
-        keys = [(o.part, o.field) for o in found]
+        declared = origins(plan, name) + at_scale(plan, name)
+        keys = [(o.part, o.field) for o in declared]
         assert len(set(keys)) == len(keys)
-        options = {o.field: o.value for o in found if o.part == "options"}
+        options = {o.field: o.value for o in declared if o.part == "options"}
         assert options == plan.models[name].options
         recipe = plan.config.recipes[variant.recipe]
-        has = {o.field for o in found if o.part == "recipe"}
+        has = {o.field for o in declared if o.part == "recipe"}
         assert has == set(type(recipe).model_fields) - {"name", "source"}
-        assert all(o.source for o in found if o.part == "recipe" and o.of != "default")
-        for o in found:
+        assert all(o.source for o in declared if o.part == "recipe" and o.of != "default")
+        for o in declared:
             file, _, line = o.where.rpartition(":")
             path = Path(file) if Path(file).is_absolute() else REPO / file
             text = path.read_text(encoding="utf-8").splitlines()[int(line) - 1]
@@ -123,11 +123,11 @@ def test_options_are_no_legacy_of_another_method(config):
     assert of(plan, "mine/third", "variant", "frames").of == "base first"
 
 
-def test_what_a_scale_puts_in_its_place_is_told(plan):
-    found = {o.field: o for o in at_scale(plan, "side4video/b16-ssv1-w128") if o.part == "scale"}
-    assert found["backbone"].says == "in place of vit-b16"
-    assert (found["width"].value, found["layers"].value) == (8, 6)
-    assert "of 128, by the ratio" in found["width"].says
+def test_an_origin_says_what_a_scale_puts_in_its_place(plan):
+    swapped = {o.field: o for o in at_scale(plan, "side4video/b16-ssv1-w128") if o.part == "scale"}
+    assert swapped["backbone"].says == "in place of vit-b16"
+    assert (swapped["width"].value, swapped["layers"].value) == (8, 6)
+    assert "of 128, by the ratio" in swapped["width"].says
     full = plan_at(Path("nowhere"), "full")
     assert at_scale(full, "side4video/b16-ssv1-w128") == []
 
@@ -154,10 +154,10 @@ def test_an_explanation_in_words_and_as_json(vidtune, tmp_path):
     assert "vidtune memory side4video/b16-ssv2 --batch 32 --precision amp16" in out
     assert "python benchmarks/published.py --only side4video/b16-ssv2" in out
     code, out, _ = vidtune("explain", "side4video/table9f/320/top-1", "--json")
-    told = json.loads(out)
-    assert code == 0 and told["cell"]["cell"] == "side4video/table9f/b16-ssv1/top1"
-    assert {o["part"] for o in told["at_scale"]} == {"scale", "scale's recipe"}
-    assert told["recompute"][0].startswith("snakemake --cores all --config scale=mini -- ")
+    explained = json.loads(out)
+    assert code == 0 and explained["cell"]["cell"] == "side4video/table9f/b16-ssv1/top1"
+    assert {o["part"] for o in explained["at_scale"]} == {"scale", "scale's recipe"}
+    assert explained["recompute"][0].startswith("snakemake --cores all --config scale=mini -- ")
     setting, hours = (
         "side4video/table1/b16-light-ssv2/trunk_layers",
         "tempme/table5/clip4clip-b16/train_hours",
@@ -166,7 +166,7 @@ def test_an_explanation_in_words_and_as_json(vidtune, tmp_path):
         assert json.loads(vidtune("explain", name, "--json")[1])["recompute"] == []
 
 
-def test_a_contradiction_is_told_at_the_cells_it_touches(plan, vidtune):
+def test_a_contradiction_is_shown_at_the_cells_it_touches(plan, vidtune):
     touched = explain(plan, "side4video/table3/ours-b32/train_gb", [])
     assert any("B/16" in c.says and "B/32" in c.against for c in touched.contradictions)
     full = explain(plan, "tempme/table5/tempme-full-b16/train_gb_log", [])

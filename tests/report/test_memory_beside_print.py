@@ -1,6 +1,6 @@
 """Predicted memory and measured costs beside print: rows, verdicts, claims, the table's page.
 
-All numbers here are made up.
+All numbers in this file are made up.
 """
 
 import re
@@ -57,29 +57,29 @@ def cell(plan, name: str = CELL) -> Cell:
 
 
 @pytest.fixture
-def here(tmp_path):
+def plan(tmp_path):
     return plan_at(tmp_path)
 
 
-def test_predicted_memory_stands_beside_print_and_is_no_verdict(here):
-    write_json(predictions.memory_path(here, "side4video"), {LIGHT: memory(5.71)})
-    got = cell(here)
-    assert got.verdict == "not run" and got.ours is None
-    assert got.predicted == {"train_gib": 5.71, "train_gb_fit": 8.8}
-    assert "make bench-gpu" in got.reason and "predicted 5.71 GiB beside it" in got.reason
-    row = next(r for r in results.gather(here) if r.metric == "train_gb_fit")
+def test_predicted_memory_stands_beside_print_and_is_no_verdict(plan):
+    write_json(predictions.memory_path(plan, "side4video"), {LIGHT: memory(5.71)})
+    judged = cell(plan)
+    assert judged.verdict == "not run" and judged.ours is None
+    assert judged.predicted == {"train_gib": 5.71, "train_gb_fit": 8.8}
+    assert "make bench-gpu" in judged.reason and "predicted 5.71 GiB beside it" in judged.reason
+    row = next(r for r in results.gather(plan) if r.metric == "train_gb_fit")
     assert row.condition == (
         "made convention; batch 32; frames 8; precision amp16; "
         "fitted on made rows: 1.07 x GiB + 2.7 GB"
     )
 
 
-def test_a_prediction_without_a_fit_has_no_calibrated_number(here):
-    write_json(predictions.memory_path(here, "side4video"), {LIGHT: memory(5.71, fit=None)})
-    assert cell(here).predicted == {"train_gib": 5.71}
-    write_json(predictions.memory_path(here, "side4video"), {LIGHT: {}})
+def test_a_prediction_without_a_fit_has_no_calibrated_number(plan):
+    write_json(predictions.memory_path(plan, "side4video"), {LIGHT: memory(5.71, fit=None)})
+    assert cell(plan).predicted == {"train_gib": 5.71}
+    write_json(predictions.memory_path(plan, "side4video"), {LIGHT: {}})
     with pytest.raises(UserError, match="convention: missing"):
-        results.gather(here)
+        results.gather(plan)
 
 
 @pytest.mark.parametrize(
@@ -95,27 +95,27 @@ def test_a_prediction_without_a_fit_has_no_calibrated_number(here):
         (bench(GIB, status="busy"), "not comparable", "busy"),
     ],
 )
-def test_measured_memory_is_judged_under_the_same_conditions(here, content, verdict, says):
-    put(here, HERE, LIGHT, content)
-    got = cell(here)
-    assert got.verdict == verdict, got
-    assert re.search(says, got.reason)
-    assert got.ours is None or got.ours == pytest.approx(
+def test_measured_memory_is_judged_under_the_same_conditions(plan, content, verdict, says):
+    put(plan, HERE, LIGHT, content)
+    judged = cell(plan)
+    assert judged.verdict == verdict, judged
+    assert re.search(says, judged.reason)
+    assert judged.ours is None or judged.ours == pytest.approx(
         content["train"]["peak_allocated_gib"] * 1.0737, rel=1e-4
     )
 
 
-def test_speed_is_compared_on_the_same_gpu_only(here):
-    put(here, HERE, "tempme/tempme-b16", bench(1.0))
-    got = cell(here, "tempme/table4/tempme-b16/throughput")
-    assert (got.verdict, got.ours) == ("not comparable", 9.0)
-    assert "Made GPU" in got.reason
+def test_speed_is_compared_on_the_same_gpu_only(plan):
+    put(plan, HERE, "tempme/tempme-b16", bench(1.0))
+    judged = cell(plan, "tempme/table4/tempme-b16/throughput")
+    assert (judged.verdict, judged.ours) == ("not comparable", 9.0)
+    assert "Made GPU" in judged.reason
 
 
-def test_frames_are_those_of_the_variant_not_of_print(here):
+def test_frames_are_those_of_the_variant_not_of_print(plan):
     """DiST is given 16 frames where the table says 8."""
-    put(here, HERE, "side4video/dist-b16", bench(12.7e9 / 2**30, frames=16))
-    assert cell(here, "side4video/table2/dist-b16/train_gb").verdict == "match"
+    put(plan, HERE, "side4video/dist-b16", bench(12.7e9 / 2**30, frames=16))
+    assert cell(plan, "side4video/table2/dist-b16/train_gb").verdict == "match"
 
 
 @pytest.mark.parametrize(
@@ -132,92 +132,92 @@ def test_gpus_are_the_same_by_their_model(one, other, same):
     assert conditions.same("gpu", one, other) is same
 
 
-def test_the_measurement_that_can_be_compared_is_taken(here):
-    put(here, HERE, LIGHT, bench(1.0, batch=4))
-    assert cell(here).verdict == "not comparable"
-    put(here, REFERENCE, LIGHT, bench(GIB))
-    assert cell(here).verdict == "match"
-    found = [r for r in results.gather(here) if r.metric == "train_gb" and r.source == "ours"]
-    assert [r.scale for r in found] == [HERE, REFERENCE]
-    assert {r.device for r in found} == {"Made GPU"}
+def test_the_measurement_that_can_be_compared_is_taken(plan):
+    put(plan, HERE, LIGHT, bench(1.0, batch=4))
+    assert cell(plan).verdict == "not comparable"
+    put(plan, REFERENCE, LIGHT, bench(GIB))
+    assert cell(plan).verdict == "match"
+    measured = [r for r in results.gather(plan) if r.metric == "train_gb" and r.source == "ours"]
+    assert [r.scale for r in measured] == [HERE, REFERENCE]
+    assert {r.device for r in measured} == {"Made GPU"}
 
 
-def test_rows_of_every_kind_survive_the_csv(here):
-    put(here, HERE, LIGHT, bench(GIB))
-    write_json(predictions.memory_path(here, "side4video"), {LIGHT: memory(5.71)})
-    rows = results.gather(here)
+def test_rows_of_every_kind_survive_the_csv(plan):
+    put(plan, HERE, LIGHT, bench(GIB))
+    write_json(predictions.memory_path(plan, "side4video"), {LIGHT: memory(5.71)})
+    rows = results.gather(plan)
     assert {r.kind for r in rows if r.source == "ours"} == {"setting", "predicted", "measured"}
-    write_text(here.root / "rows.csv", to_csv(rows))
-    assert from_csv(here.root / "rows.csv") == rows
-    put(here, HERE, AIM, bench(None, status="oom"))
-    write_text(here.root / "rows.csv", to_csv(results.gather(here)))
-    ended = next(r for r in from_csv(here.root / "rows.csv") if r.text == "oom")
+    write_text(plan.root / "rows.csv", to_csv(rows))
+    assert from_csv(plan.root / "rows.csv") == rows
+    put(plan, HERE, AIM, bench(None, status="oom"))
+    write_text(plan.root / "rows.csv", to_csv(results.gather(plan)))
+    ended = next(r for r in from_csv(plan.root / "rows.csv") if r.text == "oom")
     assert (ended.variant, ended.metric) == (AIM, "train_gb")
 
 
-def test_memory_claims_are_judged_on_predicted_raw_gib(here):
+def test_memory_claims_are_judged_on_predicted_raw_gib(plan):
     both = {LIGHT: memory(5.71), AIM: memory(34.48)}
-    write_json(predictions.memory_path(here, "side4video"), both)
-    found = claims.findings(here, results.gather(here))
-    got = next(f for f in found if f.claim == "side4video/three-quarters-less-memory")
-    assert (got.kind, got.paper, got.ours) == ("predicted", "holds", "fails")
-    assert got.detail.endswith("GiB (predicted): -83.4 %, in the same direction")
-    unjudged = next(f for f in found if f.claim == "side4video/retrieval-memory")
+    write_json(predictions.memory_path(plan, "side4video"), both)
+    findings = claims.findings(plan, results.gather(plan))
+    judged = next(f for f in findings if f.claim == "side4video/three-quarters-less-memory")
+    assert (judged.kind, judged.paper, judged.ours) == ("predicted", "holds", "fails")
+    assert judged.detail.endswith("GiB (predicted): -83.4 %, in the same direction")
+    unjudged = next(f for f in findings if f.claim == "side4video/retrieval-memory")
     assert unjudged.ours == "not judged"
 
 
-def test_a_measured_claim_holds_measurements_of_one_kind_together(here):
+def test_a_measured_claim_holds_measurements_of_one_kind_together(plan):
     one, other = "tempme/tempme-b16", "tempme/vop-b16"
     claim = next(
         f.claim
-        for f in claims.findings(here, [])
+        for f in claims.findings(plan, [])
         if f.metric == "throughput" and f.where == "Abstract"
     )
 
-    def told() -> tuple[str, str]:
-        found = claims.findings(here, results.gather(here))
-        return next((f.ours, f.detail) for f in found if f.claim == claim)
+    def judge() -> tuple[str, str]:
+        findings = claims.findings(plan, results.gather(plan))
+        return next((f.ours, f.detail) for f in findings if f.claim == claim)
 
     def speed(videos: float, **under: object) -> dict[str, object]:
         return {**bench(None, **under), "inference": {"videos_per_s": videos}}
 
-    put(here, REFERENCE, one, speed(180.0))
-    put(here, HERE, one, speed(1.0, device="Made CPU"))
-    assert told()[0] == "not judged"
-    put(here, REFERENCE, other, speed(100.0, batch=16))
-    assert told()[0] == "not judged"  # nothing was measured alike
-    put(here, REFERENCE, other, speed(100.0))
-    assert told()[0] == "holds" and "+80.0 %" in told()[1]
-    put(here, REFERENCE, one, {**bench(None, "oom"), "inference": {"status": "oom"}})
-    assert told()[0] == "not judged"
+    put(plan, REFERENCE, one, speed(180.0))
+    put(plan, HERE, one, speed(1.0, device="Made CPU"))
+    assert judge()[0] == "not judged"
+    put(plan, REFERENCE, other, speed(100.0, batch=16))
+    assert judge()[0] == "not judged"  # nothing was measured alike
+    put(plan, REFERENCE, other, speed(100.0))
+    assert judge()[0] == "holds" and "+80.0 %" in judge()[1]
+    put(plan, REFERENCE, one, {**bench(None, "oom"), "inference": {"status": "oom"}})
+    assert judge()[0] == "not judged"
 
 
-def test_only_the_phase_that_ran_out_of_memory_says_so(here):
+def test_only_the_phase_that_ran_out_of_memory_says_so(plan):
     ended = {**bench(None, "oom"), "train": {"status": "oom"}}
     del ended["inference"]
-    put(here, REFERENCE, LIGHT, ended)
-    found = [r.metric for r in results.gather(here) if r.text == "oom"]
-    assert found == ["train_gb", "train_gb_log", "train_mb"]
+    put(plan, REFERENCE, LIGHT, ended)
+    ended = [r.metric for r in results.gather(plan) if r.text == "oom"]
+    assert ended == ["train_gb", "train_gb_log", "train_mb"]
 
 
-def test_what_was_made_otherwise_is_stale(here):
+def test_what_was_made_otherwise_is_stale(plan):
     digest = provenance.memory_digest("side4video")
-    stamp = provenance.stamp(digest, "made", here.models[LIGHT])
-    fit = here.config.papers["side4video"].fit
+    stamp = provenance.stamp(digest, "made", plan.models[LIGHT])
+    fit = plan.config.papers["side4video"].fit
     line = {"slope": fit.slope, "offset": fit.offset, "fitted_on": list(fit.rows), "gb": 1.0}
     made = memory(5.7, attention="explicit", fit=line, provenance=stamp)
-    path = predictions.memory_path(here, "side4video")
+    path = predictions.memory_path(plan, "side4video")
 
     def stale(**changes: object) -> bool:
         write_json(path, {LIGHT: {**made, **changes}})
-        return any(r.stale for r in results.gather(here))
+        return any(r.stale for r in results.gather(plan))
 
     assert not stale()
     assert stale(batch=999) and stale(attention="fused") and stale(fit={**line, "offset": 9.0})
     assert stale(provenance={**stamp, "digest": "old"})
     path.unlink()
-    put(here, REFERENCE, LIGHT, {**bench(GIB), "provenance": {"digest": "old"}})
-    assert any(r.stale for r in results.gather(here))
+    put(plan, REFERENCE, LIGHT, {**bench(GIB), "provenance": {"digest": "old"}})
+    assert any(r.stale for r in results.gather(plan))
 
 
 def table2(plan) -> tables.ShownTable:
@@ -226,13 +226,13 @@ def table2(plan) -> tables.ShownTable:
     )
 
 
-def test_table_2_shows_print_counted_predicted_and_measured_side_by_side(here):
+def test_table_2_shows_print_counted_predicted_and_measured_side_by_side(plan):
     one = {"gmacs": 150.0, "views": 3, "params_tuned": 5e6, "params_total": 1e8}
     one |= {"tokens": [], "output_tokens": 97}
-    write_json(result_files.cost_path(here, "side4video"), {LIGHT: one})
-    write_json(predictions.memory_path(here, "side4video"), {LIGHT: memory(5.71)})
-    put(here, REFERENCE, LIGHT, bench(GIB))
-    table = table2(here)
+    write_json(result_files.cost_path(plan, "side4video"), {LIGHT: one})
+    write_json(predictions.memory_path(plan, "side4video"), {LIGHT: memory(5.71)})
+    put(plan, REFERENCE, LIGHT, bench(GIB))
+    table = table2(plan)
     assert [(c.metric, c.label) for c in table.columns] == [
         ("gflops", "print"),
         ("gflops", "counted"),
@@ -256,25 +256,25 @@ def test_table_2_shows_print_counted_predicted_and_measured_side_by_side(here):
         text.endswith("made convention; fitted on made rows: 1.07 x GiB + 2.7 GB")
         for text in table.remarks
     )
-    write_text(here.root / "rows.csv", to_csv(results.gather(here)))
-    page.write(here)
-    html = (here.root / "report.html").read_text(encoding="utf-8")
+    write_text(plan.root / "rows.csv", to_csv(results.gather(plan)))
+    page.write(plan)
+    html = (plan.root / "report.html").read_text(encoding="utf-8")
     for origin in ("amp16; fitted on made rows", "scale: reference; device: Made GPU"):
         assert origin in html
     head = formats.to_csv(table).splitlines()[0]
     assert ",train_gb_print,train_gib,train_gb_fit,train_gb_ours,train_gb_verdict," in head
 
 
-def test_the_measured_column_stands_even_where_nothing_was_measured(here):
-    columns = [c for c in table2(here).columns if c.metric == "train_gb"]
+def test_the_measured_column_stands_even_where_nothing_was_measured(plan):
+    columns = [c for c in table2(plan).columns if c.metric == "train_gb"]
     assert [c.label for c in columns] == ["print", "measured", "verdict"]
-    put(here, HERE, LIGHT, bench(None, status="oom"))
-    row = next(r for r in table2(here).rows if r.variant == LIGHT)
+    put(plan, HERE, LIGHT, bench(None, status="oom"))
+    row = next(r for r in table2(plan).rows if r.variant == LIGHT)
     assert columns[1].text(row.cells["train_gb"]) == "oom"
 
 
-def test_verify_takes_a_paper_a_table_and_a_kind(here, vidtune, tmp_path):
-    write_json(predictions.memory_path(here, "side4video"), {LIGHT: memory(5.71)})
+def test_verify_takes_a_paper_a_table_and_a_kind(plan, vidtune, tmp_path):
+    write_json(predictions.memory_path(plan, "side4video"), {LIGHT: memory(5.71)})
     ask = ("verify", "--results", tmp_path, "--kind", "predicted")
     code, out, _ = vidtune(*ask, "--paper", "side4video", "--table", "Table 2")
     lines = out.splitlines()
@@ -285,6 +285,6 @@ def test_verify_takes_a_paper_a_table_and_a_kind(here, vidtune, tmp_path):
     assert code == 2 and "did you mean table2" in err
 
 
-def test_folders_of_another_layout_are_no_measurements(here):
-    write_json(Path(measurements.folders(here)[HERE]) / "gpu" / "nobody" / "nothing.json", {})
-    assert list(measurements.gather(here)) == []
+def test_folders_of_another_layout_are_no_measurements(plan):
+    write_json(Path(measurements.folders(plan)[HERE]) / "gpu" / "nobody" / "nothing.json", {})
+    assert list(measurements.gather(plan)) == []

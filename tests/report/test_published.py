@@ -87,7 +87,7 @@ def test_bad_input_is_one_line(published, no_gpu, capsys, given, says):
 
 
 class Runs:
-    """`subprocess.run` that writes a row, or fails as it is told."""
+    """`subprocess.run` that writes a row, or fails with a given code."""
 
     def __init__(self, code=0, stderr=""):
         self.given, self.code, self.stderr = [], code, stderr

@@ -36,15 +36,15 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     for name, run in plan.runs.items():
         status = "diverged" if name == DIVERGED else "ok"
         keys = ("top1", "top5", "pair") if run.model.task == "recognition" else ("r1", "r5", "r10")
-        found = {k: SHARES[k] + run.seed for k in keys} if status == "ok" else {}
-        result = {"status": status, "metrics": found, "n": 320, "seconds": 1.0}
+        metrics = {k: SHARES[k] + run.seed for k in keys} if status == "ok" else {}
+        result = {"status": status, "metrics": metrics, "n": 320, "seconds": 1.0}
         write_json(result_files.eval_path(plan, name), {**result, "provenance": STAMP})
         losses = [(10, 2.0), (20, 1.0)] if status == "ok" else [(10, 2.0), (20, float("nan"))]
         trained = {"status": status, "seconds": 2.0, "losses": losses}
         write_json(result_files.eval_path(plan, name).with_name("train.json"), trained)
     probe = {"top1": 0.4, "within_pairs": 0.5, "n": 320, "chance": [0.43, 0.57]}
-    about = {"zero_shot": {"colour": 1.0, "size": 0.98}, "probe": probe, "holds": {"all": True}}
-    write_json(plan.root / "backbones" / "mini" / "premise.json", about)
+    premise = {"zero_shot": {"colour": 1.0, "size": 0.98}, "probe": probe, "holds": {"all": True}}
+    write_json(plan.root / "backbones" / "mini" / "premise.json", premise)
     write_text(plan.root / "rows.csv", rows.to_csv(results.gather(plan)))
     page.write(plan)
     return plan
@@ -165,16 +165,16 @@ class Reader(HTMLParser):
         self.cell = ""
 
     def handle_starttag(self, name, attrs):
-        found = dict(attrs)
+        attributes = dict(attrs)
         if name not in VOID:
             self.open.append(name)
-        if "id" in found:
-            self.ids.append(found["id"])
+        if "id" in attributes:
+            self.ids.append(attributes["id"])
         for key in ("src", "href", "xlink:href", "data", "action", "srcset"):
-            if key in found:
-                self.links.append((name, found[key]))
+            if key in attributes:
+                self.links.append((name, attributes[key]))
         if name == "td":
-            self.cell = found.get("data-cell", "")
+            self.cell = attributes.get("data-cell", "")
 
     def handle_endtag(self, name):
         assert self.open and self.open.pop() == name, f"</{name}> closes nothing"

@@ -39,51 +39,51 @@ def other_digit(value: str) -> str:
 
 
 def test_both_readings_agree(readings):
-    transcript, found = readings
-    assert transcript.problems(found) == []
+    transcript, tables = readings
+    assert transcript.problems(tables) == []
 
 
 def test_every_cell_counts(readings):
     """A digit changed, a zero more, a cell lost or one too many shows, whichever it is."""
-    transcript, found = readings[0], copy.deepcopy(readings[1])
+    transcript, tables = readings[0], copy.deepcopy(readings[1])
     unpinned = loose(transcript)
-    for where, table in found.items():
+    for where, table in tables.items():
         for cell, value in tuple(table.items()):
             wrong = (other_digit(value), f"{value}0", None) if (where, cell) not in unpinned else ()
             for other in (*wrong, *(["77"] if where == "Table 12" else [])):
                 table[cell] = other
-                assert transcript.problems(found), f"{where}: {cell}: {other} for {value}"
+                assert transcript.problems(tables), f"{where}: {cell}: {other} for {value}"
             table[cell] = value
         table["b16-ssv1", "surplus"] = "1"
-        assert transcript.problems(found), where
+        assert transcript.problems(tables), where
         del table["b16-ssv1", "surplus"]
-    assert transcript.problems(found) == []
+    assert transcript.problems(tables) == []
 
 
 def test_swapped_rows_show(readings):
     """Two values of one column changed over, for every two that differ."""
-    transcript, found = readings[0], copy.deepcopy(readings[1])
+    transcript, tables = readings[0], copy.deepcopy(readings[1])
     unpinned = loose(transcript)
     swaps = 0
-    for where, table in found.items():
+    for where, table in tables.items():
         for one, other in itertools.combinations(table, 2):
             pinned = not {(where, one), (where, other)} & unpinned
             if one[1] != other[1] or table[one] == table[other] or not pinned:
                 continue
             table[one], table[other] = table[other], table[one]
-            assert transcript.problems(found), f"{where}: {one} and {other}"
+            assert transcript.problems(tables), f"{where}: {one} and {other}"
             table[one], table[other] = table[other], table[one]
             swaps += 1
-    assert swaps > 50 and transcript.problems(found) == []
+    assert swaps > 50 and transcript.problems(tables) == []
 
 
 def test_typed_cells_need_partners(readings):
     """A row or a table typed and placed nowhere shows."""
-    transcript, found = readings
+    transcript, tables = readings
     typed = copy.deepcopy(transcript.typed)
     typed["Table 2"]["rows"]["another"] = " ".join("1" for _ in typed["Table 2"]["columns"])
     typed["Table 99"] = typed["Table 2"]
-    lines = dataclasses.replace(transcript, typed=typed).problems(found)
+    lines = dataclasses.replace(transcript, typed=typed).problems(tables)
     assert "Table 99: no partners" in lines
     assert sum(line.startswith("Table 2: another, ") for line in lines) == len(
         typed["Table 2"]["columns"]
@@ -91,12 +91,12 @@ def test_typed_cells_need_partners(readings):
 
 
 def test_words_and_views():
-    """What is typed and no cell: Table 12's words, and the factor behind a view's TFLOPs."""
+    """What is typed and no cell: Table 12's words, and the factor after a view's TFLOPs."""
     transcript = Transcript.of("side4video")
-    (said,) = (n.condition for n in paper("side4video").numbers if n.where == "Table 12")
+    (condition,) = (n.condition for n in paper("side4video").numbers if n.where == "Table 12")
     recipe = transcript.typed["Table 12"]["rows"]
     for row in transcript.places["Table 12"][0]["words"]:
-        assert recipe[row].split(" ")[-1].replace("_", " ").casefold() in said.casefold(), row
+        assert recipe[row].split(" ")[-1].replace("_", " ").casefold() in condition.casefold(), row
     for name in ("Table 4", "Table 5"):
         table = cells(transcript.typed[name])
         for row in transcript.typed[name]["rows"]:

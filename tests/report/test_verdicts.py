@@ -23,8 +23,8 @@ def row(plan: Plan, variant: str, metric: str, value: float, **changes: object) 
     return Row(**{**fields, "source": "ours", "where": "made.json", "scale": scale, **changes})
 
 
-def judged(plan: Plan, cell: str, found: list[Row]) -> cells.Cell:
-    return next(c for c in verdicts.cells(plan, found) if c.cell == cell)
+def judged(plan: Plan, cell: str, ours: list[Row]) -> cells.Cell:
+    return next(c for c in verdicts.cells(plan, ours) if c.cell == cell)
 
 
 # --- verdicts ---
@@ -57,25 +57,25 @@ def test_one_verdict_from_the_closed_list(plan, cell, values, scale, verdict):
     if scale == "full":
         plan = plan_at(Path("nowhere"), "full")
     n = 9_000 if cell is PART else None  # of 11,522
-    found = [row(plan, variant, metric, v, scale=scale, seed=k, n=n) for k, v in enumerate(values)]
-    got = judged(plan, name, found)
-    assert got.verdict == verdict
-    assert got.verdict in verdicts.VERDICTS
-    assert got.reason or verdict in ("match", "off")
+    ours = [row(plan, variant, metric, v, scale=scale, seed=k, n=n) for k, v in enumerate(values)]
+    cell = judged(plan, name, ours)
+    assert cell.verdict == verdict
+    assert cell.verdict in verdicts.VERDICTS
+    assert cell.reason or verdict in ("match", "off")
 
 
 @pytest.mark.parametrize(("values", "coverage"), [([58.5], 0.9), ([20.0, 21.0], 0.979)])
 def test_below_the_declared_coverage_a_result_is_a_subset_never_off(values, coverage):
     plan = plan_at(Path("nowhere"), "full")
     name, variant, metric = BASE
-    found = [
+    ours = [
         row(plan, variant, metric, v, scale="full", seed=k, n=11_522, coverage=coverage)
         for k, v in enumerate(values)
     ]
-    got = judged(plan, name, found)
-    assert got.verdict == "subset"
-    assert f"on {100 * coverage:.1f} % of the clips; below 98 %" in got.reason
-    whole = [r.model_copy(update={"coverage": 0.981}) for r in found]
+    cell = judged(plan, name, ours)
+    assert cell.verdict == "subset"
+    assert f"on {100 * coverage:.1f} % of the clips; below 98 %" in cell.reason
+    whole = [r.model_copy(update={"coverage": 0.981}) for r in ours]
     assert judged(plan, name, whole).verdict in ("match", "off")
 
 
@@ -104,24 +104,24 @@ def test_a_row_is_under_its_own_conditions_and_then_the_tables(plan):
 
 def test_every_setting_of_ours_is_printed_or_explained(plan):
     """Table 12, Appendix E and TempMe's Section 4.1 against recipes and datasets."""
-    found = list(settings.gather(plan))
-    cells = [c for c in verdicts.cells(plan, found) if c.kind == "setting"]
+    ours = list(settings.gather(plan))
+    cells = [c for c in verdicts.cells(plan, ours) if c.kind == "setting"]
     assert sum(c.verdict == "match" for c in cells) > 100
     assert [c.cell for c in cells if c.verdict == "off" and not c.reason] == []
 
 
 def test_a_reading_fitted_to_print_is_not_comparable(plan):
-    found = [row(plan, "tempme/vop-b16", "gflops", 246.2)]
-    got = judged(plan, "tempme/table1/vop-b16/gflops", found)
-    assert got.verdict == "not comparable" and "chosen" in got.reason
+    ours = [row(plan, "tempme/vop-b16", "gflops", 246.2)]
+    cell = judged(plan, "tempme/table1/vop-b16/gflops", ours)
+    assert cell.verdict == "not comparable" and "chosen" in cell.reason
 
 
 def test_a_measured_cell_says_why_it_is_not_run(plan):
     assert "GPU" in judged(plan, "side4video/table2/b16-ssv2/train_gb", []).reason
 
 
-def finding(plan: Plan, found: list[Row], claim: str, metric: str) -> claims.Finding:
-    every = claims.findings(plan, [*rows.published(plan), *found])
+def finding(plan: Plan, ours: list[Row], claim: str, metric: str) -> claims.Finding:
+    every = claims.findings(plan, [*rows.published(plan), *ours])
     return next(f for f in every if f.claim == claim and f.metric == metric)
 
 
@@ -136,25 +136,25 @@ def finding(plan: Plan, found: list[Row], claim: str, metric: str) -> claims.Fin
     ],
 )
 def test_a_learned_claim_is_judged_against_its_noise(plan, conv, probe, status):
-    found = [
+    ours = [
         row(plan, f"side4video/{name}", "top1", float(v), seed=k)
         for name, values in (("b16-ssv1", conv), ("b16-ssv1-attention", probe))
         for k, v in enumerate(values)
     ]
-    got = finding(plan, found, "side4video/conv-beats-attention", "top1")
-    assert got.ours == status
-    assert got.paper == "holds"
-    assert got.detail
+    test = finding(plan, ours, "side4video/conv-beats-attention", "top1")
+    assert test.ours == status
+    assert test.paper == "holds"
+    assert test.detail
 
 
 def test_a_counted_claim_borrows_print_where_ours_was_fitted_to_it(plan):
-    found = [
+    ours = [
         row(plan, "tempme/tempme-b16", "gflops", 121.4),
         row(plan, "tempme/vop-b16", "gflops", 1.0),
     ]
-    got = finding(plan, found, "tempme/fewer-gflops", "gflops")
-    assert (got.ours, got.paper) == ("holds", "holds")
-    assert "published: vop-b16" in got.detail
+    test = finding(plan, ours, "tempme/fewer-gflops", "gflops")
+    assert (test.ours, test.paper) == ("holds", "holds")
+    assert "published: vop-b16" in test.detail
     worse = [row(plan, "tempme/tempme-b16", "gflops", 200.0)]
     assert finding(plan, worse, "tempme/fewer-gflops", "gflops").ours == "fails"
 
@@ -175,17 +175,17 @@ def test_a_result_of_another_spec_or_code_is_stale(plan):
 
 
 def test_every_paper_supports_its_own_claims(plan):
-    """A slipped digit in a published number shows up here."""
-    found = claims.findings(plan, list(rows.published(plan)))
-    assert found
+    """A slipped digit in a published number fails this test."""
+    findings = claims.findings(plan, list(rows.published(plan)))
+    assert findings
     controls = {
         f"{paper.name}/{key}"
         for paper in plan.config.papers.values()
         for key, claim in paper.claims.items()
         if claim.control
     }
-    assert [f.test for f in found if f.paper != "holds" and f.claim not in controls] == []
-    assert {f.paper for f in found if f.claim in controls} == {"not judged"}
+    assert [f.test for f in findings if f.paper != "holds" and f.claim not in controls] == []
+    assert {f.paper for f in findings if f.claim in controls} == {"not judged"}
 
 
 def test_rows_survive_the_csv(plan, tmp_path):

@@ -30,7 +30,7 @@ class Finding(Frozen):
     kind: str
     paper: Status
     ours: Status
-    detail: str  # our numbers, their scale, or why there is no judgement
+    detail: str  # our numbers, their scale, or why the test is not judged
 
 
 def findings(plan: Plan, rows: list[Row]) -> list[Finding]:
@@ -111,7 +111,7 @@ def _under_one_condition(values: Values) -> Values:
 def _judge(
     test: ClaimTest, metric: Metric, values: Values, printed: bool = False
 ) -> tuple[Status, str]:
-    """The status of a test on printed values or on ours, and the numbers behind it."""
+    """The status of a test on printed values or on ours, and the numbers it rests on."""
     if missing := [name for name, rows in values.items() if not rows]:
         return "not judged", f"no number for {', '.join(missing)}"
     learned = metric.kind == "learned" and not printed

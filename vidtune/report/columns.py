@@ -22,17 +22,12 @@ class Column:
     beside: str = ""  # the predicted metric of a column that stands beside
 
     def text(self, cell: Cell) -> str:
-        """A cell's text in this column; "" where there is nothing."""
-        if self.what == "print":
-            return cell.print
-        if self.what == "verdict":
-            return cell.verdict
+        """A cell's text in this column; "" where it is empty."""
+        if self.what in ("print", "verdict"):
+            return cell.print if self.what == "print" else cell.verdict
         if self.what == "beside":
-            return (
-                f"{cell.predicted[self.beside]:.{self.digits}f}"
-                if self.beside in cell.predicted
-                else ""
-            )
+            predicted = cell.predicted.get(self.beside)
+            return "" if predicted is None else f"{predicted:.{self.digits}f}"
         if self.what == "ours":
             number = "" if cell.ours is None else f"{cell.ours:.{self.digits}f}"
             return f"{number} {cell.ended}".strip()

@@ -135,12 +135,10 @@ def _recompute(plan: Plan, named: CellName) -> list[str]:
     if metric.kind == "counted":
         return [f"vidtune cost {named.variant}"]
     if metric.kind == "learned":
-        runs = [r for r in plan.runs.values() if r.model.name == named.variant]
+        runs = [r.name for r in plan.runs.values() if r.model.name == named.variant]
         scale = plan.scale.name if runs else "full"
-        files = [str(plan.root / "runs" / r.name / "eval.json") for r in runs]
-        if not runs:
-            root = plan.root.parent / scale / "runs"
-            files = [str(root / f"{named.variant}@0" / "eval.json")]
+        folder = plan.root.parent / scale / "runs"
+        files = [str(folder / run / "eval.json") for run in runs or [f"{named.variant}@0"]]
         chosen = " ".join([f"scale={scale}", *_overrides(plan)])
         return [f"snakemake --cores all --config {chosen} -- {' '.join(files)}"]
     if metric.kind != "measured" or metric.name == "train_hours":  # we have no such number

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 
 from vidtune.report.cells import Cell
 from vidtune.report.columns import Column
@@ -50,9 +51,7 @@ def to_md(table: ShownTable) -> str:
 
 
 def _md(text: str) -> str:
-    for c in "\\|*_[]<>`":
-        text = text.replace(c, f"\\{c}")
-    return text
+    return re.sub(r"([\\|*_\[\]<>`])", r"\\\1", text)
 
 
 def to_csv(table: ShownTable) -> str:
@@ -83,20 +82,15 @@ def _csv_values(column: Column, cell: Cell) -> list[str]:
     return ["" if v is None else repr(v) for v in cell.learned[:4]]
 
 
-_TEX = {
-    "\\": r"\textbackslash{}",
-    **{c: f"\\{c}" for c in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "±": r"$\pm$",
-    "→": r"$\to$",
-}
+_TEX = str.maketrans(
+    {c: f"\\{c}" for c in "&%$#_{}"}
+    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    | {"<": r"\textless{}", ">": r"\textgreater{}", "±": r"$\pm$", "→": r"$\to$"}
+)
 
 
 def escape_tex(text: str) -> str:
-    return "".join(_TEX.get(c, c) for c in text)
+    return text.translate(_TEX)
 
 
 def to_tex(table: ShownTable) -> str:

@@ -114,7 +114,7 @@ class Builder:
 
 
 def build(plan: Plan, rows: Iterable[Row]) -> list[ShownTable]:
-    """Every table that there is to show: overviews first, then as the papers number them."""
+    """Every table to show: overviews first, then the published ones, as the papers number them."""
     ours = our_rows(rows)
     contradicted = {name: contradictions(plan, name, ours) for name in plan.config.papers}
     return [
@@ -127,8 +127,8 @@ def _table(builder: Builder, table: Table) -> ShownTable:
     members = _members(plan, table)
     several = len({plan.variants[v].dataset for v in members if v in plan.variants}) > 1
     dataset = several and table.paper is None
-    rows = tuple(builder.row(table, name, found, dataset) for name, found in members.items())
-    blocks = {id(n): n for found in members.values() for n in found} if table.paper else {}
+    rows = tuple(builder.row(table, name, printed, dataset) for name, printed in members.items())
+    blocks = {id(n): n for printed in members.values() for n in printed} if table.paper else {}
     remarks = [table.note] if table.note else []
     for n in blocks.values():
         trust = f"how the numbers were transcribed: {n.trust} ({TRUST})" if n.trust else None

@@ -1,7 +1,7 @@
 """Numbers of ours in texts of the configuration: none is typed by hand.
 
 A standing reason or a contradiction of `config/papers/<paper>.yaml` writes "{<row>/<metric>}", as in
-"the released code costs {e14-ssv2-f8/tflops} T"; the report puts our number there, in the metric's
+"the released code costs {e14-ssv2-f8/tflops} T"; the report puts our number in, in the metric's
 digits or as a format after a colon says: "{evl-l14/gflops:.0f}".
 """
 

@@ -7,7 +7,7 @@ off              neither
 subset           learned on too small a share of the data
 not comparable   ours exists, but was learned at another scale, measured under other conditions, or
                  chosen to agree
-not run          there is no number of ours
+not run          we have no number
 """
 
 import statistics
@@ -101,7 +101,10 @@ def _unlike(plan: Plan, numbers: Numbers, row: Row) -> str:
     if row.text:
         ends = {OOM: f"out of memory on {row.device}", BUSY: f"{row.device} was busy meanwhile"}
         return f"{ends[row.text]} ({row.condition})"
-    want, have = conditions.needed(plan, numbers, row.variant), conditions.read(row.condition)
+    want, have = (
+        conditions.needed(plan, numbers, row.variant),
+        conditions.parse_conditions(row.condition),
+    )
     have["gpu"] = row.device
     keys = conditions.MEMORY if row.unit.startswith(("GB", "MB")) else conditions.STATED
     for key in keys:
@@ -185,7 +188,7 @@ def _why_not_run(plan: Plan, cell: Cell) -> str:
     if cell.kind == "counted":
         return "not counted yet: run `vidtune cost`"
     if cell.kind == "measured":
-        return "no GPU measurement here: `make bench-gpu`"
+        return "not measured on a GPU yet: run `make bench-gpu`"
     if not any(run.model.name == cell.variant for run in plan.runs.values()):
         return f"not trained at scale {plan.scale.name}"
     return f"no result at scale {plan.scale.name}: not run yet, diverged or out of memory"

@@ -15,13 +15,13 @@ STATED = ("gpu", "batch", "frames", "precision")  # fields of `Numbers` that bea
 MEMORY = ("batch", "frames", "precision")  # what training memory depends on, besides the model
 
 
-def told(given: Mapping[str, Any]) -> str:
-    """ "batch 32; frames 8" of what is known."""
+def format_conditions(given: Mapping[str, Any]) -> str:
+    """Those that are known, as "batch 32; frames 8"."""
     return "; ".join(f"{k} {v}" for k, v in given.items() if v not in (None, ""))
 
 
-def read(text: str) -> dict[str, str]:
-    """What `told` was given, as text."""
+def parse_conditions(text: str) -> dict[str, str]:
+    """The inverse of `format_conditions`; every value is text."""
     pairs = (part.partition(" ") for part in text.split("; ") if part)
     return {key: value for key, _, value in pairs}
 
@@ -29,8 +29,8 @@ def read(text: str) -> dict[str, str]:
 def stated(numbers: Numbers, row: str) -> dict[str, str]:
     """The conditions that a published table states of one of its rows."""
     under = numbers.under(row)
-    found = {key: getattr(under, key) for key in STATED}
-    return {key: str(value) for key, value in found.items() if value is not None}
+    values = {key: getattr(under, key) for key in STATED}
+    return {key: str(value) for key, value in values.items() if value is not None}
 
 
 def same(key: str, one: str, other: str) -> bool:
@@ -44,10 +44,10 @@ def same(key: str, one: str, other: str) -> bool:
 def needed(plan: Plan, numbers: Numbers, variant: str) -> dict[str, str]:
     """What a measurement of a variant must have to stand beside the published one. Frames are as
     declared: of DiST's 8 frames in print, the model is given 16."""
-    found = stated(numbers, variant.split("/")[1])
+    conditions = stated(numbers, variant.split("/")[1])
     v = plan.variants.get(variant)
     if v is None:
-        return found
+        return conditions
     assumed = numbers.under(v.name.split("/")[1]).assumed
     precision = assumed.precision if assumed else plan.config.recipes[v.recipe].precision
-    return {"precision": precision, **found, "frames": str(v.frames)}
+    return {"precision": precision, **conditions, "frames": str(v.frames)}

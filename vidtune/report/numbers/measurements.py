@@ -13,7 +13,7 @@ from typing import Any
 
 from vidtune import provenance
 from vidtune.plan import Plan
-from vidtune.report.numbers import conditions
+from vidtune.report.numbers.conditions import format_conditions
 from vidtune.report.numbers.result_files import checked
 from vidtune.report.numbers.rows import BUSY, HERE, OOM, REFERENCE, Row, our_row
 
@@ -32,7 +32,7 @@ UNDER = ("batch", "frames", "precision", "attention", "compile")
 
 
 def folders(plan: Plan) -> dict[str, Path]:
-    """Where measurements lie, by the scale label of their rows."""
+    """Folders of measurements, by the scale label of their rows."""
     return {
         HERE: plan.root / "bench",
         REFERENCE: Path(plan.config.settings.results) / "reference",
@@ -40,7 +40,7 @@ def folders(plan: Plan) -> dict[str, Path]:
 
 
 def gather(plan: Plan) -> Iterator[Row]:
-    """Of every declared variant that was measured on any device."""
+    """Rows of every declared variant that was measured on any device."""
     for scale, folder in folders(plan).items():
         for path in sorted(folder.glob("*/*/*.json")):
             name = f"{path.parent.name}/{path.stem}"
@@ -56,9 +56,9 @@ def rows(plan: Plan, name: str, bench: dict[str, Any], path: Path, scale: str) -
     status = bench["status"]
     for metric, (phase, key, factor) in VALUES.items():
         m = plan.config.metrics.get(metric)
-        found = bench.get(phase) or {}
-        value = found.get(key)
-        ended = OOM in (found.get("status"), None if PHASES & set(bench) else status)
+        measured = bench.get(phase) or {}
+        value = measured.get(key)
+        ended = OOM in (measured.get("status"), None if PHASES & set(bench) else status)
         if m is None or (value is None and not ended):
             continue
         yield our_row(
@@ -71,5 +71,5 @@ def rows(plan: Plan, name: str, bench: dict[str, Any], path: Path, scale: str) -
             digest=stamp.get("digest", ""),
             stale=bool(stamp) and stamp.get("digest") != fresh,
             text=OOM if value is None else (BUSY if status == BUSY else ""),
-            condition=conditions.told({k: under.get(k) for k in UNDER}),
+            condition=format_conditions({k: under.get(k) for k in UNDER}),
         )

@@ -11,9 +11,9 @@ from typing import Any
 from vidtune import provenance
 from vidtune.plan import Plan
 from vidtune.plan.memory_rows import measured_under
-from vidtune.report.numbers import conditions
+from vidtune.report.numbers.conditions import format_conditions
 from vidtune.report.numbers.result_files import checked, having, stale
-from vidtune.report.numbers.rows import FULL_SIZE, Row
+from vidtune.report.numbers.rows import FULL_SIZE, Row, our_row
 
 CONVENTION = ("batch", "precision", "attention")
 RAW, FITTED, INFERENCE = "train_gib", "train_gb_fit", "infer_gib"
@@ -28,14 +28,15 @@ def gather(plan: Plan) -> Iterator[Row]:
     for paper in plan.config.papers:
         path = memory_path(plan, paper)
         if path.exists():
-            found = checked(path, ())
-            for name in [n for n in plan.models if n in found]:
-                yield from rows(plan, name, having(path, found[name], ("convention",)), str(path))
+            predicted = checked(path, ())
+            for name in [n for n in plan.models if n in predicted]:
+                memory = having(path, predicted[name], ("convention",))
+                yield from rows(plan, name, memory, str(path))
 
 
 def rows(plan: Plan, name: str, memory: dict[str, Any], where: str) -> Iterator[Row]:
-    """Rows of one model's predicted memory; what was not predicted is absent."""
-    under = conditions.told({k: memory.get(k) for k in ("batch", "frames", "precision")})
+    """Rows of one model's predicted memory; what was not predicted has no row."""
+    under = format_conditions({k: memory.get(k) for k in ("batch", "frames", "precision")})
     under = f"{memory['convention']}; {under}"
     fit = memory.get("fit") or {}
     values = {
@@ -49,13 +50,10 @@ def rows(plan: Plan, name: str, memory: dict[str, Any], where: str) -> Iterator[
     for metric, value in values.items():
         m = plan.config.metrics.get(metric)
         if m is not None and value is not None:
-            yield Row(
+            yield our_row(
+                m,
                 variant=name,
-                metric=metric,
                 value=value,
-                unit=m.unit,
-                kind=m.kind,
-                source="ours",
                 where=where,
                 scale=FULL_SIZE,
                 device="none (predicted on fake tensors)",

@@ -1,7 +1,8 @@
-"""One number per row, ours and theirs through the same code, and the file `rows.csv` of them.
+"""A row is one number with its origin, ours or printed; `rows.csv` holds all of them.
 
-Published numbers and ours (`vidtune.report.numbers.results`) meet here; tables, plots, claims and the page
-read nothing else.
+Tables, plots, claims and the page read no other numbers. The first columns of one line:
+  variant,metric,value,unit,kind,source,where,scale
+  side4video/b16-ssv2,gflops,528.0,GMACs,counted,paper,Table 2,published
 """
 
 import csv

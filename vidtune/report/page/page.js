@@ -57,9 +57,9 @@
       column += across[key] ?? 0;
       line += along[key] ?? 0;
       row = rows[line];
-      const found = row?.cells[column];
-      if (!found) return null;
-      if (found.dataset.tip) return found;
+      const neighbour = row?.cells[column];
+      if (!neighbour) return null;
+      if (neighbour.dataset.tip) return neighbour;
     }
   };
   for (const table of document.querySelectorAll("table")) {
@@ -107,7 +107,7 @@
         rows.sort((p, q) => {
           const a = value(p, column);
           const b = value(q, column);
-          if (a === null || b === null) return (a === null) - (b === null); // nothing comes last
+          if (a === null || b === null) return (a === null) - (b === null); // empty cells come last
           return sign * compare(a, b);
         });
       body.toggleAttribute("data-sorted", now !== "none");

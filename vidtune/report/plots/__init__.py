@@ -1,4 +1,4 @@
-"""The report's plots: each is drawn if its data exists, else there is a reason why not."""
+"""The report's plots: each is drawn if its data exists, else a reason takes its place."""
 
 import matplotlib
 

@@ -31,8 +31,8 @@ def gflops(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
     papers = list(dict.fromkeys(v.split("/")[0] for v in pairs))
     for k, paper in enumerate(papers):
         mine = [p for v, p in pairs.items() if v.startswith(f"{paper}/")]
-        look = {"color": style.colour(k), "marker": style.marker(k), "linestyle": "none"}
-        left.plot(*zip(*mine, strict=True), label=paper, markersize=6, **look)
+        look = {**style.look(k), "linestyle": "none", "markersize": 6}
+        left.plot(*zip(*mine, strict=True), label=paper, **look)
     left.set(xlim=(low, high), ylim=(low, high), title="On the diagonal: equal")
     style.log_scale(left, "x")
     style.log_scale(left, "y")
@@ -55,10 +55,10 @@ def _deviations(
     axes.axvspan(-100 * bound, 100 * bound, color=style.LINE, alpha=0.6, linewidth=0)
     axes.axvline(0, color=style.MUTED, linewidth=0.9)
     for y, (name, (a, b)) in enumerate(pairs.items()):
-        k = papers.index(name.split("/")[0])
+        look = style.look(papers.index(name.split("/")[0]))
         x = 100 * (b / a - 1)
-        axes.plot([0, x], [y, y], color=style.colour(k), linewidth=1.2)
-        axes.plot(x, y, color=style.colour(k), marker=style.marker(k), markersize=6)
+        axes.plot([0, x], [y, y], color=look["color"], linewidth=1.2)
+        axes.plot(x, y, **look, markersize=6)
     axes.set_yticks(range(len(pairs)), [name.split("/")[1] for name in pairs])
     reach = max(200 * bound, *(110 * abs(b / a - 1) for a, b in pairs.values()))
     axes.set(xlim=(-reach, reach), ylim=(len(pairs) - 0.4, -0.6), xlabel="counted - printed, %")
@@ -103,10 +103,9 @@ def _token_panel(axes: Axes, backbone: str, curves: dict[tuple[int, ...], str]) 
             range(len(counts)),
             counts,
             drawstyle="steps-mid",
-            color=style.colour(k),
             linewidth=1.8,
-            marker=style.marker(k),
             markersize=3.5,
+            **style.look(k),
             label=f"{counts[-1]:,}: {curves[counts]}",
         )
     depth = max(len(c) for c in order) - 1

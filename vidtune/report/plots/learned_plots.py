@@ -63,8 +63,8 @@ def _accuracy_panel(plan: Plan, axes: Axes, points: Points, methods: list[str]) 
                 [x for x, _ in mine],
                 [statistics.fmean(v) for _, v in mine],
                 yerr=[statistics.stdev(v) if len(v) > 1 else 0.0 for _, v in mine],
-                fmt=style.marker(k),
-                color=style.colour(k),
+                linestyle="none",
+                **style.look(k),
                 markersize=5.5,
                 elinewidth=1.2,
                 capsize=2.5,
@@ -208,7 +208,7 @@ def _curve(axes: Axes, ended: Outcomes, name: str, k: int, label: str) -> None:
     points = [(s, v) for s, v in ended.losses[name] if math.isfinite(v)]
     if not points:
         return
-    look = {"color": style.colour(k), "linewidth": 1.1, "alpha": 0.85}
+    look = {"color": style.look(k)["color"], "linewidth": 1.1, "alpha": 0.85}
     axes.plot(*zip(*points, strict=True), **look, label=label or None)
     if name in ended.failed:
         axes.plot(*points[-1], "x", color=style.INK, markersize=7, markeredgewidth=1.6)

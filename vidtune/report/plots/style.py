@@ -78,12 +78,9 @@ class Plot(NamedTuple):
     png: bytes
 
 
-def colour(k: int) -> str:
-    return SERIES[k % len(SERIES)]
-
-
-def marker(k: int) -> str:
-    return MARKERS[k % len(MARKERS)]
+def look(k: int) -> dict[str, str]:
+    """Colour and marker of the k-th series."""
+    return {"color": SERIES[k % len(SERIES)], "marker": MARKERS[k % len(MARKERS)]}
 
 
 def canvas(columns: int, height: float, rows: int = 1, **kw: Any) -> tuple[Figure, list[Axes]]:
@@ -132,8 +129,8 @@ def log_scale(axes: Axes, which: str) -> None:
 
 def export(name: str, drawn: Drawn) -> Plot:
     """The figure with its title as SVG and PNG."""
-    look = {"fontsize": 11, "fontweight": "bold", "color": INK, "ha": "left", "va": "top"}
-    drawn.figure.suptitle(drawn.title, x=0.008, y=1 - 0.08 / drawn.figure.get_figheight(), **look)
+    font = {"fontsize": 11, "fontweight": "bold", "color": INK, "ha": "left", "va": "top"}
+    drawn.figure.suptitle(drawn.title, x=0.008, y=1 - 0.08 / drawn.figure.get_figheight(), **font)
     if drawn.figure.get_layout_engine():
         drawn.figure.draw_without_rendering()
         drawn.figure.set_layout_engine("none")  # laid out once, not once per format
