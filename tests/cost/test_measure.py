@@ -148,11 +148,11 @@ def test_compiled_and_not_compilable(plan, tmp_path, monkeypatch):
 
 def test_training_measures_the_engines_own_step(plan):
     """A measured step moves the tuned parameters, and no frozen one."""
-    work = Training(job(plan))
-    before = {n: p.detach().clone() for n, p in work.net.named_parameters()}
-    work.step(work.video(), Clock(work.where))
-    moved = {n for n, p in work.net.named_parameters() if not torch.equal(p, before[n])}
-    tuned = {n for n, p in work.net.named_parameters() if p.requires_grad}
+    phase = Training(job(plan))
+    before = {n: p.detach().clone() for n, p in phase.net.named_parameters()}
+    phase.step(phase.video(), Clock(phase.device))
+    moved = {n for n, p in phase.net.named_parameters() if not torch.equal(p, before[n])}
+    tuned = {n for n, p in phase.net.named_parameters() if p.requires_grad}
     assert moved and moved <= tuned
 
 

@@ -18,12 +18,12 @@ PERCENTILES = (50, 90, 95, 99)
 class Clock:
     """Takes a `mark` before the first part of a step and after each part; `laps` reads them all."""
 
-    def __init__(self, where: torch.device) -> None:
-        self.where = where
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
         self.marks: list[Any] = []
 
     def mark(self) -> None:
-        if self.where.type == "cuda":
+        if self.device.type == "cuda":
             event = torch.cuda.Event(enable_timing=True)
             event.record()
             self.marks.append(event)
@@ -34,21 +34,21 @@ class Clock:
         """Returns the milliseconds of each part of every step; a step has `parts` + 1 marks."""
         assert parts and len(self.marks) % (parts + 1) == 0
         steps = [self.marks[i : i + parts + 1] for i in range(0, len(self.marks), parts + 1)]
-        synchronise(self.where)
+        synchronise(self.device)
         return [[self._between(a, b) for a, b in itertools.pairwise(s)] for s in steps]
 
     def span(self) -> float:
         """Returns the seconds from the first mark to the last, gaps between steps included."""
-        synchronise(self.where)
+        synchronise(self.device)
         return self._between(self.marks[0], self.marks[-1]) / 1e3
 
     def _between(self, a: Any, b: Any) -> float:
-        return a.elapsed_time(b) if self.where.type == "cuda" else (b - a) * 1e3
+        return a.elapsed_time(b) if self.device.type == "cuda" else (b - a) * 1e3
 
 
-def synchronise(where: torch.device) -> None:
-    if where.type == "cuda":
-        torch.cuda.synchronize(where)
+def synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def summary(laps: list[list[float]], parts: Sequence[str]) -> dict[str, float]:

@@ -19,7 +19,7 @@ import torch
 from vidtune import provenance
 from vidtune.cost import measured_loader
 from vidtune.cost.clock import Clock, summary, synchronise
-from vidtune.cost.measured_phases import PHASES, BenchJob, Work, attention_of
+from vidtune.cost.measured_phases import PHASES, BenchJob, MeasuredPhase, attention_of
 from vidtune.engine import device as engine_device
 from vidtune.gpu.watch import Watch
 from vidtune.spec import UserError
@@ -34,7 +34,7 @@ def measure(job: BenchJob, clips: Path, gpu: dict[str, Any] | None = None) -> di
     `status` is "oom" if a phase ran out of memory (the phase's own status says which), else "busy"
     if the device was shared, else "ok".
     """
-    where = torch.device(job.device)
+    device = torch.device(job.device)
     with attention_of(job):
         phases = {name: _phase(job, name, clips, gpu) for name in PHASES if name in job.phases}
     if "loader" in job.phases:
@@ -42,12 +42,12 @@ def measure(job: BenchJob, clips: Path, gpu: dict[str, Any] | None = None) -> di
     oom = any(phase.get("status") == "oom" for phase in phases.values())
     status = "busy" if gpu and gpu["busy"] else "ok"
     code = provenance.bench_digest(job.model.method)
-    device = device_name(where)
+    name = device_name(device)
     return {
         "status": "oom" if oom else status,
-        "conditions": conditions(job, device, gpu),
+        "conditions": conditions(job, name, gpu),
         **phases,
-        "provenance": provenance.stamp(code, device, job),
+        "provenance": provenance.stamp(code, name, job),
     }
 
 
@@ -77,10 +77,10 @@ def conditions(job: BenchJob, device: str, gpu: dict[str, Any] | None) -> dict[s
     }
 
 
-def device_name(where: torch.device) -> str:
+def device_name(device: torch.device) -> str:
     """Returns the GPU's name, or "cpu, <model>, <n> threads"."""
-    if where.type == "cuda":
-        return engine_device.device_name(where)
+    if device.type == "cuda":
+        return engine_device.device_name(device)
     return f"cpu, {_processor()}, {torch.get_num_threads()} threads"
 
 
@@ -110,32 +110,32 @@ def _phase(job: BenchJob, name: str, clips: Path, gpu: dict[str, Any] | None) ->
             torch.cuda.empty_cache()
 
 
-def _run(work: Work, clips: Path, gpu: dict[str, Any] | None) -> dict[str, Any]:
+def _run(phase: MeasuredPhase, clips: Path, gpu: dict[str, Any] | None) -> dict[str, Any]:
     """Runs the warm-up and the measured steps of a phase and returns its numbers."""
-    job, clock = work.job, Clock(work.where)
-    video = work.video()
+    job, clock = phase.job, Clock(phase.device)
+    video = phase.video()
     for _ in range(job.warmup):
-        work.step(video, Clock(work.where))
-    synchronise(work.where)
-    reset_peak(work.where)
+        phase.step(video, Clock(phase.device))
+    synchronise(phase.device)
+    reset_peak(phase.device)
     with Watch(gpu["uuid"], os.getpid()) if gpu and "name" in gpu else nullcontext() as watch:
         if watch:
             watch.begin()
         for _ in range(job.steps):
-            work.step(video, clock)
-        laps, seconds = clock.laps(len(work.parts)), clock.span()
+            phase.step(video, clock)
+        laps, seconds = clock.laps(len(phase.parts)), clock.span()
         watched = watch.end() if watch else {}
     videos = job.steps * job.recipe.batch
     row: dict[str, Any] = {
         "videos": videos,
         "videos_per_s": videos / seconds,
-        "ms": summary(laps, work.parts),
-        **peak(work.where),
+        "ms": summary(laps, phase.parts),
+        **peak(phase.device),
         **_nvml(watched, videos),
     }
     if "loader" in job.phases:
         del video
-        row["end_to_end_videos_per_s"] = measured_loader.end_to_end(work, clips)
+        row["end_to_end_videos_per_s"] = measured_loader.end_to_end(phase, clips)
     return row
 
 
@@ -158,23 +158,23 @@ def _nvml(watched: dict[str, Any], videos: int) -> dict[str, Any]:
     }
 
 
-def reset_peak(where: torch.device) -> None:
+def reset_peak(device: torch.device) -> None:
     """Forgets the peak so far; if the system forbids it, the peak is since the process began."""
-    if where.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(where)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
         return
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
-def peak(where: torch.device) -> dict[str, float | None]:
+def peak(device: torch.device) -> dict[str, float | None]:
     """Returns the peak memory since `reset_peak`, in GiB; None for what the device does not have."""
     peaks: dict[str, float | None] = dict.fromkeys(
         ("peak_allocated_gib", "peak_reserved_gib", "peak_rss_gib")
     )
-    if where.type == "cuda":
-        peaks["peak_allocated_gib"] = torch.cuda.max_memory_allocated(where) / GIB
-        peaks["peak_reserved_gib"] = torch.cuda.max_memory_reserved(where) / GIB
+    if device.type == "cuda":
+        peaks["peak_allocated_gib"] = torch.cuda.max_memory_allocated(device) / GIB
+        peaks["peak_reserved_gib"] = torch.cuda.max_memory_reserved(device) / GIB
         return peaks
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vidtune.cost.clock import Clock, synchronise
-from vidtune.cost.measured_phases import BenchJob, Work
+from vidtune.cost.measured_phases import BenchJob, MeasuredPhase
 from vidtune.data import records
 from vidtune.data.batches import decoded, workers
 from vidtune.data.clips import Clips
@@ -58,17 +58,17 @@ def loader_row(job: BenchJob, folder: Path) -> dict[str, Any]:
     return {"videos_per_s": _rate(job, seconds), "workers": workers(), "clips": clips}
 
 
-def end_to_end(work: Work, folder: Path) -> float:
+def end_to_end(phase: MeasuredPhase, folder: Path) -> float:
     """Returns videos per second of a phase that decodes, copies and normalises its own batches."""
-    job, where = work.job, work.where
-    clock = Clock(where)
+    job, device = phase.job, phase.device
+    clock = Clock(device)
     start = time.perf_counter()
     for k, batch in enumerate(videos(job, folder), 1):
-        work.step(normalise(batch.to(where)), clock)
+        phase.step(normalise(batch.to(device)), clock)
         if k == job.warmup:
-            synchronise(where)
+            synchronise(device)
             start = time.perf_counter()
-    synchronise(where)
+    synchronise(device)
     return _rate(job, time.perf_counter() - start)
 
 

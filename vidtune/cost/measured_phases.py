@@ -18,9 +18,8 @@ from vidtune.engine.step import Step
 from vidtune.methods.build import build_model
 from vidtune.nn.attention import attention
 from vidtune.nn.task import TextRecognizer, VideoModel
-from vidtune.spec import Count, Frozen, Model, Recipe, UserError
+from vidtune.spec import Attention, Count, Frozen, Model, Recipe, UserError
 
-Attention = Literal["fused", "memory-efficient", "explicit"]
 Phase = Literal["train", "inference", "loader"]
 
 
@@ -49,29 +48,28 @@ def attention_of(job: BenchJob) -> Iterator[None]:
         yield
 
 
-class Work:
+class MeasuredPhase:
     """One phase of a job: `parts` names the intervals between the marks of one `step`."""
 
     parts: tuple[str, ...]
 
     def __init__(self, job: BenchJob) -> None:
         torch.manual_seed(0)
-        self.job, self.where = job, torch.device(job.device)
-        self.net = build_model(job.model, device=self.where)
+        self.job, self.device = job, torch.device(job.device)
+        self.net = build_model(job.model, device=self.device)
         name_random_classes(self.net, job.model)
 
     def video(self) -> Tensor:
         """Returns (B, T, 3, S, S) like `vidtune.nn.pixels.normalise`: mean 0, deviation near 1."""
         m = self.job.model
         side = m.backbone.image
-        return torch.randn(self.job.recipe.batch, m.frames, 3, side, side, device=self.where)
+        return torch.randn(self.job.recipe.batch, m.frames, 3, side, side, device=self.device)
 
-    def compiled(self) -> VideoModel:
-        """Returns the model; if the job says so, torch.compile has both its parts."""
+    def compile(self) -> None:
+        """Gives both parts of the model to torch.compile, if the job says so."""
         if self.job.compile:
             self.net.compile()
             self.net.prepare = torch.compile(self.net.prepare)
-        return self.net
 
     def outputs(self, video: Tensor) -> Any:
         """Runs the model as training does; compiled, its two parts run one after the other."""
@@ -83,7 +81,7 @@ class Work:
         raise NotImplementedError
 
 
-class Training(Work):
+class Training(MeasuredPhase):
     """Forward with the loss (retrieval: with the text tower), backward, update."""
 
     parts = ("forward", "backward", "optimizer")
@@ -92,13 +90,13 @@ class Training(Work):
         super().__init__(job)
         pretrained = {n for n, _ in self.net.named_parameters() if n.startswith("clip.")}
         self.net.train()
-        self.engine_step = Step(self.net, pretrained, job.recipe, self.where)
-        self.target = random_targets(job.model, job.recipe.batch).to(self.where)
-        self.compiled()
+        self.engine_step = Step(self.net, pretrained, job.recipe, self.device)
+        self.target = random_targets(job.model, job.recipe.batch).to(self.device)
+        self.compile()
 
     def step(self, video: Tensor, clock: Clock) -> None:
         clock.mark()
-        with precision(self.job.recipe, self.where):
+        with precision(self.job.recipe, self.device):
             loss = self.engine_step.loss(self.outputs(video), self.target)
         clock.mark()
         self.engine_step.backward(loss)
@@ -107,7 +105,7 @@ class Training(Work):
         clock.mark()
 
 
-class Inference(Work):
+class Inference(MeasuredPhase):
     """The vision side with its head, low-rank updates folded, as in the papers' throughput."""
 
     parts = ("forward",)
@@ -116,17 +114,17 @@ class Inference(Work):
         super().__init__(job)
         self.net.eval()
         self.net.fold_lora()
-        self.compiled()
+        self.compile()
 
     @torch.no_grad()
     def step(self, video: Tensor, clock: Clock) -> None:
         clock.mark()
-        with precision(self.job.recipe, self.where):
+        with precision(self.job.recipe, self.device):
             self.outputs(video)
         clock.mark()
 
 
-PHASES: dict[Phase, type[Work]] = {"train": Training, "inference": Inference}
+PHASES: dict[Phase, type[MeasuredPhase]] = {"train": Training, "inference": Inference}
 
 
 def random_targets(model: Model, batch: int) -> Tensor:
