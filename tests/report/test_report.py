@@ -147,6 +147,12 @@ def test_markdown_csv_and_latex_are_well_formed(shown):
         assert not re.search(r"(?<!\\)[%#_]", tex.replace("% needs", "").replace(table.name, ""))
 
 
+def test_a_table_without_rows_is_written_like_any_other():
+    empty = tables.ShownTable("retrieval", "Retrieval", None, (), (), (), (), ())
+    for render in (formats.to_md, formats.to_csv, formats.to_tex):
+        assert render(empty)
+
+
 def test_latex_escapes_what_it_must():
     assert formats.escape_tex("a_b & 50 % #1 {x} ~\\") == (
         r"a\_b \& 50 \% \#1 \{x\} \textasciitilde{}\textbackslash{}"

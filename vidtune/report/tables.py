@@ -56,7 +56,7 @@ class ShownTable:
 
     def ruled(self) -> list[tuple[TableRow, bool]]:
         """Rows, each with whether a rule parts it from the published ones above."""
-        before = [None, *self.rows[:-1]]
+        before = [None, *self.rows][: len(self.rows)]  # of an empty table: none
         return [
             (row, bool(above and row.added and not above.added))
             for above, row in zip(before, self.rows, strict=True)
