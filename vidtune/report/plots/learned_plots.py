@@ -2,6 +2,7 @@
 
 import math
 import statistics
+import textwrap
 
 from matplotlib.axes import Axes
 
@@ -109,7 +110,7 @@ def ablations(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
         return f"no ablation of recognition has a result at scale {plan.scale.name} yet"
     figure, axes = style.multiples(len(panels), 0.95, 0.85, sharex=True)
     for panel, (_, title, labels) in zip(axes, panels, strict=True):
-        panel.set_title(title, fontsize=8.5, x=-0.38)
+        panel.set_title(textwrap.fill(title, 40), fontsize=8.5, x=-0.38)
         _bars(panel, labels, values)
     _references(plan, axes, values, [labels for _, _, labels in panels])
     for panel in axes[-3:]:
