@@ -33,6 +33,7 @@ from vidtune.spec import Recipe
 PADDING = -1  # index in place of a frame that a short video lacks
 WINDOW = 128  # frames that `dense` covers
 FOLDER_FPS = 30  # frames a second in Side4Video's frame folders
+Rng = Generator | None  # None: nothing is drawn
 
 
 def indices(
@@ -40,7 +41,7 @@ def indices(
     native_fps: float,
     frames: int,
     recipe: Recipe,
-    rng: Generator | None,
+    rng: Rng,
     view: int = 0,
     views: int = 1,
     window: tuple[float, float] | None = None,
@@ -61,10 +62,8 @@ def indices(
         if len(taken) < frames:  # too short at this rate: as even as all its frames allow
             return np.linspace(first, last, frames, dtype=int).tolist()
         return taken[_even(len(taken), frames)].tolist()
-    if recipe.random_train_frames and rng is not None:
-        within = RANDOM[recipe.sampler](len(taken), frames, recipe, rng)
-    else:
-        within = FIXED[recipe.sampler](len(taken), frames, recipe, view, views)
+    drawn_by = rng if recipe.random_train_frames else None
+    within = RULES[recipe.sampler](len(taken), frames, recipe, drawn_by, view, views)
     return [PADDING if i == PADDING else int(taken[i]) for i in within]
 
 
@@ -80,7 +79,10 @@ def _even(n: int, frames: int) -> list[int]:
     return np.linspace(0, n - 1, frames, dtype=int).tolist()
 
 
-def _clip4clip(n: int, frames: int, recipe: Recipe, view: int, views: int) -> list[int]:
+# Rules: the places of `frames` among `n` frames, drawn with `rng` where one is given.
+
+
+def _clip4clip(n: int, frames: int, recipe: Recipe, rng: Rng, view: int, views: int) -> list[int]:
     """Take the official code's `slice_framepos` 0, 1 or 2: head, tail or even."""
     if n <= frames:
         return [*range(n), *[PADDING] * (frames - n)]
@@ -94,120 +96,103 @@ def every(n: int, frames: int) -> list[int]:
     return list(range(0, n, max(1, n // frames)))
 
 
-def _side4video(n: int, frames: int, recipe: Recipe, view: int, views: int) -> list[int]:
-    """Repeat the last frame of a video under a second, where the official code opens missing files."""
+def _side4video(n: int, frames: int, recipe: Recipe, rng: Rng, view: int, views: int) -> list[int]:
+    """Repeat the last frame of a video under a second, where the official code opens missing files.
+
+    Drawn: a frame of each of T segments of n // T frames; short videos give their first frame.
+    """
+    length = n // frames
+    if rng and length:
+        return [i * length + int(k) for i, k in enumerate(rng.integers(length, size=frames))]
+    if rng:
+        return [0] * frames
     taken = every(n, frames)
     return [min(taken[i], n - 1) for i in _even(len(taken), frames)]
 
 
-def _side4video_vatex(n: int, frames: int, recipe: Recipe, view: int, views: int) -> list[int]:
-    if n <= frames:
-        return [0] * frames
+def _vatex(n: int, frames: int, recipe: Recipe, rng: Rng, view: int, views: int) -> list[int]:
+    if rng:
+        return _side4video(n, frames, recipe, rng, view, views)
     step = n / frames
-    return [int(step / 2 + step * i) for i in range(frames)]
+    return [int(step / 2 + step * i) if n > frames else 0 for i in range(frames)]
 
 
-def _segments(n: int, frames: int, recipe: Recipe, view: int, views: int) -> list[int]:
+def _segments(n: int, frames: int, recipe: Recipe, rng: Rng, view: int, views: int) -> list[int]:
+    """Drawn: a frame of each segment; of a short video all frames, and random ones a second time."""
+    if rng and n <= frames:
+        return sorted([*range(n), *rng.integers(n, size=frames - n).tolist()])
+    if rng:
+        ticks = [i * n // frames for i in range(frames + 1)]
+        return [int(rng.integers(a, b)) for a, b in pairwise(ticks)]
     length = (n - 1) / frames
     return [round(length * i) + int(length / (views + 1) * (view + 1)) for i in range(frames)]
 
 
-def _tsn(n: int, frames: int, recipe: Recipe, view: int, views: int) -> list[int]:
-    """Extend the official rule, which has one clip: the k-th of n lies k / (n + 1) into segments."""
-    return [a + (b - a) * (view + 1) // (views + 1) for a, b in pairwise(_bounds(n, frames))]
+def _tsn(n: int, frames: int, recipe: Recipe, rng: Rng, view: int, views: int) -> list[int]:
+    """Extend the official rule, which has one clip: the k-th of n lies k / (n + 1) into segments.
 
-
-def _bounds(n: int, frames: int) -> list[int]:
-    """Return the frames + 1 rounded bounds of as many segments as frames."""
+    Drawn: a frame of each segment, bounds included on both sides.
+    """
     length = (n - 1) / frames
-    return [round(length * i) for i in range(frames + 1)]
+    bounds = pairwise([round(length * i) for i in range(frames + 1)])
+    if rng:
+        return [int(rng.integers(a, b + 1)) for a, b in bounds]
+    return [a + (b - a) * (view + 1) // (views + 1) for a, b in bounds]
 
 
-def _kinetics(n: int, frames: int, recipe: Recipe, view: int, views: int) -> list[int]:
+def _kinetics(n: int, frames: int, recipe: Recipe, rng: Rng, view: int, views: int) -> list[int]:
+    if rng:
+        return _tsn(n, frames, recipe, rng, view, views)
     step = n / frames
     start = int(np.linspace(0, step - 1, views, dtype=int)[view])
     return [int(start + step * i) % n for i in range(frames)]
 
 
-def _dense(n: int, frames: int, recipe: Recipe, view: int, views: int) -> list[int]:
+def _dense(n: int, frames: int, recipe: Recipe, rng: Rng, view: int, views: int) -> list[int]:
     """Take the middle window as the single clip, which the official code draws even in validation."""
     room = max(0, n - WINDOW)
     start = view * (room // (views - 1)) if views > 1 else room // 2
+    if rng:
+        start = int(rng.integers(room)) if room else 0
     return [(start + i * (WINDOW // frames)) % n for i in range(frames)]
 
 
-def _stride(n: int, frames: int, recipe: Recipe, view: int, views: int) -> list[int]:
-    room = max(0, n - (frames - 1) * recipe.stride - 1)
-    start = round(room / (views - 1) * view) if views > 1 else room // 2
+def _stride(n: int, frames: int, recipe: Recipe, rng: Rng, view: int, views: int) -> list[int]:
+    """Drawn: the start; a short video gives every `stride`-th frame, the last of them repeated."""
+    room = n - (frames - 1) * recipe.stride
+    if rng and room <= 1:
+        return [min(i, (n - 1) // recipe.stride) * recipe.stride for i in range(frames)]
+    last = max(0, room - 1)
+    start = round(last / (views - 1) * view) if views > 1 else last // 2
+    if rng:
+        start = int(rng.integers(room))
     return [min(start + i * recipe.stride, n - 1) for i in range(frames)]
 
 
-def _mmaction(n: int, frames: int, recipe: Recipe, view: int, views: int) -> list[int]:
-    room = (n - frames * recipe.stride + 1) / views
-    start = int(view * room + room / 2) if room > 0 else 0
+def _mmaction(n: int, frames: int, recipe: Recipe, rng: Rng, view: int, views: int) -> list[int]:
+    room = max(0, n - frames * recipe.stride + 1)
+    start = int(view * (room / views) + room / views / 2)
+    if rng:
+        start = int(rng.integers(room)) if room else 0
     return [(start + i * recipe.stride) % n for i in range(frames)]
 
 
-def _dist(n: int, frames: int, recipe: Recipe, view: int, views: int) -> list[int]:
+def _dist(n: int, frames: int, recipe: Recipe, rng: Rng, view: int, views: int) -> list[int]:
     """Take the centres for one clip; of several clips the last takes the segments' very ends."""
+    if rng:
+        bounds = np.linspace(0, n, frames + 1)
+        at = rng.uniform(bounds[:-1], bounds[1:])
+        return at.clip(0, n - 1).round().astype(int).tolist()
     bounds = torch.linspace(0, n, frames + 1)  # single precision, as in the official code
     a, b = bounds[:-1], bounds[1:]
     at = (a + b) / 2 if views == 1 else a + (b - a) * (view + 1) / views
     return at.clamp(0, n - 1).round().long().tolist()
 
 
-def _random_side4video(n: int, frames: int, recipe: Recipe, rng: Generator) -> list[int]:
-    """Draw a frame of each of T segments of n // T frames; short videos give their first frame."""
-    length = n // frames
-    if not length:
-        return [0] * frames
-    return [i * length + int(k) for i, k in enumerate(rng.integers(length, size=frames))]
-
-
-def _random_segments(n: int, frames: int, recipe: Recipe, rng: Generator) -> list[int]:
-    """Draw a frame of each segment; of a short video all frames, and random ones a second time."""
-    if n <= frames:
-        return sorted([*range(n), *rng.integers(n, size=frames - n).tolist()])
-    ticks = [i * n // frames for i in range(frames + 1)]
-    return [int(rng.integers(a, b)) for a, b in pairwise(ticks)]
-
-
-def _random_tsn(n: int, frames: int, recipe: Recipe, rng: Generator) -> list[int]:
-    """Draw a frame of each segment, bounds included on both sides."""
-    return [int(rng.integers(a, b + 1)) for a, b in pairwise(_bounds(n, frames))]
-
-
-def _random_dense(n: int, frames: int, recipe: Recipe, rng: Generator) -> list[int]:
-    room = n - WINDOW
-    start = int(rng.integers(room)) if room > 0 else 0
-    return [(start + i * (WINDOW // frames)) % n for i in range(frames)]
-
-
-def _random_stride(n: int, frames: int, recipe: Recipe, rng: Generator) -> list[int]:
-    """Draw the start; a short video gives every `stride`-th frame, the last of them repeated."""
-    room = n - (frames - 1) * recipe.stride
-    if room <= 1:
-        return [min(i, (n - 1) // recipe.stride) * recipe.stride for i in range(frames)]
-    start = int(rng.integers(room))
-    return [start + i * recipe.stride for i in range(frames)]
-
-
-def _random_mmaction(n: int, frames: int, recipe: Recipe, rng: Generator) -> list[int]:
-    room = n - frames * recipe.stride + 1
-    start = int(rng.integers(room)) if room > 0 else 0
-    return [(start + i * recipe.stride) % n for i in range(frames)]
-
-
-def _random_dist(n: int, frames: int, recipe: Recipe, rng: Generator) -> list[int]:
-    bounds = np.linspace(0, n, frames + 1)
-    at = rng.uniform(bounds[:-1], bounds[1:])
-    return at.clip(0, n - 1).round().astype(int).tolist()
-
-
-FIXED: dict[str, Callable[[int, int, Recipe, int, int], list[int]]] = {
+RULES: dict[str, Callable[[int, int, Recipe, Rng, int, int], list[int]]] = {
     "clip4clip": _clip4clip,
     "side4video": _side4video,
-    "side4video_vatex": _side4video_vatex,
+    "side4video_vatex": _vatex,
     "segments": _segments,
     "tsn": _tsn,
     "kinetics": _kinetics,
@@ -215,15 +200,4 @@ FIXED: dict[str, Callable[[int, int, Recipe, int, int], list[int]]] = {
     "stride": _stride,
     "mmaction": _mmaction,
     "dist": _dist,
-}
-RANDOM: dict[str, Callable[[int, int, Recipe, Generator], list[int]]] = {
-    "side4video": _random_side4video,
-    "side4video_vatex": _random_side4video,
-    "segments": _random_segments,
-    "tsn": _random_tsn,
-    "kinetics": _random_tsn,
-    "dense": _random_dense,
-    "stride": _random_stride,
-    "mmaction": _random_mmaction,
-    "dist": _random_dist,
 }
