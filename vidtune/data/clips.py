@@ -12,13 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from vidtune.data.records import Record
-from vidtune.data.sampling import PADDING, indices
+from vidtune.data.sampling import PADDING, Rng, indices
 from vidtune.data.transforms import augment
 from vidtune.data.video import cores, read_frames
 from vidtune.nn.pixels import planes, resize
@@ -100,9 +99,7 @@ class Clips(Dataset[dict[str, Any]]):
                     return self._read_copies(other, rng, replaced=True)
             raise
 
-    def _read_copies(
-        self, index: int, rng: Generator | None, replaced: bool
-    ) -> list[dict[str, Any]]:
+    def _read_copies(self, index: int, rng: Rng, replaced: bool) -> list[dict[str, Any]]:
         """Decode an item once and augment each copy anew."""
         which, nth = self.items[index]
         record = self.records[which]
@@ -132,11 +129,11 @@ class Clips(Dataset[dict[str, Any]]):
         taken = [self._sample(self.records[i], None) for i, _ in self.items]
         return torch.tensor(taken) != PADDING
 
-    def _sample(self, record: Record, rng: Generator | None) -> list[int]:
+    def _sample(self, record: Record, rng: Rng) -> list[int]:
         clip, clips = self.view % self.views[1], self.views[1]
         return indices(record.frames, record.fps, self.frames, self.recipe, rng, clip, clips)
 
-    def _to_input(self, frames: NDArray[np.uint8], rng: Generator | None) -> tuple[Tensor, bool]:
+    def _to_input(self, frames: NDArray[np.uint8], rng: Rng) -> tuple[Tensor, bool]:
         """Return (video (T, 3, S, S), whether it is flipped)."""
         if rng is not None and self.recipe.augment:
             return augment(planes(frames), self.recipe, self.side, rng)

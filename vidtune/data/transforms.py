@@ -35,7 +35,6 @@ RATIO = (3 / 4, 4 / 3)  # width to height
 def augment(x: Tensor, recipe: Recipe, side: int, rng: Generator) -> tuple[Tensor, bool]:
     """Draw the recipe's changes once: return (uint8 (T, 3, S, S), whether it is flipped)."""
     how = recipe.augment
-    assert how is not None
     if how.randaugment:
         x = rand_augment(x, how.randaugment, rng)
     x = _crop(x, recipe, how, side, rng)

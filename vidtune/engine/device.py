@@ -9,12 +9,10 @@ from vidtune.spec import Recipe
 
 
 def pick_device() -> torch.device:
-    """A GPU if the machine has one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def device_name(device: torch.device) -> str:
-    """The GPU's name, or "cpu, <n> threads"."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"cpu, {torch.get_num_threads()} threads"

@@ -49,11 +49,10 @@ def evaluate_model(
     device = pick_device()
     result: dict[str, Any] = {"status": status, "metrics": {}, "n": 0}
     if status == "ok":
+        score = _recognition if run.model.task == "recognition" else _retrieval
         try:
             with torch.no_grad():
-                model = load_model(device).eval()
-                score = _recognition if run.model.task == "recognition" else _retrieval
-                result |= score(run, model, device)
+                result |= score(run, load_model(device).eval(), device)
         except (RuntimeError, MemoryError) as e:
             if not out_of_memory(e):
                 raise
@@ -80,9 +79,8 @@ def _recognition(run: Run, model: VideoModel, device: torch.device) -> dict[str,
     return {"n": len(data.records), "metrics": values}
 
 
-def _retrieval(run: Run, model: VideoModel, device: torch.device) -> dict[str, Any]:
+def _retrieval(run: Run, model: Retriever, device: torch.device) -> dict[str, Any]:
     """Every caption is a query; every video is encoded once."""
-    assert isinstance(model, Retriever)
     data = Batches(run, run.dataset.evaluate_on, train=False, device=device)
     tokens, owner = data.queries()
     videos = [torch.cat(column) for column in zip(*_outputs(model, data), strict=True)]
@@ -115,8 +113,7 @@ def _reversal(run: Run) -> list[int] | None:
 
 def _twins(clips: list[Record]) -> list[tuple[int, int]]:
     """Pairs of clips whose captions differ only in motion."""
-    groups: dict[str, list[int]] = {}
+    groups: dict[str | None, list[int]] = {}
     for i, clip in enumerate(clips):
-        if clip.group is not None:
-            groups.setdefault(clip.group, []).append(i)
-    return [(g[0], g[1]) for g in groups.values() if len(g) == 2]
+        groups.setdefault(clip.group, []).append(i)
+    return [(g[0], g[1]) for name, g in groups.items() if name is not None and len(g) == 2]

@@ -177,7 +177,6 @@ def _bert(recipe: Recipe, step: int, per_epoch: int) -> float:
 
 
 def _side4video(recipe: Recipe, step: int, per_epoch: int) -> float:
-    assert recipe.epochs is not None
     ramp = warmup_steps(recipe, per_epoch) / per_epoch  # epochs, as x
     epoch, at = divmod(step, per_epoch)
     x = epoch + max(0, (at + 1) // 10 * 10 - 1) / per_epoch  # at the last refresh
@@ -192,7 +191,6 @@ def _slowfast(recipe: Recipe, step: int, per_epoch: int) -> float:
 
 
 def _mmcv(recipe: Recipe, step: int, per_epoch: int) -> float:
-    assert recipe.epochs is not None
     share, ramp = _half_cosine(step // per_epoch / recipe.epochs), warmup_steps(recipe, per_epoch)
     if step >= ramp:
         return share

@@ -45,11 +45,11 @@ def premise(job: Premise, weights: Path) -> dict[str, Any]:
     device = pick_device()
     clip = CLIP(job.backbone)
     clip.load_state_dict(load_weights(weights, job.backbone))
-    clip = clip.to(device).eval()
+    clip.to(device).eval()
     data = Path(job.data)
     clips: Splits = {split: records.read(data, split) for split in ("train", "val", "test")}
-    features = {k: _features(clip, job, v, k, device) for k, v in clips.items()}  # (N, T, E)
-    seen = appearance(clip, job, features["test"], clips["test"], device)
+    features = {k: _features(clip, job, v, k) for k, v in clips.items()}  # (N, T, E)
+    seen = appearance(clip, job, features["test"], clips["test"])
     manifest = records.manifest(data)
     judged = probe({k: f.mean(dim=1) for k, f in features.items()}, clips, manifest)
     low, high = judged["chance"]
@@ -70,25 +70,21 @@ def premise(job: Premise, weights: Path) -> dict[str, Any]:
 
 
 @torch.no_grad()
-def _features(
-    clip: CLIP, job: Premise, split: list[Record], name: str, device: torch.device
-) -> Tensor:
+def _features(clip: CLIP, job: Premise, split: list[Record], name: str) -> Tensor:
     """Every sampled frame's image feature of unit length, (N, T, E)."""
     clips = Clips(split, job.probe, job.frames, job.backbone.image, train=False, seed=0)
     videos = read_all(clips, f"premise: read {name}")
     parts = []
     for batch in videos.split(AT_ONCE):
-        frames = normalise(batch.to(device)).flatten(0, 1)  # (B*T, 3, S, S)
+        frames = normalise(batch.to(clip.logit_scale.device)).flatten(0, 1)  # (B*T, 3, S, S)
         parts.append(F.normalize(clip.encode_image(frames), dim=-1).unflatten(0, batch.shape[:2]))
     return torch.cat(parts).cpu()  # (N, T, E)
 
 
 @torch.no_grad()
-def appearance(
-    clip: CLIP, job: Premise, features: Tensor, split: list[Record], device: torch.device
-) -> dict[str, float]:
+def appearance(clip: CLIP, job: Premise, features: Tensor, split: list[Record]) -> dict[str, float]:
     """Zero-shot accuracy over all frames of the videos, each frame judged alone."""
-    text = clip.encode_text(appearance_tokens(job.backbone).to(device))  # (U, E)
+    text = clip.encode_text(appearance_tokens(job.backbone).to(clip.logit_scale.device))  # (U, E)
     frames = features.shape[1]
     kinds = {
         key: np.repeat([values.index(r.appearance[key]) for r in split], frames)

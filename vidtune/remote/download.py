@@ -179,24 +179,18 @@ class _Download:
                 raise _Refused("the server does not say how long it is, and no sha256 is known")
             if None not in (total, self.size) and total != self.size:
                 raise _Refused(f"{total:,} bytes, not {self.size:,}")
-            for chunk in self.show_progress(_chunks(reply), have, total):
+            chunks = _chunks(reply)
+            if self.watch is None:
+                count = 0 if total is None else -((have - total) // CHUNK)
+                chunks = progress(chunks, count, f"{self.label}, MiB", total is not None)
+            for chunk in chunks:
                 rest = memoryview(chunk)
                 while rest:
                     rest = rest[self.part.write(rest) :]
+                if self.watch is not None:
+                    self.watch(self.length(), total)
         if total is not None and self.length() != total:
             raise _Broken(f"broke off after {self.length():,} of {total:,} bytes")
-
-    def show_progress(
-        self, chunks: Iterator[bytes], have: int, total: int | None
-    ) -> Iterator[bytes]:
-        if self.watch is None:
-            count = 0 if total is None else -((have - total) // CHUNK)
-            yield from progress(chunks, count, f"{self.label}, MiB", total is not None)
-            return
-        for chunk in chunks:
-            yield chunk
-            have += len(chunk)
-            self.watch(have, total)
 
     def length(self) -> int:
         return os.fstat(self.part.fileno()).st_size
