@@ -13,10 +13,10 @@ import pytest
 from helpers import videos
 from helpers.own_data import crashing, quarantine
 
-from vidtune.data import layout, records
+from vidtune.data import records
 from vidtune.data.clips import Clips
 from vidtune.data.video import decode, read_frames
-from vidtune.datasets import check, index, json_lines, split, stage_state
+from vidtune.datasets import check, index, json_lines, layout, split, stage_state
 from vidtune.spec import Annotations, Dataset, Recipe, UserError
 
 GOOD: dict[str, Callable[[Path], object]] = {

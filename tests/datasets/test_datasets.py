@@ -10,9 +10,9 @@ from helpers import miniature
 from helpers.common import plan_at
 from helpers.served import Server, serving
 
-from vidtune.data import layout, records
+from vidtune.data import records
 from vidtune.data.video import read_frames
-from vidtune.datasets import check, describe, extract, fetch, index, split
+from vidtune.datasets import check, describe, extract, fetch, index, layout, split
 from vidtune.plan import Plan
 
 

@@ -8,8 +8,7 @@ import pytest
 
 from helpers import miniature
 from helpers.common import one_line
-from vidtune.data import layout
-from vidtune.datasets import index, split
+from vidtune.datasets import index, layout, split
 from vidtune.spec import Dataset, UserError
 
 CLIPS = {"train": ("a", "b", "c"), "test": ("d", "e")}

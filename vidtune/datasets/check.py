@@ -14,10 +14,10 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from vidtune.data import layout, records
+from vidtune.data import records
 from vidtune.data.jpg_folder import decode_jpg, list_frames
 from vidtune.data.video import cores, cut_short, decode
-from vidtune.datasets import split, stage_state
+from vidtune.datasets import layout, split, stage_state
 from vidtune.datasets.json_lines import Entry, appending, complete_lines, write_lines
 from vidtune.datasets.training_lists import COUNTS, Coverage, write_lists
 from vidtune.progress import progress

@@ -14,11 +14,11 @@ import numpy as np
 from jinja2 import StrictUndefined, Template
 from PIL import Image, ImageOps
 
-from vidtune.data import layout, records
+from vidtune.data import records
 from vidtune.data.jpg_folder import write_jpg
 from vidtune.data.records import Record
 from vidtune.data.video import read_frames
-from vidtune.datasets import index, split, stage_state
+from vidtune.datasets import index, layout, split, stage_state
 from vidtune.datasets.training_lists import COUNTS, quarantined
 from vidtune.spec import Dataset, UserError, load_json, write_json, write_text
 from vidtune.spec.read import write_bytes

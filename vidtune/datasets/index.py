@@ -9,9 +9,9 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from vidtune.data import jpg_folder, layout
+from vidtune.data import jpg_folder
 from vidtune.data.video import cores, probe
-from vidtune.datasets import split, stage_state, training_lists, video_files
+from vidtune.datasets import layout, split, stage_state, training_lists, video_files
 from vidtune.datasets.json_lines import Entry, appending, complete_lines, write_lines
 from vidtune.datasets.readers import Listed
 from vidtune.datasets.threads import in_threads

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidtune.data import layout, records
-from vidtune.datasets import source_files, split, stage_state
+from vidtune.data import records
+from vidtune.datasets import layout, source_files, split, stage_state
 from vidtune.datasets.stages import SHARED, STAGES, stages_of
 from vidtune.spec import SPLITS, Dataset, Source, UserError, load_json
 

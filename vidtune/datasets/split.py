@@ -10,8 +10,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from vidtune.data import layout
-from vidtune.datasets import stage_state
+from vidtune.datasets import layout, stage_state
 from vidtune.datasets.json_lines import write_lines
 from vidtune.datasets.readers import Listed, Lists, read_lists
 from vidtune.spec import SPLITS, Dataset, UserError, write_json

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vidtune.data import layout
-from vidtune.datasets import stage_state
+from vidtune.datasets import layout, stage_state
 from vidtune.datasets.source_files import absent, steps
 from vidtune.datasets.stages import STAGES, training_waits_for
 from vidtune.plan import Plan

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vidtune.data import layout
-from vidtune.datasets import stage_state
+from vidtune.datasets import layout, stage_state
 from vidtune.datasets.json_lines import Entry, write_lines
 from vidtune.datasets.readers import Listed
 from vidtune.spec import Dataset, UserError, write_json

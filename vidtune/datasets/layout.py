@@ -16,16 +16,13 @@ def home(dataset: Dataset, root: Path) -> Path:
 
 def raw(dataset: Dataset, root: Path) -> Path:
     """Return the folder that holds its videos at any depth."""
-    return _own(dataset) or home(dataset, root) / "raw"
+    return Path(dataset.folder).expanduser() if dataset.folder else home(dataset, root) / "raw"
 
 
 def annotations(dataset: Dataset, root: Path) -> Path:
     """Return the folder that holds its lists at any depth."""
-    return _own(dataset) or home(dataset, root) / "annotations"
-
-
-def _own(dataset: Dataset) -> Path | None:
-    return Path(dataset.folder).expanduser() if dataset.folder else None
+    place = home(dataset, root) / "annotations"
+    return Path(dataset.folder).expanduser() if dataset.folder else place
 
 
 def index(root: Path) -> Path:
