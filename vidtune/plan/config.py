@@ -21,7 +21,7 @@ from vidtune.spec import (
     read_yaml,
 )
 
-N = TypeVar("N", bound=Frozen)
+F = TypeVar("F", bound=Frozen)
 
 
 class Settings(Frozen):
@@ -35,7 +35,7 @@ class Settings(Frozen):
 
 
 class Config(Frozen):
-    """All of `config/`, validated."""
+    """All files of a config folder, validated."""
 
     folder: str
     settings: Settings
@@ -80,7 +80,7 @@ def read_config(folder: Path, overrides: dict[str, Any] | None = None) -> Config
     return config
 
 
-def _entries(kind: type[N], path: Path, section: str = "", raw: Any = None) -> dict[str, N]:
+def _entries(kind: type[F], path: Path, section: str = "", raw: Any = None) -> dict[str, F]:
     """All entries of a file, or of one section of it; their names are their keys."""
     entries = read_yaml(path) if raw is None else raw.get(section)
     if not isinstance(entries, dict):
@@ -94,6 +94,7 @@ def _entries(kind: type[N], path: Path, section: str = "", raw: Any = None) -> d
 
 
 def known(what: str, name: str, table: dict[str, Any], where: str) -> None:
+    """Raise `UserError` where a name is not in `table`."""
     if name not in table:
         raise UserError(
             f"{where}: {what} {name!r} is not declared; known: {', '.join(sorted(table))}"

@@ -1,26 +1,23 @@
-"""Where every hyper-parameter of a variant comes from: file and line, and what is said there.
+"""Where every hyper-parameter of a variant comes from: file, line and the comment there.
 
-Declared values come from the variant or the entry that it builds on, an option that nobody gives
-from its method's default, a recipe's or backbone's field from the entry that sets it, with the
-paper's section and the official file that the entry names as its source.
+A declared value comes from the variant or from the entry that it builds on. An option that no entry
+gives comes from its method's default. A field of a recipe or backbone comes from the entry that sets
+it, with the paper's section and the official file that the entry names as its source.
 """
 
 import ast
-import inspect
 import re
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from vidtune import spec
-from vidtune.plan.lines import in_class
+from vidtune.plan.class_fields import field_places
 from vidtune.plan.plan import Plan
 from vidtune.plan.registry import METHODS, marks, options_class
 from vidtune.spec import Dataset, Frozen, Variant, read_yaml
 from vidtune.spec.dataset import PROSE
 from vidtune.spec.yaml_files import Place, places
 
-NOUNS = Path(spec.__file__).parent
 RULES = {
     "depth": "by share of the trunk's layers",
     "layers": "by share of the trunk's layers",
@@ -30,20 +27,19 @@ RULES = {
 
 
 class Origin(Frozen):
-    """One value: `of` says whose it is ("variant", "base b16", "default"), `where` in which line,
-    `says` what stands there about it, `source` what its entry names as its own."""
+    """One value and its origin."""
 
     part: str  # variant, options, recipe, backbone, dataset, scale, scale's recipe
     field: str
     value: Any
-    of: str
-    where: str
-    says: str
-    source: str = ""
+    of: str  # who gives it: "variant", "base b16", "default"
+    where: str  # path:line
+    says: str  # the comment on that line
+    source: str = ""  # of its entry
 
 
 def origins(plan: Plan, name: str) -> list[Origin]:
-    """Of a declared variant, at its declared size."""
+    """The values of a variant as declared, at its declared size."""
     v = plan.variants[name]
     c, folder = plan.config, Path(plan.config.folder)
     out = _variant(plan, v)
@@ -53,7 +49,7 @@ def origins(plan: Plan, name: str) -> list[Origin]:
 
 
 def at_scale(plan: Plan, name: str) -> list[Origin]:
-    """What the plan's scale puts in the place of what is declared; empty where nothing is."""
+    """The values that the plan's scale puts in the place of declared ones."""
     run = next((r for r in plan.runs.values() if r.model.name == name), None)
     if run is None:
         return []
@@ -72,11 +68,11 @@ def at_scale(plan: Plan, name: str) -> list[Origin]:
             says = f"in place of {declared}"
             out.append(_origin("scale", field, here, f"scale {scale.name}", place, says))
     rules = marks(options_class(v.method))
-    declared_in = in_class(METHODS / v.method / "options.py", "Options")
+    defaults = field_places(options_class(v.method))
     for field, value in run.model.options.items():
         if value != model.options[field]:
             says = f"in place of {model.options[field]}, {RULES[rules[field]]}"
-            out.append(_origin("scale", field, value, "mapped", declared_in[field], says))
+            out.append(_origin("scale", field, value, "mapped", defaults[field], says))
     if run.recipe.name != v.recipe:
         recipes = Path(plan.config.folder) / "recipes.yaml"
         out += _entry("scale's recipe", plan.config.recipes[run.recipe.name], recipes)
@@ -84,17 +80,17 @@ def at_scale(plan: Plan, name: str) -> list[Origin]:
 
 
 def method_source(method: str) -> str:
-    """What a method's file says it is and was checked against."""
+    """The first line of a method's docstring, and what it was checked against."""
     path = METHODS / method / "__init__.py"
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
     lines = (text or "").splitlines()
     checked = re.search(r"Checked against (.+?)(?:\.\s|\.$|\n\n|$)", text or "", re.DOTALL)
-    said = f"; checked against {' '.join(checked[1].split())}" if checked else ""
-    return lines[0].rstrip(".") + said if lines else ""
+    suffix = f"; checked against {' '.join(checked[1].split())}" if checked else ""
+    return lines[0].rstrip(".") + suffix if lines else ""
 
 
 def _variant(plan: Plan, v: Variant) -> list[Origin]:
-    """The variant's own fields, then its options."""
+    """Origins of the variant's own fields, then of its options."""
     paper, key = v.name.split("/")
     path = Path(plan.config.folder) / "papers" / f"{paper}.yaml"
     declared = read_yaml(path)["variants"]
@@ -103,11 +99,11 @@ def _variant(plan: Plan, v: Variant) -> list[Origin]:
     out = []
     for field in ("method", "backbone", "dataset", "frames", "views", "recipe"):
         given = _given(path, declared, chain, (field,))
-        default = in_class(NOUNS / "paper.py", "Variant")[field]
+        default = field_places(Variant)[field]
         of, place = given or ("default", default)
         says = method_source(v.method) if field == "method" else place.says
         out.append(_origin("variant", field, getattr(v, field), of, place, says))
-    defaults = in_class(METHODS / v.method / "options.py", "Options")
+    defaults = field_places(options_class(v.method))
     for field, value in plan.models[v.name].options.items():
         given = _given(path, declared, sharing, ("options", field))
         of, place = given or ("default", defaults[field])
@@ -126,7 +122,7 @@ def _sharing(declared: dict[str, Any], chain: list[str]) -> list[str]:
 
 
 def _chain(declared: dict[str, Any], key: str) -> list[str]:
-    """The entry that declares a variant, its base, the base's base and so on."""
+    """The entry that declares a variant, its base, the base of its base, and so on."""
     name = key if key in declared else next(t for t in declared if _expands(declared[t], t, key))
     out = [name]
     while base := declared[out[-1]].get("base"):
@@ -141,41 +137,41 @@ def _expands(fields: dict[str, Any], template: str, key: str) -> bool:
     pattern = "".join(
         f"(?P<{part}>.+)" if k % 2 else re.escape(part) for k, part in enumerate(parts)
     )
-    found = re.fullmatch(pattern, key) if each else None
-    return bool(found) and all(found[k] in map(str, values) for k, values in each.items())
+    match = re.fullmatch(pattern, key) if each else None
+    return bool(match) and all(match[k] in map(str, values) for k, values in each.items())
 
 
 def _given(
     path: Path, declared: dict[str, Any], chain: list[str], keys: tuple[str, ...]
 ) -> tuple[str, Place] | None:
-    """(whose, where) of the first entry of a chain that gives a value; None: nobody does."""
+    """(who, where) of the first entry of a chain that gives a value; None: no entry does."""
     known = places(path)
     for k, entry in enumerate(chain):
-        for found in (keys, ("each", keys[-1])):
-            place = known.get(("variants", entry, *found))
+        for given in (keys, ("each", keys[-1])):
+            place = known.get(("variants", entry, *given))
             if place:
                 return ("variant" if k == 0 else f"base {entry}"), place
     return None
 
 
-def _entry(part: str, noun: Frozen, path: Path, keys: tuple[str, ...] = ()) -> list[Origin]:
-    """Every field of an entry of a config file; unset ones come from the noun's default."""
+def _entry(part: str, spec: Frozen, path: Path, keys: tuple[str, ...] = ()) -> list[Origin]:
+    """Origins of every field of a config file's entry; unset ones have the class's default."""
     known, declared = places(path), read_yaml(path)
     for key in keys:
         declared = declared[key]
-    chain = _chain(declared, noun.name)
-    defaults = in_class(Path(inspect.getfile(type(noun))), type(noun).__name__)
+    chain = _chain(declared, spec.name)
+    defaults = field_places(type(spec))
     out = []
-    for field in type(noun).model_fields:
-        if field in ("name", "source", *(PROSE if isinstance(noun, Dataset) else ())):
+    for field in type(spec).model_fields:
+        if field in ("name", "source", *(PROSE if isinstance(spec, Dataset) else ())):
             continue
         entry = next((e for e in chain if (*keys, e, field) in known), None)
         if entry is None:
             of, place, source = "default", defaults[field], ""
         else:
-            of, place = f"{type(noun).__name__.lower()} {entry}", known[*keys, entry, field]
+            of, place = f"{type(spec).__name__.lower()} {entry}", known[*keys, entry, field]
             source = declared[entry].get("source") or ""
-        value = getattr(noun, field)
+        value = getattr(spec, field)
         out.append(_origin(part, field, value, of, place, place.says, source))
     return out
 

@@ -8,11 +8,11 @@ from vidtune.plan.inherit import expand
 from vidtune.plan.memory_rows import check_measured
 from vidtune.spec import Paper, UserError, Variant, parse, read_yaml
 
-NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # it becomes a folder's name
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # of a variant: it becomes a folder's name
 
 
 def read_paper(path: Path) -> Paper:
-    """A paper with all its variants, in the order of the file."""
+    """Read a paper with all its variants, in the order of the file."""
     raw = read_yaml(path)
     declared = raw.get("variants")
     if not isinstance(declared, dict):
@@ -67,8 +67,8 @@ def _check_contradictions(path: Path, paper: Paper) -> None:
     cells = {
         name
         for numbers in paper.numbers
-        for row, found in numbers.rows.items()
-        for name in (row, *(f"{row}/{metric}" for metric in found))
+        for row, columns in numbers.rows.items()
+        for name in (row, *(f"{row}/{metric}" for metric in columns))
     }
     for k, one in enumerate(paper.contradictions):
         for cell in one.cells:

@@ -29,7 +29,7 @@ from vidtune.spec import (
     UserError,
     Variant,
 )
-from vidtune.spec import read as reading
+from vidtune.spec.read import dump, write_text
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Plan:
     root: Path = field(default=Path())  # <results>/<scale>
 
     def specs(self) -> dict[Path, Any]:
-        """Path -> noun of every spec file."""
+        """Path -> content of every spec file."""
         out: dict[Path, Any] = {}
         for name, run in self.runs.items():
             out[self.spec_of("runs", name)] = run
@@ -63,25 +63,25 @@ class Plan:
         return out
 
     def real(self) -> dict[str, Dataset]:
-        """The datasets of real videos that runs read, and those whose files they share."""
+        """The datasets of real videos that runs read, and the datasets whose files these share."""
         declared = self.config.datasets
-        read = {r.dataset.name for r in self.runs.values() if not r.dataset.generated}
-        read |= {declared[name].shares or name for name in read}
-        return {name: declared[name] for name in sorted(read)}
+        names = {r.dataset.name for r in self.runs.values() if not r.dataset.generated}
+        names |= {declared[name].shares or name for name in names}
+        return {name: declared[name] for name in sorted(names)}
 
     def spec_of(self, kind: str, name: str) -> Path:
         return self.root / "specs" / kind / f"{name}.json"
 
     def write_specs(self) -> None:
         """Write the spec files whose content changed, and only those: their age drives the DAG."""
-        for path, noun in self.specs().items():
-            text = reading.dump(noun)
+        for path, spec in self.specs().items():
+            text = dump(spec)
             try:
                 same = path.read_text(encoding="utf-8") == text
             except OSError:
                 same = False
             if not same:
-                reading.write_text(path, text)
+                write_text(path, text)
 
     def counts(self) -> dict[str, int]:
         """Jobs per rule."""
@@ -99,7 +99,7 @@ class Plan:
 
 
 def load(folder: Path | str = "config", overrides: dict[str, Any] | None = None) -> Plan:
-    """The Plan of a config folder. Raises `UserError` on the first thing that is wrong."""
+    """Make the Plan of a config folder. Raises `UserError` on the first mistake."""
     config = read_config(Path(folder), overrides)
     scale = config.scales[config.settings.scale]
     _check_scale(config, scale)
@@ -114,8 +114,8 @@ def load(folder: Path | str = "config", overrides: dict[str, Any] | None = None)
         for seed in seeds_of(scale, name):
             run = _run(config, scale, root, v, models[name], seed)
             runs[run.name] = run
-            if name_of_set := run.dataset.generated:
-                generated[name_of_set] = config.generated[name_of_set]
+            if videos := run.dataset.generated:
+                generated[videos] = config.generated[videos]
             backbone = run.model.backbone
             if backbone.pretraining:
                 pretrainings.setdefault(backbone.name, _pretraining(config, backbone, run))
@@ -128,7 +128,7 @@ def load(folder: Path | str = "config", overrides: dict[str, Any] | None = None)
 
 
 def _model(c: Config, v: Variant) -> Model:
-    """The model at its declared size, with every option spelled out."""
+    """Make the model at its declared size, with every option spelled out."""
     paper, key = v.name.split("/")
     path = Path(c.folder) / "papers" / f"{paper}.yaml"
     dataset = c.datasets[v.dataset]
@@ -161,7 +161,7 @@ def _model(c: Config, v: Variant) -> Model:
 
 
 def _run(c: Config, scale: Scale, root: Path, v: Variant, declared: Model, seed: int) -> Run:
-    """The variant at this scale, with one seed."""
+    """Make the run of a variant at this scale, with one seed."""
     backbone = c.backbones[swap(scale.backbones, v.backbone)]
     dataset = c.datasets[swap(scale.datasets, f"{declared.task}/{v.dataset}").split("/")[-1]]
     recipe = c.recipes[swap(scale.recipes, f"{declared.task}/{v.recipe}").split("/")[-1]]
@@ -207,20 +207,22 @@ def _pretraining(c: Config, backbone: Backbone, run: Run) -> Pretraining:
 
 
 def _premise(run: Run) -> Premise:
-    """The check of a run's backbone, with the run's sampler."""
+    """Make the check of a run's backbone, with the run's sampler."""
     r = run.recipe
-    probe = Recipe(  # rates and lengths are fixed: editing a recipe's judges nothing again
-        name="probe",
-        task=r.task,
-        lr=1.0,
-        weight_decay=0.0,
-        batch=1,
-        steps=1,
-        warmup=0.0,
-        fps=r.fps,
-        sampler=r.sampler,
-        stride=r.stride,
-        slice_framepos=r.slice_framepos,
+    probe = (
+        Recipe(  # rates and lengths are constants, so that editing a recipe's repeats no premise
+            name="probe",
+            task=r.task,
+            lr=1.0,
+            weight_decay=0.0,
+            batch=1,
+            steps=1,
+            warmup=0.0,
+            fps=r.fps,
+            sampler=r.sampler,
+            stride=r.stride,
+            slice_framepos=r.slice_framepos,
+        )
     )
     return Premise(backbone=run.model.backbone, data=run.data, probe=probe, frames=run.model.frames)
 
@@ -247,7 +249,7 @@ def _check_patterns(c: Config, scale: Scale, variants: dict[str, Variant]) -> No
 
 
 def _check_scale(c: Config, scale: Scale) -> None:
-    """The nouns a scale swaps in are declared."""
+    """What a scale swaps in is declared."""
     where = f"{Path(c.folder) / 'scales.yaml'}: {scale.name}"
     for what, swaps, table in (
         ("backbone", scale.backbones, c.backbones),

@@ -1,4 +1,4 @@
-"""How a scale swaps nouns and maps options written for the declared backbone."""
+"""How a scale swaps backbones, datasets and recipes, and maps options of the declared backbone."""
 
 from fnmatch import fnmatch
 from typing import Any
@@ -17,11 +17,11 @@ class Scale(Frozen):
     backbones: dict[str, str]
     datasets: dict[str, str]
     recipes: dict[str, str]
-    seeds: dict[str, tuple[int, ...]]
-    learn: tuple[str, ...]
-    skip: tuple[str, ...] = ()  # of these, what is not
+    seeds: dict[str, tuple[int, ...]]  # pattern of variants -> seeds
+    learn: tuple[str, ...]  # variants that are trained
+    skip: tuple[str, ...] = ()  # variants that `learn` matches and that are not trained
     memory: tuple[str, ...] = ("*",)  # which rows' memory is predicted
-    seconds: dict[str, float]
+    seconds: dict[str, float]  # rule -> how long a job takes, for estimates
 
     @model_validator(mode="after")
     def _seeds(self) -> "Scale":
@@ -34,12 +34,12 @@ class Scale(Frozen):
 
 
 def swap(table: dict[str, str], name: str) -> str:
-    """The first entry whose pattern matches, or the name itself."""
+    """The value of the first pattern that matches `name`; `name` itself where none does."""
     return next((new for pattern, new in table.items() if fnmatch(name, pattern)), name)
 
 
 def seeds_of(scale: Scale, variant: str) -> tuple[int, ...]:
-    """Seeds of "<paper>/<variant>": first pattern that matches; none: not trained."""
+    """The seeds of "<paper>/<variant>", by the first pattern that matches; () where it is not trained."""
     learned = any(fnmatch(variant, pattern) for pattern in scale.learn)
     if not learned or any(fnmatch(variant, pattern) for pattern in scale.skip):
         return ()
@@ -47,16 +47,16 @@ def seeds_of(scale: Scale, variant: str) -> tuple[int, ...]:
 
 
 def map_options(
-    method: str, options: dict[str, Any], declared: Backbone, here: Backbone
+    method: str, options: dict[str, Any], declared: Backbone, used: Backbone
 ) -> dict[str, Any]:
-    """Options of the declared backbone, mapped to the one at hand."""
-    if declared == here:
+    """Map options written for the declared backbone to the one that is used."""
+    if declared == used:
         return options
     rules = {
-        "depth": lambda n: max(1, round(n * here.layers / declared.layers)) if n else 0,
-        "layers": lambda ns: _indices(ns, declared.layers, here.layers),
-        "width": lambda n: max(8, round(n * here.width / declared.width / 8) * 8) if n else 0,
-        "tokens": lambda n: max(1, round(n * here.patches / declared.patches)) if n else 0,
+        "depth": lambda n: max(1, round(n * used.layers / declared.layers)) if n else 0,
+        "layers": lambda ns: _indices(ns, declared.layers, used.layers),
+        "width": lambda n: max(8, round(n * used.width / declared.width / 8) * 8) if n else 0,
+        "tokens": lambda n: max(1, round(n * used.patches / declared.patches)) if n else 0,
     }
     mapped = {
         field: rules[mark](options[field]) for field, mark in marks(options_class(method)).items()
@@ -64,15 +64,15 @@ def map_options(
     return {**options, **mapped}
 
 
-def _indices(indices: list[int], declared: int, here: int) -> list[int]:
-    """0-based layers at the same fractions of the depth, pushed down where two would fall together.
+def _indices(indices: list[int], declared: int, used: int) -> list[int]:
+    """Move 0-based layer indices to the same fractions of the depth, all distinct.
 
     >>> _indices([8, 9, 10], 12, 6)
     [3, 4, 5]
     """
-    mapped = [min(here - 1, round(i * here / declared)) for i in indices]
+    mapped = [min(used - 1, round(i * used / declared)) for i in indices]
     for k in range(len(mapped) - 2, -1, -1):
         mapped[k] = min(mapped[k], mapped[k + 1] - 1)
     if mapped and mapped[0] < 0:
-        raise ValueError(f"{len(indices)} layer indices do not fit into {here} layers")
+        raise ValueError(f"{len(indices)} layer indices do not fit into {used} layers")
     return mapped

@@ -1,9 +1,9 @@
 """The specs of the project, frozen and strict. Imports nothing of the package and no torch."""
 
 from vidtune.spec.backbone import Backbone, TextTower, Weights
-from vidtune.spec.base import SPLITS, Attention, Count, Frozen, Precision
 from vidtune.spec.dataset import Annotations, Dataset, GeneratedSet, Resized
 from vidtune.spec.errors import UserError, unknown
+from vidtune.spec.frozen import SPLITS, Attention, Count, Frozen, Precision
 from vidtune.spec.method_options import Depth, Layers, Options, Tokens, Width
 from vidtune.spec.metric import Kind, Metric
 from vidtune.spec.paper import (

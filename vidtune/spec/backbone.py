@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import model_validator
 
-from vidtune.spec.base import Count, Frozen
+from vidtune.spec.frozen import Count, Frozen
 
 
 class Weights(Frozen):

@@ -1,10 +1,10 @@
-"""A dataset: what it is for, where it comes from, which lists split it, what is expected of it."""
+"""A dataset: its task, where it comes from, the lists that split it, and how many clips it must have."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from vidtune.spec.base import SPLITS, Count, Frozen, Rate, Share, Split, Task
+from vidtune.spec.frozen import SPLITS, Count, Frozen, Rate, Share, Split, Task
 from vidtune.spec.source import Source
 
 Format = Literal[
@@ -21,7 +21,7 @@ Format = Literal[
     "csv",
     "jsonl",
 ]
-# GeneratedSet besides those of the splits: what a form must have, and what it may have.
+# Files besides the lists of the splits: those that a format must have, and those that it may have.
 EXTRA: dict[Format, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "msrvtt": (("captions",), ()),
     "msvd": (("captions",), ()),
@@ -36,7 +36,7 @@ EXTRA: dict[Format, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "csv": ((), ("all", "labels")),
     "jsonl": ((), ("all", "labels")),
 }
-# What decides no number: prose, addresses and places.
+# Fields that decide no number: prose, addresses and folders.
 PROSE = ("title", "licence", "citation", "sources", "folder", "official", "source")
 COLUMNS = ("id", "video", "caption", "label", "split")
 
@@ -55,15 +55,15 @@ class GeneratedSet(Frozen):
 
 
 class Annotations(Frozen):
-    """A dataset's lists, in the form of their owner (vidtune/datasets/readers/).
+    """A dataset's lists, in the format of their owner (vidtune/datasets/readers/).
 
-    `files`: what each is -> its path below the annotations, or its name, wherever it is there.
+    `files`: role -> path below the annotations, or the file's name, in whichever folder it lies.
     """
 
     format: Format
     files: dict[str, str]
-    columns: dict[str, str] = Field(default_factory=dict)  # csv, jsonl: ours -> the file's
-    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","  # csv
+    columns: dict[str, str] = Field(default_factory=dict)  # csv, jsonl: our column -> the file's
+    delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","  # csv only
 
     @model_validator(mode="after")
     def _fits(self) -> "Annotations":
@@ -90,14 +90,14 @@ class Annotations(Frozen):
 
 
 class Resized(Frozen):
-    """A copy of the videos that is trained and tested on in their place."""
+    """A smaller copy of the videos, used in their place for training and testing."""
 
-    short: Annotated[int, Field(ge=224)]  # side, pixels
+    short: Annotated[int, Field(ge=224)]  # the short side, pixels
     form: Literal["h264", "jpg"] = "h264"
 
 
 class Dataset(Frozen):
-    """A task on videos that lists split.
+    """A task on videos, split by lists.
 
     Real videos lie in `<data>/<name>/raw`, their lists in `<data>/<name>/annotations`; with
     `folder` both lie in the user's own folder, with `shares` they are another dataset's.
@@ -110,9 +110,9 @@ class Dataset(Frozen):
     licence: str | None = None
     citation: str | None = None
     classes: Count | None = None  # recognition
-    sources: tuple[Source, ...] = ()  # the files that it is made of, as published
-    folder: str | None = None  # the user's own videos and lists, instead of fetched ones
-    shares: str | None = None  # the dataset whose downloads, videos and lists these are
+    sources: tuple[Source, ...] = ()  # its files as published
+    folder: str | None = None  # folder of the user's own videos and lists, instead of fetched ones
+    shares: str | None = None  # another dataset, whose downloads, videos and lists it uses
     annotations: Annotations | None = None
     frame_rate: Rate | None = None  # of videos that are folders of jpg frames; None: video files
     prefer: str | None = None  # a folder in raw/ whose files win over others of the same name
@@ -120,13 +120,13 @@ class Dataset(Frozen):
     mirrored: dict[str, str] = Field(default_factory=dict)  # classes that a flip swaps
     expected: dict[Split, int] = Field(default_factory=dict)  # clips of a split, or captions:
     expected_of: Literal["clips", "captions"] = "clips"
-    tolerance: Share = 0.0  # by which the published list may differ from what the papers used
-    coverage: Share = 0.98  # with a smaller share of the clips a result is a subset's
+    tolerance: Share = 0.0  # share by which the published list may differ from the papers'
+    coverage: Share = 0.98  # below this share of the clips the verdict is "subset"
     evaluate_on: Literal["val", "test"] = "test"
-    # Ranks among equal similarities: our middle rank, or as the official code enters them, which
-    # published numbers are compared by (vidtune/engine/metrics.py).
+    # Rank among equal similarities: the middle one, or the official code's, by which published
+    # numbers are compared (vidtune/engine/metrics.py).
     ties: Literal["middle", "official"] = "middle"
-    official: str | None = None  # what the papers' official code takes for granted
+    official: str | None = None  # what the papers' official code assumes
     source: str | None = None
 
     @model_validator(mode="after")
@@ -141,5 +141,5 @@ class Dataset(Frozen):
         return self
 
     def deciding(self) -> "Dataset":
-        """Without what decides no number."""
+        """A copy without the fields that decide no number."""
         return self.model_copy(update={k: type(self).model_fields[k].default for k in PROSE})

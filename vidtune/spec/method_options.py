@@ -1,4 +1,4 @@
-"""Base class of every method's options, and the marks that say how a scale maps them.
+"""The base class of every method's options, and the marks by which a scale maps them.
 
 A method's `options.py` imports pydantic, typing and this package alone: the plan imports it, and
 never torch.

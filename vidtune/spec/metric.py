@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from vidtune.spec.base import Frozen
+from vidtune.spec.frozen import Frozen
 
 # How a number was obtained; a "setting" was chosen, and only has to be the same.
 Kind = Literal["counted", "predicted", "measured", "learned", "setting"]

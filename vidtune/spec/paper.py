@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from vidtune.spec.base import Attention, Count, Frozen, Precision
+from vidtune.spec.frozen import Attention, Count, Frozen, Precision
 
 
 class Citation(Frozen):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from vidtune.spec.base import Count, Frozen, Rate, Share, Task
+from vidtune.spec.frozen import Count, Frozen, Rate, Share, Task
 
 Schedule = Literal["cosine", "huggingface", "bert", "side4video", "slowfast", "mmcv"]
 ParameterKind = Literal["bias", "vector", "norm", "token", "position"]
@@ -71,7 +71,7 @@ class Recipe(Frozen):
     no_decay: tuple[ParameterKind, ...] = ()  # kinds of parameters that do not decay
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
-    batch: Count  # clips per step, all devices together; each counts once, however often repeated
+    batch: Count  # clips per step over all devices; a repeated clip counts once
     epochs: Count | None = None
     steps: Count | None = None
     schedule: Schedule = "cosine"
@@ -81,11 +81,11 @@ class Recipe(Frozen):
     clip_grad: float | None = None  # global norm
     precision: Literal["fp32", "amp16", "bf16"] = "fp32"  # amp16, bf16: autocast; weights stay fp32
     label_smoothing: float = 0.0
-    fps: float | None = None  # frames are first taken at this rate; None: every frame
+    fps: float | None = None  # rate at which a video is read before sampling; None: its own
     sampler: Sampler = "uniform"
-    stride: Count | None = None  # stride, mmaction: from one frame taken to the next
+    stride: Count | None = None  # samplers stride and mmaction: frames from one taken to the next
     slice_framepos: Literal["head", "tail", "even"] = "even"  # clip4clip: which of too many frames
-    random_train_frames: bool = False  # the sampler's random rule while training
+    random_train_frames: bool = False  # training takes frames by the sampler's random rule
     # before the crop: (height, width), or the short side; None: the short side of the crop
     resize: tuple[Count, Count] | Count | None = None
     augment: Augment | None = None
@@ -122,7 +122,7 @@ class Recipe(Frozen):
 
     @property
     def warmup_share(self) -> float:
-        """Of all steps."""
+        """The warm-up as a share of all steps."""
         if self.warmup_epochs is None:
             return self.warmup
         assert self.epochs is not None

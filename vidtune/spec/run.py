@@ -9,8 +9,8 @@ from typing import Any
 from pydantic import Field
 
 from vidtune.spec.backbone import Backbone
-from vidtune.spec.base import Attention, Count, Frozen, Precision, Task
 from vidtune.spec.dataset import Dataset, GeneratedSet
+from vidtune.spec.frozen import Attention, Count, Frozen, Precision, Task
 from vidtune.spec.paper import Fit
 from vidtune.spec.recipe import Recipe
 

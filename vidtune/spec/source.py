@@ -1,34 +1,33 @@
-"""Where a dataset's files come from: addresses, hashes, and the form that guards them."""
+"""Where a dataset's files come from: addresses, hashes, or the steps to gated files."""
 
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from vidtune.spec.base import Count, Frozen
+from vidtune.spec.frozen import Count, Frozen
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FILE = r"^[A-Za-z0-9_?*\[\]][A-Za-z0-9._+?*\[\]-]*$"  # a name, or a pattern of names; no folder
-
-HERE = ("127.0.0.1", "localhost")
+THIS_MACHINE = ("127.0.0.1", "localhost")
 
 
 def is_safe(url: str) -> bool:
-    """Whether nobody on the way can change what an address gives: https, or this machine."""
+    """Whether nobody between can change what an address serves: https, or this machine."""
     try:
         parts = urlsplit(url)
     except ValueError:
         return False
     return bool(parts.hostname) and (
-        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in HERE)
+        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in THIS_MACHINE)
     )
 
 
 class Source(Frozen):
-    """One file of a dataset as its owner publishes it, or (`file` a pattern) many that are one.
+    """One file of a dataset as its owner publishes it, or several that match a pattern.
 
-    It lies in `<data>/<dataset>/downloads/` under its name, fetched or put there by hand. Archives
-    are extracted into `raw/` (videos) or `annotations/`, other files are placed there as they are.
+    It lies in `<data>/<dataset>/downloads/` under its name, fetched or copied by hand. Archives are
+    extracted into `raw/` (videos) or `annotations/`; other files are copied into them as they are.
     """
 
     file: Annotated[str, Field(pattern=FILE)]
@@ -38,18 +37,18 @@ class Source(Frozen):
     bytes: Count | None = None  # None: unknown
     sha256: Sha256 | None = None  # None: nobody has computed it; `vidtune data lock` fills it in
     lists: bool = False  # the file names further archives, one address a line
-    joined: str | None = None  # files in the archive, a pattern: in order they are one archive
-    gated: bool = False  # behind a form or a licence; never fetched
-    steps: tuple[str, ...] = ()  # gated: what exactly to do, a step each
-    optional: bool = False  # nothing that runs needs it
+    joined: str | None = None  # pattern of part files inside; joined by name they are one archive
+    gated: bool = False  # needs a form or a licence; never fetched
+    steps: tuple[str, ...] = ()  # gated: what the user does, one step each
+    optional: bool = False  # no run needs it
 
     @field_validator("url", "mirrors")
     @classmethod
-    def _safe(cls, found: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
-        for url in (found,) if isinstance(found, str) else found or ():
+    def _safe(cls, urls: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
+        for url in (urls,) if isinstance(urls, str) else urls or ():
             if not is_safe(url):
                 raise ValueError(f"expected an https address; found {url!r}")
-        return found
+        return urls
 
     @model_validator(mode="after")
     def _obtainable(self) -> "Source":
@@ -65,7 +64,7 @@ class Source(Frozen):
 
     @property
     def many(self) -> bool:
-        """Whether `file` is a pattern."""
+        """Whether `file` is a pattern of names."""
         return any(c in self.file for c in "*?[")
 
     @property

@@ -1,7 +1,7 @@
 """What a number was taken under: "batch 32; frames 8; precision amp16", as text and back.
 
-Two measurements can be compared where these agree. What the paper does not state is taken from the
-variant that reproduces it: its frames, and the precision of its recipe.
+Two measurements can be compared where these agree. Of what the paper does not state, frames are
+taken from the variant, and precision from what its table assumes or from the recipe.
 """
 
 import re
@@ -16,7 +16,7 @@ MEMORY = ("batch", "frames", "precision")  # what training memory depends on, be
 
 
 def format_conditions(given: Mapping[str, Any]) -> str:
-    """Those that are known, as "batch 32; frames 8"."""
+    """Write the conditions that are known, as "batch 32; frames 8"."""
     return "; ".join(f"{k} {v}" for k, v in given.items() if v not in (None, ""))
 
 
@@ -42,8 +42,10 @@ def same(key: str, one: str, other: str) -> bool:
 
 
 def needed(plan: Plan, numbers: Numbers, variant: str) -> dict[str, str]:
-    """What a measurement of a variant must have to stand beside the published one. Frames are as
-    declared: of DiST's 8 frames in print, the model is given 16."""
+    """The conditions that a measurement must share with the published one to be compared with it.
+
+    Frames are as declared: where print has 8 frames of DiST, its model takes 16.
+    """
     conditions = stated(numbers, variant.split("/")[1])
     v = plan.variants.get(variant)
     if v is None:

@@ -1,4 +1,4 @@
-"""Predicted memory as rows: raw GiB, and apart from it GB calibrated on published rows.
+"""Predicted memory as rows: the GiB as predicted, and apart from them GB on a line fitted to print.
 
 <results>/<scale>/memory/<paper>.json holds each model's peak of a training step and of inference
 under one named convention of precision, attention, batch and frames.
@@ -24,7 +24,7 @@ def memory_path(plan: Plan, paper: str) -> Path:
 
 
 def gather(plan: Plan) -> Iterator[Row]:
-    """The rows of the papers whose memory has been predicted."""
+    """Rows of all papers whose memory has been predicted."""
     for paper in plan.config.papers:
         path = memory_path(plan, paper)
         if path.exists():
@@ -70,9 +70,9 @@ def _changed(plan: Plan, name: str, memory: dict[str, Any]) -> bool:
     if asked is None:
         return True
     line = (fit.slope, fit.offset) if fit else None
-    was = memory.get("fit")
+    old = memory.get("fit")
     return [memory.get(k) for k in CONVENTION] != [getattr(asked, k) for k in CONVENTION] or (
-        (was["slope"], was["offset"]) if was else None
+        (old["slope"], old["offset"]) if old else None
     ) != line
 
 

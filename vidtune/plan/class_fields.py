@@ -1,23 +1,26 @@
 """The lines on which a class declares its fields, with the comments there."""
 
 import ast
+import inspect
 from functools import cache
 from pathlib import Path
 
 from vidtune.spec.yaml_files import Place
 
+ROOT = Path(__file__).parents[2]
+
 
 @cache
-def in_class(path: Path, name: str) -> dict[str, Place]:
-    """Field -> where a class declares it, with the comments above and after it."""
+def field_places(cls: type) -> dict[str, Place]:
+    """Field -> where the class declares it, with the comments above and after it."""
+    path = Path(inspect.getfile(cls))
     text = path.read_text(encoding="utf-8")
     lines = text.splitlines()
     body = next(
         node.body
         for node in ast.parse(text).body
-        if isinstance(node, ast.ClassDef) and node.name == name
+        if isinstance(node, ast.ClassDef) and node.name == cls.__name__
     )
-    shown = path.relative_to(Path(__file__).parents[2])
     out = {}
     for node in body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
@@ -29,5 +32,5 @@ def in_class(path: Path, name: str) -> dict[str, Place]:
             code = lines[(node.end_lineno or node.lineno) - 1].encode()[node.end_col_offset :]
             after = code.decode().strip().lstrip("# ")
             comment = " ".join(filter(None, [*above, after]))
-            out[node.target.id] = Place(f"{shown}:{node.lineno}", comment)
+            out[node.target.id] = Place(f"{path.relative_to(ROOT)}:{node.lineno}", comment)
     return out
