@@ -51,7 +51,7 @@ def playlist(path: Path) -> None:
     path.write_text("ffconcat version 1.0\nfile other.mkv\n")
 
 
-# name -> (how it comes about, the reason)
+# name -> (how to make it, the reason)
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "empty.mp4": (lambda p: p.write_bytes(b""), "cannot be read as a video"),
     "sound.mp4": (videos.sound, "holds no video stream"),
@@ -109,10 +109,12 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Path]:
 
 def test_all_broken_videos_are_quarantined_with_a_reason_and_no_other(checked):
     _, root = checked
-    found = quarantine(root)
-    assert set(found) == set(BAD)
+    reasons = quarantine(root)
+    assert set(reasons) == set(BAD)
     for name, (_, reason) in BAD.items():
-        assert reason in found[name] and "\n" not in found[name] and len(found[name]) > 8, name
+        assert reason in reasons[name] and "\n" not in reasons[name] and len(reasons[name]) > 8, (
+            name
+        )
     coverage = json.loads(layout.coverage(root).read_text())["train"]
     assert coverage["listed"] == len(GOOD) + len(BAD) and coverage["decodable"] == len(GOOD)
     rows = records.read(root, "train")
@@ -130,7 +132,7 @@ def test_a_broken_video_that_is_read_all_the_same_is_an_error(name: str, checked
         whole = sum(1 for _ in decode(path))
     except UserError:
         whole = 120
-    with pytest.raises(UserError):  # the last frame, and one more than there are
+    with pytest.raises(UserError):  # the last frame, and one more than it has
         read_frames(path, [0, whole - 1, whole])
 
 
@@ -186,9 +188,9 @@ def test_a_video_that_takes_its_process_down_is_found(tmp_path: Path, monkeypatc
     monkeypatch.setattr(check, "_reason", crashing)
     monkeypatch.setattr(check, "AT_ONCE", 2)
     entries = [{"id": str(k), "video": "v"} for k in range(18)]
-    found = {e["id"]: why for e, why in check._check_all(tmp_path, entries, 2)}
-    assert list(found) == [e["id"] for e in entries]
-    assert {name for name, why in found.items() if why == check.CRASHES} == {"4"}
+    reasons = {e["id"]: why for e, why in check._check_all(tmp_path, entries, 2)}
+    assert list(reasons) == [e["id"] for e in entries]
+    assert {name for name, why in reasons.items() if why == check.CRASHES} == {"4"}
 
 
 class Dying(ProcessPoolExecutor):
@@ -208,6 +210,6 @@ def test_a_process_that_dies_while_parts_are_handed_out(tmp_path: Path, monkeypa
     monkeypatch.setattr(check, "AT_ONCE", 2)
     monkeypatch.setattr(check, "_pool", lambda n: Dying(n, mp_context=get_context("spawn")))
     entries = [{"id": str(k), "video": "v"} for k in range(6)]
-    found = [(e["id"], why) for e, why in check._check_all(tmp_path, entries, 1)]
-    assert found == [(str(k), check.CRASHES if k == 4 else None) for k in range(6)]
+    reasons = [(e["id"], why) for e, why in check._check_all(tmp_path, entries, 1)]
+    assert reasons == [(str(k), check.CRASHES if k == 4 else None) for k in range(6)]
     assert Dying.left < -1

@@ -46,8 +46,8 @@ def test_an_id_may_stand_in_two_lists_made_by_hand(broken: str, tmp_path: Path):
         videos.write(tmp_path / f"{name}.mp4", frames=20)
         by_hand(tmp_path, name, video=f"{name}.mp4")
     dataset = Dataset(name="mine", task="retrieval")
-    found = check.run(dataset, tmp_path, workers=1, show=False)
-    assert [found[n]["decodable"] for n in ("train", "test")] == [1, 1]
+    coverage = check.run(dataset, tmp_path, workers=1, show=False)
+    assert [coverage[n]["decodable"] for n in ("train", "test")] == [1, 1]
     (tmp_path / f"{broken}.mp4").write_bytes(b"")
     with pytest.raises(UserError, match=rf"1 clips cannot be used, such as 1 of {broken}\.jsonl"):
         check.run(dataset, tmp_path, workers=1, show=False)
@@ -115,17 +115,17 @@ def test_a_broken_training_video_is_an_error_or_a_counted_replacement(tmp_path: 
     rows = [{"id": n, "video": f"{n}.mp4", "captions": [n], **facts} for n in ("good", "bad")]
     (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (tmp_path / "manifest.json").write_text('{"classes": []}')
-    found = records.read(tmp_path, "train")
-    strict = Clips(found, recipe(), 4, 16, train=True, seed=0)
+    clips_read = records.read(tmp_path, "train")
+    strict = Clips(clips_read, recipe(), 4, 16, train=True, seed=0)
     with pytest.raises(UserError, match=r"bad\.mp4: cannot be read"):
         strict.__getitems__([0, 1])
     lenient = recipe(on_broken="replace", augment={"gray": 0.5, "repeats": 2})
-    clips = Clips(found, lenient, 4, 16, train=True, seed=0)
+    clips = Clips(clips_read, lenient, 4, 16, train=True, seed=0)
     batch = clips.__getitems__([0, 1])
     assert [one["caption"] for one in batch] == ["good"] * 4  # with the caption of what is shown
     assert [one["replaced"] for one in batch] == [False, False, True, False]
     assert all(one["video"].float().std() > 1 for one in batch)
     with pytest.raises(UserError, match=r"bad\.mp4"):  # a test has no other
-        Clips(found, lenient, 4, 16, train=False, seed=0)[1]
+        Clips(clips_read, lenient, 4, 16, train=False, seed=0)[1]
     with pytest.raises(UserError, match=r"bad\.mp4"):
-        Clips(found[1:], lenient, 4, 16, train=True, seed=0)[0]
+        Clips(clips_read[1:], lenient, 4, 16, train=True, seed=0)[0]

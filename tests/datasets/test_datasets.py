@@ -65,12 +65,12 @@ def test_from_published_files_to_lists_and_a_page(
     classes = records.manifest(root)["classes"]
     assert tuple(classes) == mini.classes
     for name_, clips in mini.truth.items():
-        found = records.read(root, name_)
+        clips_read = records.read(root, name_)
         lost = mini.absent.get(name_, 0)
-        assert len(found) == len(clips) - lost
+        assert len(clips_read) == len(clips) - lost
         assert coverage[name_]["listed"] == coverage[name_]["expected"] == len(clips)
-        assert coverage[name_]["present"] == coverage[name_]["decodable"] == len(found)
-        for r in found:
+        assert coverage[name_]["present"] == coverage[name_]["decodable"] == len(clips_read)
+        for r in clips_read:
             truth = clips[r.id]
             assert (classes[r.label] if mini.classes else r.captions) == truth
             assert r.frames == mini.frames

@@ -1,4 +1,4 @@
-"""Extracting a dataset: what is placed, what is refused, and what is left behind."""
+"""Extracting a dataset: what is placed, what is refused, and what an attempt leaves."""
 
 import os
 import shutil
@@ -140,7 +140,7 @@ def test_videos_that_the_user_has_put_there_need_no_archive(root):
 
 
 def test_an_archive_that_was_extracted_is_not_the_users_hand(root):
-    """With some archives of several there, the others stay missing, however often one asks."""
+    """With some archives of several, the others stay missing, however often it runs."""
     brought(root, a__zip=zipped({"a.mp4": b"a"}))
     sources = [source(None, f"{n}.zip") for n in "abc"]
     for _ in range(2):
@@ -203,7 +203,7 @@ def test_a_full_file_system_is_one_line(root):
     raw = root / "raw"
     raw.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "x", raw]).returncode:
-        pytest.skip("no tmpfs can be mounted here")
+        pytest.skip("no tmpfs can be mounted")
     try:
         (line,) = refused(root, source(None, "v.tar"))
         assert "No space left on device" in line and "run it again to go on" in line

@@ -1,4 +1,4 @@
-"""Videos found, probed and counted; a stopped run resumed; the verbs over it."""
+"""Finding, probing and counting videos; resuming an interrupted run; the commands."""
 
 import json
 import os
@@ -30,8 +30,8 @@ def folder(tmp_path: Path) -> Path:
 def test_a_caption_without_video_lowers_the_coverage(folder: Path, tmp_path: Path):
     root = tmp_path / "data" / "mine"
     (folder / "b.mp4").unlink()
-    found = build(own(folder), root)
-    assert found["train"] == {"expected": 3, "listed": 3, "present": 2, "decodable": 2}
+    counts = build(own(folder), root)
+    assert counts["train"] == {"expected": 3, "listed": 3, "present": 2, "decodable": 2}
     assert [r.id for r in records.read(root, "train")] == ["a", "c"]
 
 
@@ -53,7 +53,7 @@ def test_two_files_that_could_be_one_clip(folder: Path, tmp_path: Path):
     build(own(folder, prefer="more"), root)
     assert records.read(root, "train")[0].path == folder / "more" / "a.mp4"
     (folder / "train.csv").write_text("id,video,caption\na,a.mp4,x\nb,b.mp4,x\nc,c.mp4,x\n")
-    build(own(folder), root)  # a whole path says which
+    build(own(folder), root)  # a whole path decides
     assert records.read(root, "train")[0].path == folder / "a.mp4"
 
 
@@ -61,8 +61,8 @@ def test_a_broken_video_is_in_no_list_and_its_reason_on_the_page(folder: Path, t
     root = tmp_path / "data" / "mine"
     (folder / "b.mp4").write_bytes(b"")
     (folder / "c.mp4").write_bytes(b"no video at all")
-    found = build(own(folder), root)
-    assert found["train"] == {"expected": 3, "listed": 3, "present": 3, "decodable": 1}
+    counts = build(own(folder), root)
+    assert counts["train"] == {"expected": 3, "listed": 3, "present": 3, "decodable": 1}
     assert [r.id for r in records.read(root, "train")] == ["a"]
     describe.run(own(folder), root)
     assert "2 videos cannot be read: " in (root / "describe" / "index.html").read_text()
@@ -73,8 +73,8 @@ def test_quarantined_clips_leave_the_lists_and_the_coverage(folder: Path, tmp_pa
     build(own(folder), root)
     row = {"id": "a", "video": "a.mp4", "reason": "a frame is damaged"}
     json_lines.write_lines(root / "quarantine.jsonl", [row])
-    found = index.run(own(folder), root, show=False)
-    assert found["train"]["decodable"] == 2 and found["train"]["present"] == 3
+    counts = index.run(own(folder), root, show=False)
+    assert counts["train"]["decodable"] == 2 and counts["train"]["present"] == 3
     assert [r.id for r in records.read(root, "train")] == ["b", "c"]
 
 
@@ -209,9 +209,9 @@ def test_one_entry_makes_a_folder_a_dataset_that_every_verb_knows(
         code, out, err = vidtune("data", stage, "mine", "--config", config)
         assert code == 0, err
     code, out, _ = vidtune("data", "status", "mine", "--config", config, "--json")
-    (found,) = json.loads(out)
-    assert found["coverage"] == {"train": [3, 3], "test": [2, 2]}
-    assert found["next"] == ["vidtune data check mine"]
+    (state,) = json.loads(out)
+    assert state["coverage"] == {"train": [3, 3], "test": [2, 2]}
+    assert state["next"] == ["vidtune data check mine"]
 
 
 def test_with_nothing_there_status_names_every_file_and_command(

@@ -48,9 +48,9 @@ def attempt(root, fatal):
         os._exit(0)
     os.close(write)
     with os.fdopen(read) as f:
-        said = f.read()
+        text = f.read()
     os.wait()
-    return int(said or 0)
+    return int(text or 0)
 
 def fresh(to):
     shutil.rmtree(to, ignore_errors=True)
@@ -111,8 +111,8 @@ def test_killed_at_random_points_it_goes_on_to_the_same_result(stage, server: Se
     env = {**os.environ, "PYTHONPATH": str(REPO)}
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
-    told = json.loads(done.stdout)
-    assert len(told["deaths"]) == 20 and told["finished"] < 20, told
+    attempts = json.loads(done.stdout)
+    assert len(attempts["deaths"]) == 20 and attempts["finished"] < 20, attempts
     assert everything(root) == everything(reference)
     assert {p.name for p in (root / "state").iterdir()} <= {"lock", "fetch.json", "extract.json"}
     assert stage_state.result_digest(root, stage) == stage_state.result_digest(reference, stage)

@@ -22,10 +22,10 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_folder_and_a_csv_are_a_dataset(folder: Path, tmp_path: Path):
     root = tmp_path / "data" / "mine"
-    found = build(own(folder), root)
-    assert found["train"] == {"expected": 3, "listed": 3, "present": 3, "decodable": 3}
-    found = records.read(root, "train")
-    assert [(r.id, r.captions) for r in found] == [(c, (f"caption of {c}",)) for c in "abc"]
+    counts = build(own(folder), root)
+    assert counts["train"] == {"expected": 3, "listed": 3, "present": 3, "decodable": 3}
+    clips = records.read(root, "train")
+    assert [(r.id, r.captions) for r in clips] == [(c, (f"caption of {c}",)) for c in "abc"]
     describe.run(own(folder), root)
     assert "| videos present | 3 | 2 |" in (root / "describe" / "table.md").read_text()
 
@@ -42,13 +42,13 @@ def test_a_jsonl_may_have_columns_of_its_own_and_all_splits(folder: Path, tmp_pa
         for c in clips
     ]
     (folder / "all.jsonl").write_text("\r\n".join(map(json.dumps, lines)))
-    about = {
+    declared = {
         "format": "jsonl",
         "files": {"all": "all.jsonl"},
         "columns": {"video": "file", "caption": "texts", "split": "part"},
     }
     root = tmp_path / "data" / "mine"
-    build(own(folder, annotations=about), root)
+    build(own(folder, annotations=declared), root)
     assert [r.captions for r in records.read(root, "test")] == [
         ("one d", "two d"),
         ("one e", "two e"),
@@ -106,9 +106,9 @@ def test_a_bad_csv_names_file_line_and_column(
 )
 def test_a_bad_jsonl_names_file_line_and_key(line: str, message: str, folder: Path, tmp_path: Path):
     (folder / "train.jsonl").write_text('{"id": "a", "caption": "x"}\n' + line + "\n")
-    about = {"format": "jsonl", "files": {"train": "train.jsonl"}}
+    declared = {"format": "jsonl", "files": {"train": "train.jsonl"}}
     with pytest.raises(UserError, match=message) as e:
-        split.run(own(folder, annotations=about), tmp_path / "data" / "mine")
+        split.run(own(folder, annotations=declared), tmp_path / "data" / "mine")
     one_line(str(e.value))
 
 
@@ -134,7 +134,7 @@ def test_a_clip_in_two_splits_is_a_leak(folder: Path, tmp_path: Path):
     (folder / "test.csv").write_text("id,video,caption\nd,d.mp4,x\na,a.mp4,x\n")
     line = refused(own(folder), tmp_path / "data" / "mine")
     assert line.startswith("mine: 1 clips are in train and in test, 'a' among them: a leak")
-    # under another id it is found out by its file
+    # under another id its file reveals it
     (folder / "test.csv").write_text("id,video,caption\nd,d.mp4,x\nz,a.mp4,x\n")
     line = refused(own(folder), tmp_path / "data" / "mine")
     assert "a.mp4 is 'a' of train and 'z' of test: a leak" in line
@@ -162,9 +162,9 @@ def test_a_listed_id_without_caption_is_an_error(tmp_path: Path):
         (lists / f"{name}_list.txt").write_text("".join(f"{c}\n" for c in clips))
     words = {c: [["x"]] for clips in mini.truth.values() for c in clips if c != "KPPCwmU5OHQ_0_7"}
     (lists / "raw-captions.pkl").write_bytes(pickle.dumps(words))
-    about = {s: f"{s}_list.txt" for s in mini.truth} | {"captions": "raw-captions.pkl"}
+    declared = {s: f"{s}_list.txt" for s in mini.truth} | {"captions": "raw-captions.pkl"}
     dataset = Dataset(
-        name="msvd", task="retrieval", annotations=Annotations(format="msvd", files=about)
+        name="msvd", task="retrieval", annotations=Annotations(format="msvd", files=declared)
     )
     with pytest.raises(
         UserError, match=r"test_list\.txt:1: 'KPPCwmU5OHQ_0_7' has no caption in raw"
@@ -175,11 +175,11 @@ def test_a_listed_id_without_caption_is_an_error(tmp_path: Path):
 def test_an_id_of_another_kind_is_one_line(tmp_path: Path):
     (tmp_path / "labels.json").write_text('{"Moving something": "0"}')
     (tmp_path / "train.json").write_text('[{"id": ["1"], "template": "Moving [something]"}]')
-    about = Annotations(
+    declared = Annotations(
         format="something_v2", files={"train": "train.json", "labels": "labels.json"}
     )
     with pytest.raises(UserError, match=r"train\.json: 0: id: expected str or int; found"):
-        readers.read_lists(Dataset(name="s", task="recognition", annotations=about), tmp_path)
+        readers.read_lists(Dataset(name="s", task="recognition", annotations=declared), tmp_path)
 
 
 def test_a_pickle_that_would_run_a_program_is_refused(tmp_path: Path):
@@ -190,16 +190,16 @@ def test_a_pickle_that_would_run_a_program_is_refused(tmp_path: Path):
     (tmp_path / "victim").mkdir()
     for name in ("train_list.txt", "raw-captions.pkl"):
         (tmp_path / name).write_bytes(pickle.dumps({"a": Evil()}) if "pkl" in name else b"a\n")
-    about = Annotations(
+    declared = Annotations(
         format="msvd", files={"train": "train_list.txt", "captions": "raw-captions.pkl"}
     )
     with pytest.raises(UserError, match=r"not a pickle of plain lists and texts .*shutil\.rmtree"):
-        readers.read_lists(Dataset(name="msvd", task="retrieval", annotations=about), tmp_path)
+        readers.read_lists(Dataset(name="msvd", task="retrieval", annotations=declared), tmp_path)
     assert (tmp_path / "victim").is_dir()
 
 
 @pytest.mark.parametrize(
-    ("about", "message"),
+    ("declared", "message"),
     [
         (
             {"format": "csv", "files": {"training": "a.csv"}},
@@ -221,9 +221,9 @@ def test_a_pickle_that_would_run_a_program_is_refused(tmp_path: Path):
         ),
     ],
 )
-def test_a_bad_declaration_names_its_key(about, message, config: Path, vidtune):
+def test_a_bad_declaration_names_its_key(declared, message, config: Path, vidtune):
     with (config / "datasets.yaml").open("a") as f:
-        f.write(f"  mine:\n    task: retrieval\n    annotations: {json.dumps(about)}\n")
+        f.write(f"  mine:\n    task: retrieval\n    annotations: {json.dumps(declared)}\n")
     code, _, err = vidtune("data", "status", "--config", config)
     assert code == 2
     line = one_line(err)

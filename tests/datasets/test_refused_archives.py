@@ -46,7 +46,7 @@ def test_a_web_page_in_an_archives_place_is_no_archive(name, server, root, tmp_p
     assert "nothing of it was extracted; delete it and fetch it again" in line and not tree(root)
     with pytest.raises(UserError, match="nothing verified yet"):
         lock.run(data, root, tmp_path)
-    server.files = {name: zipped(VIDEOS)}  # whatever its name says
+    server.files = {name: zipped(VIDEOS)}  # whatever its name
     (root / "downloads" / name).unlink()
     fetch.run(data, root, show=False)
     extract.run(data, root, show=False)
@@ -100,10 +100,10 @@ BAD["zip symlink"] = linked(), "a link"
 @pytest.mark.parametrize("case", BAD)
 def test_an_unsafe_archive_is_refused_as_a_whole(case, root):
     """And the others are extracted."""
-    data, says = BAD[case]
+    data, reason = BAD[case]
     brought(root, bad__x=data, good__zip=zipped(VIDEOS))
     (line,) = refused(root, source(None, "bad.x"), source(None, "good.zip"))
-    assert says in line and "bad.x: refused: " in line and "nothing of it was extracted" in line
+    assert reason in line and "bad.x: refused: " in line and "nothing of it was extracted" in line
     assert tree(root) == {f"raw/{k}": v for k, v in VIDEOS.items()}
     assert sorted(p.name for p in (root / "raw").iterdir()) == ["videos"]
     assert not list(root.parent.parent.rglob("evil"))

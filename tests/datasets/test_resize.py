@@ -1,4 +1,4 @@
-"""Smaller copies of videos: frame for frame, and told of wherever a number comes from them."""
+"""Smaller copies of videos: frame for frame, and declared wherever a number comes from them."""
 
 import json
 import os
@@ -41,12 +41,12 @@ def dataset(form: str) -> Dataset:
 
 def tree(root: Path) -> dict[Path, bytes]:
     """Every file but those of the stages' state."""
-    found = [p for p in root.rglob("*") if p.is_file() and p.parent.name != "state"]
-    return {p.relative_to(root): p.read_bytes() for p in found}
+    files = [p for p in root.rglob("*") if p.is_file() and p.parent.name != "state"]
+    return {p.relative_to(root): p.read_bytes() for p in files}
 
 
 @pytest.mark.parametrize("form", ["h264", "jpg"])
-def test_copies_have_the_same_frames_and_the_manifest_tells_of_them(form: str, root: Path):
+def test_copies_have_the_same_frames_and_the_manifest_describes_them(form: str, root: Path):
     before = {r.id: r.path for r in records.read(root, "test")}
     facts = resize.run(dataset(form), root, workers=2, show=False)
     assert facts["short"] == 240 and facts["clips"] == 2 and facts["of"] == 3
@@ -91,15 +91,15 @@ def test_a_stopped_run_goes_on_and_half_a_copy_is_none(root: Path, monkeypatch):
     assert len(calls) in (30, 40)  # the other clip's frames alone
 
 
-def test_what_cannot_be_copied_is_said_and_nothing_is_switched(root: Path):
+def test_what_cannot_be_copied_is_named_and_the_lists_stay(root: Path):
     lists = (root / "test.jsonl").read_bytes()
     (root / "raw" / "wide.mp4").write_bytes(b"")
     videos.write(root / "raw" / "flat.mp4", frames=10, size=(300, 400))
     with pytest.raises(UserError) as e:
         resize.run(dataset("h264"), root, workers=2, show=False)
-    said = str(e.value).splitlines()
-    assert len(said) == 2 and "ends after 10 of 30 frames" in said[0]
-    assert "wide.mp4: cannot be read as a video" in said[1]
+    lines = str(e.value).splitlines()
+    assert len(lines) == 2 and "ends after 10 of 30 frames" in lines[0]
+    assert "wide.mp4: cannot be read as a video" in lines[1]
     assert (root / "test.jsonl").read_bytes() == lists and "resized" not in records.manifest(root)
 
 
@@ -141,9 +141,9 @@ def test_a_video_of_two_ids_has_one_copy_with_all_frames(root: Path):
     short = {**rows[0], "id": "start", "frames": 10}
     (root / "test.jsonl").write_text("".join(json.dumps(r) + "\n" for r in (*rows, short)))
     resize.run(dataset("h264"), root, workers=1, show=False)
-    found = {r.id: r for r in records.read(root, "test")}
-    assert found["start"].path == found["wide"].path and found["start"].frames == 10
-    assert probe(found["wide"].path).frames == 40
+    clips = {r.id: r for r in records.read(root, "test")}
+    assert clips["start"].path == clips["wide"].path and clips["start"].frames == 10
+    assert probe(clips["wide"].path).frames == 40
 
 
 STOPS = ["difference", *range(4)]  # before the manifest, either list, the manifest

@@ -1,4 +1,4 @@
-"""Fetching a dataset, locking what came, and the verbs of the stages."""
+"""Fetching a dataset, locking what was fetched, and the commands of the stages."""
 
 import hashlib
 import json
@@ -46,7 +46,7 @@ def test_all_sources_arrive_and_nobody_is_asked_twice(server, root):
 
 
 def test_one_files_trouble_does_not_stop_the_others(server, root):
-    """A mirror helps one, a wrong hash and a dead link have a line each, the rest is there."""
+    """A mirror helps one, a wrong hash and a dead link have a line each, the rest arrives."""
     server.files = {"a": b"a" * 10, "b": b"b" * 10, "c": b"c" * 10}
     dead = server.url("absent/a")
     sources = (
@@ -84,7 +84,7 @@ def test_a_list_names_further_files(server, root):
 
 
 @pytest.mark.parametrize(
-    "line, says",
+    "line, problem",
     [
         ("http://example.org/a.tar", "expected the https address of a file"),
         ("a.tar", "expected the https address of a file"),
@@ -92,11 +92,11 @@ def test_a_list_names_further_files(server, root):
         ("https://b.org/a.tar\nhttps://c.org/a.tar", "a.tar: named by two addresses"),
     ],
 )
-def test_a_bad_line_of_a_list(line, says, server, root):
+def test_a_bad_line_of_a_list(line, problem, server, root):
     server.files = {"train.txt": f"\n{line}\n".encode()}
     with pytest.raises(UserError) as e:
         fetch.run(dataset(source(server, "train.txt", lists=True)), root, show=False)
-    assert says in one_line(str(e.value)) and "train.txt:" in str(e.value)
+    assert problem in one_line(str(e.value)) and "train.txt:" in str(e.value)
     assert {how for how, _ in server.asked} == {"whole"} and len(server.asked) == 1
 
 
@@ -109,7 +109,7 @@ def test_a_file_that_changed_since_is_checked_again(server, root):
         fetch.run(data, root, show=False)
 
 
-def test_too_little_room_is_said_before_the_first_byte(server, root):
+def test_too_little_room_is_reported_before_the_first_byte(server, root):
     with pytest.raises(UserError, match=r"bytes to fetch, .* free; free some space"):
         fetch.run(dataset(source(server, "a", bytes=1 << 60)), root, show=False)
     assert not server.asked

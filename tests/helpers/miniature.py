@@ -22,7 +22,7 @@ def msrvtt(train: str = "MSRVTT_train.9k.csv", folder: str = "msrvtt_data") -> M
     sentences += [{"caption": "not of the test list", "video_id": i} for i in truth["test"]]
     urls = {i: f"https://www.youtube.com/watch?v={i}" for split in truth.values() for i in split}
     urls["video7010"] = urls["video0"]  # as in the official split
-    about = {
+    content = {
         "info": {},
         "videos": [{"video_id": i, "url": u, "category": 1} for i, u in urls.items()],
         "sentences": sentences,
@@ -31,10 +31,10 @@ def msrvtt(train: str = "MSRVTT_train.9k.csv", folder: str = "msrvtt_data") -> M
     lists = {
         f"{folder}/{train}": ids(["video_id", *truth["train"]], "\r\n"),
         f"{folder}/MSRVTT_JSFUSION_test.csv": ids(["key,vid_key,video_id,sentence", *rows]),
-        f"{folder}/MSRVTT_data.json": json.dumps(about).encode(),
+        f"{folder}/MSRVTT_data.json": json.dumps(content).encode(),
     }
-    there = [i for i in urls if i != "video7012"]
-    clips = {f"MSRVTT/videos/all/{i}.mp4": video() for i in [*there, "video9999"]}
+    present = [i for i in urls if i != "video7012"]
+    clips = {f"MSRVTT/videos/all/{i}.mp4": video() for i in [*present, "video9999"]}
     return Miniature(
         {"MSRVTT.zip": zipped(clips), "msrvtt_data.zip": zipped(lists)}, truth, absent={"test": 1}
     )
@@ -81,7 +81,7 @@ def vatex() -> Miniature:
 
 
 def activitynet() -> Miniature:
-    said = {
+    sentences = {
         "train": {
             "v_QOlSCBRmfWY": ["A girl dances. ", " She bows."],
             "v_ehGHCYKzyZ8": ["He rows."],
@@ -93,18 +93,20 @@ def activitynet() -> Miniature:
     }
     files = {}
     for split, name in (("train", "train"), ("val", "val_1")):
-        files[f"{split}_ids.json"] = json.dumps([*said[split], next(iter(said[split]))]).encode()
+        files[f"{split}_ids.json"] = json.dumps(
+            [*sentences[split], next(iter(sentences[split]))]
+        ).encode()
         files[f"{name}.json"] = json.dumps(
             {
                 i: {"duration": 0.36, "timestamps": [[0, 0.3]] * len(s), "sentences": s}
-                for i, s in said[split].items()
+                for i, s in sentences[split].items()
             }
         ).encode()
     truth: Truth = {
         split: {i[2:]: (" ".join(s).strip(),) for i, s in some.items()}
-        for split, some in said.items()
+        for split, some in sentences.items()
     }
-    clips = {f"v1-2/train/{i}.mp4": video() for i in said["train"]}
+    clips = {f"v1-2/train/{i}.mp4": video() for i in sentences["train"]}
     clips |= {"v1-3/val/uqiMw7tQ1Cc.mkv": video("mkv")}  # files may do without v_
     return Miniature(
         {"captions.zip": zipped(files), "v1-2_train.tar.gz": tarred(clips, "w:gz")},
@@ -114,7 +116,7 @@ def activitynet() -> Miniature:
 
 
 def didemo() -> Miniature:
-    said = {
+    sentences = {
         "train": {"54322086@N00_2408598493_274c77d26a.avi": ["a dog", "it barks"]},
         "val": {"12090392@N02_13482799053_87ef417396.mov": ["rain"]},
         "test": {"10015077@N08_6315640379_5dcf4fd5b1.m4v": ["first", "then", "last"]},
@@ -127,13 +129,15 @@ def didemo() -> Miniature:
                 for k, d in enumerate(ds)
             ]
         ).encode()
-        for split, some in said.items()
+        for split, some in sentences.items()
     }
-    truth: Truth = {s: {i: (" ".join(d),) for i, d in some.items()} for s, some in said.items()}
+    truth: Truth = {
+        s: {i: (" ".join(d),) for i, d in some.items()} for s, some in sentences.items()
+    }
     # 40 s, of which seconds 0 to 31 are read
-    clips = {i: video("avi", 40, 1) for i in said["train"]}
-    clips |= {i.replace(".mov", ".mp4"): video("mp4", 40, 1) for i in said["val"]}
-    clips |= {i: video("mkv", 40, 1) for i in said["test"]}
+    clips = {i: video("avi", 40, 1) for i in sentences["train"]}
+    clips |= {i.replace(".mov", ".mp4"): video("mp4", 40, 1) for i in sentences["val"]}
+    clips |= {i: video("mkv", 40, 1) for i in sentences["test"]}
     return Miniature(files | {"didemo_videos.zip": zipped(clips)}, truth, frames=32)
 
 
