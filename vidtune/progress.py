@@ -8,19 +8,16 @@ from typing import TypeVar
 from tqdm import tqdm
 
 X = TypeVar("X")
+Note = Callable[[], str]  # returns such as the loss so far
 EVERY = 10.0  # seconds between plain lines
 
 
 def progress(
-    items: Iterable[X],
-    total: int,
-    label: str,
-    show: bool = True,
-    note: Callable[[], str] | None = None,
+    items: Iterable[X], total: int, label: str, show: bool = True, note: Note | None = None
 ) -> Iterator[X]:
     """Yield `items` and report on stderr how many are done, unless `show` is false.
 
-    What `note` returns, such as the loss so far, is written after each count.
+    What `note` returns is written after each count.
     """
     if not show:
         yield from items

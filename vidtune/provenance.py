@@ -26,10 +26,7 @@ PACKAGE = Path(__file__).parent
 def _file(module: str) -> Path | None:
     """Returns the source file of a module of this package; None if there is no such module."""
     path = PACKAGE.parent.joinpath(*module.split("."))
-    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if candidate.is_file():
-            return candidate
-    return None
+    return next(filter(Path.is_file, (path.with_suffix(".py"), path / "__init__.py")), None)
 
 
 @cache
@@ -44,14 +41,9 @@ def _syntax(path: Path) -> tuple[str, frozenset[str]]:
         elif isinstance(node, ast.ImportFrom):
             module = _imported(path, node)
             imports |= {module, *(f"{module}.{a.name}" for a in node.names)}
-        body = getattr(node, "body", None)
-        if (
-            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
-            and body
-            and isinstance(body[0], ast.Expr)
-            and isinstance(body[0].value, ast.Constant)
-        ):
-            node.body = body[1:]
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        if documented and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
     return ast.dump(tree), frozenset(m for m in imports if m.split(".")[0] == PACKAGE.name)
 
 

@@ -83,7 +83,7 @@ def kinds(model: VideoModel) -> dict[str, set[str]]:
 
 
 class Adam(Optimizer):
-    """The loop of an Adam over all parameters with a gradient."""
+    """An Adam, whose `update` changes one parameter that has a gradient."""
 
     def __init__(self, params: Iterable[Any], betas: tuple[float, float], eps: float) -> None:
         super().__init__(params, {"betas": betas, "eps": eps})
@@ -94,9 +94,6 @@ class Adam(Optimizer):
             for p in group["params"]:
                 if p.grad is not None:
                     self.update(p, self.state[p], group)
-
-    def update(self, p: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        raise NotImplementedError
 
 
 class BertAdam(Adam):

@@ -57,15 +57,14 @@ def premise(job: Premise, weights: Path) -> dict[str, Any]:
         "appearance": min(seen[attribute] for attribute in ATTRIBUTES) >= APPEARANCE_AT_LEAST,
         "within_pairs_at_chance": low <= judged["within_pairs"] <= high,
     }
+    code = provenance.digest("vidtune.engine.premise")
     return {
         "sampler": {"fps": job.probe.fps, "name": job.probe.sampler, "frames": job.frames},
         "zero_shot": seen,
         "probe": judged,
         "thresholds": {"appearance_at_least": APPEARANCE_AT_LEAST, "confidence": CONFIDENCE},
         "holds": holds,
-        "provenance": provenance.stamp(
-            provenance.digest("vidtune.engine.premise"), device_name(device)
-        ),
+        "provenance": provenance.stamp(code, device_name(device)),
     }
 
 

@@ -30,6 +30,7 @@ from vidtune.nn.pixels import normalise
 from vidtune.progress import progress
 from vidtune.spec import Backbone, Pretraining, Recipe, UserError, write_json
 
+SIZES = [len(values) for values in ATTRIBUTES.values()]  # of the axes of `APPEARANCES`
 HELD_OUT = 1000  # stills that zero-shot accuracy is measured on
 
 
@@ -49,6 +50,7 @@ def pretrain(job: Pretraining, out: Path) -> None:
     clip = CLIP(job.backbone).to(device)
     losses = _train(clip, job, device)
     last = losses[-max(1, len(losses) // 10) :]
+    code = provenance.digest("vidtune.engine.pretrain")
     report = {
         "loss": sum(last) / len(last),
         "steps": len(losses),
@@ -56,9 +58,7 @@ def pretrain(job: Pretraining, out: Path) -> None:
         "zero_shot_stills": _held_out_accuracy(clip, job, device),
         "held_out": HELD_OUT,
         "seconds": time.monotonic() - start,
-        "provenance": provenance.stamp(
-            provenance.digest("vidtune.engine.pretrain"), device_name(device)
-        ),
+        "provenance": provenance.stamp(code, device_name(device)),
     }
     save(out, {k: v.cpu() for k, v in clip.state_dict().items()})
     write_json(out.parent / "pretrain.json", report)
@@ -121,8 +121,7 @@ def decay_groups(clip: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
 
 def appearance_index(kinds: dict[str, np.ndarray]) -> np.ndarray:
     """The row of `APPEARANCES`, (N,), of attribute indices, each (N,)."""
-    sizes = [len(values) for values in ATTRIBUTES.values()]
-    return np.ravel_multi_index([kinds[k] for k in ATTRIBUTES], sizes)
+    return np.ravel_multi_index([kinds[k] for k in ATTRIBUTES], SIZES)
 
 
 def appearance_tokens(backbone: Backbone) -> Tensor:
@@ -139,11 +138,10 @@ def zero_shot(features: Tensor, text: Tensor, kinds: dict[str, np.ndarray]) -> d
     probabilities of all captions that name it, so it is judged over all wordings.
     """
     cosine = F.normalize(features, dim=-1) @ F.normalize(text, dim=-1).T  # (N, U)
-    sizes = [len(values) for values in ATTRIBUTES.values()]
-    table = (100 * cosine).softmax(dim=-1).unflatten(-1, sizes)  # (N, size, colour, shape, back)
+    table = (100 * cosine).softmax(dim=-1).unflatten(-1, SIZES)  # (N, size, colour, shape, back)
     accuracy = {}
     for axis, attribute in enumerate(ATTRIBUTES, 1):
-        others = tuple(i for i in range(1, len(sizes) + 1) if i != axis)
+        others = tuple(i for i in range(1, len(SIZES) + 1) if i != axis)
         guess = table.sum(dim=others).argmax(dim=-1).cpu()  # (N,)
         accuracy[attribute] = float((guess == torch.from_numpy(kinds[attribute])).float().mean())
     right = cosine.argmax(dim=-1).cpu() == torch.from_numpy(appearance_index(kinds))

@@ -55,12 +55,9 @@ class Snapshot:
     `parts` have a state besides the model's: optimiser with scaler, schedule, loss curve.
     """
 
-    def __init__(
-        self, path: Path, model: VideoModel, batches: Batches, parts: dict[str, Any]
-    ) -> None:
-        self.path, self.model, self.batches, self.parts = path, model, batches, parts
-        run = batches.run
-        self.made_by = f"{provenance.spec_digest(run)} {provenance.run_digest(run)}"
+    def __init__(self, path: Path, model: VideoModel, data: Batches, parts: dict[str, Any]) -> None:
+        self.path, self.model, self.data, self.parts = path, model, data, parts
+        self.made_by = f"{provenance.spec_digest(data.run)} {provenance.run_digest(data.run)}"
         self.saved = time.monotonic()
 
     def save_when_due(self, number: int) -> None:
@@ -71,7 +68,7 @@ class Snapshot:
         content = {
             "made_by": self.made_by,
             "done": number,
-            "replaced": self.batches.replaced,
+            "replaced": self.data.replaced,
             "model": tuned_state(self.model),
             "rng": torch.get_rng_state(),
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
@@ -88,6 +85,6 @@ class Snapshot:
         load_tuned(self.model, content["model"], self.path)
         for name, part in self.parts.items():
             part.load_state_dict(content["parts"][name])
-        self.batches.replaced = content["replaced"]
+        self.data.replaced = content["replaced"]
         torch.set_rng_state(content["rng"])
         return content["done"]
