@@ -16,7 +16,7 @@ from helpers.own_data import crashing, quarantine
 from vidtune.data import records
 from vidtune.data.clips import Clips
 from vidtune.data.video import decode, read_frames
-from vidtune.datasets import check, index, json_lines, layout, split, stage_state
+from vidtune.datasets import check, dataset_paths, index, json_lines, split, stage_state
 from vidtune.spec import Annotations, Dataset, Recipe, UserError
 
 GOOD: dict[str, Callable[[Path], object]] = {
@@ -115,7 +115,7 @@ def test_all_broken_videos_are_quarantined_with_a_reason_and_no_other(checked):
         assert reason in reasons[name] and "\n" not in reasons[name] and len(reasons[name]) > 8, (
             name
         )
-    coverage = json.loads(layout.coverage(root).read_text())["train"]
+    coverage = json.loads(dataset_paths.coverage(root).read_text())["train"]
     assert coverage["listed"] == len(GOOD) + len(BAD) and coverage["decodable"] == len(GOOD)
     rows = records.read(root, "train")
     assert {r.path.name for r in rows} == set(GOOD)
@@ -166,7 +166,9 @@ def test_a_second_check_decodes_only_what_has_changed(tmp_path: Path, monkeypatc
     videos.write(tmp_path / "own" / "one.mp4", frames=9)
     os.utime(tmp_path / "own" / "one.mp4", ns=(1, 1))
     entry = next(
-        e for e in json_lines.complete_lines(layout.index(root)).values() if e["video"] == "one.mp4"
+        e
+        for e in json_lines.complete_lines(dataset_paths.index(root)).values()
+        if e["video"] == "one.mp4"
     )
     assert check.why_unusable(tmp_path / "own" / "one.mp4", entry) == check.CHANGED
 

@@ -12,7 +12,7 @@ from helpers.served import Server, serving
 
 from vidtune.data import records
 from vidtune.data.video import read_frames
-from vidtune.datasets import check, describe, extract, fetch, index, layout, split
+from vidtune.datasets import check, dataset_paths, describe, extract, fetch, index, split
 from vidtune.plan import Plan
 
 
@@ -45,7 +45,7 @@ def test_from_published_files_to_lists_and_a_page(
     mini = MAKERS[name]()
     root = tmp_path / name
     declared = config.config.datasets[name]
-    home = layout.home(declared, root)
+    home = dataset_paths.home(declared, root)
     owner = miniature.served(config.config.datasets[home.name], mini, server, home)
     fetch.run(owner, home, show=False)
     extract.run(owner, home, show=False)
@@ -54,7 +54,7 @@ def test_from_published_files_to_lists_and_a_page(
     split.run(dataset, root)
     coverage = index.run(dataset, root, show=False)
     assert check.run(dataset, root, workers=1, show=False) == coverage
-    assert not layout.quarantine(root).read_text()
+    assert not dataset_paths.quarantine(root).read_text()
     checked = (root / "checked.jsonl").read_text().splitlines()
     assert len(checked) == sum(c["decodable"] for c in coverage.values())
     describe.run(dataset, root)

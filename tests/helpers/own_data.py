@@ -8,7 +8,7 @@ import pytest
 
 from helpers import miniature
 from helpers.common import one_line
-from vidtune.datasets import index, layout, split
+from vidtune.datasets import dataset_paths, index, split
 from vidtune.spec import Dataset, UserError
 
 CLIPS = {"train": ("a", "b", "c"), "test": ("d", "e")}
@@ -53,7 +53,7 @@ def refused(dataset: Dataset, root: Path) -> str:
 
 def quarantine(root: Path) -> dict[str, str]:
     """Video -> reason, as `check` has written them."""
-    lines = layout.quarantine(root).read_text().splitlines()
+    lines = dataset_paths.quarantine(root).read_text().splitlines()
     return {row["video"]: row["reason"] for row in map(json.loads, lines)}
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from vidtune.data import records
 from vidtune.data.jpg_folder import decode_jpg, list_frames
 from vidtune.data.video import cores, cut_short, decode
-from vidtune.datasets import layout, split, stage_state
+from vidtune.datasets import dataset_paths, split, stage_state
 from vidtune.datasets.json_lines import Entry, appending, complete_lines, write_lines
 from vidtune.datasets.training_lists import COUNTS, Coverage, write_lists
 from vidtune.progress import progress
@@ -31,10 +31,10 @@ AT_ONCE = 8  # clips that a process gets at once
 def run(dataset: Dataset, root: Path, workers: int | None = None, show: bool = True) -> Coverage:
     """Check a dataset and return its coverage. Raises `UserError` where nothing is indexed."""
     with stage_state.one_process(root, f"{dataset.name}: check"):
-        entries = complete_lines(layout.index(root))
+        entries = complete_lines(dataset_paths.index(root))
         if not entries:
             return _check_own_lists(dataset, root, workers, show)
-        videos = layout.raw(dataset, root)
+        videos = dataset_paths.raw(dataset, root)
         bad = _bad_clips(videos, root, list(entries.values()), workers, show)
         unlisted = stage_state.load(root, "index").get("unlisted", 0)
         splits = split.read_splits(dataset, root)
@@ -52,7 +52,9 @@ def _check_own_lists(dataset: Dataset, root: Path, workers: int | None, show: bo
     """Check lists that the user wrote. They stay as they are: a bad clip is a `UserError`."""
     paths = [p for name in SPLITS if (p := root / f"{name}.jsonl").exists()]
     if not paths:
-        raise UserError(f"{layout.index(root)}: no clips; run `vidtune data index {dataset.name}`")
+        raise UserError(
+            f"{dataset_paths.index(root)}: no clips; run `vidtune data index {dataset.name}`"
+        )
     entries = [  # an id may stand in several lists, for different videos
         {"list": path.name, **{key: row[key] for key in ("id", "video", "frames")}}
         for path in paths
@@ -62,7 +64,7 @@ def _check_own_lists(dataset: Dataset, root: Path, workers: int | None, show: bo
     if bad:
         entry, reason = bad[0]
         raise UserError(
-            f"{layout.quarantine(root)}: {len(bad)} clips cannot be used, such as "
+            f"{dataset_paths.quarantine(root)}: {len(bad)} clips cannot be used, such as "
             f"{entry['id']} of {entry['list']}: {reason}; "
             f"fix them, or remove them from {', '.join(p.name for p in paths)}"
         )
@@ -100,7 +102,7 @@ def _bad_clips(
                 append({**facts, "reason": reason})
     bad = [(e, reason) for k, e in enumerate(entries) if (reason := reasons[k])]
     rows = [{"id": e["id"], "video": e["video"], "reason": reason} for e, reason in bad]
-    write_lines(layout.quarantine(root), rows)
+    write_lines(dataset_paths.quarantine(root), rows)
     return bad
 
 

@@ -18,7 +18,7 @@ from vidtune.data import records
 from vidtune.data.jpg_folder import write_jpg
 from vidtune.data.records import Record
 from vidtune.data.video import read_frames
-from vidtune.datasets import index, layout, split, stage_state
+from vidtune.datasets import dataset_paths, index, split, stage_state
 from vidtune.datasets.training_lists import COUNTS, quarantined
 from vidtune.spec import Dataset, UserError, load_json, write_json, write_text
 from vidtune.spec.read import write_bytes
@@ -33,7 +33,7 @@ Facts = dict[str, dict[str, Any]]  # split -> fact -> value
 def run(dataset: Dataset, root: Path) -> Facts:
     """Return the facts by split. Raises `UserError` where the dataset is not indexed."""
     splits = split.read_splits(dataset, root)
-    path = layout.coverage(root)
+    path = dataset_paths.coverage(root)
     if not path.exists():
         raise UserError(f"{path}: not there yet; run `vidtune data index {dataset.name}`")
     coverage, out = load_json(path), root / "describe"

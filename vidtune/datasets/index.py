@@ -5,18 +5,93 @@ complete line; a file that has changed is probed again. At the end the lines are
 `<split>.jsonl`, `coverage.json` and, last, `manifest.json` are written from them.
 """
 
+import os
 from collections import Counter
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from vidtune.data import jpg_folder
 from vidtune.data.video import cores, probe
-from vidtune.datasets import layout, split, stage_state, training_lists, video_files
+from vidtune.datasets import dataset_paths, split, stage_state, training_lists
 from vidtune.datasets.json_lines import Entry, appending, complete_lines, write_lines
 from vidtune.datasets.readers import Listed
 from vidtune.datasets.threads import in_threads
 from vidtune.progress import progress
 from vidtune.spec import Dataset, UserError
+
+# What lies beside videos. Any other file may be one: in some datasets they have no extension.
+NO_VIDEOS = {
+    *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".pkl", ".md", ".yaml", ".html", ".log"),
+    *(".srt", ".vtt", ".jpg", ".jpeg", ".png", ".part", ".tmp"),
+    *(".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz"),
+}
+
+
+@dataclass
+class Videos:
+    """Paths below `folder`; each is found by path or name, with or without its extension."""
+
+    folder: Path
+    prefer: str | None = None  # a folder whose files win over others of the same name
+    paths: list[str] = field(default_factory=list)
+    _by_name: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, path: str) -> None:
+        self.paths.append(path)
+        name = path.rsplit("/", 1)[-1]
+        for key in {path, _without_extension(path), name, _without_extension(name)}:
+            self._by_name.setdefault(key, []).append(path)
+
+    def video_of(self, clip: Listed) -> str | None:
+        """The clip's video; None: absent. Raises `UserError` where two files could be it."""
+        for name in clip.names:
+            if os.path.isabs(name):
+                if os.path.exists(name):
+                    return name
+                continue
+            paths = self._by_name.get(name, [])
+            if len(paths) > 1 and name in paths:
+                return name  # it is a whole path
+            if len(paths) > 1 and self.prefer:
+                paths = [p for p in paths if self.prefer in p.split("/")[:-1]] or paths
+            if len(paths) > 1:
+                raise UserError(
+                    f"{self.folder}: {clip.id}: {paths[0]} and {paths[1]} could be its video; "
+                    "remove one"
+                )
+            if paths:
+                return paths[0]
+        return None
+
+
+def _without_extension(path: str) -> str:
+    folder, slash, name = path.rpartition("/")
+    return folder + slash + (name.rsplit(".", 1)[0] or name)
+
+
+def find_videos(folder: Path, frames: bool, prefer: str | None = None) -> Videos:
+    """All videos below a folder, in order of their paths; `frames`: folders of jpg frames.
+
+    Raises `UserError` where a folder cannot be read.
+    """
+
+    def refuse(e: OSError) -> None:
+        raise UserError(f"{e.filename}: {e.strerror}; expected a readable folder of videos")
+
+    videos = Videos(folder, prefer)
+    for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        folders[:] = sorted(d for d in folders if not d.startswith("."))
+        inner = os.path.relpath(place, folder)
+        if frames:
+            if any(jpg_folder.NAME.fullmatch(name) for name in names):
+                videos.add(inner)
+                folders.clear()
+            continue
+        for name in sorted(names):
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() not in NO_VIDEOS:
+                videos.add(name if inner == "." else f"{inner}/{name}")
+    return videos
 
 
 def run(
@@ -28,10 +103,10 @@ def run(
     """
     splits = split.read_splits(dataset, root)
     clips = {clip.id: clip for some in splits.values() for clip in some}
-    folder = layout.raw(dataset, root)
+    folder = dataset_paths.raw(dataset, root)
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; expected the videos; {_advice(dataset)}")
-    videos = video_files.find_videos(folder, dataset.frame_rate is not None, dataset.prefer)
+    videos = find_videos(folder, dataset.frame_rate is not None, dataset.prefer)
     paths = {name: path for name, clip in clips.items() if (path := videos.video_of(clip))}
     if not paths:
         example = next(iter(clips.values())).names[0]
@@ -42,7 +117,7 @@ def run(
     _check_leak(dataset, splits, paths)
     with stage_state.one_process(root, f"{dataset.name}: index"):
         entries = _probe_all(dataset, root, folder, paths, workers, show)
-        write_lines(layout.index(root), [entries[name] for name in clips if name in entries])
+        write_lines(dataset_paths.index(root), [entries[name] for name in clips if name in entries])
         unlisted = len(set(videos.paths) - set(paths.values()))
         return training_lists.write_lists(dataset, root, splits, entries, unlisted)
 
@@ -76,7 +151,7 @@ def _probe_all(
     show: bool,
 ) -> dict[str, Entry]:
     """An entry for every video, by id; those of an earlier run where the file is the same."""
-    path = layout.index(root)
+    path = dataset_paths.index(root)
     current = {name: {"id": name, "video": p, **_stamp(folder / p)} for name, p in paths.items()}
     entries = {
         name: entry
@@ -117,5 +192,5 @@ def _stamp(path: Path) -> dict[str, int]:
 
 def probe_problems(root: Path) -> Counter[str]:
     """The reasons why videos of the index could not be read, and how many for each."""
-    entries = complete_lines(layout.index(root)).values()
+    entries = complete_lines(dataset_paths.index(root)).values()
     return Counter(e["problem"] for e in entries if "problem" in e)

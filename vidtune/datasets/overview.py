@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidtune.data import records
-from vidtune.datasets import layout, source_files, split, stage_state
+from vidtune.datasets import dataset_paths, source_files, split, stage_state
 from vidtune.datasets.stages import SHARED, STAGES, stages_of
 from vidtune.spec import SPLITS, Dataset, Source, UserError, load_json
 
@@ -25,17 +25,17 @@ class Overview:
 
 def overview(dataset: Dataset, root: Path) -> Overview:
     """The overview of a real dataset. Reads no video and opens no address."""
-    home = layout.home(dataset, root)
+    home = dataset_paths.home(dataset, root)
     absent = [s for s in dataset.sources if not s.optional and not source_files.downloaded(s, home)]
     done = {stage: _is_done(dataset, root, stage) for stage in STAGES}
-    folders = layout.raw(dataset, root), layout.annotations(dataset, root)
+    folders = dataset_paths.raw(dataset, root), dataset_paths.annotations(dataset, root)
     placed = done["extract"] or all(f.is_dir() for f in folders)
     by_hand = (root / "manifest.json").exists() and not done["index"]  # the user wrote the lists
     missing: list[str] = []
     if not by_hand and not placed:
         missing = [line for s in absent for line in _missing(s, home)]
-    if dataset.folder and not layout.raw(dataset, root).is_dir():
-        missing.append(f"{layout.raw(dataset, root)}: the folder of your videos and lists")
+    if dataset.folder and not dataset_paths.raw(dataset, root).is_dir():
+        missing.append(f"{dataset_paths.raw(dataset, root)}: the folder of your videos and lists")
     if by_hand:
         later = [] if done["resize"] or not dataset.resized else ["resize"]
         commands = [f"vidtune data {stage} {dataset.name}" for stage in later]
@@ -59,7 +59,7 @@ def _is_done(dataset: Dataset, root: Path, stage: str) -> bool:
         except UserError:
             return False
         return True
-    state = stage_state.load(layout.home(dataset, root) if stage in SHARED else root, stage)
+    state = stage_state.load(dataset_paths.home(dataset, root) if stage in SHARED else root, stage)
     return bool(state) and state.get("digest", "") is not None
 
 
@@ -106,7 +106,7 @@ def _next(
 
 def _coverage(dataset: Dataset, root: Path) -> dict[str, tuple[int, int]]:
     """The counts in `coverage.json`; before `index` has written it, 0 of what is expected."""
-    path = layout.coverage(root)
+    path = dataset_paths.coverage(root)
     if not path.exists():
         return {s: (0, dataset.expected[s]) for s in SPLITS if s in dataset.expected}
     counts = load_json(path)

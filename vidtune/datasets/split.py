@@ -10,7 +10,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from vidtune.datasets import layout, stage_state
+from vidtune.datasets import dataset_paths, stage_state
 from vidtune.datasets.json_lines import write_lines
 from vidtune.datasets.readers import Listed, Lists, read_lists
 from vidtune.spec import SPLITS, Dataset, UserError, write_json
@@ -21,11 +21,11 @@ def run(dataset: Dataset, root: Path) -> dict[str, Any]:
 
     Raises `UserError` at the first mistake in the lists.
     """
-    lists = read_lists(dataset, layout.annotations(dataset, root))
+    lists = read_lists(dataset, dataset_paths.annotations(dataset, root))
     check_lists(dataset, lists)
     with stage_state.one_process(root, f"{dataset.name}: split"):
         for name, clips in lists.splits.items():
-            write_lines(layout.split(root, name), map(asdict, clips))
+            write_lines(dataset_paths.split(root, name), map(asdict, clips))
         ids = {name: [c.id for c in clips] for name, clips in lists.splits.items()}
         write_json(root / "splits.json", ids)
         facts = {
@@ -97,7 +97,7 @@ def read_splits(dataset: Dataset, root: Path) -> dict[str, list[Listed]]:
         raise UserError(
             f"{root / 'splits.json'}: {before}; run `vidtune data split {dataset.name}`"
         )
-    return {s: _read_clips(layout.split(root, s)) for s in SPLITS if s in state["clips"]}
+    return {s: _read_clips(dataset_paths.split(root, s)) for s in SPLITS if s in state["clips"]}
 
 
 def _read_clips(path: Path) -> list[Listed]:

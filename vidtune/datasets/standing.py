@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vidtune.datasets import layout, stage_state
+from vidtune.datasets import dataset_paths, stage_state
 from vidtune.datasets.source_files import absent, steps
 from vidtune.datasets.stages import STAGES, training_waits_for
 from vidtune.plan import Plan
@@ -37,7 +37,7 @@ def standing(plan: Plan, dataset: Dataset) -> Standing:
     if (root / "manifest.json").exists() and not stage_state.state_file(root, "index").exists():
         return "own"
     if dataset.folder:
-        return "placed" if layout.raw(dataset, root).is_dir() else "absent"
+        return "placed" if dataset_paths.raw(dataset, root).is_dir() else "absent"
     absent, owner = _absent_sources(plan, dataset), _owner(plan, dataset)
     if owner.sources and not absent:
         return "placed"
@@ -60,7 +60,7 @@ def _to_fetch(plan: Plan) -> set[str]:
 
 
 def _absent_sources(plan: Plan, dataset: Dataset) -> list[Source]:
-    home = layout.home(dataset, _root(plan, dataset))
+    home = dataset_paths.home(dataset, _root(plan, dataset))
     return absent(_owner(plan, dataset).sources, home)
 
 
@@ -102,7 +102,7 @@ def describe_absent(datasets: list[Absent]) -> list[str]:
     """The one list of what to provide. The later stages (extract, split, ...) are jobs of a run."""
     out: list[str] = []
     for one in datasets:
-        d, home = one.dataset, layout.home(one.dataset, one.root)
+        d, home = one.dataset, dataset_paths.home(one.dataset, one.root)
         runs = f"{one.runs} run{'s' if one.runs > 1 else ''}"
         out.append(f"{d.name}: {d.title or d.name} ({runs}), in {home}")
         out += [
@@ -117,7 +117,7 @@ def describe_absent(datasets: list[Absent]) -> list[str]:
                 f"or fetch: [{owner}] in config.yaml"
             )
         if d.folder:
-            out.append(f"    {layout.raw(d, one.root)}: the folder of your videos and lists")
+            out.append(f"    {dataset_paths.raw(d, one.root)}: the folder of your videos and lists")
         elif not one.sources:
             out.append("    manifest.json and <split>.jsonl, as vidtune/data/records.py reads them")
     return out

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vidtune.datasets import layout, stage_state
+from vidtune.datasets import dataset_paths, stage_state
 from vidtune.datasets.json_lines import Entry, write_lines
 from vidtune.datasets.readers import Listed
 from vidtune.spec import Dataset, UserError, write_json
@@ -30,7 +30,7 @@ def write_lists(
     `entries` are the lines of the index by id, `unlisted` the number of videos that no list names.
     """
     barred = quarantined(root)
-    videos = layout.raw(dataset, root)
+    videos = dataset_paths.raw(dataset, root)
     coverage: Coverage = {}
     (root / "manifest.json").unlink(missing_ok=True)  # a stopped run must not look complete
     for split, clips in splits.items():
@@ -41,7 +41,7 @@ def write_lists(
         expected = len(clips) if captions else dataset.expected.get(split, len(clips))
         counts = (expected, len(clips), len(present), len(good))
         coverage[split] = dict(zip(COUNTS, counts, strict=True))
-    write_json(layout.coverage(root), coverage)
+    write_json(dataset_paths.coverage(root), coverage)
     stage_state.save(root, "index", digest=stage_state.digest(coverage), unlisted=unlisted)
     manifest = {
         "format": FORMAT,
@@ -74,7 +74,7 @@ def _record(root: Path, videos: Path, clip: Listed, entry: Entry) -> dict[str, A
 
 def quarantined(root: Path) -> dict[str, str]:
     """The clips that `check` could not decode: id -> reason."""
-    path = layout.quarantine(root)
+    path = dataset_paths.quarantine(root)
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         return {row["id"]: row["reason"] for row in rows}
