@@ -22,9 +22,8 @@ def precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[An
     """The autocast that a training computes in; weights stay in float32."""
     if recipe.precision == "fp32":
         return nullcontext()
-    return torch.autocast(
-        device.type, torch.float16 if recipe.precision == "amp16" else torch.bfloat16
-    )
+    dtype = {"amp16": torch.float16, "bf16": torch.bfloat16}[recipe.precision]
+    return torch.autocast(device.type, dtype)
 
 
 def out_of_memory(error: BaseException) -> bool:

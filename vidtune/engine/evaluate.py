@@ -83,13 +83,10 @@ def _retrieval(run: Run, model: Retriever, device: torch.device) -> dict[str, An
     """Every caption is a query; every video is encoded once."""
     data = Batches(run, run.dataset.evaluate_on, train=False, device=device)
     tokens, owner = data.queries()
-    videos = [torch.cat(column) for column in zip(*_outputs(model, data), strict=True)]
-    scores = torch.cat(
-        [
-            model.similarity(model.encode_text(part), tuple(videos)).float().cpu()
-            for part in tokens.to(device).split(TEXTS_AT_ONCE)
-        ]
-    )  # (Q, V)
+    videos = tuple(torch.cat(column) for column in zip(*_outputs(model, data), strict=True))
+    parts = tokens.to(device).split(TEXTS_AT_ONCE)
+    rows = [model.similarity(model.encode_text(part), videos).float().cpu() for part in parts]
+    scores = torch.cat(rows)  # (Q, V)
     if not scores.isfinite().all():
         return {"status": "diverged"}
     values = metrics.retrieval(scores, owner, _twins(data.records), run.dataset.ties)
