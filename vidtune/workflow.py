@@ -61,11 +61,8 @@ class Workflow:
 
     def described(self) -> list[str]:
         """The marks of the real datasets whose files are placed or may be fetched."""
-        return [
-            self.mark(name, "describe")
-            for name, state in self.standings.items()
-            if state in ("placed", "open")
-        ]
+        names = (name for name, at in self.standings.items() if at in ("placed", "open"))
+        return [self.mark(name, "describe") for name in names]
 
     def measurements(self) -> list[str]:
         """Files of measured costs, of this machine and of the reference results."""
@@ -86,8 +83,7 @@ def start(config: dict[str, Any], announce: bool) -> Workflow:
                 raise UserError(
                     "no run has its data: provide what is listed above, at least of one"
                 )
-            text = f"vidtune: {made.waiting} runs wait for data and are left out"
-            print(text, file=sys.stderr)
+            print(f"vidtune: {made.waiting} runs wait for data and are left out", file=sys.stderr)
     except UserError as e:
         print(f"vidtune: {e}", file=sys.stderr)
         sys.exit(2)
@@ -125,16 +121,16 @@ def estimate(plan: Plan) -> dict[str, Any]:
 def format_estimate(plan: Plan) -> str:
     """The estimate as text; at its end what a user has to provide, if anything."""
     e = estimate(plan)
-    lines = [f"scale {plan.scale.name}: {plan.scale.says}"]
-    for rule in e["rules"]:
-        lines.append(f"  {rule['rule']:9} {rule['jobs']:4} jobs   {format_span(rule['seconds'])}")
-    lines.append(f"  time      {format_span(e['seconds_2_cores'])} on two cores")
-    lines.append(f"  disk      {e['disk_mb']} MB")
-    lines += [f"  download  {d}" for d in e["downloads"]]
+    lines = [
+        f"scale {plan.scale.name}: {plan.scale.says}",
+        *(f"  {r['rule']:9} {r['jobs']:4} jobs   {format_span(r['seconds'])}" for r in e["rules"]),
+        f"  time      {format_span(e['seconds_2_cores'])} on two cores",
+        f"  disk      {e['disk_mb']} MB",
+        *(f"  download  {d}" for d in e["downloads"]),
+    ]
     if e["bring"]:
-        lines += ["to provide, before runs that need it can start:"]
-        lines += [f"  {line}" for line in e["bring"]]
-    return "\n".join(lines)
+        lines.append("to provide, before runs that need it can start:")
+    return "\n".join([*lines, *(f"  {line}" for line in e["bring"])])
 
 
 def format_span(seconds: float | None) -> str:
@@ -167,27 +163,21 @@ class Eta(logging.Handler):
         elif event == "job_info":
             self.running[facts["jobid"]] = (facts["rule_name"], time.monotonic())
         elif event == "job_finished":
-            self._finish(facts["job_id"])
+            rule, began = self.running.pop(facts["job_id"], ("all", 0.0))
+            if rule != "all":
+                self.spent.setdefault(rule, []).append(time.monotonic() - began)
+                self.left[rule] -= 1
+                print(self._state(), file=sys.stderr)
 
-    def _finish(self, job: int) -> None:
-        rule, began = self.running.pop(job, ("all", 0.0))
-        if rule == "all":
-            return
-        self.spent.setdefault(rule, []).append(time.monotonic() - began)
-        self.left[rule] -= 1
+    def _state(self) -> str:
         done, jobs = sum(map(len, self.spent.values())), sum(self.left.values())
-        print(
-            f"vidtune: {done} of {done + jobs} jobs in "
-            f"{format_span(time.monotonic() - self.start)}, "
-            f"about {format_span(self.remaining())} left",
-            file=sys.stderr,
+        spent, left = time.monotonic() - self.start, self.remaining()
+        return (
+            f"vidtune: {done} of {done + jobs} jobs in {format_span(spent)}, "
+            f"about {format_span(left)} left"
         )
 
     def remaining(self) -> float:
         """Seconds of all jobs to come, shared among the cores."""
-
-        def mean(rule: str) -> float:
-            spent = self.spent.get(rule)
-            return sum(spent) / len(spent) if spent else self.estimate.get(rule, 0.0)
-
-        return sum(n * mean(rule) for rule, n in self.left.items()) / self.cores
+        means = self.estimate | {rule: sum(s) / len(s) for rule, s in self.spent.items()}
+        return sum(n * means.get(rule, 0.0) for rule, n in self.left.items()) / self.cores

@@ -202,7 +202,9 @@ def test_without_a_gpu_the_command_just_runs(gpus, tmp_path, monkeypatch):
     out, err = shown.process.communicate()
     assert (out, err, shown.process.returncode) == ("<>\n", "", 5)
     assert not (tmp_path / "slots").exists()
-    light = "import sys, vidtune.gpu.command; print({'torch', 'pydantic', 'yaml'} & {*sys.modules})"
+    light = (
+        "import sys, vidtune.gpu.__main__; print({'torch', 'pydantic', 'yaml'} & {*sys.modules})"
+    )
     done = subprocess.run([sys.executable, "-c", light], capture_output=True, text=True)
     assert done.stdout == "set()\n", done.stderr
 

@@ -23,5 +23,5 @@ def counted(factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
     specs = plan.specs()
     with FileLock(f"{folder}.lock"):
         for paper in plan.config.papers:
-            out |= count_paper(specs[plan.spec_of("costs", paper)], folder / paper)
+            out |= count_paper(specs[plan.spec_of("costs", paper)], folder)
     return out, folder

@@ -1,30 +1,30 @@
-"""Arguments that several verbs share, and the reading of what they name. Imports no torch."""
+"""What verbs share: arguments, the reading of what they name, the shape of a job. No torch."""
 
 import argparse
+from collections.abc import Callable
 from json import dumps
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from vidtune.plan import Plan, load
-from vidtune.spec import Model, UserError, load_json, parse
+from vidtune.spec import Model, UserError, load_json, parse, write_json
 from vidtune.spec.errors import unknown
 from vidtune.spec.read import M
 
 
-def add_plan(parser: argparse.ArgumentParser, json: bool = False) -> None:
-    """What selects a plan; with `json`, also --json, which `print_result` obeys."""
-    if json:
-        parser.add_argument("--json", action="store_true", help="print JSON")
+def add_plan(parser: argparse.ArgumentParser) -> None:
+    """What selects a plan."""
     parser.add_argument("--config", default="config", help="config folder (default: config)")
     parser.add_argument("--scale", help="instead of the one in config.yaml")
     parser.add_argument("--results", help="instead of the one in config.yaml")
     parser.add_argument("--papers", nargs="+", help="instead of those in config.yaml")
 
 
-def add_job(parser: argparse.ArgumentParser, out: str) -> None:
-    """A job's two paths: its spec file, and the file or folder that it writes."""
-    parser.add_argument("--spec", required=True, help="the job's spec file")
-    parser.add_argument("--out", required=True, help=f"{out} to write")
+def add_plan_json(parser: argparse.ArgumentParser) -> None:
+    """What selects a plan, and --json, which `print_result` obeys."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    add_plan(parser)
 
 
 def read_plan(args: argparse.Namespace) -> Plan:
@@ -35,6 +35,30 @@ def read_plan(args: argparse.Namespace) -> Plan:
 
 def read_spec(kind: type[M], args: argparse.Namespace) -> M:
     return parse(kind, load_json(Path(args.spec)), Path(args.spec))
+
+
+def job(
+    kind: type[M], stage: str, out: str, beside: str | None = None
+) -> tuple[Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], None]]:
+    """The `arguments` and the `run` of a verb that is a job; `out` says what it writes."""
+
+    def arguments(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--spec", required=True, help="the job's spec file")
+        parser.add_argument("--out", required=True, help=f"{out} to write")
+
+    return arguments, lambda args: run_job(args, kind, stage, beside)
+
+
+def run_job(args: argparse.Namespace, kind: type[M], stage: str, beside: str | None) -> None:
+    """Call the stage, "module:function", with the spec and --out; its module is imported only now.
+
+    With `beside`, call it with the spec and that path in the folder of --out, and write its result.
+    """
+    spec, out, function = read_spec(kind, args), Path(args.out), resolve_name(stage)
+    if beside:
+        write_json(out, function(spec, out.parent / beside))
+    else:
+        function(spec, out)
 
 
 def declared_models(plan: Plan, names: list[str]) -> list[Model]:
@@ -52,7 +76,7 @@ def print_result(args: argparse.Namespace, result: Any, text: str) -> None:
 
 def add_costing(parser: argparse.ArgumentParser) -> None:
     """A variant, or a paper's spec file and the file to write; and what selects a plan."""
-    add_plan(parser, json=True)
+    add_plan_json(parser)
     parser.add_argument("variant", nargs="?", help="<paper>/<variant>")
     parser.add_argument("--spec", help="a paper's spec file instead of a variant")
     parser.add_argument("--out", help="with --spec: the JSON file to write")

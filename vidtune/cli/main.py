@@ -1,7 +1,7 @@
 """Collects the verbs into one parser and runs the one that is asked for.
 
 A verb is a file of ask/ or rules/ with `arguments(parser)` and `run(args)`; its docstring is its
-help. Imports of torch stay inside the `run` that needs it.
+help. `run` returns the exit code; None: 0. Imports of torch stay inside the `run` that needs it.
 """
 
 import argparse
@@ -11,9 +11,11 @@ from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
 
+from argcomplete import autocomplete
+
 from vidtune import __version__
 from vidtune.cli import ask, rules
-from vidtune.cli.ask import completion
+from vidtune.cli.ask.completion import declared
 from vidtune.spec import UserError
 
 
@@ -33,9 +35,12 @@ def make_parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="verb")
     for name, verb in VERBS.items():
         text = (verb.__doc__ or "").strip().replace("%", "%%")
-        raw = argparse.RawDescriptionHelpFormatter
-        first, *_ = text.split("\n")
-        sub = verbs.add_parser(name, help=first, description=text, formatter_class=raw)
+        sub = verbs.add_parser(
+            name,
+            help=text.splitlines()[0],
+            description=text,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         verb.arguments(sub)
         sub.set_defaults(run=verb.run)
     return parser
@@ -45,11 +50,10 @@ def main(argv: list[str] | None = None) -> int:
     """The exit code: 0 done; 1 a counted cell is off without a reason, or counters differ; 2 bad
     input; 130 interrupted."""
     parser = make_parser()
-    if "_ARGCOMPLETE" in os.environ:
-        completion.answer(parser)
+    autocomplete(parser, always_complete_options=False, default_completer=declared)
     args = parser.parse_args(argv)
     try:
-        return args.run(args)
+        return args.run(args) or 0
     except UserError as e:
         print(f"vidtune {args.verb}: {e}", file=sys.stderr)
         return 2

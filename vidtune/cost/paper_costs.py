@@ -15,7 +15,7 @@ from vidtune.spec import Costing, Fit, Model, Predicting, Prediction, load_json,
 
 
 def count_paper(job: Costing, folder: Path) -> dict[str, Any]:
-    """Maps model name to `count.cost` with its provenance; `folder` keeps earlier results."""
+    """Maps model name to `count.cost` with its provenance; `folder` keeps earlier results, by paper."""
     counts: dict[str, dict[str, Any]] = {}  # one entry for all models that cost the same
 
     def compute(model: Model) -> dict[str, Any]:
@@ -26,12 +26,12 @@ def count_paper(job: Costing, folder: Path) -> dict[str, Any]:
         return {**counts[key], "views": model.n_views, "provenance": stamp}
 
     digests = {m.name: provenance.model_digest(m.method) for m in job.models}
-    return _kept("cost", folder, {m.name: m for m in job.models}, digests, compute)
+    return _kept("cost", folder / job.paper, {m.name: m for m in job.models}, digests, compute)
 
 
 def predict_paper(job: Predicting, folder: Path) -> dict[str, Any]:
     """Maps model name to `predict_memory.predict` with its provenance, where the memory is printed
-    and the fitted GB; `folder` keeps earlier predictions."""
+    and the fitted GB; `folder` keeps earlier predictions, by paper."""
 
     def compute(row: Prediction) -> dict[str, Any]:
         result = predict_memory.predict(row.model, row.batch, row.precision, row.attention)
@@ -41,7 +41,7 @@ def predict_paper(job: Predicting, folder: Path) -> dict[str, Any]:
     # `where` and `fit` change no prediction
     specs = {r.model.name: r.model_copy(update={"where": (), "fit": None}) for r in job.rows}
     digests = {r.model.name: provenance.memory_digest(r.model.method) for r in job.rows}
-    out = _kept("memory", folder, specs, digests, compute)
+    out = _kept("memory", folder / job.paper, specs, digests, compute)
     for row in job.rows:
         result = out[row.model.name]
         result["where"] = list(row.where)

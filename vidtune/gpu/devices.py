@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from vidtune.gpu import nvml
@@ -40,11 +39,15 @@ def visible() -> tuple[Device, ...]:
 
     Without an outer one they are named by UUID: CUDA's own order need not be NVML's.
     """
-    outer = os.environ.get("CUDA_VISIBLE_DEVICES")
+    outer, known = os.environ.get("CUDA_VISIBLE_DEVICES"), boards()
     if outer is None:
-        return tuple(Device(uuid, uuid) for board in boards() for uuid in board[1:] or board)
-    tokens = outer.replace(" ", "").split(",")
-    return _select(tokens, boards()) if _is_name(tokens[0]) else ()
+        return tuple(Device(uuid, uuid) for board in known for uuid in board[1:] or board)
+    selected: dict[str, Device] = {}
+    for token in outer.replace(" ", "").split(","):
+        if (uuid := _uuid(token, known)) is None:  # CUDA's list ends at what is no device
+            break
+        selected.setdefault(uuid, Device(token, uuid))
+    return tuple(selected.values())
 
 
 def slug() -> str:
@@ -56,23 +59,10 @@ def slug() -> str:
     return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
-def _is_name(token: str) -> bool:
-    return token.isdecimal() or token.startswith(("GPU-", "MIG-"))
-
-
-def _select(tokens: Sequence[str], known: tuple[Board, ...]) -> tuple[Device, ...]:
-    """The devices of the list as CUDA reads it: it ends at the first entry that is no device."""
-    selected: dict[str, Device] = {}
-    for token in tokens:
-        uuid = _uuid(token, known) if _is_name(token) else None
-        if uuid is None:
-            break
-        selected.setdefault(uuid, Device(token, uuid))
-    return tuple(selected.values())
-
-
 def _uuid(token: str, known: tuple[Board, ...]) -> str | None:
     """An index counts NVML's GPUs, as with CUDA_DEVICE_ORDER=PCI_BUS_ID; a UUID may be cut short."""
+    if not (token.isdecimal() or token.startswith(("GPU-", "MIG-"))):
+        return None
     if not known:
         return token
     if token.isdecimal():

@@ -98,11 +98,6 @@ class _Slots:
             return None
         return fd
 
-    def _queue(self) -> int | None:
-        """The head of the line: without one, shared jobs would pass an exclusive one for ever."""
-        names = ",".join(sorted(d.uuid for d in self.devices))
-        return self._lock(hashlib.sha256(names.encode()).hexdigest()[:16])
-
     def _take_alone(self) -> Lease | None:
         """An idle free GPU; a free one that is not idle only where that is not refused."""
         self.reasons.clear()
@@ -115,11 +110,10 @@ class _Slots:
             if reason is None:
                 break
             self.reasons[device.uuid] = reason
-        idle = [lease for lease in free if lease.busy is None]
-        taken = next(iter(idle or ([] if self.refuse else free)), None)
+        free.sort(key=lambda lease: lease.busy is not None)  # an idle one first
+        taken = free.pop(0) if free and not (free[0].busy and self.refuse) else None
         for lease in free:
-            if lease is not taken:
-                lease.release()
+            lease.release()
         return taken
 
     def _take_shared(self) -> Lease | None:
@@ -130,19 +124,20 @@ class _Slots:
             for device, fd in held.items():
                 taken = self._lock(device.uuid, f"seat{seat}")
                 if taken is not None:
-                    for other in held.values():
-                        if other != fd:
-                            os.close(other)
+                    for other in {*held.values()} - {fd}:
+                        os.close(other)
                     return Lease(device.uuid, device.token, True, None, (fd, taken))
         return None
 
     def wait(self, shared: bool, timeout: float | None) -> Lease:
         """Raises UserError where no GPU came free within `timeout` seconds."""
         began, message_at, tick = time.monotonic(), MESSAGES[0], TICKS[0]
-        head = None
+        names = ",".join(sorted(d.uuid for d in self.devices))
+        queue = hashlib.sha256(names.encode()).hexdigest()[:16]
+        head = None  # of the line: without one, shared jobs would pass an exclusive one for ever
         try:
             while True:
-                head = self._queue() if head is None else head
+                head = self._lock(queue) if head is None else head
                 if head is not None:
                     lease = self._take_shared() if shared else self._take_alone()
                     if lease:

@@ -73,7 +73,5 @@ def reasons(lib: Any, bits: list[int]) -> list[str]:
     """Names of all reasons in any of the bit masks, as NVML has them: "SwPowerCap", "GpuIdle"."""
     prefix = "nvmlClocksEventReason"
     names = {getattr(lib, n): n.removeprefix(prefix) for n in dir(lib) if n.startswith(prefix)}
-    every = 0
-    for one in bits:
-        every |= one
-    return [name for bit, name in sorted(names.items()) if bit.bit_count() == 1 and every & bit]
+    seen = (bit for bit in sorted(names) if bit.bit_count() == 1 and any(bit & b for b in bits))
+    return [names[bit] for bit in seen]

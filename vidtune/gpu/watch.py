@@ -107,33 +107,28 @@ class Watch:
         return self._send("end")
 
     def _send(self, word: str) -> dict[str, Any]:
-        assert self.process.stdin
         self.process.stdin.write(f"{word}\n")
         self.process.stdin.flush()
         return self._read_answer()
 
     def _read_answer(self) -> dict[str, Any]:
-        assert self.process.stdout
         ready, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
         line = self.process.stdout.readline() if ready else ""
         if not line:
             raise UserError("NVML: the process that polls it gave no answer; see its message above")
         return json.loads(line)
 
-    def __exit__(self, *_: object) -> None:
-        assert self.process.stdin and self.process.stdout
-        self.process.stdin.close()
-        self.process.stdout.close()
-        self.process.wait()
+    def __exit__(self, *error: Any) -> None:
+        self.process.__exit__(*error)
 
 
-def poll(lib: Any, handle: Any, pid: int, every: float = EVERY) -> None:
+def poll(lib: Any, handle: Any, pid: int) -> None:
     """Obey "begin" and "end" on stdin, answer each with a line of JSON; end with the input."""
     samples: list[Sample] = []
     running = False
     print("{}", flush=True)
     while True:
-        ready, _, _ = select.select([sys.stdin], [], [], every if running else None)
+        ready, _, _ = select.select([sys.stdin], [], [], EVERY if running else None)
         word = sys.stdin.readline().strip() if ready else None
         if word == "":
             return

@@ -5,9 +5,9 @@ The exit code is 1 where counters differ by more than `vidtune.cost.audit` allow
 
 import argparse
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from vidtune.cli.inputs import add_plan, declared_models, print_result, read_plan
+from vidtune.cli.inputs import add_plan_json, declared_models, print_result, read_plan
 from vidtune.spec import Model
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ COUNTERS = ("counted", "fvcore", "torch", "closed")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("variants", nargs="*", help="<paper>/<variant>; none: all")
-    add_plan(parser, json=True)
+    add_plan_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -33,20 +33,9 @@ def run(args: argparse.Namespace) -> int:
         done.append(audit)
         if not args.json:
             print(_format_audit(audit), flush=True)
-    text = "\n".join(_summary(done, models, CLOSE))
-    print_result(args, [_item(audit) for audit in done], text)
+    items = [{**vars(a), "difference": a.difference, "agrees": a.agrees} for a in done]
+    print_result(args, items, "\n".join(_summary(done, models, CLOSE)))
     return 0 if all(audit.agrees for audit in done) else 1
-
-
-def _item(audit: "Audit") -> dict[str, Any]:
-    return {
-        "name": audit.name,
-        "sides": audit.sides,
-        "given": dict(audit.given),
-        "unseen": {counter: dict(operators) for counter, operators in audit.unseen.items()},
-        "difference": audit.difference,
-        "agrees": audit.agrees,
-    }
 
 
 def _format_audit(audit: "Audit") -> str:
@@ -68,11 +57,12 @@ def _summary(done: list["Audit"], models: list[Model], close: float) -> list[str
     lines = []
     if given := sum((a.given for a in done), Counter()):
         lines.append(f"fvcore itself does not see {calls(given)}: vidtune gives it a formula")
-    for a in done:
-        unseen = {counter: ops for counter, ops in a.unseen.items() if ops}
-        lines += [
-            f"{a.name}: {counter} did not see {calls(ops)}" for counter, ops in unseen.items()
-        ]
+    lines += [
+        f"{a.name}: {counter} did not see {calls(operators)}"
+        for a in done
+        for counter, operators in a.unseen.items()
+        if operators
+    ]
     pairs = zip(done, models, strict=True)
     without = {m.method for a, m in pairs if "closed" not in a.sides["vision"]}
     lines += [

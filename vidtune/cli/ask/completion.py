@@ -1,50 +1,39 @@
 """Print a shell's script for tab completion: eval "$(vidtune completion bash)".
 
-The script runs `vidtune` with _ARGCOMPLETE set, and `main` then calls `answer`.
+The script runs `vidtune` with _ARGCOMPLETE set; `autocomplete` in `main` then answers the shell
+and ends the process.
 """
 
 import argparse
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
+
+import argcomplete
 
 from vidtune.cli.inputs import read_plan
 from vidtune.plan import Plan
 from vidtune.report.cell_names import known_names
 from vidtune.spec import UserError, slug
 
-SHELLS = ("bash", "zsh", "fish")
-
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("shell", choices=SHELLS)
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
 
 
-def run(args: argparse.Namespace) -> int:
-    import argcomplete
-
+def run(args: argparse.Namespace) -> None:
     print(argcomplete.shellcode(["vidtune"], shell=args.shell))
-    return 0
-
-
-def answer(parser: argparse.ArgumentParser) -> None:
-    """Write what can stand at the cursor to the shell, and end the process."""
-    import argcomplete
-
-    argcomplete.autocomplete(parser, always_complete_options=False, default_completer=declared)
 
 
 def declared(
     prefix: str, action: argparse.Action, parsed_args: argparse.Namespace, **_: Any
 ) -> Iterable[str]:
     """The names that the configuration declares for an argument; files for all other arguments."""
-    import argcomplete
-
     kinds: dict[str, Callable[[Plan], Iterable[str]]] = {
         "cell": lambda p: _cells(p, prefix),
         "variant": lambda p: p.variants,
         "scale": lambda p: p.config.scales,
         "paper": lambda p: p.config.papers,
-        "table": _tables,
+        "table": lambda p: [slug(n.where) for q in p.config.papers.values() for n in q.numbers],
         "dataset": lambda p: p.config.datasets,
         "name": lambda p: [b.name for b in p.config.backbones.values() if b.weights],
     }
@@ -55,10 +44,6 @@ def declared(
         return kind(read_plan(parsed_args))
     except UserError:  # nothing is declared where the configuration cannot be read
         return []
-
-
-def _tables(plan: Plan) -> Iterator[str]:
-    return (slug(n.where) for paper in plan.config.papers.values() for n in paper.numbers)
 
 
 def _cells(plan: Plan, prefix: str) -> list[str]:

@@ -6,26 +6,25 @@ A counted number that no result holds is computed.
 import argparse
 import json
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 
 from vidtune.cli.ask.verify import format_cell, with_counted
-from vidtune.cli.inputs import add_plan, print_result, read_plan
+from vidtune.cli.inputs import add_plan_json, print_result, read_plan
 from vidtune.plan import Plan
 from vidtune.plan.origins import Origin
 from vidtune.report import cell_names
 from vidtune.report.explain import Explanation, counted_variants, explain
 from vidtune.report.numbers import results
 
-WIDTH = 14  # of the label in front of a line's value
-
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "cell", help="<paper>/<table>/<row>/<column>, as `vidtune verify` lists them"
     )
-    add_plan(parser, json=True)
+    add_plan_json(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     plan = read_plan(args)
     named = cell_names.find(plan, args.cell)
     rows = results.gather(plan)
@@ -33,21 +32,20 @@ def run(args: argparse.Namespace) -> int:
         rows = with_counted(plan, rows, counted_variants(plan, named))
     explanation = explain(plan, args.cell, rows)
     print_result(args, explanation.model_dump(), "\n".join(_lines(plan, explanation)))
-    return 0
 
 
 def _lines(plan: Plan, e: Explanation) -> Iterator[str]:
     yield f"{e.cell.cell}    {e.label} in {e.table}"
-    yield _line("numbers", " ".join(format_cell(plan, e.cell).split()))
-    yield _line("verdict", e.cell.verdict + (f": {e.cell.reason}" if e.cell.reason else ""))
-    yield _line("convention", e.convention)
-    for label, text in (("print under", e.condition), ("note", e.note)):
-        if text:
-            yield _line(label, text)
-    for text in e.made_by:
-        yield _line("ours", text)
-    yield from _format_origins(e.origins)
-    yield from _format_origins(e.at_scale)
+    labelled = [
+        ("numbers", " ".join(format_cell(plan, e.cell).split())),
+        ("verdict", e.cell.verdict + (f": {e.cell.reason}" if e.cell.reason else "")),
+        ("convention", e.convention),
+        ("print under", e.condition),
+        ("note", e.note),
+        *(("ours", text) for text in e.made_by),
+    ]
+    yield from (f"  {label:14} {text}" for label, text in labelled if text)
+    yield from _format_origins(e.origins + e.at_scale)
     for n in e.neighbours:
         printed = f"prints {n.print}" if n.print else "prints nothing in this column"
         yield f"beside {n.row} ({n.label}), which {printed}"
@@ -59,16 +57,10 @@ def _lines(plan: Plan, e: Explanation) -> Iterator[str]:
     yield from (f"  {command}" for command in e.recompute)
 
 
-def _line(label: str, text: str) -> str:
-    return f"  {label:{WIDTH}} {text}"
-
-
 def _format_origins(origins: Iterable[Origin]) -> Iterator[str]:
     """By part: the settings, one a line, then those that keep their defaults."""
-    parts: dict[str, list[Origin]] = {}
-    for o in origins:
-        parts.setdefault(o.part, []).append(o)
-    for part, group in parts.items():
+    for part, settings in groupby(origins, key=lambda o: o.part):
+        group = list(settings)
         sources = dict.fromkeys(o.source for o in group if o.source)
         yield part + "".join(f"\n  from {source}" for source in sources)
         unset = [o for o in group if o.of == "default" and o.part not in ("variant", "options")]

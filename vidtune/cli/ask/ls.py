@@ -3,37 +3,26 @@
 import argparse
 from typing import Any
 
-from vidtune.cli.inputs import add_plan, print_result, read_plan
-from vidtune.plan import Plan
+from vidtune.cli.inputs import add_plan_json, print_result, read_plan
 from vidtune.spec import Model
 
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    add_plan(parser, json=True)
+arguments = add_plan_json
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     plan = read_plan(args)
-    models = {m.name: m for m in plan.models.values()}
-    if args.scale:
-        models = {r.model.name: r.model for r in plan.runs.values()}
-    items = [_item(plan, m, swapped=bool(args.scale)) for m in models.values()]
+    if args.scale:  # the runs of a variant differ in their seed alone
+        listed = {
+            r.model.name: (r.model, r.dataset.name, r.recipe.name) for r in plan.runs.values()
+        }
+    else:
+        variants = plan.variants
+        listed = {k: (m, variants[k].dataset, variants[k].recipe) for k, m in plan.models.items()}
+    items = [_item(*one) for one in listed.values()]
     print_result(args, items, "\n".join(map(_format_item, items)))
-    return 0
 
 
-def _format_item(i: dict[str, Any]) -> str:
-    options = " ".join(f"{k}={v}" for k, v in i["options"].items())
-    size = f"{i['method']:12} {i['backbone']:8} {i['dataset']:12} {i['frames']:3} x {i['views']}"
-    return f"{i['name']:40} {size}  {i['recipe']:22} {options}"
-
-
-def _item(plan: Plan, model: Model, swapped: bool) -> dict[str, Any]:
-    variant = plan.variants[model.name]
-    dataset, recipe = variant.dataset, variant.recipe
-    if swapped:
-        run = next(r for r in plan.runs.values() if r.model.name == model.name)
-        dataset, recipe = run.dataset.name, run.recipe.name
+def _item(model: Model, dataset: str, recipe: str) -> dict[str, Any]:
     return {
         "name": model.name,
         "paper": model.name.split("/")[0],
@@ -45,3 +34,9 @@ def _item(plan: Plan, model: Model, swapped: bool) -> dict[str, Any]:
         "recipe": recipe,
         "options": model.options,
     }
+
+
+def _format_item(i: dict[str, Any]) -> str:
+    options = " ".join(f"{k}={v}" for k, v in i["options"].items())
+    size = f"{i['method']:12} {i['backbone']:8} {i['dataset']:12} {i['frames']:3} x {i['views']}"
+    return f"{i['name']:40} {size}  {i['recipe']:22} {options}"

@@ -2,15 +2,12 @@
 
 import argparse
 
-from vidtune.cli.inputs import add_plan, print_result, read_plan
+from vidtune.cli.inputs import add_plan_json, print_result, read_plan
 from vidtune.workflow import estimate, format_estimate
 
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    add_plan(parser, json=True)
+arguments = add_plan_json
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     plan = read_plan(args)
     print_result(args, estimate(plan), format_estimate(plan))
-    return 0

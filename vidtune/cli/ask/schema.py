@@ -12,7 +12,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", default="config/schema", help="folder (default: config/schema)")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     for name, content in schemas().items():
         write_text(Path(args.out) / f"{name}.schema.json", json.dumps(content, indent=1) + "\n")
-    return 0

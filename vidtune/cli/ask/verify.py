@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Iterable
 from typing import get_args
 
-from vidtune.cli.inputs import add_plan, print_result, read_plan
+from vidtune.cli.inputs import add_plan_json, print_result, read_plan
 from vidtune.plan import Plan
 from vidtune.report import verdicts
 from vidtune.report.cells import Cell
@@ -23,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", choices=get_args(Kind), help="only cells of this kind")
     parser.add_argument("--paper", help="only this paper's cells")
     parser.add_argument("--table", help="only this table's cells, as in table2")
-    add_plan(parser, json=True)
+    add_plan_json(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -46,10 +46,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _select(plan: Plan, args: argparse.Namespace, cells: list[Cell]) -> list[Cell]:
     """The cells of --paper, --table and --kind. Raises `UserError` for a name that is none."""
-    papers = list(plan.config.papers)
     if args.paper:
-        if args.paper not in papers:
-            raise unknown("--paper", args.paper, papers)
+        if args.paper not in plan.config.papers:
+            raise unknown("--paper", args.paper, plan.config.papers)
         cells = [c for c in cells if c.cell.split("/")[0] == args.paper]
     if args.table:
         tables = dict.fromkeys(c.cell.split("/")[1] for c in cells)
@@ -75,8 +74,8 @@ def format_cell(plan: Plan, cell: Cell) -> str:
 
 def with_counted(plan: Plan, rows: list[Row], variants: Iterable[str]) -> list[Row]:
     """Rows with the counted ones of `variants` computed afresh where they are missing or stale."""
-    fresh = {r.variant for r in rows if r.source == "ours" and r.kind == "counted" and not r.stale}
     keep = [r for r in rows if not (r.source == "ours" and r.kind == "counted" and r.stale)]
+    fresh = {r.variant for r in keep if r.source == "ours" and r.kind == "counted"}
     for name in plan.models:
         if name in set(variants) - fresh:
             from vidtune.cost import count

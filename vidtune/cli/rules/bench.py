@@ -7,13 +7,13 @@ import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from vidtune.cli.inputs import add_plan, declared_models, print_result, read_plan, read_spec
-from vidtune.spec import Model, Recipe, Run, UserError, write_json
-
-if TYPE_CHECKING:
-    from vidtune.cost.measured_phases import BenchJob
+from vidtune.cli.inputs import add_plan_json, declared_models, print_result, read_plan, read_spec
+from vidtune.gpu import nvml
+from vidtune.gpu.devices import visible
+from vidtune.gpu.lease import lease
+from vidtune.spec import Run, UserError, write_json
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--only", nargs="+", choices=parts, default=parts, help="default: all three")
     add("--clips", default="data/bench", help="folder of the clips that the loader generates")
     add("--even-if-busy", action="store_true", help="measure on a GPU in use; the row says so")
-    add_plan(parser, json=True)
+    add_plan_json(parser)
 
 
 def _count(text: str) -> int:
@@ -42,53 +42,42 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     """Measure and write. Running out of memory is a result too."""
     if bool(args.variant) == bool(args.spec):
         raise UserError("name a variant (see `vidtune ls`), or give --spec")
     if args.spec:
-        run_spec = read_spec(Run, args)
-        model, recipe = run_spec.model, run_spec.recipe
+        spec = read_spec(Run, args)
+        model, recipe = spec.model, spec.recipe
     else:
         plan = read_plan(args)
         (model,) = declared_models(plan, [args.variant])
         recipe = plan.config.recipes[plan.variants[model.name].recipe]
     with _device(args) as (device, gpu):
         from vidtune.cost.measure import measure
+        from vidtune.cost.measured_phases import BenchJob
 
-        row = measure(_job(args, model, recipe, device), Path(args.clips), gpu)
+        precision = args.precision or recipe.precision
+        changes = {"batch": args.batch, "precision": precision, "source": None}
+        job = BenchJob(
+            model=model.model_copy(update={"frames": args.frames or model.frames}),
+            recipe=recipe.model_copy(update=changes),
+            device=device,
+            compile=args.compile,
+            attention=args.attention,
+            steps=args.steps,
+            warmup=args.warmup,
+            phases=tuple(args.only),
+        )
+        row = measure(job, Path(args.clips), gpu)
     if args.out:
         write_json(Path(args.out), row)
     print_result(args, row, format_bench(row))
-    return 0
-
-
-def _job(args: argparse.Namespace, model: Model, recipe: Recipe, device: str) -> "BenchJob":
-    """The declared model and recipe with the values of the options in their place."""
-    from vidtune.cost.measured_phases import BenchJob
-
-    changes = {"batch": args.batch, "source": None}
-    if args.precision:
-        changes["precision"] = args.precision
-    return BenchJob(
-        model=model.model_copy(update={"frames": args.frames or model.frames}),
-        recipe=recipe.model_copy(update=changes),
-        device=device,
-        compile=args.compile,
-        attention=args.attention,
-        steps=args.steps,
-        warmup=args.warmup,
-        phases=tuple(args.only),
-    )
 
 
 @contextmanager
 def _device(args: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any] | None]]:
     """Yield ("cpu", None), or ("cuda", facts of the GPU) while this job alone has the GPU."""
-    from vidtune.gpu import nvml
-    from vidtune.gpu.devices import visible
-    from vidtune.gpu.lease import lease
-
     if args.device == "cpu" or not (args.device or visible()):
         yield "cpu", None
         return
@@ -110,12 +99,11 @@ def _device(args: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any] | No
 
 def format_bench(row: dict[str, Any]) -> str:
     c = row["conditions"]
-    under = (
-        f"batch {c['batch']}, {c['frames']} frames, {c['precision']}, {c['attention']} attention"
-    )
+    kernel = f"{c['attention']} attention{', compiled' if c['compile'] else ''}"
+    under = f"batch {c['batch']}, {c['frames']} frames, {c['precision']}, {kernel}"
     lines = [
         f"{c['variant']} on {c['backbone']}: {row['status']}",
-        f"  {c['device']}; {under}{', compiled' if c['compile'] else ''}; random weights",
+        f"  {c['device']}; {under}; random weights",
     ]
     for name in ("train", "inference"):
         if phase := row.get(name):

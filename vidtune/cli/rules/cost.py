@@ -4,33 +4,26 @@ Of a variant; with --spec and --out, of all models of a paper.
 """
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from vidtune.cli.inputs import add_costing, asked_model, print_result, read_spec
-from vidtune.spec import Costing, Model, write_json
+from vidtune.cli.inputs import add_costing, asked_model, print_result, run_job
+from vidtune.spec import Costing, Model
 
 CONVENTIONS = ("paper", "macs", "full")  # see `vidtune.cost.formulas.Tally`
 SIDES = {"vision": "vision, one view", "text": "text, one", "head": "similarity, one pair"}
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
-    add_costing(parser)
+arguments = add_costing
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     model = asked_model(args)
     if model is None:
-        from vidtune.cost.paper_costs import count_paper
-
-        job, out = read_spec(Costing, args), Path(args.out)
-        write_json(out, count_paper(job, out.parent / "kept" / job.paper))
-        return 0
+        return run_job(args, Costing, "vidtune.cost.paper_costs:count_paper", "kept")
     from vidtune.cost import count
 
     result = count.cost(model)
     print_result(args, result, format_cost(model, result))
-    return 0
 
 
 def format_cost(model: Model, result: dict[str, Any]) -> str:

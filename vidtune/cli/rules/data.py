@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from vidtune.cli.inputs import add_plan, print_result, read_plan
+from vidtune.cli.inputs import add_plan, add_plan_json, print_result, read_plan
 from vidtune.datasets import stage_state
 from vidtune.datasets.stages import LOCK, SHARED, STAGES
 from vidtune.plan import Plan
@@ -21,10 +21,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     for name, description in {**STAGES, **LOCK, "status": STATUS}.items():
         stage = stages.add_parser(name, help=description, description=description)
         stage.add_argument("--data", help="folder of all videos, instead of config.yaml's")
-        add_plan(stage, json=name == "status")
         if name == "status":
+            add_plan_json(stage)
             stage.add_argument("datasets", nargs="*", metavar="dataset", help="none: all")
         else:
+            add_plan(stage)
             stage.add_argument("datasets", nargs="+", metavar="dataset", help="as in datasets.yaml")
             stage.add_argument("--done", help="a file that is written at the end")
 
@@ -37,7 +38,10 @@ def run(args: argparse.Namespace) -> int:
     failed, digests = 0, []
     for name in dict.fromkeys(_check_real(plan, name) for name in args.datasets):
         try:
-            dataset, root = _owner(plan, name, args.stage)
+            dataset = plan.config.datasets[name]
+            if dataset.shares and args.stage in SHARED:
+                dataset = plan.config.datasets[dataset.shares]
+            root = Path(plan.config.settings.data) / dataset.name
             for line in _run_stage(args.stage, dataset, root, Path(plan.config.folder)):
                 print(line)
             digests.append(stage_state.result_digest(root, args.stage))
@@ -82,14 +86,6 @@ def _check(name: str, known: list[str]) -> str:
     if name not in known:
         raise UserError(f"{name}: not a dataset; known: {', '.join(known)}")
     return name
-
-
-def _owner(plan: Plan, name: str, stage: str) -> tuple[Dataset, Path]:
-    """A dataset and its folder; for a stage of files those of the dataset whose files it shares."""
-    dataset = plan.config.datasets[name]
-    if dataset.shares and stage in SHARED:
-        dataset = plan.config.datasets[dataset.shares]
-    return dataset, Path(plan.config.settings.data) / dataset.name
 
 
 def _status(plan: Plan, args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ import argparse
 import json
 from pathlib import Path
 
-from vidtune.cli.inputs import add_plan, read_plan, read_spec
+from vidtune.cli.inputs import add_plan, read_plan, read_spec, run_job
 from vidtune.spec import Run, UserError, write_json
 
 
@@ -20,19 +20,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--official", help="checkpoint of the method's authors")
 
 
-def run(args: argparse.Namespace) -> int:
-    if args.official:
-        return _evaluate_official(args)
-    if args.variant or not (args.spec and args.out):
-        raise UserError("give --spec and --out, or a variant and --official CHECKPOINT")
-    from vidtune.engine.evaluate import evaluate
-
-    out = Path(args.out)
-    write_json(out, evaluate(read_spec(Run, args), out.parent / "model.pt"))
-    return 0
-
-
-def _evaluate_official(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
+    if not args.official:
+        if args.variant or not (args.spec and args.out):
+            raise UserError("give --spec and --out, or a variant and --official CHECKPOINT")
+        return run_job(args, Run, "vidtune.engine.evaluate:evaluate", "model.pt")
     from vidtune.engine.evaluate_official import evaluate_official
 
     result = evaluate_official(_declared_run(args), Path(args.official))
@@ -40,7 +32,6 @@ def _evaluate_official(args: argparse.Namespace) -> int:
         write_json(Path(args.out), result)
     else:
         print(json.dumps(result, indent=1))
-    return 0
 
 
 def _declared_run(args: argparse.Namespace) -> Run:

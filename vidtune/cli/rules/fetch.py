@@ -6,7 +6,6 @@ Without names: list what the scale needs of them, and their state in the cache.
 import argparse
 
 from vidtune.cli.inputs import add_plan, read_plan
-from vidtune.plan import Plan
 from vidtune.spec import UserError
 
 
@@ -15,7 +14,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_plan(parser)
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     from vidtune.remote import cache
     from vidtune.remote.download import download
 
@@ -28,15 +27,8 @@ def run(args: argparse.Namespace) -> int:
     for file in map(known.get, args.names):
         download(file.urls, file.path, file.sha256, file.bytes, file.name)
         print(file.path)
-    if not args.names:
-        _list(plan)
-    return 0
-
-
-def _list(plan: Plan) -> None:
-    """Print what a plan's runs read from the cache, and the state of each file."""
-    from vidtune.remote import cache
-
+    if args.names:
+        return
     files = cache.needed(*plan.runs.values())
     print(f"scale {plan.scale.name}: {len(files)} released files; cache {cache.folder()}")
     for f in files:

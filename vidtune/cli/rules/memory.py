@@ -4,11 +4,10 @@ Of a variant; with --spec and --out, of a paper's printed memory rows.
 """
 
 import argparse
-from pathlib import Path
 from typing import Any, get_args
 
-from vidtune.cli.inputs import add_costing, asked_model, print_result, read_spec
-from vidtune.spec import Attention, Model, Precision, Predicting, UserError, write_json
+from vidtune.cli.inputs import add_costing, asked_model, print_result, run_job
+from vidtune.spec import Attention, Model, Precision, Predicting, UserError
 
 PRECISIONS, ATTENTIONS = get_args(Precision), get_args(Attention)  # the first is the default
 
@@ -25,32 +24,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--fits", metavar="SIZE", help="predict at the largest batch that trains in SIZE (24GiB)")
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     model = asked_model(args)
     if model is None:
-        from vidtune.cost.paper_costs import predict_paper
-
-        job, out = read_spec(Predicting, args), Path(args.out)
-        write_json(out, predict_paper(job, out.parent / "kept" / job.paper))
-        return 0
+        return run_job(args, Predicting, "vidtune.cost.paper_costs:predict_paper", "kept")
     if args.frames is not None:
         if args.frames < 1:
             raise UserError(f"--frames: expected at least 1; found {args.frames}")
         model = model.model_copy(update={"frames": args.frames})
     result = _predict(args, model)
     print_result(args, result, format_memory(model, result))
-    return 0
 
 
 def _predict(args: argparse.Namespace, model: Model) -> dict[str, Any]:
     """`vidtune.cost.predict_memory.predict`; with --fits at the largest batch, which `fits` names."""
     from vidtune.cost import predict_memory as memory
 
-    how = {
-        "precision": args.precision,
-        "attention": args.attention,
-        "released": not args.ours,
-    }
+    how = {"precision": args.precision, "attention": args.attention, "released": not args.ours}
     if args.fits is None:
         return memory.predict(model, 32 if args.batch is None else args.batch, **how)
     if args.batch is not None:

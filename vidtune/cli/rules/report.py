@@ -7,8 +7,7 @@ from vidtune.cli.inputs import add_plan, read_plan
 arguments = add_plan
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     from vidtune.report.page import page
 
     page.write(read_plan(args))
-    return 0

@@ -6,19 +6,7 @@ Beside the checkpoint it writes train.json. The run's weights and videos must ex
 both (`weights`, `data`).
 """
 
-import argparse
-from pathlib import Path
-
-from vidtune.cli.inputs import add_job, read_spec
+from vidtune.cli.inputs import job
 from vidtune.spec import Run
 
-
-def arguments(parser: argparse.ArgumentParser) -> None:
-    add_job(parser, "checkpoint file")
-
-
-def run(args: argparse.Namespace) -> int:
-    from vidtune.engine.train import train
-
-    train(read_spec(Run, args), Path(args.out))
-    return 0
+arguments, run = job(Run, "vidtune.engine.train:train", "checkpoint file")
