@@ -6,16 +6,3 @@ from vidtune.plan.plan import Plan, load
 from vidtune.plan.registry import method_names, options_class, resolve
 from vidtune.plan.scale import Scale
 from vidtune.plan.schema import schemas
-
-__all__ = [
-    "Config",
-    "Plan",
-    "Scale",
-    "load",
-    "method_names",
-    "options_class",
-    "read_config",
-    "read_paper",
-    "resolve",
-    "schemas",
-]

@@ -27,24 +27,24 @@ def resolve_base(
     Raises `UserError` for a cycle, a base that is not declared, or an entry that is no mapping.
     """
     fields = declared[name]
-    here = f"{path}: {section}.{name}"
+    where = f"{path}: {section}.{name}"
     if not isinstance(fields, dict):
-        raise UserError(f"{here}: expected a mapping; found {type(fields).__name__}")
+        raise UserError(f"{where}: expected a mapping; found {type(fields).__name__}")
     base = fields.get("base")
     if base is None:
         return dict(fields)
     if not isinstance(base, str):
-        raise UserError(f"{here}.base: expected one name; found {base!r}")
+        raise UserError(f"{where}.base: expected one name; found {base!r}")
     if base in (*seen, name):
         chain = " -> ".join([*seen, name, base])
-        raise UserError(f"{here}.base: cycle {chain}; let one of them stand on its own")
+        raise UserError(f"{where}.base: cycle {chain}; let one of them stand on its own")
     if base not in declared:
         raise UserError(
-            f"{here}.base: {base!r} is not declared in this file; known: {', '.join(declared)}"
+            f"{where}.base: {base!r} is not declared in this file; known: {', '.join(declared)}"
         )
     under = resolve_base(path, section, declared, base, (*seen, name))
     if "each" in under:
-        raise UserError(f"{here}.base: {base!r} stands for several variants; name a single one")
+        raise UserError(f"{where}.base: {base!r} stands for several variants; name a single one")
     if "method" in fields and fields["method"] != under.get("method"):
         under.pop("options", None)
     merged = {**under, **{k: v for k, v in fields.items() if k != "base"}}
@@ -61,12 +61,12 @@ def _each(path: Path, template: str, fields: dict[str, Any]) -> list[tuple[str, 
     each = fields.pop("each", None)
     if each is None:
         return [(template, fields)]
-    here = f"{path}: variants.{template}.each"
+    where = f"{path}: variants.{template}.each"
     if not isinstance(each, dict) or not all(isinstance(v, list) and v for v in each.values()):
-        raise UserError(f"{here}: expected a mapping of keys to lists of values")
+        raise UserError(f"{where}: expected a mapping of keys to lists of values")
     missing = [k for k in each if f"{{{k}}}" not in template]
     if missing or set(re.findall(r"{(\w+)}", template)) - set(each):
-        raise UserError(f"{here}: the name must hold exactly its keys, as in name-{{key}}")
+        raise UserError(f"{where}: the name must hold exactly its keys, as in name-{{key}}")
     if not isinstance(fields.get("options", {}), dict):
         raise UserError(f"{path}: variants.{template}.options: expected a mapping")
     out = []
@@ -80,5 +80,5 @@ def _each(path: Path, template: str, fields: dict[str, Any]) -> list[tuple[str, 
                 one["label"] = one["label"].format(**chosen)
             out.append((template.format(**chosen), one))
         except (KeyError, ValueError, IndexError):
-            raise UserError(f"{here}: name and label may hold only {{key}} of its keys") from None
+            raise UserError(f"{where}: name and label may hold only {{key}} of its keys") from None
     return out

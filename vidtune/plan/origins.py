@@ -61,12 +61,12 @@ def at_scale(plan: Plan, name: str) -> list[Origin]:
         "recipe": (scale.recipes, f"{model.task}/{v.recipe}", v.recipe, run.recipe.name),
     }
     out = []
-    for field, (table, asked, declared, here) in swaps.items():
+    for field, (table, asked, declared, used) in swaps.items():
         pattern = next((p for p in table if fnmatch(asked, p)), None)
         if pattern is not None:
             place = places(path)[scale.name, f"{field}s", pattern]
             says = f"in place of {declared}"
-            out.append(_origin("scale", field, here, f"scale {scale.name}", place, says))
+            out.append(_origin("scale", field, used, f"scale {scale.name}", place, says))
     rules = marks(options_class(v.method))
     defaults = field_places(options_class(v.method))
     for field, value in run.model.options.items():

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from vidtune.spec import Paper, Table, UserError, parse, read_yaml, slug
-from vidtune.spec.paper import Layout, Tables
+from vidtune.spec.table import Layout, Tables
 
 
 def read_tables(folder: Path, papers: dict[str, Paper]) -> dict[str, Table]:

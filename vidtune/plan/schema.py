@@ -7,7 +7,7 @@ from pydantic import TypeAdapter
 from vidtune.plan.config import Settings
 from vidtune.plan.scale import Scale
 from vidtune.spec import Backbone, Dataset, Frozen, GeneratedSet, Metric, Paper, Recipe
-from vidtune.spec.paper import Tables
+from vidtune.spec.table import Tables
 
 
 def schemas() -> dict[str, dict[str, Any]]:

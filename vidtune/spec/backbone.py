@@ -37,7 +37,7 @@ class Backbone(Frozen):
     head_width: Count = 64  # width of an attention head of the vision tower (EVA: 112)
     mlp_ratio: float = 4.0
     weights: Weights | None = None  # released weights
-    pretraining: str | None = None  # or the recipe that makes them here
+    pretraining: str | None = None  # or the recipe by which a run makes them
     source: str | None = None
 
     @model_validator(mode="after")

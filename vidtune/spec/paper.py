@@ -1,8 +1,8 @@
-"""A paper: its variants, published numbers with their sources, claims, and tables."""
+"""A paper: its variants, published numbers with their sources, claims and contradictions."""
 
 import math
 import re
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field, model_validator
 
@@ -45,7 +45,7 @@ class Fit(Frozen):
 class Assumed(Frozen):
     """What printed memory or speed is taken to have been measured under, where the paper is silent.
 
-    Predictions and our own measurements are made under it; a verdict asks only what is printed.
+    Predictions and our own measurements are made under it. An assumed batch never counts as printed.
     """
 
     batch: Count | None = None  # videos of one device; None: as the table states
@@ -146,7 +146,7 @@ class Numbers(Conditions):
 
 
 class Cited(Frozen):
-    """A system whose numbers a paper prints beside its own, and which is no variant here."""
+    """A system whose numbers a paper prints beside its own, and which is no variant."""
 
     label: str  # as the paper names it
     cites: str = ""  # where it comes from
@@ -196,45 +196,12 @@ class Paper(Frozen):
     name: str
     cite: Citation
     variants: dict[str, Variant]
-    cited: dict[str, Cited] = Field(default_factory=dict)  # row -> system
+    cited: dict[str, Cited] = Field(default_factory=dict)  # by row
     numbers: tuple[Numbers, ...] = ()
     fit: Fit | None = None  # of its predicted memory
     also_measured: tuple[AlsoMeasured, ...] = ()
     claims: dict[str, Claim] = Field(default_factory=dict)
     contradictions: tuple[Contradiction, ...] = ()
-
-
-class Layout(Frozen):
-    """What a published table shows besides what follows from its numbers."""
-
-    title: str | None = None  # None: the caption's
-    columns: tuple[str, ...] = ()  # metrics; (): the printed ones, as the paper orders them
-    also: dict[Literal["task", "dataset", "frames"], tuple[str | int, ...]] | None = None
-    note: str | None = None
-
-
-class Overview(Layout):
-    """Every variant that matches `also`, of every paper, with all that its paper prints of it."""
-
-    title: str
-    columns: tuple[str, ...]
-
-
-class Table(Overview):
-    """A table that is shown: a published one with the variants that match `also`, or an overview."""
-
-    name: str
-    paper: str | None = None  # None: an overview
-    where: str | None = None  # the published table, as in `Numbers.where`
-
-
-class Tables(Frozen):
-    """`config/tables.yaml`."""
-
-    overviews: dict[str, Overview]
-    published: dict[str, dict[str, Layout]] = Field(
-        default_factory=dict
-    )  # paper -> where -> layout
 
 
 def slug(text: str) -> str:

@@ -93,4 +93,4 @@ class Run(Frozen):
     recipe: Recipe
     seed: int
     data: str
-    weights: str | None  # of a backbone pre-trained here; None: released ones, from the cache
+    weights: str | None  # of a pre-trained small backbone; None: released ones, from the cache
