@@ -61,10 +61,12 @@ def test_schemas_on_disk_are_the_generated_ones():
         )
 
 
-def test_schemas_accept_the_configuration():
+def test_every_config_file_names_its_schema_and_is_valid_by_it():
     generated = schemas()
     for path in [*(REPO / "config").glob("*.yaml"), *(REPO / "config/papers").glob("*.yaml")]:
         kind = "paper" if path.parent.name == "papers" else path.stem
+        named = path.read_text().splitlines()[0].removeprefix("# yaml-language-server: $schema=")
+        assert (path.parent / named).resolve() == REPO / f"config/schema/{kind}.schema.json"
         data = yaml.safe_load(path.read_text())
         jsonschema.validate(data, generated[kind])
 

@@ -17,7 +17,7 @@ def mini():
     return load(REPO / "config")
 
 
-def test_ls_lists_every_variant_with_its_nouns(vidtune):
+def test_ls_lists_every_variant_with_its_settings(vidtune):
     code, out, _ = vidtune("ls", "--json")
     items = {i["name"]: i for i in json.loads(out)}
     assert code == 0
