@@ -170,14 +170,11 @@ class Eta(logging.Handler):
                 print(self._state(), file=sys.stderr)
 
     def _state(self) -> str:
+        """How many jobs are done, and the seconds of those to come, shared among the cores."""
         done, jobs = sum(map(len, self.spent.values())), sum(self.left.values())
-        spent, left = time.monotonic() - self.start, self.remaining()
-        return (
-            f"vidtune: {done} of {done + jobs} jobs in {format_span(spent)}, "
-            f"about {format_span(left)} left"
-        )
-
-    def remaining(self) -> float:
-        """Seconds of all jobs to come, shared among the cores."""
         means = self.estimate | {rule: sum(s) / len(s) for rule, s in self.spent.items()}
-        return sum(n * means.get(rule, 0.0) for rule, n in self.left.items()) / self.cores
+        left = sum(n * means.get(rule, 0.0) for rule, n in self.left.items()) / self.cores
+        return (
+            f"vidtune: {done} of {done + jobs} jobs in "
+            f"{format_span(time.monotonic() - self.start)}, about {format_span(left)} left"
+        )

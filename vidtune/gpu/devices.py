@@ -2,9 +2,12 @@
 
 import os
 import re
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from vidtune.gpu import nvml
+
+NAME = re.compile(r"\d+$|GPU-|MIG-")  # of a device in CUDA_VISIBLE_DEVICES
 
 
 class Device(NamedTuple):
@@ -39,11 +42,13 @@ def visible() -> tuple[Device, ...]:
 
     Without an outer one they are named by UUID: CUDA's own order need not be NVML's.
     """
-    outer, known = os.environ.get("CUDA_VISIBLE_DEVICES"), boards()
+    outer = os.environ.get("CUDA_VISIBLE_DEVICES")
     if outer is None:
-        return tuple(Device(uuid, uuid) for board in known for uuid in board[1:] or board)
+        return tuple(Device(uuid, uuid) for board in boards() for uuid in board[1:] or board)
+    tokens = [*takewhile(NAME.match, outer.replace(" ", "").split(","))]
+    known = boards() if tokens else ()
     selected: dict[str, Device] = {}
-    for token in outer.replace(" ", "").split(","):
+    for token in tokens:
         if (uuid := _uuid(token, known)) is None:  # CUDA's list ends at what is no device
             break
         selected.setdefault(uuid, Device(token, uuid))
@@ -61,8 +66,6 @@ def slug() -> str:
 
 def _uuid(token: str, known: tuple[Board, ...]) -> str | None:
     """An index counts NVML's GPUs, as with CUDA_DEVICE_ORDER=PCI_BUS_ID; a UUID may be cut short."""
-    if not (token.isdecimal() or token.startswith(("GPU-", "MIG-"))):
-        return None
     if not known:
         return token
     if token.isdecimal():
