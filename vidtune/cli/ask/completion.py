@@ -1,7 +1,6 @@
 """Print a shell's script for tab completion: eval "$(vidtune completion bash)".
 
-The script runs `vidtune` with _ARGCOMPLETE set; `autocomplete` in `main` then answers the shell
-and ends the process.
+The script runs `vidtune` with _ARGCOMPLETE set, and `main` then answers the shell.
 """
 
 import argparse
