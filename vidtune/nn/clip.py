@@ -55,6 +55,13 @@ class Attention(nn.Module):
         y = attend(q, k, v, bias, causal=causal)
         return self.out_proj(y.transpose(1, 2).flatten(2))  # (N, S, D)
 
+    def cross(self, x: Tensor, context: Tensor) -> Tensor:
+        """(N, S, D), (N, K, D) -> (N, S, D): queries of `x`, keys and values of `context`."""
+        width, weight, bias = x.shape[-1], self.in_proj_weight, self.in_proj_bias
+        q = F.linear(x, weight[:width], bias[:width])  # (N, S, D)
+        k, v = F.linear(context, weight[width:], bias[width:]).chunk(2, dim=-1)  # (N, K, D)
+        return self.mix(self.split(q), self.split(k), self.split(v), None, causal=False)
+
     def forward(
         self,
         x: Tensor,

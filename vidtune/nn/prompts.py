@@ -1,15 +1,13 @@
 """Learned prompts among the tokens of CLIP's towers, as VoP and DGL have them.
 
 Every block sees prompts of its own, which stand in for those of the block before.
-Shapes: N sequences, L words, p prompts of which f stand first, S tokens, K context tokens,
-D width, H heads.
+Shapes: N sequences, L words, p prompts of which f stand first, S tokens, D width.
 """
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from vidtune.nn.clip import Attention, TextEncoder
+from vidtune.nn.clip import TextEncoder
 
 
 def insert(x: Tensor, prompts: Tensor) -> Tensor:
@@ -57,12 +55,3 @@ def shortened(tokens: Tensor, length: int) -> Tensor:
 def at(x: Tensor, place: Tensor) -> Tensor:
     """The state (N, D) of each text (N, S, D) at its place (N,)."""
     return x.gather(1, place[:, None, None].expand(-1, 1, x.shape[-1]))[:, 0]
-
-
-def cross(attn: Attention, x: Tensor, context: Tensor) -> Tensor:
-    """Frozen self-attention from tokens (N, S, D) to a context (N, K, D) -> (N, S, D)."""
-    width = x.shape[-1]
-    weight, bias = attn.in_proj_weight, attn.in_proj_bias
-    q = F.linear(x, weight[:width], bias[:width])  # (N, S, D)
-    k, v = F.linear(context, weight[width:], bias[width:]).chunk(2, dim=-1)  # (N, K, D)
-    return attn.mix(attn.split(q), attn.split(k), attn.split(v), None, causal=False)

@@ -1,5 +1,3 @@
-"""The cost of AIM as arithmetic."""
-
 from vidtune.nn.closed_form import Macs, mlp, self_attention, stem, trunk
 from vidtune.spec import Model
 

@@ -1,7 +1,4 @@
-"""The model of AIM.
-
-Shapes: B videos, T frames, S tokens of a frame (patches and [CLS]), D width, C classes.
-"""
+"""Shapes: B videos, T frames, S tokens of a frame (patches and [CLS]), D width, C classes."""
 
 import torch
 from torch import Tensor, nn

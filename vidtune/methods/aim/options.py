@@ -1,6 +1,4 @@
-"""The options of AIM."""
-
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -8,7 +6,7 @@ from vidtune import spec
 
 
 class Options(spec.Options):
-    tasks: ClassVar[tuple[str, ...]] = ("recognition",)
+    tasks = ("recognition",)
 
     # Adapters of the attention over time: after it (1), or before it as well (2). 2 on SSv2 with B/16
     # (configs/recognition/vit/vitclip_base_sthv2.py:6); one elsewhere, also with L/14 on SSv2, but

@@ -1,5 +1,3 @@
-"""The cost of CLIP4Clip as arithmetic."""
-
 from vidtune.nn.closed_form import Macs, block, cosine, frames_alone, text
 from vidtune.spec import Model
 

@@ -1,7 +1,4 @@
-"""The model of CLIP4Clip.
-
-Shapes: B videos, T frames, E embedding.
-"""
+"""Shapes: B videos, T frames, E embedding."""
 
 import torch
 from torch import Tensor

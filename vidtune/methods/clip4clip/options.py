@@ -1,18 +1,13 @@
-"""The options of CLIP4Clip."""
-
-from typing import ClassVar
-
 from pydantic import Field
 
 from vidtune import spec
-from vidtune.spec import Depth
 
 
 class Options(spec.Options):
-    tasks: ClassVar[tuple[str, ...]] = ("retrieval",)
+    tasks = ("retrieval",)
 
     # Side4Video's baseline of a locked ViT: the whole vision tower, projection included.
     frozen_vision: bool = False
     # 0: meanP, the mean of the frames. Else seqTransf: before it they pass a transformer of so many
     # blocks (4 in the paper; main_task_retrieval.py:86), which starts from the first text blocks.
-    header_layers: Depth = Field(default=0, ge=0)
+    header_layers: spec.Depth = Field(default=0, ge=0)

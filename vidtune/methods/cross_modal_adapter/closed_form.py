@@ -1,5 +1,3 @@
-"""The cost of Cross-Modal Adapter as arithmetic."""
-
 from vidtune.nn.closed_form import Macs, adapted_frames
 from vidtune.spec import Model
 

@@ -1,7 +1,4 @@
-"""The model of Cross-Modal Adapter.
-
-Shapes: A texts, B videos, T frames, D width, C bottleneck, s shared channels, E embedding.
-"""
+"""Shapes: A texts, B videos, T frames, D width, C bottleneck, s shared channels, E embedding."""
 
 import torch
 from torch import Tensor, nn

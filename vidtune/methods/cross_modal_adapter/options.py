@@ -1,6 +1,4 @@
-"""The options of Cross-Modal Adapter."""
-
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -8,7 +6,7 @@ from vidtune import spec
 
 
 class Options(spec.Options):
-    tasks: ClassVar[tuple[str, ...]] = ("retrieval",)
+    tasks = ("retrieval",)
 
     width: int = Field(default=8, ge=1)  # C
     shared: int = Field(default=16, ge=0)  # s; 0: the towers' adapters share nothing

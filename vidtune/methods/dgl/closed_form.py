@@ -1,5 +1,3 @@
-"""The cost of DGL as arithmetic."""
-
 from vidtune.nn.closed_form import Macs, cosine, cross_attention, mlp, projection, stem, text
 from vidtune.spec import Model
 

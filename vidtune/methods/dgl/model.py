@@ -1,8 +1,5 @@
-"""The model of DGL.
-
-Shapes: B videos, T frames, S tokens of a frame, p prompts, D width, W width of the text tower,
-L words, E embedding.
-"""
+"""Shapes: B videos, T frames, S tokens of a frame, p prompts, D width, W width of the text
+tower, L words, E embedding."""
 
 import math
 
@@ -10,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from vidtune import spec
-from vidtune.nn.clip import CLIP, Block, QuickGELU
-from vidtune.nn.prompts import at, cross, drop, insert, text_hidden
+from vidtune.nn.clip import CLIP, Attention, Block, QuickGELU
+from vidtune.nn.prompts import at, drop, insert, text_hidden
 from vidtune.nn.task import Retriever
 
 from .options import Options
@@ -75,13 +72,13 @@ class GlobalLocal(nn.Module):
         super().__init__()
         self.prompts = prompts
 
-    def forward(self, x: Tensor, attn: nn.Module, frames: int) -> Tensor:
+    def forward(self, x: Tensor, attn: Attention, frames: int) -> Tensor:
         """Global prompts, then the tokens of all frames, (B, p + T*S, D) -> the same."""
         prompts, rest = x[:, : self.prompts], x[:, self.prompts :]
         each = rest.unflatten(1, (frames, -1)).flatten(0, 1)  # (B*T, S, D)
         context = torch.cat([prompts.repeat_interleave(frames, dim=0), each], dim=1)
-        each = cross(attn, each, context).unflatten(0, (-1, frames)).flatten(1, 2)  # (B, T*S, D)
-        return torch.cat([cross(attn, prompts, x), each], dim=1)
+        each = attn.cross(each, context).unflatten(0, (-1, frames)).flatten(1, 2)  # (B, T*S, D)
+        return torch.cat([attn.cross(prompts, x), each], dim=1)
 
 
 class DGL(Retriever):

@@ -1,6 +1,4 @@
-"""The options of DGL."""
-
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -8,7 +6,7 @@ from vidtune import spec
 
 
 class Options(spec.Options):
-    tasks: ClassVar[tuple[str, ...]] = ("retrieval",)
+    tasks = ("retrieval",)
 
     # What makes the local prompts: "transformer", with prompts for each frame, or "linear", 0.83 M
     # parameters, with the same ones for all frames.

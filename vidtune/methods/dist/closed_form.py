@@ -1,5 +1,3 @@
-"""The cost of DiST as arithmetic."""
-
 from vidtune.nn.closed_form import Macs, cosine, cross_attention, mlp, stem, text, trunk
 from vidtune.spec import Model
 

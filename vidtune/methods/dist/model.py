@@ -1,8 +1,5 @@
-"""The model of DiST.
-
-Shapes: B videos, F frames, T = F / alpha frames of the trunk, P patches, D trunk width,
-C classes, E embedding, K layers.
-"""
+"""Shapes: B videos, F frames, T = F / alpha frames of the trunk, P patches, D trunk width, C
+classes, E embedding, K layers."""
 
 import torch
 from torch import Tensor

@@ -1,8 +1,6 @@
-"""The trained network of DiST (Qing et al., ICCV 2023, arXiv:2309.07911).
+"""The trained network: layer by layer an integration branch joins the temporal encoder with the
+trunk's tokens; learned queries pool the result.
 
-A thin temporal encoder sees every frame; layer by layer an integration branch joins it with what a
-frozen image trunk makes of every alpha-th frame; learned queries pool the result.
-Checked against github.com/alibaba-mmai-research/DiST at 4b3a09b.
 Shapes: B videos, F frames, T = F / alpha frames of the trunk, P patches, S = P + 1 tokens with
 [CLS] first, D trunk width, d integration width, e temporal width, E embedding, K layers.
 """
@@ -11,7 +9,6 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from vidtune.nn.clip import Attention, LayerNorm, QuickGELU, heads_of
 from vidtune.spec import Model
@@ -103,29 +100,19 @@ class Layer(nn.Module):
         return t + x[:, :, None].expand(-1, -1, self.alpha, -1, -1).flatten(1, 2)
 
 
-class CrossAttention(Attention):
-    def forward(self, query: Tensor, x: Tensor) -> Tensor:
-        """(N, Q, d) asks (N, S, d) -> (N, Q, d)."""
-        d = x.shape[-1]
-        weight, bias = self.in_proj_weight, self.in_proj_bias
-        q = F.linear(query, weight[:d], bias[:d])  # (N, Q, d)
-        k, v = F.linear(x, weight[d:], bias[d:]).chunk(2, dim=-1)  # (N, S, d)
-        return self.mix(self.split(q), self.split(k), self.split(v), None, causal=False)
-
-
 class Query(nn.Module):
     """A token that reads a sequence; one norm for both."""
 
     def __init__(self, d: int) -> None:
         super().__init__()
         self.ln_1 = LayerNorm(d)
-        self.attn = CrossAttention(d, heads_of(d))
+        self.attn = Attention(d, heads_of(d))
         self.ln_2 = LayerNorm(d)
         self.mlp = mlp(d, 4 * d)
 
     def forward(self, query: Tensor, x: Tensor) -> Tensor:
         """(N, 1, d), (N, S, d) -> (N, 1, d)."""
-        query = query + self.attn(self.ln_1(query), self.ln_1(x))
+        query = query + self.attn.cross(self.ln_1(query), self.ln_1(x))
         return query + self.mlp(self.ln_2(query))
 
 
@@ -154,8 +141,7 @@ class DiSTNetwork(nn.Module):
         self.layers = nn.ModuleList(Layer(options, backbone.width, frames) for _ in layers)
         self.frame_query = nn.Parameter(torch.empty(d))
         self.video_query = nn.Parameter(torch.empty(d))
-        pools = (Pooling(d, frames) for _ in range(options.pooling_layers))
-        self.pools = nn.ModuleList(pools)
+        self.pools = nn.ModuleList(Pooling(d, frames) for _ in range(options.pooling_layers))
         self.reduce_cls = nn.Linear(backbone.width, d)
         self.ln_post = LayerNorm(d)
         self.proj = nn.Parameter(d**-0.5 * torch.randn(d, backbone.embed))

@@ -1,27 +1,22 @@
-"""The options of DiST."""
-
-from typing import ClassVar
-
 from pydantic import Field
 
 from vidtune import spec
-from vidtune.spec import Layers, Width
 
 
 class Options(spec.Options):
     """Defaults are the released configuration for Something-Something V2,
     configs/projects/dist/ssv2/vit-b16-8+16f.yaml."""
 
-    tasks: ClassVar[tuple[str, ...]] = ("recognition",)
-    reads_text: ClassVar[bool] = True
+    tasks = ("recognition",)
+    reads_text = True
 
     # The model is given all F frames: what the paper calls 8 frames are 16 in `frames`.
     # vit-b16-8+16f.yaml:18
     alpha: int = Field(default=2, ge=1)
-    width: Width = Field(default=384, gt=0)  # of the integration branch; vit-b16-8+16f.yaml:44
+    width: spec.Width = Field(default=384, gt=0)  # of the integration branch; vit-b16-8+16f.yaml:44
     # Of the temporal encoder; vit-b16-8+16f.yaml:45
-    temporal_width: Width = Field(default=96, gt=0)
-    layers: Layers = ()  # 0-based trunk layers that are read; (): all; vit-b16-8+16f.yaml:47
+    temporal_width: spec.Width = Field(default=96, gt=0)
+    layers: spec.Layers = ()  # 0-based trunk layers that are read; (): all; vit-b16-8+16f.yaml:47
     # The Kinetics configurations have 4; vit-b16-8+16f.yaml:42
     pooling_layers: int = Field(default=2, ge=0)
     # Frames that a token of the temporal encoder covers; vit-b16-8+16f.yaml:32

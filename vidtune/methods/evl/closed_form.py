@@ -1,5 +1,3 @@
-"""The cost of EVL as arithmetic."""
-
 from vidtune.nn.closed_form import Macs, attention, mlp, stem, trunk
 from vidtune.spec import Model
 

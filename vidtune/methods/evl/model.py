@@ -1,8 +1,5 @@
-"""The model of EVL.
-
-Shapes: B videos, T frames, P patches, D trunk width, H trunk heads, d channels of a trunk head,
-C classes.
-"""
+"""Shapes: B videos, T frames, P patches, D trunk width, H trunk heads, d channels of a trunk
+head, C classes."""
 
 import torch
 from torch import Tensor, nn

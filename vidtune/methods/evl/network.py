@@ -1,8 +1,5 @@
-"""The decoder of EVL (Lin et al., ECCV 2022, arXiv:2208.03550).
+"""The decoder.
 
-One learned query gathers a video from the tokens of a frozen image trunk, layer by layer; before
-each gathering the tokens learn what happens in the frames beside theirs.
-Checked against github.com/OpenGVLab/efficient-video-recognition at b282e8b.
 Modifications: the query's attention is fused; what the trunk gave is not changed in place.
 Shapes: B videos, T frames, P patches of a square grid, D trunk width, H trunk heads, d channels
 of a trunk head, C decoder width, h decoder heads, R = (2 sqrt(P) - 1)^2 offsets between patches.
@@ -116,10 +113,7 @@ class DecoderLayer(nn.Module):
         self.ln_mlp = LayerNorm(d)
         hidden = round(options.mlp_ratio * d)
         self.mlp = nn.Sequential(
-            nn.Linear(d, hidden),
-            QuickGELU(),
-            nn.Dropout(options.mlp_dropout),
-            nn.Linear(hidden, d),
+            nn.Linear(d, hidden), QuickGELU(), nn.Dropout(options.mlp_dropout), nn.Linear(hidden, d)
         )
         for linear in (self.mlp[0], self.mlp[-1]):
             nn.init.xavier_uniform_(linear.weight)

@@ -1,21 +1,16 @@
-"""The options of EVL."""
-
-from typing import ClassVar
-
 from pydantic import Field
 
 from vidtune import spec
-from vidtune.spec import Depth, Width
 
 
 class Options(spec.Options):
-    tasks: ClassVar[tuple[str, ...]] = ("recognition",)
+    tasks = ("recognition",)
 
     # The last n layers of the trunk feed as many decoder layers. 4 in the released scripts
     # (Kinetics-400); 12 on SSV2 with ViT-B/16, say the authors (issue 4 of their repository).
-    layers: Depth = 12  # main.py:58
+    layers: spec.Depth = 12  # main.py:58
     # The decoder's queries, keys and values; 0: the trunk's. main.py:60
-    width: Width = Field(default=0, ge=0)
+    width: spec.Width = Field(default=0, ge=0)
     # Of the decoder; 0: one per 64 channels of `width`. main.py:62
     heads: int = Field(default=0, ge=0)
     mlp_ratio: float = Field(default=4.0, gt=0)  # main.py:64

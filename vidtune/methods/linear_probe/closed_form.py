@@ -1,5 +1,3 @@
-"""The cost of a linear probe as arithmetic."""
-
 from vidtune.nn.closed_form import Macs, projection, stem, trunk
 from vidtune.spec import Model
 

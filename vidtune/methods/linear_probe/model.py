@@ -1,7 +1,4 @@
-"""The model of Linear probe.
-
-Shapes: B videos, T frames, C classes, E embedding.
-"""
+"""Shapes: B videos, T frames, C classes, E embedding."""
 
 import torch
 from torch import Tensor, nn

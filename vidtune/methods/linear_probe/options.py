@@ -1,10 +1,6 @@
-"""The options of Linear probe."""
-
-from typing import ClassVar
-
 from vidtune import spec
 
 
 class Options(spec.Options):
-    tasks: ClassVar[tuple[str, ...]] = ("recognition",)
-    archs: ClassVar[tuple[str, ...]] = ("clip", "eva")
+    tasks = ("recognition",)
+    archs = ("clip", "eva")

@@ -1,5 +1,3 @@
-"""The cost of LoRA as arithmetic."""
-
 from vidtune.nn.closed_form import Macs, cosine, frames_alone, text
 from vidtune.spec import Model
 

@@ -1,7 +1,4 @@
-"""The model of LoRA.
-
-Shapes: B videos, T frames, E embedding.
-"""
+"""Shapes: B videos, T frames, E embedding."""
 
 from torch import Tensor
 

@@ -1,11 +1,7 @@
-"""The options of LoRA."""
-
-from typing import ClassVar
-
 from vidtune import spec
 
 
 class Options(spec.Options):
-    tasks: ClassVar[tuple[str, ...]] = ("retrieval",)
+    tasks = ("retrieval",)
 
     lora_rank: int = 8  # main.py:70

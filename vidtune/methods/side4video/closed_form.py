@@ -1,5 +1,3 @@
-"""The cost of Side4Video as arithmetic."""
-
 from vidtune.nn.closed_form import (
     Macs,
     attention,

@@ -1,8 +1,5 @@
-"""The model of Side4Video.
-
-Shapes: B videos, T frames, P patches, D trunk width, d side width, K side blocks, C classes,
-E embedding.
-"""
+"""Shapes: B videos, T frames, P patches, D trunk width, d side width, K side blocks, C classes,
+E embedding."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice

@@ -1,7 +1,5 @@
-"""The side network of Side4Video (Yao et al., 2023, arXiv:2311.15769).
+"""The side network, which reads the video and the outputs of a frozen image trunk's blocks.
 
-A slim spatio-temporal network reads the video and the outputs of a frozen image trunk's blocks.
-Checked against github.com/HJYao00/Side4Video at 5d72352.
 Shapes: B videos, T frames, P patches, D trunk width, d side width, K side blocks; S tokens of a
 frame in the side network: P, or P + 1 where a token is prepended for the representation.
 """
@@ -47,18 +45,6 @@ def positions_cls(model: Model) -> bool:
 def has_cls_key(options: Options) -> bool:
     """Whether the trunk's [CLS] is among the keys and values."""
     return options.cls_shift or options.unshifted_cls == "own"
-
-
-class PatchAttention(Attention):
-    """The leading [CLS] is a key and a value, but no query."""
-
-    def forward(self, x: Tensor, skip: int) -> Tensor:
-        """(N, skip + S, d) -> (N, S, d); the first `skip` tokens are keys and values only."""
-        d = x.shape[-1]
-        weight, bias = self.in_proj_weight, self.in_proj_bias
-        q = F.linear(x[:, skip:], weight[:d], bias[:d])  # (N, S, d)
-        k, v = F.linear(x, weight[d:], bias[d:]).chunk(2, dim=-1)  # (N, skip + S, d)
-        return self.mix(self.split(q), self.split(k), self.split(v), None, causal=False)
 
 
 class TokenBatchNorm(nn.BatchNorm1d):
@@ -118,7 +104,7 @@ class SideBlock(nn.Module):
         elif options.temporal == "attention":
             self.temporal = TemporalAttention(d)
         self.ln_1 = LayerNorm(d)
-        self.attn = PatchAttention(d, heads_of(d))
+        self.attn = Attention(d, heads_of(d))
         self.bn_2 = TokenBatchNorm(d)
         self.mlp = nn.Sequential(nn.Linear(d, 4 * d), nn.GELU(), nn.Linear(4 * d, d))
 
@@ -132,12 +118,7 @@ class SideBlock(nn.Module):
         return s + (self.bn_2(self.mlp(s)) if self.post_norm else self.mlp(self.bn_2(s)))
 
     def _attend(self, s: Tensor, cls: Tensor, position: Tensor) -> Tensor:
-        u, skip = self._keys(s, cls, position)  # (B*T, skip + S, d)
-        y = self.ln_1(self.attn(u, skip)) if self.post_norm else self.attn(self.ln_1(u), skip)
-        return y.unflatten(0, s.shape[:2])  # (B, T, S, d)
-
-    def _keys(self, s: Tensor, cls: Tensor, position: Tensor) -> tuple[Tensor, int]:
-        """What the attention sees, and how many of its first tokens are the trunk's [CLS].
+        """Spatial attention of the tokens; the trunk's [CLS] is a key and a value, but no query.
 
         `position` is (P, d), or (P + 1, d) with the [CLS]'s first.
         """
@@ -148,8 +129,11 @@ class SideBlock(nn.Module):
         if has_cls_key(self.options):
             cls = shift(cls) if self.options.cls_shift else cls
             parts.insert(0, placed(cls, position[0]) if self.cls_position else cls)
-        u = torch.cat(parts, dim=2).flatten(0, 1)  # (B*T, skip + S, d)
-        return u, u.shape[1] - s.shape[2]
+        u = torch.cat(parts, dim=2).flatten(0, 1)  # (B*T, S or 1 + S, d)
+        u = u if self.post_norm else self.ln_1(u)
+        y = self.attn.cross(u[:, -s.shape[2] :], u)
+        y = self.ln_1(y) if self.post_norm else y
+        return y.unflatten(0, s.shape[:2])  # (B, T, S, d)
 
 
 def placed(x: Tensor, position: Tensor) -> Tensor:
@@ -263,8 +247,5 @@ def init_retrieval(side: SideNetwork) -> None:
         nn.init.normal_(block.attn.in_proj_weight, std=d**-0.5)
         if block.options.temporal == "conv":
             nn.init.normal_(block.conv[1].weight, std=d**-0.5)
-            for point_wise in (
-                block.conv[0],
-                block.conv[2],
-            ):  # convolutions in that code: torch's bias
+            for point_wise in (block.conv[0], block.conv[2]):  # convolutions there: torch's bias
                 nn.init.uniform_(point_wise.bias, -(d**-0.5), d**-0.5)

@@ -1,21 +1,18 @@
-"""The options of Side4Video."""
-
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from vidtune import spec
-from vidtune.spec import Depth, Width
 
 
 class Options(spec.Options):
-    tasks: ClassVar[tuple[str, ...]] = ("recognition", "retrieval")
-    archs: ClassVar[tuple[str, ...]] = ("clip", "eva")
+    tasks = ("recognition", "retrieval")
+    archs = ("clip", "eva")
 
     # Files without a folder are in Recognition/ of the released code.
 
-    layers: Depth = 12  # side blocks, of Table 1; fixed in the code: clip/model.py:389-394
-    width: Width = 320  # d, of Table 1; side_dim of configs/*/*.yaml:34
+    layers: spec.Depth = 12  # side blocks, of Table 1; fixed in the code: clip/model.py:389-394
+    width: spec.Width = 320  # d, of Table 1; side_dim of configs/*/*.yaml:34
     fusion: Literal["interval", "top"] = "interval"  # trunk layers that feed them; model.py:392
     temporal: Literal["conv", "attention", "none"] = "conv"  # clip/model.py:303
     cls_shift: bool = True  # clip/model.py:284-293
@@ -31,4 +28,4 @@ class Options(spec.Options):
     interaction: Literal["wti", "mean"] = "wti"
     # Retrieval: blocks of CLIP4Clip's seqTransf before wti; in the released code, but not in its
     # scripts.
-    header_layers: Depth = Field(default=0, ge=0)
+    header_layers: spec.Depth = Field(default=0, ge=0)

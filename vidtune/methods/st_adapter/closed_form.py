@@ -1,5 +1,3 @@
-"""The cost of ST-Adapter as arithmetic."""
-
 from vidtune.nn.closed_form import Macs, stem, trunk
 from vidtune.spec import Model
 

@@ -1,7 +1,4 @@
-"""The model of ST-Adapter.
-
-Shapes: B videos, T frames, P = h w patches, D width, A adapter width, C classes.
-"""
+"""Shapes: B videos, T frames, P = h w patches, D width, A adapter width, C classes."""
 
 import math
 

@@ -1,8 +1,5 @@
-"""The model of TempMe.
-
-Shapes: B videos, F clips of a video (T frames at the start), n tokens of a clip of which the first
-c are [CLS], D width, E embedding.
-"""
+"""Shapes: B videos, F clips of a video (T frames at the start), n tokens of a clip of which the
+first c are [CLS], D width, E embedding."""
 
 from dataclasses import dataclass
 from math import prod

@@ -1,24 +1,21 @@
-"""The options of TempMe."""
-
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from vidtune import spec
-from vidtune.spec import Layers, Tokens
 
 
 class Options(spec.Options):
-    tasks: ClassVar[tuple[str, ...]] = ("retrieval",)
+    tasks = ("retrieval",)
 
     tune: Literal["lora", "full"] = "lora"  # full: every parameter; no rate for it is released
     lora_rank: int = 8  # main.py:70
     # r, tokens merged in each block that merges inside frames (ImgMe); main.py:72
-    img_merge: Tokens = 2
+    img_merge: spec.Tokens = 2
     # "all" is what the released code does without clip merging, because every block then stands
     # before the first joining layer; "before_join" keeps to the blocks that merge in full TempMe.
     img_merge_layers: Literal["before_join", "all"] = "before_join"
-    merge_layers: Layers = (8, 9, 10)  # 0-based blocks that join clips (ClipMe); main.py:77
+    merge_layers: spec.Layers = (8, 9, 10)  # 0-based blocks that join clips (ClipMe); main.py:77
     merge_frames: tuple[int, ...] = (2, 2, 3)  # how many neighbours become one; main.py:78
     # Percent of tokens REMOVED across and within clips, as in the code. The paper's R_C and R_I
     # are what is kept: 70 and 90 %. main.py:81

@@ -1,5 +1,3 @@
-"""The cost of ToMe as arithmetic."""
-
 from vidtune.nn.closed_form import Macs, cosine, merging_block, projection, stem, text
 from vidtune.spec import Model
 

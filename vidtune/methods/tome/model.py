@@ -1,7 +1,4 @@
-"""The model of ToMe.
-
-Shapes: B videos, T frames, n tokens of a frame, D width, E embedding.
-"""
+"""Shapes: B videos, T frames, n tokens of a frame, D width, E embedding."""
 
 from torch import Tensor
 

@@ -1,5 +1,3 @@
-"""The cost of VoP as arithmetic."""
-
 from vidtune.nn.closed_form import Macs, block, cosine, projection, stem, text
 from vidtune.spec import Model
 

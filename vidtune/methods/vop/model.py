@@ -1,7 +1,4 @@
-"""The model of VoP.
-
-Shapes: B videos, T frames, S tokens of a frame, p prompts, D width, L words, E embedding.
-"""
+"""Shapes: B videos, T frames, S tokens of a frame, p prompts, D width, L words, E embedding."""
 
 import torch
 from torch import Tensor, nn

@@ -1,15 +1,12 @@
-"""The options of VoP."""
-
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from vidtune import spec
-from vidtune.spec import Depth
 
 
 class Options(spec.Options):
-    tasks: ClassVar[tuple[str, ...]] = ("retrieval",)
+    tasks = ("retrieval",)
 
     prompts: int = Field(default=8, ge=1)  # p, beside the tokens of each frame
     text_before: int = Field(default=4, ge=0)  # prompts after the start of the text
@@ -18,4 +15,4 @@ class Options(spec.Options):
     # [CLS] tokens make of each frame.
     frame_prompts: Literal["learned", "context"] = "learned"
     joint: bool = False  # VoP^F: in the last `joint_layers` blocks all frames attend together
-    joint_layers: Depth = Field(default=4, ge=1)
+    joint_layers: spec.Depth = Field(default=4, ge=1)

@@ -19,7 +19,7 @@ from helpers.zoo import (
 )
 from torch import nn
 
-from vidtune.methods.side4video.network import PatchAttention, TokenBatchNorm, fusion_layers, shift
+from vidtune.methods.side4video.network import TokenBatchNorm, fusion_layers, shift
 from vidtune.nn.clip import CLIP, Attention, text_mask
 from vidtune.nn.merging import join, match, merge
 from vidtune.nn.similarity import TokenInteraction, cosine
@@ -30,9 +30,8 @@ def test_attention_is_torchs():
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(3, 7, 64)
     torch.testing.assert_close(ours(x), theirs(x, x, x, need_weights=False)[0])
-    patches = PatchAttention(64, 2)
-    patches.load_state_dict(ours.state_dict())
-    torch.testing.assert_close(patches(x, skip=1), theirs(x[:, 1:], x, x, need_weights=False)[0])
+    patches = ours.cross(x[:, 1:], x)
+    torch.testing.assert_close(patches, theirs(x[:, 1:], x, x, need_weights=False)[0])
 
 
 @pytest.mark.parametrize("cls", [1, 2])
