@@ -16,7 +16,7 @@ from vidtune.nn.merging import (
     merging_block,
     unmerge,
 )
-from vidtune.official.tensor_names import Place
+from vidtune.official.tensor_names import Slot
 
 Outputs = dict[str, Tensor]
 NAMES = {
@@ -29,10 +29,10 @@ NAMES = {
 }
 
 
-def place(key: str) -> Place:
+def slot(key: str) -> Slot:
     for pattern, ours in NAMES.items():
         key = re.sub(f"^{pattern}", ours, key)
-    return Place(key)
+    return Slot(key)
 
 
 class ViT(nn.Module):

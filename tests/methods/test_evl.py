@@ -101,14 +101,14 @@ def test_released_files_hold_decoder_and_head_only():
     tuned = {k for k, p in net.named_parameters() if p.requires_grad}
     state = {}
     for key in theirs():
-        place = load_official.places_of("evl", [key])[key]
-        state[key] = torch.randn_like(place.of(net.state_dict()[place.name]))
-    places = load_official.places_of("evl", state)
-    assert {place.name for place in places.values()} == tuned
+        slot = load_official.slots_of("evl", [key])[key]
+        state[key] = torch.randn_like(slot.of(net.state_dict()[slot.name]))
+    slots = load_official.slots_of("evl", state)
+    assert {slot.name for slot in slots.values()} == tuned
     backbone = {k: v.detach() for k, v in clip.state_dict().items()}
     loaded = load_official.load("evl", CONFIG, state, backbone).state_dict()
-    for key, place in places.items():
-        assert torch.equal(place.of(loaded[place.name]), state[key]), key
+    for key, slot in slots.items():
+        assert torch.equal(slot.of(loaded[slot.name]), state[key]), key
     for key, value in backbone.items():
         if f"clip.{key}" in loaded:
             assert torch.equal(loaded[f"clip.{key}"], value), key

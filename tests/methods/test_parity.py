@@ -19,7 +19,7 @@ from vidtune.nn.clip import CLIP
 from vidtune.nn.similarity import cosine
 from vidtune.nn.task import VideoModel
 from vidtune.official.arguments import Arguments
-from vidtune.official.tensor_names import Place
+from vidtune.official.tensor_names import Slot
 
 Outputs = dict[str, Tensor]
 # What this repository holds; a missing one is a failure.
@@ -55,7 +55,7 @@ def load(golden: Golden, config: dict | None = None, weights: Outputs | None = N
         return net
     if golden.method == "tome":  # its ViT is timm's, which no method is built on
         net = vit.ViT(config)
-        net.load_state_dict({vit.place(key).name: value for key, value in weights.items()})
+        net.load_state_dict({vit.slot(key).name: value for key, value in weights.items()})
         return net
     state, backbone = parted(golden.method, weights)
     return load_official.load(golden.method, config, state, backbone)
@@ -175,15 +175,15 @@ RUN: dict[str, Callable[[nn.Module, Golden, bool], Outputs]] = {
 }
 
 
-def places_of(golden: Golden) -> dict[str, Place]:
+def slots_of(golden: Golden) -> dict[str, Slot]:
     keys = golden.description["weights"]
     if golden.method == "clip":
-        return {key: Place(key) for key in keys}
+        return {key: Slot(key) for key in keys}
     if golden.method == "tome":
-        return {key: vit.place(key) for key in keys}
+        return {key: vit.slot(key) for key in keys}
     state, _ = parted(golden.method, dict.fromkeys(keys))
-    known = load_official.places_of(golden.method, state)
-    return {key: known.get(key, Place(f"clip.{key}")) for key in keys}
+    known = load_official.slots_of(golden.method, state)
+    return {key: known.get(key, Slot(f"clip.{key}")) for key in keys}
 
 
 def compare(ours: Outputs, golden: Golden, prefix: str) -> None:
@@ -213,10 +213,10 @@ def test_train(name: str):
     ours = RUN[golden.method](net, golden, True)
     compare(ours, golden, "output/train/")
     ours["loss"].backward()
-    places, state = places_of(golden), net.state_dict()
+    slots, state = slots_of(golden), net.state_dict()
     for key, value in golden.under("output/train/buffers/").items():
-        close(places[key].of(state[places[key].name]), value, f"buffer {key}")
-    check_tuned(golden, net, places)
+        close(slots[key].of(state[slots[key].name]), value, f"buffer {key}")
+    check_tuned(golden, net, slots)
 
 
 def without_chance(net: nn.Module) -> None:
@@ -226,18 +226,18 @@ def without_chance(net: nn.Module) -> None:
             module.p = 0.0
 
 
-def check_tuned(golden: Golden, net: nn.Module, places: dict[str, Place]) -> None:
+def check_tuned(golden: Golden, net: nn.Module, slots: dict[str, Slot]) -> None:
     """What is tuned is what the authors tune, and its gradients are theirs."""
     ours = dict(net.named_parameters())
-    tuned = {k for k, p in places.items() if p.name in ours and ours[p.name].requires_grad}
+    tuned = {k for k, p in slots.items() if p.name in ours and ours[p.name].requires_grad}
     assert tuned == set(golden.description["trainable"])
     gradients, shapes = {}, golden.description["weights"]
     for key in tuned:
-        gradient = ours[places[key].name].grad
+        gradient = ours[slots[key].name].grad
         if gradient is None:
             assert key in golden.description["zero_grad"], f"{key}: no gradient"
             continue
-        gradients[key] = places[key].of(gradient).reshape(shapes[key]["shape"])
+        gradients[key] = slots[key].of(gradient).reshape(shapes[key]["shape"])
     check_gradients(golden, gradients)
 
 
@@ -250,8 +250,8 @@ def test_variants(name: str, variant: str):
     config = golden.config | changed["config_changes"]
     golden.tensors = goldens.read(name).tensors
     ours = build_model(load_official.model_of(golden.method, config), "meta").state_dict()
-    places = load_official.places_of(golden.method, golden.weights)
-    weights = {k: v for k, v in golden.weights.items() if places[k] and places[k].name in ours}
+    slots = load_official.slots_of(golden.method, golden.weights)
+    weights = {k: v for k, v in golden.weights.items() if slots[k] and slots[k].name in ours}
     net = load(golden, config, weights).eval()
     try:
         with torch.no_grad():

@@ -2,8 +2,9 @@
 
 A method whose authors released checkpoints has an `official.py`: it says how the authors' arguments
 become a `vidtune.spec.Model` (`model`) and where each of their tensors belongs (`RULES`, by the name
-that the authors' model has in this project). Loading is strict: every tensor of the file has a
-place, and every parameter and buffer of the model is filled.
+that the authors' model has in this project: patterns of their whole names, and our name or a `Slot`
+of it; the first that matches counts). Loading is strict: every tensor of the file has a place, and
+every parameter and buffer of the model is filled.
 """
 
 import importlib
@@ -17,7 +18,7 @@ from torch import Tensor
 from vidtune.methods.build import build_model
 from vidtune.nn.task import VideoModel
 from vidtune.official.arguments import Arguments
-from vidtune.official.tensor_names import Place, fill, places
+from vidtune.official.tensor_names import Slot, fill, slot_of
 from vidtune.spec import Model, UserError
 
 
@@ -25,7 +26,7 @@ def name_of(model: Model) -> str:
     """The official name of a model of ours. Raises `UserError` where none is released."""
     module = _modules().get(model.method)
     if module is None:
-        raise UserError(_unknown(model.method))
+        raise _unknown(model.method)
     return module.name_of(model) if hasattr(module, "name_of") else model.method
 
 
@@ -34,7 +35,7 @@ def module_of(name: str) -> ModuleType:
     for module in _modules().values():
         if name in module.RULES:
             return module
-    raise UserError(_unknown(name))
+    raise _unknown(name)
 
 
 def _modules() -> dict[str, ModuleType]:
@@ -43,9 +44,9 @@ def _modules() -> dict[str, ModuleType]:
     return {name: importlib.import_module(f"vidtune.methods.{name}.official") for name in names}
 
 
-def _unknown(name: str) -> str:
+def _unknown(name: str) -> UserError:
     known = (name for module in _modules().values() for name in module.RULES)
-    return f"official method {name!r}: unknown; known: {', '.join(known)}"
+    return UserError(f"official method {name!r}: unknown; known: {', '.join(known)}")
 
 
 def model_of(name: str, config: Mapping[str, Any]) -> Model:
@@ -86,15 +87,16 @@ def load_into(
     trunk = getattr(module_of(name), "TRUNK", None)
     trunk_state = {k: v for k, v in state.items() if trunk and k.startswith(trunk)}
     state = {k: v for k, v in state.items() if k not in trunk_state}
-    fill(net, places_of(name, state), state, {**(backbone or {}), **trunk_state}, name)
+    fill(net, slots_of(name, state), state, {**(backbone or {}), **trunk_state}, name)
 
 
 def needs_backbone(net: VideoModel, name: str, keys: Iterable[str]) -> bool:
     """Whether some of the trunk's weights are not among a checkpoint's `keys`."""
-    filled = {place.name for place in places_of(name, keys).values() if place}
+    filled = {slot.name for slot in slots_of(name, keys).values() if slot}
     return any(k.startswith("clip.") and k not in filled for k in net.state_dict())
 
 
-def places_of(name: str, keys: Iterable[str]) -> dict[str, Place | None]:
-    """Where each of the authors' tensors belongs in our model; None: it has no place."""
-    return places(module_of(name).RULES[name], keys)
+def slots_of(name: str, keys: Iterable[str]) -> dict[str, Slot | None]:
+    """Where each of the authors' tensors belongs in our model; None: nowhere."""
+    rules = module_of(name).RULES[name]
+    return {key: slot_of(rules, key) for key in keys}

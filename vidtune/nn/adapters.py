@@ -6,12 +6,12 @@ Checked against github.com/LeapLabTHU/Cross-Modal-Adapter at 07b2203.
 Shapes: N sequences, S tokens, D width, C bottleneck, s channels that another module makes.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from vidtune.nn.clip import Block, QuickGELU
+from vidtune.nn.clip import CLIP, Block, QuickGELU
 
 
 class Bottleneck(nn.Module):
@@ -56,7 +56,14 @@ class Adapted(nn.Module):
         return x + self.after_mlp(self.mlp(self.block.ln_2(x)))
 
 
-def add_adapters(blocks: nn.ModuleList, bottleneck: Callable[[int], Bottleneck]) -> None:
-    """Wrap every block; `bottleneck` makes the k-th adapter of the tower, two per block."""
-    for i, block in enumerate(blocks):
-        blocks[i] = Adapted(block, bottleneck(2 * i), bottleneck(2 * i + 1))
+def add_adapters(clip: CLIP, inner: int, shared: Sequence[nn.Linear] = ()) -> list[Bottleneck]:
+    """Wrap every block of both towers; in each the k-th adapter has the k-th layer of `shared`."""
+    adapters = []
+    for blocks in (clip.visual.transformer.resblocks, clip.transformer.resblocks):
+        for i, block in enumerate(blocks):
+            width = block.attn.out_proj.in_features
+            layers = shared[2 * i : 2 * i + 2] or (None, None)
+            pair = [Bottleneck(width, inner, layer) for layer in layers]
+            blocks[i] = Adapted(block, *pair)
+            adapters += pair
+    return adapters

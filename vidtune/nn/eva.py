@@ -10,6 +10,7 @@ E joint embedding.
 """
 
 import math
+from collections import OrderedDict
 
 import torch
 from torch import Tensor, nn
@@ -42,16 +43,6 @@ class EVAAttention(nn.Module):
         return self.proj(y.transpose(1, 2).flatten(2))  # (N, S, D)
 
 
-class EVAMlp(nn.Module):
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1 = nn.Linear(width, hidden)
-        self.fc2 = nn.Linear(hidden, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x)))
-
-
 class EVABlock(nn.Module):
     """Post-norm transformer block."""
 
@@ -60,7 +51,8 @@ class EVABlock(nn.Module):
         self.norm1 = LayerNorm(width, eps=EPS)
         self.attn = EVAAttention(width, heads)
         self.norm2 = LayerNorm(width, eps=EPS)
-        self.mlp = EVAMlp(width, hidden)
+        fc1, fc2 = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        self.mlp = nn.Sequential(OrderedDict(fc1=fc1, gelu=nn.GELU(), fc2=fc2))
 
     def forward(self, x: Tensor) -> Tensor:
         x = x + self.norm1(self.attn(x))
@@ -77,6 +69,8 @@ class PatchEmbed(nn.Module):
 
 
 class EVATower(nn.Module):
+    """With the methods of `vidtune.nn.clip.VisionTower`."""
+
     def __init__(self, spec: Backbone) -> None:
         super().__init__()
         width = spec.width
@@ -106,27 +100,18 @@ class EVATower(nn.Module):
             block.mlp.fc2.weight /= math.sqrt(2 * i)
 
     def embed(self, frames: Tensor) -> Tensor:
-        """(N, 3, H, W) -> tokens that enter the first block, (N, P+1, D)."""
         x = self.patch_embed(frames)  # (N, P, D)
         x = torch.cat([self.cls_token.expand(len(x), -1, -1).to(x.dtype), x], dim=1)  # (N, P+1, D)
         return x + self.pos_embed
 
     def project(self, x: Tensor) -> Tensor:
-        """Any tokens (..., D) that left the last block -> joint embedding (..., E)."""
         return self.head(self.norm(x))  # (..., E)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """(N, 3, H, W) -> [CLS] in the joint embedding, (N, E)."""
         x = self.embed(frames)
         for block in self.blocks:
             x = block(x)
         return self.project(x[:, 0])  # (N, E)
-
-
-class EVAText(TextEncoder):
-    def __init__(self, spec: Backbone) -> None:
-        super().__init__()
-        self.add_text(spec.text, spec.embed, nn.GELU)
 
 
 class EVA(nn.Module):
@@ -136,17 +121,15 @@ class EVA(nn.Module):
         super().__init__()
         self.visual = EVATower(backbone)
         if text:
-            self.text = EVAText(backbone)
+            self.text = TextEncoder()
+            self.text.add_text(backbone.text, backbone.embed, nn.GELU)
             self.logit_scale = nn.Parameter(torch.full((), LOGIT_SCALE))
 
     def encode_image(self, frames: Tensor) -> Tensor:
-        """(N, 3, H, W) -> (N, E), not normalised."""
         return self.visual(frames)
 
     def text_states(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, L) -> every word in the joint embedding, (N, L, E), and which are real, (N, L)."""
         return self.text.text_states(tokens)
 
     def encode_text(self, tokens: Tensor) -> Tensor:
-        """(N, L) -> the end-of-text token in the joint embedding, (N, E), not normalised."""
         return self.text.encode_text(tokens)

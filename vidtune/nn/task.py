@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from vidtune.nn.clip import CLIP
 from vidtune.nn.similarity import cosine
@@ -44,8 +45,7 @@ class VideoModel(nn.Module):
 
     def at_once(self, video: Tensor, mask: Tensor | None = None) -> Any:
         """`forward(*prepare(video))`; a method may free each prepared tensor after its use."""
-        given = {} if mask is None else {"mask": mask}
-        return self(*self.prepare(video), **given)
+        return self(*self.prepare(video), **({} if mask is None else {"mask": mask}))
 
     def trunk_blocks(self) -> list[nn.Module]:
         return list(self.clip.visual.transformer.resblocks)
@@ -63,12 +63,9 @@ class VideoModel(nn.Module):
         return any(part.startswith(("position", "pos_embed")) for part in name.split("."))
 
     def part_of(self, name: str) -> str:
-        """The part of the model that the parameter of this name is counted in.
-
-        The model's module that has it; of the backbone its vision tower ("trunk"), its text tower
-        ("text"), what a method has put inside either ("text lora"), or the scale of its
-        similarities.
-        """
+        """The part that the parameter of this name is counted in: the model's module that has it;
+        of the backbone its vision tower ("trunk"), its text tower ("text"), what a method has put
+        inside either ("text lora"), or the scale of its similarities."""
         first, *rest = name.split(".")
         if first != "clip":
             return first
@@ -146,6 +143,4 @@ class Retriever(VideoModel):
         """Symmetric contrastive loss of matching pairs."""
         logits = self.clip.logit_scale.exp() * self.similarity(text, video)
         target = torch.arange(len(logits), device=logits.device)
-        rows = nn.functional.cross_entropy(logits, target)
-        columns = nn.functional.cross_entropy(logits.T, target)
-        return (rows + columns) / 2
+        return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2

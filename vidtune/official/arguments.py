@@ -17,10 +17,13 @@ class Arguments:
     def __init__(self, method: str, values: Mapping[str, Any]) -> None:
         self.method, self._values = method, values
 
+    def error(self, name: str, problem: str) -> UserError:
+        return UserError(f"official {self.method}: {name}: {problem}")
+
     def get(self, name: str, kind: type, default: Any = _REQUIRED) -> Any:
         value = self._values.get(name, default)
         if value is _REQUIRED:
-            raise UserError(f"official {self.method}: {name}: missing; add the authors' argument")
+            raise self.error(name, "missing; add the authors' argument")
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             value = float(value)
         if kind is list and isinstance(value, tuple):
@@ -28,34 +31,25 @@ class Arguments:
         if kind is bool and value in (0, 1):
             value = bool(value)
         if not isinstance(value, kind):
-            raise UserError(
-                f"official {self.method}: {name}: expected {kind.__name__}; found {value!r}"
-            )
+            raise self.error(name, f"expected {kind.__name__}; found {value!r}")
         return value
 
     def integer(self, name: str, default: Any = _REQUIRED) -> int:
         return self.get(name, int, default)
 
-    def word(self, name: str, default: Any = _REQUIRED) -> str:
-        return self.get(name, str, default)
-
     def dashed(self, name: str) -> tuple[int, ...]:
         """Read integers written "8-9-10"."""
-        text = self.word(name)
+        text = self.get(name, str)
         try:
             return tuple(int(part) for part in text.split("-"))
         except ValueError:
-            raise UserError(
-                f"official {self.method}: {name}: expected integers such as 8-9-10; found {text!r}"
-            ) from None
+            raise self.error(name, f"expected integers such as 8-9-10; found {text!r}") from None
 
     def choice(self, name: str, words: Mapping[str, str], default: str) -> str:
         """Our word for one of the authors' words."""
-        word = self.word(name, default)
+        word = self.get(name, str, default)
         if word not in words:
-            raise UserError(
-                f"official {self.method}: {name}: expected {' or '.join(words)}; found {word!r}"
-            )
+            raise self.error(name, f"expected {' or '.join(words)}; found {word!r}")
         return words[word]
 
     def header(self) -> dict[str, Any]:
@@ -96,7 +90,7 @@ class Arguments:
         except ValidationError as e:
             first = e.errors()[0]
             where = ".".join(map(str, first["loc"])) or kind.__name__.lower()
-            raise UserError(f"official {self.method}: {where}: {first['msg']}") from None
+            raise self.error(where, first["msg"]) from None
 
     def model(
         self,

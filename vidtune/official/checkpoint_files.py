@@ -33,8 +33,5 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         raise UserError(
             f"{path}: {other}: expected a tensor; found {type(content[other]).__name__}"
         )
-    return {k.removeprefix("module."): _single(v) for k, v in content.items()}
-
-
-def _single(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.is_floating_point() else tensor
+    single = {k: v.float() if v.is_floating_point() else v for k, v in content.items()}
+    return {k.removeprefix("module."): v for k, v in single.items()}

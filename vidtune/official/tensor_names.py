@@ -1,8 +1,8 @@
 """Where a tensor of the authors' code belongs in a model of ours."""
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from vidtune.spec import UserError
 
 
 @dataclass(frozen=True)
-class Place:
+class Slot:
     """A parameter or buffer of ours, or one of the equal parts of a packed one's rows."""
 
     name: str
@@ -24,32 +24,21 @@ class Place:
         return tensor if self.parts == 1 else tensor.chunk(self.parts)[self.part]
 
 
-@dataclass(frozen=True)
-class Rule:
-    """A pattern that matches the authors' whole name of a tensor, and our name for it."""
+def slot_of(rules: Mapping[str, str | Slot], key: str) -> Slot | None:
+    """What the first pattern that matches the authors' whole name of a tensor says is ours.
 
-    pattern: str
-    ours: str
-    part: int = 0
-    parts: int = 1
-
-
-def places(rules: Iterable[Rule], keys: Iterable[str]) -> dict[str, Place | None]:
-    """Apply to each key the first rule that matches; DistributedDataParallel's prefix is ignored."""
-    return {key: _place(rules, key.removeprefix("module.")) for key in keys}
-
-
-def _place(rules: Iterable[Rule], key: str) -> Place | None:
-    for rule in rules:
-        match = re.fullmatch(rule.pattern, key)
-        if match:
-            return Place(match.expand(rule.ours), rule.part, rule.parts)
+    DistributedDataParallel's prefix is ignored.
+    """
+    for pattern, ours in rules.items():
+        if match := re.fullmatch(pattern, key.removeprefix("module.")):
+            slot = ours if isinstance(ours, Slot) else Slot(ours)
+            return replace(slot, name=match.expand(slot.name))
     return None
 
 
 def fill(
     net: nn.Module,
-    where: Mapping[str, Place | None],
+    slots: Mapping[str, Slot | None],
     state: Mapping[str, Tensor],
     backbone: Mapping[str, Tensor],
     method: str,
@@ -63,16 +52,16 @@ def fill(
     expected = {k: tuple(v.shape) for k, v in ours.items()}
     given: dict[str, tuple[int, ...]] = {}
     covered: dict[str, set[int]] = {}
-    for key, place in where.items():
-        taken = place is None or place.part in covered.get(place.name, ())
-        if place is None or place.name not in ours or taken:
+    for key, slot in slots.items():
+        taken = slot is None or slot.part in covered.get(slot.name, ())
+        if slot is None or slot.name not in ours or taken:
             given[f"their {key}"] = tuple(state[key].shape)  # unexpected; no name of ours
             continue
-        covered.setdefault(place.name, set()).add(place.part)
-        if _core(place.of(ours[place.name])) != _core(state[key]):
-            given[place.name] = tuple(state[key].shape)
-        elif len(covered[place.name]) == place.parts:  # no part of a packed one is missing
-            given.setdefault(place.name, expected[place.name])
+        covered.setdefault(slot.name, set()).add(slot.part)
+        if _core(slot.of(ours[slot.name])) != _core(state[key]):
+            given[slot.name] = tuple(state[key].shape)
+        elif len(covered[slot.name]) == slot.parts:  # no part of a packed one is missing
+            given.setdefault(slot.name, expected[slot.name])
     trunk = {k: v for k, v in backbone.items() if f"clip.{k}" in ours.keys() - covered.keys()}
     given |= {f"clip.{k}": tuple(v.shape) for k, v in trunk.items()}
     problem = difference(expected, given)
@@ -84,9 +73,9 @@ def fill(
     with torch.no_grad():
         for name, tensor in trunk.items():
             ours[f"clip.{name}"].copy_(tensor)
-        for key, place in where.items():
-            assert place is not None
-            target = place.of(ours[place.name])
+        for key, slot in slots.items():
+            assert slot is not None
+            target = slot.of(ours[slot.name])
             target.copy_(state[key].reshape(target.shape))
 
 

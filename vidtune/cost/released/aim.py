@@ -1,10 +1,10 @@
 """AIM as released: its frozen attention is packed."""
 
-from vidtune.cost.released import base
+from vidtune.cost import released
 from vidtune.nn.task import VideoModel
 
 
-class Released(base.Released):
+class Released(released.Released):
     def __init__(self, net: VideoModel) -> None:
         super().__init__(net)
-        base.pack(net.clip.visual.blocks)
+        released.pack(net.clip.visual.blocks)

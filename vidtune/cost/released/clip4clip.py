@@ -1,10 +1,10 @@
 """CLIP4Clip as released: the attention of both towers is packed."""
 
-from vidtune.cost.released import base
+from vidtune.cost import released
 from vidtune.nn.task import VideoModel
 
 
-class Released(base.Released):
+class Released(released.Released):
     def __init__(self, net: VideoModel) -> None:
         super().__init__(net)
-        base.pack([*net.clip.visual.blocks, *net.clip.transformer.resblocks])
+        released.pack([*net.clip.visual.blocks, *net.clip.transformer.resblocks])

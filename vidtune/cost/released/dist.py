@@ -6,10 +6,10 @@ Shapes: B videos, F frames, T = F / alpha frames of the trunk, P patches, D trun
 import torch
 from torch import Tensor
 
-from vidtune.cost.released import base
+from vidtune.cost import released
 
 
-class Released(base.Released):
+class Released(released.Released):
     def at_once(self, video: Tensor) -> Tensor:
         """Frames are a copy of a clip whose channels come first; the tokens before the first block
         are kept, both of all frames and of the trunk's; as tokens lie sequence first, each

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from vidtune.cost.released import base
+from vidtune.cost import released
 
 
-class Released(base.Released):
+class Released(released.Released):
     frozen_in_half = True
 
     def at_once(self, video: Tensor) -> Tensor:

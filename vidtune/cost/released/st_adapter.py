@@ -1,7 +1,7 @@
 """ST-Adapter as released: its frozen weights are in half precision."""
 
-from vidtune.cost.released import base
+from vidtune.cost import released
 
 
-class Released(base.Released):
+class Released(released.Released):
     frozen_in_half = True

@@ -101,9 +101,8 @@ class AIM(Recognizer):
         del clip.visual.proj
         clip.visual.ln_post.requires_grad_(True)
         self.temporal_embedding = nn.Parameter(torch.zeros(model.frames, width))
-        rates = [
-            options.drop_path * i / max(1, layers - 1) for i in range(layers)
-        ]  # grow with depth
+        # Drop rates grow with depth.
+        rates = [options.drop_path * i / max(1, layers - 1) for i in range(layers)]
         self.blocks = nn.ModuleList(AIMBlock(width, options, rate) for rate in rates)
         self.dropout = nn.Dropout(options.dropout)
         self.fc = nn.Linear(width, model.classes)

@@ -2,7 +2,6 @@
 `{meta, state_dict, ...}`), which hold the trunk as well."""
 
 from vidtune.official.arguments import Arguments
-from vidtune.official.tensor_names import Rule
 from vidtune.spec import Model
 
 
@@ -14,23 +13,19 @@ def model(method: str, config: Arguments) -> Model:
     return config.model("aim", options)
 
 
-def _rules() -> list[Rule]:
-    adapters = {
-        "T_Adapter_in": "temporal.before",
-        "T_Adapter": "temporal.after",
-        "S_Adapter": "attn.adapter",
-        "MLP_Adapter": "mlp.adapter",
+BLOCK = r"backbone\.transformer\.resblocks\.(\d+)\."
+RULES = {
+    "aim": {
+        BLOCK + r"T_Adapter_in\.D_fc1\.(.*)": r"blocks.\1.temporal.before.0.\2",
+        BLOCK + r"T_Adapter_in\.D_fc2\.(.*)": r"blocks.\1.temporal.before.2.\2",
+        BLOCK + r"T_Adapter\.D_fc1\.(.*)": r"blocks.\1.temporal.after.0.\2",
+        BLOCK + r"T_Adapter\.D_fc2\.(.*)": r"blocks.\1.temporal.after.2.\2",
+        BLOCK + r"S_Adapter\.D_fc1\.(.*)": r"blocks.\1.attn.adapter.0.\2",
+        BLOCK + r"S_Adapter\.D_fc2\.(.*)": r"blocks.\1.attn.adapter.2.\2",
+        BLOCK + r"MLP_Adapter\.D_fc1\.(.*)": r"blocks.\1.mlp.adapter.0.\2",
+        BLOCK + r"MLP_Adapter\.D_fc2\.(.*)": r"blocks.\1.mlp.adapter.2.\2",
+        r"backbone\.temporal_embedding": "temporal_embedding",
+        r"backbone\.(.*)": r"clip.visual.\1",
+        r"cls_head\.fc_cls\.(.*)": r"fc.\1",
     }
-    block = r"backbone\.transformer\.resblocks\.(\d+)\."
-    return [
-        Rule(rf"{block}{theirs}\.D_fc{layer}\.(.*)", rf"blocks.\1.{ours}.{at}.\2")
-        for theirs, ours in adapters.items()
-        for layer, at in ((1, 0), (2, 2))
-    ] + [
-        Rule(r"backbone\.temporal_embedding", "temporal_embedding"),
-        Rule(r"backbone\.(.*)", r"clip.visual.\1"),
-        Rule(r"cls_head\.fc_cls\.(.*)", r"fc.\1"),
-    ]
-
-
-RULES = {"aim": _rules()}
+}

@@ -1,7 +1,6 @@
 """CLIP4Clip's own checkpoints: github.com/ArrowLuo/CLIP4Clip at 508ffa3 (plain state dicts)."""
 
 from vidtune.official.arguments import Arguments
-from vidtune.official.tensor_names import Rule
 from vidtune.spec import Model
 
 
@@ -10,9 +9,9 @@ def model(method: str, config: Arguments) -> Model:
 
 
 RULES = {
-    "clip4clip": [
-        Rule(r"clip\.(.*)", r"clip.\1"),
-        Rule(r"frame_position_embeddings\.weight", "header.position"),
-        Rule(r"transformerClip\.(.*)", r"header.transformer.\1"),
-    ]
+    "clip4clip": {
+        r"clip\.(.*)": r"clip.\1",
+        r"frame_position_embeddings\.weight": "header.position",
+        r"transformerClip\.(.*)": r"header.transformer.\1",
+    }
 }

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtune import spec
-from vidtune.nn.adapters import Bottleneck, add_adapters
+from vidtune.nn.adapters import add_adapters
 from vidtune.nn.clip import CLIP
 from vidtune.nn.similarity import cosine
 from vidtune.nn.task import Retriever
@@ -18,21 +18,10 @@ class CrossModalAdapter(Retriever):
         super().__init__()
         self.clip = clip.requires_grad_(False)
         self.pool, self.temperature = options.pool, options.temperature
-        vision, text = model.backbone, model.backbone.text
-        count = 2 * max(vision.layers, text.layers) if options.shared else 0
+        count = 2 * max(model.backbone.layers, model.backbone.text.layers) if options.shared else 0
         self.shared = nn.ModuleList(nn.Linear(options.width, options.shared) for _ in range(count))
-
-        for tower, width in ((clip.visual, vision.width), (clip, text.width)):
-
-            def bottleneck(k: int, width: int = width) -> Bottleneck:
-                return Bottleneck(width, options.width, self.shared[k] if count else None)
-
-            add_adapters(tower.transformer.resblocks, bottleneck)
-        self._init()
-
-    def _init(self) -> None:
-        linears = [m for m in self.modules() if isinstance(m, Bottleneck)]
-        for layer in [*self.shared, *(x for m in linears for x in (m.down, m.up))]:
+        adapters = add_adapters(clip, options.width, self.shared)
+        for layer in [*self.shared, *(x for a in adapters for x in (a.down, a.up))]:
             nn.init.trunc_normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)
 

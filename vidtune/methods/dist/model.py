@@ -43,11 +43,6 @@ class DiST(TextRecognizer):
 
 
 def build(options: Options, model: spec.Model, clip: CLIP) -> DiST:
-    _check(options, model)
-    return DiST(clip, options, model)
-
-
-def _check(options: Options, model: spec.Model) -> None:
     if model.frames % options.alpha:
         raise ValueError(
             f"frames: expected a multiple of alpha, {options.alpha}; found {model.frames}"
@@ -68,3 +63,4 @@ def _check(options: Options, model: spec.Model) -> None:
         raise ValueError(
             f"layers: expected rising layers from 0 to {trunk[-1]}; found {list(options.layers)}"
         )
+    return DiST(clip, options, model)

@@ -5,8 +5,7 @@ repository's process_dist_cpkt.py holds the table.
 """
 
 from vidtune.official.arguments import Arguments
-from vidtune.official.tensor_names import Rule
-from vidtune.spec import Model, UserError
+from vidtune.spec import Model
 
 
 def model(method: str, config: Arguments) -> Model:
@@ -14,9 +13,9 @@ def model(method: str, config: Arguments) -> Model:
     frames, alpha = config.integer("total_frames"), config.integer("sparse_sample_alpha")
     sparse = config.integer("num_sparse_frames", frames // alpha)
     if sparse * alpha != frames:
-        raise UserError(
-            f"official {method}: total_frames: expected num_sparse_frames x sparse_sample_alpha, "
-            f"{sparse * alpha}; found {frames}"
+        raise config.error(
+            "total_frames",
+            f"expected num_sparse_frames x sparse_sample_alpha, {sparse * alpha}; found {frames}",
         )
     options = {
         "alpha": alpha,
@@ -41,42 +40,36 @@ TO_INTEGRATION = NET + r"(?:temporal2integration_nets|t2s_fuse_nets)\.(\d+)\."
 INTEGRATION = NET + r"(?:integration_nets|spatial_nets)\.(\d+)\."
 POOLING = NET + r"(?:adapooling_nets|final_temporal_nets)\.(\d+)\."
 
-
-def _query(kind: str, token: str, ours: str) -> list[Rule]:
-    """Rules of one of a pooling layer's two queries."""
-    place = rf"dist.pools.\1.{ours}"
-    return [
-        Rule(POOLING + rf"{kind}_transformer\.(.*)", rf"{place}.\2"),
-        Rule(POOLING + rf"output_map_{token}\.c_fc\.(.*)", rf"{place}.mlp.0.\2"),
-        Rule(POOLING + rf"output_map_{token}\.c_proj\.(.*)", rf"{place}.mlp.2.\2"),
-        Rule(POOLING + rf"ln_out_{kind[:4]}_cls_token\.(.*)", rf"{place}.ln_2.\2"),
-    ]
-
-
 RULES = {
-    "dist": [
-        Rule(NET + r"temporal_stem\.(.*)", r"dist.stem.\1"),
-        Rule(REDUCE + r"(.*)", r"dist.layers.\1.reduce.\2"),
-        Rule(TEMPORAL + r"temporal_net\.c_fc1\.(.*)", r"dist.layers.\1.temporal.over_time.\2"),
-        Rule(TEMPORAL + r"temporal_net\.c_fc2\.(.*)", r"dist.layers.\1.temporal.over_space.\2"),
-        Rule(TEMPORAL + r"ln\.(.*)", r"dist.layers.\1.temporal.ln.\2"),
-        Rule(TO_TEMPORAL + r"(.*)", r"dist.layers.\1.to_temporal.\2"),
-        Rule(TO_INTEGRATION + r"linear_fuse\.(.*)", r"dist.layers.\1.to_integration.\2"),
-        Rule(TO_INTEGRATION + "cls_token", r"dist.layers.\1.cls"),
-        Rule(INTEGRATION + r"ffn\.c_fc\.(.*)", r"dist.layers.\1.integrate.mlp.0.\2"),
-        Rule(INTEGRATION + r"ffn\.c_proj\.(.*)", r"dist.layers.\1.integrate.mlp.2.\2"),
-        Rule(INTEGRATION + r"temporal_ffn\.c_fc1\.(.*)", r"dist.layers.\1.integrate.mix.0.\2"),
-        Rule(INTEGRATION + r"temporal_ffn\.c_fc2\.(.*)", r"dist.layers.\1.integrate.mix.1.\2"),
-        Rule(INTEGRATION + r"temporal_ffn\.c_proj\.(.*)", r"dist.layers.\1.integrate.mix.3.\2"),
-        Rule(INTEGRATION + r"ln_temporal\.(.*)", r"dist.layers.\1.integrate.ln_mix.\2"),
-        Rule(INTEGRATION + r"ln\.(.*)", r"dist.layers.\1.integrate.ln.\2"),
-        Rule(POOLING + "positional_embedding", r"dist.pools.\1.position"),
-        *_query("spatial", "spatial_cls_token", "frame"),
-        *_query("temporal", "cls_token", "video"),
-        Rule(NET + "aggregated_cls_token", "dist.video_query"),
-        Rule(NET + "aggregated_spatial_cls_token", "dist.frame_query"),
-        Rule(NET + r"proj_spatial_cls_token\.(.*)", r"dist.reduce_cls.\1"),
-        Rule(NET + r"(ln_post\..*|proj)", r"dist.\1"),
-        Rule(r"backbone\.base_encoder\.(.*)", r"clip.\1"),
-    ]
+    "dist": {
+        NET + r"temporal_stem\.(.*)": r"dist.stem.\1",
+        REDUCE + r"(.*)": r"dist.layers.\1.reduce.\2",
+        TEMPORAL + r"temporal_net\.c_fc1\.(.*)": r"dist.layers.\1.temporal.over_time.\2",
+        TEMPORAL + r"temporal_net\.c_fc2\.(.*)": r"dist.layers.\1.temporal.over_space.\2",
+        TEMPORAL + r"ln\.(.*)": r"dist.layers.\1.temporal.ln.\2",
+        TO_TEMPORAL + r"(.*)": r"dist.layers.\1.to_temporal.\2",
+        TO_INTEGRATION + r"linear_fuse\.(.*)": r"dist.layers.\1.to_integration.\2",
+        TO_INTEGRATION + "cls_token": r"dist.layers.\1.cls",
+        INTEGRATION + r"ffn\.c_fc\.(.*)": r"dist.layers.\1.integrate.mlp.0.\2",
+        INTEGRATION + r"ffn\.c_proj\.(.*)": r"dist.layers.\1.integrate.mlp.2.\2",
+        INTEGRATION + r"temporal_ffn\.c_fc1\.(.*)": r"dist.layers.\1.integrate.mix.0.\2",
+        INTEGRATION + r"temporal_ffn\.c_fc2\.(.*)": r"dist.layers.\1.integrate.mix.1.\2",
+        INTEGRATION + r"temporal_ffn\.c_proj\.(.*)": r"dist.layers.\1.integrate.mix.3.\2",
+        INTEGRATION + r"ln_temporal\.(.*)": r"dist.layers.\1.integrate.ln_mix.\2",
+        INTEGRATION + r"ln\.(.*)": r"dist.layers.\1.integrate.ln.\2",
+        POOLING + "positional_embedding": r"dist.pools.\1.position",
+        POOLING + r"spatial_transformer\.(.*)": r"dist.pools.\1.frame.\2",
+        POOLING + r"output_map_spatial_cls_token\.c_fc\.(.*)": r"dist.pools.\1.frame.mlp.0.\2",
+        POOLING + r"output_map_spatial_cls_token\.c_proj\.(.*)": r"dist.pools.\1.frame.mlp.2.\2",
+        POOLING + r"ln_out_spat_cls_token\.(.*)": r"dist.pools.\1.frame.ln_2.\2",
+        POOLING + r"temporal_transformer\.(.*)": r"dist.pools.\1.video.\2",
+        POOLING + r"output_map_cls_token\.c_fc\.(.*)": r"dist.pools.\1.video.mlp.0.\2",
+        POOLING + r"output_map_cls_token\.c_proj\.(.*)": r"dist.pools.\1.video.mlp.2.\2",
+        POOLING + r"ln_out_temp_cls_token\.(.*)": r"dist.pools.\1.video.ln_2.\2",
+        NET + "aggregated_cls_token": "dist.video_query",
+        NET + "aggregated_spatial_cls_token": "dist.frame_query",
+        NET + r"proj_spatial_cls_token\.(.*)": r"dist.reduce_cls.\1",
+        NET + r"(ln_post\..*|proj)": r"dist.\1",
+        r"backbone\.base_encoder\.(.*)": r"clip.\1",
+    }
 }

@@ -5,7 +5,7 @@ whose weights are OpenAI's.
 """
 
 from vidtune.official.arguments import Arguments
-from vidtune.official.tensor_names import Rule
+from vidtune.official.tensor_names import Slot
 from vidtune.spec import Model
 
 
@@ -25,30 +25,23 @@ def model(method: str, config: Arguments) -> Model:
 
 
 TRUNK = "visual."  # OpenAI's, which their files do not hold
-_START = r"(?:module\.)?"  # saved from within DistributedDataParallel
-_DECODER = _START + r"decoder\."
-_LAYER = _DECODER + r"decoder_layers\.(\d+)\."
+LAYER = r"decoder\.decoder_layers\.(\d+)\."
 
 RULES = {
-    "evl": [
-        Rule(_DECODER + "cls_token", "decoder.query"),
-        Rule(_DECODER + r"temporal_conv\.(\d+)\.(.*)", r"decoder.layers.\1.temporal.conv.\2"),
-        Rule(_DECODER + r"temporal_pos_embed\.(\d+)", r"decoder.layers.\1.temporal.position"),
-        *(
-            Rule(
-                _DECODER + rf"cross_attention\.(\d+)\.{theirs}",
-                rf"decoder.layers.\1.temporal.neighbours.{ours}",
-            )
-            for theirs, ours in (("w1", "previous"), ("w2", "next"))
-        ),
-        Rule(_LAYER + r"attn\.(q|out)_proj\.(.*)", r"decoder.layers.\1.attn.\2.\3"),
-        Rule(_LAYER + r"attn\.k_proj\.(.*)", r"decoder.layers.\1.attn.kv.\2", 0, 2),
-        Rule(_LAYER + r"attn\.v_proj\.(.*)", r"decoder.layers.\1.attn.kv.\2", 1, 2),
-        Rule(_LAYER + r"norm1\.(.*)", r"decoder.layers.\1.ln_query.\2"),
-        Rule(_LAYER + r"norm2\.(.*)", r"decoder.layers.\1.ln_mlp.\2"),
-        Rule(_LAYER + r"norm3\.(.*)", r"decoder.layers.\1.ln_tokens.\2"),
-        Rule(_LAYER + r"mlp\.fc1\.(.*)", r"decoder.layers.\1.mlp.0.\2"),
-        Rule(_LAYER + r"mlp\.fc2\.(.*)", r"decoder.layers.\1.mlp.3.\2"),
-        Rule(_START + r"proj\.(.*)", r"fc.\1"),
-    ]
+    "evl": {
+        r"decoder\.cls_token": "decoder.query",
+        r"decoder\.temporal_conv\.(\d+)\.(.*)": r"decoder.layers.\1.temporal.conv.\2",
+        r"decoder\.temporal_pos_embed\.(\d+)": r"decoder.layers.\1.temporal.position",
+        r"decoder\.cross_attention\.(\d+)\.w1": r"decoder.layers.\1.temporal.neighbours.previous",
+        r"decoder\.cross_attention\.(\d+)\.w2": r"decoder.layers.\1.temporal.neighbours.next",
+        LAYER + r"attn\.(q|out)_proj\.(.*)": r"decoder.layers.\1.attn.\2.\3",
+        LAYER + r"attn\.k_proj\.(.*)": Slot(r"decoder.layers.\1.attn.kv.\2", 0, 2),
+        LAYER + r"attn\.v_proj\.(.*)": Slot(r"decoder.layers.\1.attn.kv.\2", 1, 2),
+        LAYER + r"norm1\.(.*)": r"decoder.layers.\1.ln_query.\2",
+        LAYER + r"norm2\.(.*)": r"decoder.layers.\1.ln_mlp.\2",
+        LAYER + r"norm3\.(.*)": r"decoder.layers.\1.ln_tokens.\2",
+        LAYER + r"mlp\.fc1\.(.*)": r"decoder.layers.\1.mlp.0.\2",
+        LAYER + r"mlp\.fc2\.(.*)": r"decoder.layers.\1.mlp.3.\2",
+        r"proj\.(.*)": r"fc.\1",
+    }
 }

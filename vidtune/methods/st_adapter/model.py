@@ -82,7 +82,7 @@ class STAdapter(Recognizer):
         return self.fc(self.dropout(visual.ln_post(cls)))
 
 
-def check(options: Options, model: spec.Model) -> None:
+def build(options: Options, model: spec.Model, clip: CLIP) -> Recognizer:
     if options.layers > model.backbone.layers:
         raise ValueError(
             f"layers: expected 0 to the trunk's {model.backbone.layers} layers; "
@@ -92,8 +92,4 @@ def check(options: Options, model: spec.Model) -> None:
         raise ValueError("pre_mlp: expected it or pre_attn; for no adapters set layers to 0")
     if any(k < 1 or k % 2 == 0 for k in options.kernel):
         raise ValueError(f"kernel: expected odd sizes; found {list(options.kernel)}")
-
-
-def build(options: Options, model: spec.Model, clip: CLIP) -> Recognizer:
-    check(options, model)
     return STAdapter(clip, options, model)

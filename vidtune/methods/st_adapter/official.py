@@ -4,7 +4,6 @@ The files are `{model: tensors, ...}` and hold only what was tuned; the trunk is
 """
 
 from vidtune.official.arguments import Arguments
-from vidtune.official.tensor_names import Rule
 from vidtune.spec import Model
 
 
@@ -21,12 +20,11 @@ def model(method: str, config: Arguments) -> Model:
     return config.model("st_adapter", options)
 
 
+BLOCK = r"transformer\.resblocks\.(\d+)\."
 RULES = {
-    "st_adapter": [
-        Rule(
-            r"transformer\.resblocks\.(\d+)\.adapter_(pre_attn|pre_mlp)\.(.*)", r"adapters.\1.\2.\3"
-        ),
-        Rule(r"fc\.(.*)", r"fc.\1"),
-        Rule(r"(.*)", r"clip.visual.\1"),
-    ]
+    "st_adapter": {
+        BLOCK + r"adapter_(pre_attn|pre_mlp)\.(.*)": r"adapters.\1.\2.\3",
+        r"fc\.(.*)": r"fc.\1",
+        r"(.*)": r"clip.visual.\1",
+    }
 }

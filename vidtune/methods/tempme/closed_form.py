@@ -1,6 +1,4 @@
-"""The cost of TempMe as arithmetic.
-
-How many tokens each block sees follows from the options alone, by the rule of the released code
+"""How many tokens each block sees follows from the options alone, by the rule of the released code
 with its truncations.
 Shapes: N clips of n tokens, of which c are [CLS].
 """
@@ -8,15 +6,7 @@ Shapes: N clips of n tokens, of which c are [CLS].
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vidtune.nn.closed_form import (
-    Macs,
-    cosine,
-    matching,
-    merging_block,
-    projection,
-    stem,
-    text,
-)
+from vidtune.nn.closed_form import Macs, cosine, matching, merging_block, projection, stem, text
 from vidtune.spec import Model
 
 from .options import Options
@@ -47,9 +37,8 @@ def macs(model: Model, options: Options) -> Macs:
 def stages(model: Model, o: Options) -> Iterator[Stage]:
     """Tokens of every block. Shares are of all tokens, [CLS] included, and truncated; what is
     merged is at most half of the patches."""
-    factors = (
-        {} if o.clip_merge == "none" else dict(zip(o.merge_layers, o.merge_frames, strict=True))
-    )
+    joins = () if o.clip_merge == "none" else zip(o.merge_layers, o.merge_frames, strict=True)
+    factors = dict(joins)
     across = o.cross if o.clip_merge in ("both", "cross") else 0
     within = o.intra if o.clip_merge in ("both", "intra") else 0
     frames_until = min(o.merge_layers, default=model.backbone.layers)

@@ -1,8 +1,7 @@
 """TempMe's own checkpoints: github.com/LunarShen/TempMe at e624930 (best.pth, a state dict)."""
 
 from vidtune.official.arguments import Arguments
-from vidtune.official.tensor_names import Rule
-from vidtune.spec import Model, UserError
+from vidtune.spec import Model
 
 
 def model(method: str, config: Arguments) -> Model:
@@ -10,13 +9,8 @@ def model(method: str, config: Arguments) -> Model:
     layers, by = config.dashed("merge_layer"), config.dashed("merge_frame_num")
     share = config.dashed("merge_token_proportion")
     if len(share) != 2:
-        raise UserError(
-            f"official tempme: merge_token_proportion: expected two, as in 30-10; found {share}"
-        )
+        raise config.error("merge_token_proportion", f"expected two, as in 30-10; found {share}")
     joins = [(i, f) for i, f in zip(layers, by, strict=False) if i < backbone.layers]
-    frame_pos = config.integer("frame_pos")
-    if frame_pos not in (0, 1):
-        raise UserError(f"official tempme: frame_pos: expected 0 or 1; found {frame_pos}")
     options = {
         "lora_rank": config.integer("lora_dim"),
         "img_merge": config.integer("tome_r"),
@@ -27,19 +21,17 @@ def model(method: str, config: Arguments) -> Model:
         "merge_frames": [f for _, f in joins],
         "cross": share[0],
         "intra": share[1],
-        "frame_pos": bool(frame_pos),
+        "frame_pos": config.get("frame_pos", bool),
         "prop_attn": config.get("tome_propattn", bool, True),
     }
     return config.model("tempme", options, retrieval=True, frames=config.integer("max_frames"))
 
 
+BLOCK = r"clip\.visual\.transformer\.resblocks\.(\d+)\."
 RULES = {
-    "tempme": [
-        Rule(r"clip\.(.*)\.attn\.TVPt_LoRA_([ab])", r"clip.\1.attn.lora.\2"),
-        Rule(
-            r"clip\.visual\.transformer\.resblocks\.(\d+)\.TVPt_Video_Positional_embedding",
-            r"positions.\1",
-        ),
-        Rule(r"clip\.(.*)", r"clip.\1"),
-    ]
+    "tempme": {
+        r"clip\.(.*)\.attn\.TVPt_LoRA_([ab])": r"clip.\1.attn.lora.\2",
+        BLOCK + "TVPt_Video_Positional_embedding": r"positions.\1",
+        r"clip\.(.*)": r"clip.\1",
+    }
 }
