@@ -15,9 +15,7 @@ from vidtune.spec import Model, UserError
 
 
 def build_model(
-    model: Model,
-    device: str | torch.device | None = None,
-    state: dict[str, Tensor] | None = None,
+    model: Model, device: str | torch.device | None = None, state: dict[str, Tensor] | None = None
 ) -> VideoModel:
     """Build a method on a backbone with the weights `state`, or freshly initialised.
 

@@ -31,9 +31,8 @@ class CLIP4Clip(Retriever):
             return (self.frames(video),)
 
     def frames(self, video: Tensor) -> Tensor:
-        return self.clip.encode_image(video.flatten(0, 1)).unflatten(
-            0, video.shape[:2]
-        )  # (B, T, E)
+        frames = self.clip.encode_image(video.flatten(0, 1))  # (B*T, E)
+        return frames.unflatten(0, video.shape[:2])  # (B, T, E)
 
     def forward(self, prepared: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
         return self.describe(prepared if self.cacheable else self.frames(prepared), mask)
@@ -48,14 +47,11 @@ class CLIP4Clip(Retriever):
 def tune(clip: CLIP, vision: bool) -> None:
     """The official trainable set: blocks, last norms, projections, scale; no embeddings or stem."""
     clip.requires_grad_(False)
+    tuned = [clip.transformer, clip.ln_final, clip.text_projection, clip.logit_scale]
     if vision:
-        clip.visual.transformer.requires_grad_(True)
-        clip.visual.ln_post.requires_grad_(True)
-        clip.visual.proj.requires_grad_(True)
-    clip.transformer.requires_grad_(True)
-    clip.ln_final.requires_grad_(True)
-    clip.text_projection.requires_grad_(True)
-    clip.logit_scale.requires_grad_(True)
+        tuned += [clip.visual.transformer, clip.visual.ln_post, clip.visual.proj]
+    for part in tuned:
+        part.requires_grad_(True)
 
 
 def build(options: Options, model: spec.Model, clip: CLIP) -> Retriever:

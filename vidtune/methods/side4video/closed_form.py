@@ -1,37 +1,25 @@
-from vidtune.nn.closed_form import (
-    Macs,
-    attention,
-    block,
-    cosine,
-    mlp,
-    projection,
-    self_attention,
-    stem,
-    text,
-    text_blocks,
-    trunk,
-)
+from vidtune.nn import closed_form as cost
 from vidtune.spec import Model
 
 from .options import Options
 
 
-def macs(model: Model, options: Options) -> Macs:
+def macs(model: Model, options: Options) -> cost.Macs:
     """The trunk, and beside it blocks of width d that read its tokens."""
     o, b = options, model.backbone
-    side = stem(model) + trunk(model) + _side(model, options)
+    side = cost.stem(model) + cost.trunk(model) + _side(model, options)
     if model.task == "recognition":
-        return Macs(side + o.width * model.classes)
+        return cost.Macs(side + o.width * model.classes)
     frames, embed = model.frames, b.embed
-    vision = side + frames * o.width * b.width + projection(model, frames)
-    vision += o.header_layers * block(1, frames, embed)
+    vision = side + frames * o.width * b.width + cost.projection(model, frames)
+    vision += o.header_layers * cost.block(1, frames, embed)
     if o.interaction == "mean":
-        return Macs(vision, text(model), cosine(model))
+        return cost.Macs(vision, cost.text(model), cost.cosine(model))
     words = model.max_words
-    text_side = text_blocks(model, words) + words * b.text.width * embed
+    text_side = cost.text_blocks(model, words) + words * b.text.width * embed
     head = (words + frames) * (embed**2 + embed)  # how much each counts
     head += words * frames * embed + words + frames  # similarities, and their weighted sums
-    return Macs(vision, text_side, head)
+    return cost.Macs(vision, text_side, head)
 
 
 def _side(model: Model, options: Options) -> int:
@@ -43,7 +31,7 @@ def _side(model: Model, options: Options) -> int:
     if o.temporal == "conv":  # point-wise, depth-wise over 3 frames, point-wise
         each += frames * tokens * (2 * d**2 + 3 * d)
     elif o.temporal == "attention":
-        each += self_attention(tokens, frames, d)
-    each += frames * (2 * tokens + 2 * keys) * d**2 + attention(frames, tokens, keys, d)
-    each += mlp(frames * tokens, d, 4 * d)
+        each += cost.self_attention(tokens, frames, d)
+    each += frames * (2 * tokens + 2 * keys) * d**2 + cost.attention(frames, tokens, keys, d)
+    each += cost.mlp(frames * tokens, d, 4 * d)
     return 3 * frames * b.patches * 3 * b.patch**2 * d + o.layers * each

@@ -31,12 +31,6 @@ def fusion_layers(fusion: str, layers: int, trunk: int) -> tuple[int, ...]:
     return tuple((k + 1) * trunk // layers - 1 for k in range(layers))
 
 
-def normalises_after(model: Model) -> bool:
-    """Whether norms stand after each branch, as in the EVA code; in the CLIP code they stand
-    before."""
-    return model.backbone.arch == "eva"
-
-
 def positions_cls(model: Model) -> bool:
     """Whether the trunk's [CLS] gets a position, as in the retrieval code on CLIP."""
     return model.task == "retrieval" and model.backbone.arch == "clip"
@@ -96,7 +90,7 @@ class SideBlock(nn.Module):
         super().__init__()
         d = options.width
         self.options = options
-        self.post_norm = normalises_after(model)
+        self.post_norm = model.backbone.arch == "eva"  # norms stand after each branch, not before
         self.cls_position = positions_cls(model)
         if options.temporal == "conv":
             self.bn_1 = TokenBatchNorm(d)
@@ -166,7 +160,7 @@ class SideNetwork(nn.Module):
         if width % heads_of(width):
             raise ValueError(f"width: expected a multiple of its heads; found {width}")
         self.options = options
-        self.post_norm = normalises_after(model)
+        self.post_norm = trunk.arch == "eva"
         self.stem = nn.Conv3d(3, width, (3, patch, patch), (1, patch, patch), (1, 0, 0))
         self.stem_bn = TokenBatchNorm(width)
         # One table for all blocks, seen by the attention only; the paper does not mention it.
