@@ -9,6 +9,7 @@ from vidtune.spec import Backbone, Model, TextTower, UserError
 
 _REQUIRED = object()
 F = TypeVar("F", Backbone, Model)
+V = TypeVar("V")
 
 
 class Arguments:
@@ -45,8 +46,8 @@ class Arguments:
         except ValueError:
             raise self.error(name, f"expected integers such as 8-9-10; found {text!r}") from None
 
-    def choice(self, name: str, words: Mapping[str, str], default: str) -> str:
-        """Our word for one of the authors' words."""
+    def choice(self, name: str, words: Mapping[str, V], default: str) -> V:
+        """What we have for one of the authors' words."""
         word = self.get(name, str, default)
         if word not in words:
             raise self.error(name, f"expected {' or '.join(words)}; found {word!r}")
@@ -54,10 +55,8 @@ class Arguments:
 
     def header(self) -> dict[str, Any]:
         """CLIP4Clip's option of the transformer that frames may pass."""
-        words = {"meanP": "mean", "seqTransf": "transformer"}
-        if self.choice("sim_header", words, "meanP") == "mean":
-            return {}
-        return {"header_layers": self.integer("cross_num_hidden_layers", 4)}
+        transformer = {"header_layers": self.integer("cross_num_hidden_layers", 4)}
+        return self.choice("sim_header", {"meanP": {}, "seqTransf": transformer}, "meanP")
 
     def backbone(self, arch: str = "clip") -> Backbone:
         """The backbone. The sizes of its text tower matter only where one is built."""

@@ -17,28 +17,19 @@ def name_of(model: Model) -> str:
 
 def model(method: str, config: Arguments) -> Model:
     eva, retrieval = "_eva" in method, method.endswith("retrieval")
-    backbone = config.backbone("eva" if eva else "clip")
-    mode = "interval" if eva else config.get("side_layers_mode", str, "all")
-    options: dict[str, object] = {
-        "width": config.integer("side_dim"),
-        "layers": _layers(config, mode, backbone.layers),
-        "fusion": "top" if mode == "top" else "interval",
+    trunk = config.backbone("eva" if eva else "clip").layers
+    modes = {
+        "all": (trunk, "interval"),
+        "interval": (trunk // 2, "interval"),
+        "top": (trunk - config.integer("side_start_layer", trunk // 2), "top"),
     }
+    mode = modes["interval"] if eva else config.choice("side_layers_mode", modes, "all")
+    options = {"width": config.integer("side_dim"), "layers": mode[0], "fusion": mode[1]}
     if retrieval:
         words = {"wti": "wti", "None": "mean"}
         options["interaction"] = config.choice("interaction", words, "wti")
         options |= {} if eva else config.header()
     return config.model("side4video", options, retrieval=retrieval, arch="eva" if eva else "clip")
-
-
-def _layers(config: Arguments, mode: str, trunk: int) -> int:
-    if mode == "all":
-        return trunk
-    if mode == "interval":
-        return trunk // 2
-    if mode == "top":
-        return trunk - config.integer("side_start_layer", trunk // 2)
-    raise config.error("side_layers_mode", f"expected all, interval or top; found {mode!r}")
 
 
 def _rules(prefix: str, eva: bool) -> dict[str, str | Slot]:
