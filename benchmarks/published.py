@@ -21,7 +21,6 @@ from vidtune import provenance
 from vidtune.gpu import devices, nvml
 from vidtune.gpu.lease import lease
 from vidtune.plan import Plan, load
-from vidtune.plan.memory_rows import measured_under
 from vidtune.spec import Assumed, UserError, load_json, unknown, write_json
 
 ONLY = ("train", "inference")
@@ -31,7 +30,7 @@ def jobs_of(plan: Plan) -> dict[str, Assumed]:
     """Variant -> batch of one GPU, precision and attention to measure it under."""
     jobs = {}
     for paper in plan.config.papers.values():
-        under = measured_under(paper)
+        under = paper.measured_under()
         for group in paper.also_measured:
             under |= dict.fromkeys(group.rows, group)
         jobs |= {f"{paper.name}/{row}": _measurable(one) for row, one in under.items()}

@@ -6,8 +6,7 @@ from fnmatch import fnmatch
 import pytest
 from helpers.common import REPO, one_line
 
-from vidtune.plan import load, method_names, options_class
-from vidtune.plan.papers import read_paper
+from vidtune.plan import load, method_names, options_class, read_paper
 from vidtune.plan.scale import map_options
 from vidtune.spec import UserError
 

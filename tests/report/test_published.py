@@ -9,7 +9,6 @@ import pytest
 from helpers import fake_nvml
 from helpers.common import REPO, one_line
 
-from vidtune.plan import memory_rows
 from vidtune.report.numbers import conditions, measurements
 from vidtune.spec import load_json, write_json
 
@@ -53,10 +52,7 @@ def test_every_measured_cell_has_its_job_or_a_reason(plan, published):
 def test_float16_weights_are_measured_under_autocast(plan, published):
     """No recipe of ours has them: the cell is not comparable, and says under what it was measured."""
     name = "side4video/b32-msrvtt"
-    assert (
-        memory_rows.measured_under(plan.config.papers["side4video"])["b32-msrvtt"].precision
-        == "fp16"
-    )
+    assert plan.config.papers["side4video"].measured_under()["b32-msrvtt"].precision == "fp16"
     assert published.jobs_of(plan)[name].precision == "amp16"
     table3 = next(n for n in plan.config.papers["side4video"].numbers if n.where == "Table 3")
     assert conditions.needed(plan, table3, name)["precision"] == "fp16"

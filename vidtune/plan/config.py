@@ -1,10 +1,11 @@
 """Reads and cross-checks `config/*.yaml`. Every problem is one line that names file and key."""
 
+import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vidtune.plan.inherit import resolve_base
-from vidtune.plan.papers import read_paper
+from vidtune.plan.inherit import expand, resolve_base
 from vidtune.plan.published_tables import printed_in, read_tables
 from vidtune.plan.scale import Scale
 from vidtune.spec import (
@@ -17,11 +18,13 @@ from vidtune.spec import (
     Recipe,
     Table,
     UserError,
+    Variant,
     parse,
     read_yaml,
 )
 
 F = TypeVar("F", bound=Frozen)
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # of a variant: it becomes a folder's name
 
 
 class Settings(Frozen):
@@ -48,6 +51,68 @@ class Config(Frozen):
     papers: dict[str, Paper]
     tables: dict[str, Table]
 
+    def problems(self) -> Iterator[str]:
+        """Yield names that one file uses and none declares, then what does not fit together."""
+        for where, what, names in self._references():
+            declared = getattr(self, "generated" if what == "generated set" else f"{what}s")
+            for name in names:
+                if name not in declared:
+                    known = ", ".join(sorted(declared))
+                    yield f"{where}: {what} {name!r} is not declared; known: {known}"
+        for name, dataset in self.datasets.items():
+            if dataset.task == "recognition" and not dataset.classes:
+                where = f"datasets.yaml: datasets.{name}: classes"
+                yield f"{where}: a recognition dataset needs their number; add it"
+        for paper in self.papers.values():
+            yield from self._problems_of(paper, f"papers/{paper.name}.yaml")
+        for table in self.tables.values():
+            for metric in printed_in(self.papers[table.paper], table.where) if table.paper else ():
+                if metric not in table.columns:
+                    where = f"tables.yaml: published.{table.paper}.{table.where}.columns"
+                    yield f"{where}: the table prints {metric!r}; add it"
+
+    def _references(self) -> Iterator[tuple[str, str, Iterable[str]]]:
+        """(place, kind of entry, names) of all that one entry names of others."""
+        yield "config.yaml: scale", "scale", [self.settings.scale]
+        yield "config.yaml: fetch", "dataset", self.settings.fetch
+        for name, backbone in self.backbones.items():
+            yield f"backbones.yaml: {name}", "recipe", filter(None, [backbone.pretraining])
+        for name, dataset in self.datasets.items():
+            where = f"datasets.yaml: datasets.{name}"
+            yield where, "generated set", filter(None, [dataset.generated])
+        for name, metric in self.metrics.items():
+            yield f"metrics.yaml: {name}.beside", "metric", metric.beside
+        for paper in self.papers.values():
+            path = f"papers/{paper.name}.yaml"
+            for key, v in paper.variants.items():
+                for kind in ("backbone", "dataset", "recipe"):
+                    yield f"{path}: variants.{key}.{kind}", kind, [getattr(v, kind)]
+                yield f"{path}: variants.{key}.fitted", "metric", v.fitted
+            for k, numbers in enumerate(paper.numbers):
+                for row, cells in numbers.rows.items():
+                    yield f"{path}: numbers.{k}.rows.{row}", "metric", cells
+            for name, claim in paper.claims.items():
+                yield f"{path}: claims.{name}", "metric", [test.metric for test in claim.tests]
+        for table in self.tables.values():
+            yield f"tables.yaml: {table.name}.columns", "metric", table.columns
+        scale = self.scales[self.settings.scale]
+        for kind in ("backbone", "dataset", "recipe"):
+            for pattern, name in getattr(scale, f"{kind}s").items():
+                yield f"scales.yaml: {scale.name}.{kind}s.{pattern}", kind, [name]
+
+    def _problems_of(self, paper: Paper, path: str) -> Iterator[str]:
+        """A variant's recipe is for its dataset's task; its views are those of its tables."""
+        for key, v in paper.variants.items():
+            task = self.datasets[v.dataset].task
+            if self.recipes[v.recipe].task != task:
+                yield f"{path}: variants.{key}.recipe: {v.recipe} is not for {task}"
+        for k, numbers in enumerate(paper.numbers):
+            for row in [row for row in numbers.rows if row in paper.variants]:
+                views, declared = numbers.under(row).views, paper.variants[row].views
+                if views and views != declared:
+                    differ = f"the table has {views} views, the variant {declared}; fix one"
+                    yield f"{path}: numbers.{k}.rows.{row}: {differ}"
+
 
 def read_config(folder: Path, overrides: dict[str, Any] | None = None) -> Config:
     """Read and cross-check a config folder; `overrides` replace keys of config.yaml."""
@@ -55,9 +120,7 @@ def read_config(folder: Path, overrides: dict[str, Any] | None = None) -> Config
     settings = parse(Settings, {**read_yaml(main), **(overrides or {})}, main)
     data = read_yaml(folder / "datasets.yaml")
     for section in data.keys() - {"generated", "datasets"}:
-        raise UserError(
-            f"{folder / 'datasets.yaml'}: {section}: unknown; known: generated, datasets"
-        )
+        raise UserError(f"{folder}/datasets.yaml: {section}: unknown; known: generated, datasets")
     papers = {}
     for name in settings.papers:
         path = folder / "papers" / f"{name}.yaml"
@@ -76,8 +139,30 @@ def read_config(folder: Path, overrides: dict[str, Any] | None = None) -> Config
         papers=papers,
         tables=read_tables(folder, papers),
     )
-    check(config)
+    for problem in config.problems():
+        raise UserError(f"{folder}/{problem}")
     return config
+
+
+def read_paper(path: Path) -> Paper:
+    """Read a paper with all its variants, in the order of the file."""
+    raw = read_yaml(path)
+    declared = raw.get("variants")
+    if not isinstance(declared, dict):
+        raise UserError(f"{path}: variants: expected a mapping of names to variants; add it")
+    variants: dict[str, Any] = {}
+    for template in declared:
+        fields = resolve_base(path, "variants", declared, template)
+        for key, one in expand(path, template, fields):
+            where = f"{path}: variants.{key}"
+            if not re.fullmatch(NAME, key):
+                raise UserError(f"{where}: a name may hold letters, digits, dots, - and _ only")
+            if key in variants:
+                raise UserError(f"{where}: declared twice through `each`; rename one")
+            variants[key] = {**one, "name": f"{path.stem}/{key}"}
+    for key, one in variants.items():
+        parse(Variant, one, path, ("variants", key))
+    return parse(Paper, {**raw, "name": path.stem, "variants": variants}, path)
 
 
 def _entries(kind: type[F], path: Path, section: str = "", raw: Any = None) -> dict[str, F]:
@@ -91,76 +176,3 @@ def _entries(kind: type[F], path: Path, section: str = "", raw: Any = None) -> d
         fields = resolve_base(path, section or "entries", entries, name)
         out[name] = parse(kind, {**fields, "name": name}, path, (*keys, name))
     return out
-
-
-def known(what: str, name: str, table: dict[str, Any], where: str) -> None:
-    """Raise `UserError` where a name is not in `table`."""
-    if name not in table:
-        raise UserError(
-            f"{where}: {what} {name!r} is not declared; known: {', '.join(sorted(table))}"
-        )
-
-
-def check(c: Config) -> None:
-    """Every name that one file uses is declared in another."""
-    folder = Path(c.folder)
-    known("scale", c.settings.scale, c.scales, f"{folder / 'config.yaml'}: scale")
-    for name in c.settings.fetch:
-        known("dataset", name, c.datasets, f"{folder / 'config.yaml'}: fetch")
-    for name, backbone in c.backbones.items():
-        if backbone.pretraining:
-            known("recipe", backbone.pretraining, c.recipes, f"{folder / 'backbones.yaml'}: {name}")
-    for name, dataset in c.datasets.items():
-        where = f"{folder / 'datasets.yaml'}: datasets.{name}"
-        if dataset.generated:
-            known("generated set", dataset.generated, c.generated, where)
-        if dataset.task == "recognition" and not dataset.classes:
-            raise UserError(f"{where}: classes: a recognition dataset needs their number; add it")
-    for name, metric in c.metrics.items():
-        for other in metric.beside:
-            known("metric", other, c.metrics, f"{folder / 'metrics.yaml'}: {name}.beside")
-    for paper in c.papers.values():
-        path = folder / "papers" / f"{paper.name}.yaml"
-        for key, v in paper.variants.items():
-            where = f"{path}: variants.{key}"
-            known("backbone", v.backbone, c.backbones, f"{where}.backbone")
-            known("dataset", v.dataset, c.datasets, f"{where}.dataset")
-            known("recipe", v.recipe, c.recipes, f"{where}.recipe")
-            for metric in v.fitted:
-                known("metric", metric, c.metrics, f"{where}.fitted")
-            if c.recipes[v.recipe].task != c.datasets[v.dataset].task:
-                raise UserError(
-                    f"{where}.recipe: {v.recipe} is not for {c.datasets[v.dataset].task}"
-                )
-        _check_numbers(c, paper, path)
-    _check_tables(c, folder / "tables.yaml")
-
-
-def _check_numbers(c: Config, paper: Paper, path: Path) -> None:
-    """Published numbers and claims name declared metrics, and the views of the variant."""
-    for k, numbers in enumerate(paper.numbers):
-        for row, cells in numbers.rows.items():
-            where = f"{path}: numbers.{k}.rows.{row}"
-            for metric in cells:
-                known("metric", metric, c.metrics, where)
-            v, views = paper.variants.get(row), numbers.under(row).views
-            if v and views and views != v.views:
-                raise UserError(
-                    f"{where}: the table has {views} views, the variant {v.views}; fix one"
-                )
-    for name, claim in paper.claims.items():
-        for test in claim.tests:
-            known("metric", test.metric, c.metrics, f"{path}: claims.{name}")
-
-
-def _check_tables(c: Config, path: Path) -> None:
-    """Columns are metrics, and hold all that a published table prints."""
-    for table in c.tables.values():
-        for column in table.columns:
-            known("metric", column, c.metrics, f"{path}: {table.name}.columns")
-        for metric in printed_in(c.papers[table.paper], table.where) if table.paper else ():
-            if metric not in table.columns:
-                raise UserError(
-                    f"{path}: published.{table.paper}.{table.where}.columns: "
-                    f"the table prints {metric!r}; add it"
-                )

@@ -10,57 +10,52 @@ from vidtune.spec import UserError, Variant
 OWN = ("label", "note", "fitted")  # fields that are not inherited
 
 
-def expand(path: Path, declared: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """(name, fields) of every variant, without `base` and `each`."""
-    return [
-        one
-        for template in declared
-        for one in _each(path, template, resolve_base(path, "variants", declared, template))
-    ]
-
-
-def resolve_base(
-    path: Path, section: str, declared: dict[str, Any], name: str, seen: tuple[str, ...] = ()
-) -> dict[str, Any]:
-    """The fields of an entry over those of its `base`; options only where the method is the same.
+def bases(path: Path, section: str, declared: dict[str, Any], name: str) -> list[str]:
+    """An entry, its base, the base of its base, and so on.
 
     Raises `UserError` for a cycle, a base that is not declared, or an entry that is no mapping.
     """
-    fields = declared[name]
-    where = f"{path}: {section}.{name}"
-    if not isinstance(fields, dict):
-        raise UserError(f"{where}: expected a mapping; found {type(fields).__name__}")
-    base = fields.get("base")
-    if base is None:
-        return dict(fields)
-    if not isinstance(base, str):
-        raise UserError(f"{where}.base: expected one name; found {base!r}")
-    if base in (*seen, name):
-        chain = " -> ".join([*seen, name, base])
-        raise UserError(f"{where}.base: cycle {chain}; let one of them stand on its own")
-    if base not in declared:
-        raise UserError(
-            f"{where}.base: {base!r} is not declared in this file; known: {', '.join(declared)}"
-        )
-    under = resolve_base(path, section, declared, base, (*seen, name))
-    if "each" in under:
-        raise UserError(f"{where}.base: {base!r} stands for several variants; name a single one")
-    if "method" in fields and fields["method"] != under.get("method"):
-        under.pop("options", None)
-    merged = {**under, **{k: v for k, v in fields.items() if k != "base"}}
-    if isinstance(under.get("options"), dict) and isinstance(fields.get("options"), dict):
-        merged["options"] = {**under["options"], **fields["options"]}
-    for own in OWN:
-        if own not in fields:
-            merged.pop(own, None)
-    return merged
+    chain = [name]
+    while True:
+        fields, where = declared[chain[-1]], f"{path}: {section}.{chain[-1]}"
+        if not isinstance(fields, dict):
+            raise UserError(f"{where}: expected a mapping; found {type(fields).__name__}")
+        if "base" not in fields:
+            return chain
+        base = fields["base"]
+        if not isinstance(base, str):
+            raise UserError(f"{where}.base: expected one name; found {base!r}")
+        if base in chain:
+            cycle = " -> ".join([*chain, base])
+            raise UserError(f"{where}.base: cycle {cycle}; let one of them stand on its own")
+        if base not in declared:
+            known = ", ".join(declared)
+            raise UserError(f"{where}.base: {base!r} is not declared in this file; known: {known}")
+        chain.append(base)
 
 
-def _each(path: Path, template: str, fields: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+def resolve_base(path: Path, section: str, declared: dict[str, Any], name: str) -> dict[str, Any]:
+    """The fields of an entry over those of its bases; options only where the method is the same."""
+    out: dict[str, Any] = {}
+    for entry in reversed(bases(path, section, declared, name)):
+        fields = dict(declared[entry])
+        base = fields.pop("base", None)
+        if "each" in out:
+            problem = f"{base!r} stands for several variants; name a single one"
+            raise UserError(f"{path}: {section}.{entry}.base: {problem}")
+        if "method" in fields and fields["method"] != out.get("method"):
+            out.pop("options", None)
+        if isinstance(out.get("options"), dict) and isinstance(fields.get("options"), dict):
+            fields["options"] = {**out["options"], **fields["options"]}
+        out = {key: value for key, value in out.items() if key not in OWN} | fields
+    return out
+
+
+def expand(path: Path, template: str, fields: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Expand the product of `each`: a key that is a variant's field sets it, any other an option."""
-    each = fields.pop("each", None)
-    if each is None:
+    if "each" not in fields:
         return [(template, fields)]
+    each = fields.pop("each")
     where = f"{path}: variants.{template}.each"
     if not isinstance(each, dict) or not all(isinstance(v, list) and v for v in each.values()):
         raise UserError(f"{where}: expected a mapping of keys to lists of values")

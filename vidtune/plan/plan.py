@@ -12,16 +12,17 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from vidtune.plan.config import Config, known, read_config
-from vidtune.plan.memory_rows import predicting
+from vidtune.plan.config import Config, read_config
 from vidtune.plan.registry import options_class, resolve
 from vidtune.plan.scale import Scale, map_options, seeds_of, swap
 from vidtune.spec import (
-    Backbone,
     Costing,
     Dataset,
     GeneratedSet,
     Model,
+    Paper,
+    Predicting,
+    Prediction,
     Premise,
     Pretraining,
     Recipe,
@@ -30,6 +31,8 @@ from vidtune.spec import (
     Variant,
 )
 from vidtune.spec.read import dump, write_text
+
+MEMORY = {"train_gb", "train_gb_log", "train_mb", "infer_gb", "infer_mb"}  # metrics
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class Plan:
         for name, paper in self.config.papers.items():
             models = tuple(m for m in self.models.values() if m.name.split("/")[0] == name)
             out[self.spec_of("costs", name)] = Costing(paper=name, models=models)
-            out[self.spec_of("memory", name)] = predicting(paper, self.models, self.scale.memory)
+            out[self.spec_of("memory", name)] = _predicting(paper, self.models, self.scale.memory)
         for name, job in self.pretrainings.items():
             out[self.spec_of("backbones", name)] = job
             out[self.spec_of("premises", name)] = self.premises[name]
@@ -102,27 +105,30 @@ def load(folder: Path | str = "config", overrides: dict[str, Any] | None = None)
     """Make the Plan of a config folder. Raises `UserError` on the first mistake."""
     config = read_config(Path(folder), overrides)
     scale = config.scales[config.settings.scale]
-    _check_scale(config, scale)
     root = Path(config.settings.results) / scale.name
     variants = {v.name: v for p in config.papers.values() for v in p.variants.values()}
-    models, runs = {}, {}
+    models: dict[str, Model] = {}
+    runs: dict[str, Run] = {}
     pretrainings: dict[str, Pretraining] = {}
     premises: dict[str, Premise] = {}
-    generated: dict[str, GeneratedSet] = {}
     for name, v in variants.items():
         models[name] = _model(config, v)
         for seed in seeds_of(scale, name):
             run = _run(config, scale, root, v, models[name], seed)
             runs[run.name] = run
-            if videos := run.dataset.generated:
-                generated[videos] = config.generated[videos]
             backbone = run.model.backbone
             if backbone.pretraining:
-                pretrainings.setdefault(backbone.name, _pretraining(config, backbone, run))
+                recipe, videos = config.recipes[backbone.pretraining], run.dataset.generated
+                job = Pretraining(
+                    backbone=backbone, generated=config.generated[videos], recipe=recipe, seed=0
+                )
+                pretrainings.setdefault(backbone.name, job)
                 premise = premises.get(backbone.name)
                 tasks = premise and (premise.probe.task, run.model.task)
                 if tasks in (None, ("retrieval", "recognition")):
                     premises[backbone.name] = _premise(run)
+    names = filter(None, (run.dataset.generated for run in runs.values()))
+    generated = {name: config.generated[name] for name in names}
     _check_patterns(config, scale, variants)
     return Plan(config, scale, variants, models, runs, pretrainings, premises, generated, root)
 
@@ -175,9 +181,8 @@ def _run(c: Config, scale: Scale, root: Path, v: Variant, declared: Model, seed:
     except ValueError as e:
         raise UserError(f"{c.folder}/scales.yaml: {scale.name}: {v.name}: {e}") from None
     swapped = backbone != declared.backbone
-    model = Model(
-        **{
-            **dict(declared),
+    model = declared.model_copy(
+        update={
             "options": options,
             "backbone": backbone,
             "classes": dataset.classes,
@@ -198,63 +203,38 @@ def _run(c: Config, scale: Scale, root: Path, v: Variant, declared: Model, seed:
     )
 
 
-def _pretraining(c: Config, backbone: Backbone, run: Run) -> Pretraining:
-    """The job that makes a backbone's weights from the generated set of the first run that needs them."""
-    assert backbone.pretraining and run.dataset.generated
-    recipe = c.recipes[backbone.pretraining]
-    videos = c.generated[run.dataset.generated]
-    return Pretraining(backbone=backbone, generated=videos, recipe=recipe, seed=0)
-
-
 def _premise(run: Run) -> Premise:
-    """Make the check of a run's backbone, with the run's sampler."""
-    r = run.recipe
-    probe = (
-        Recipe(  # rates and lengths are constants, so that editing a recipe's repeats no premise
-            name="probe",
-            task=r.task,
-            lr=1.0,
-            weight_decay=0.0,
-            batch=1,
-            steps=1,
-            warmup=0.0,
-            fps=r.fps,
-            sampler=r.sampler,
-            stride=r.stride,
-            slice_framepos=r.slice_framepos,
-        )
-    )
+    """Make the check of a run's backbone, with the run's sampler.
+
+    Its rates and lengths are constants, so that editing a recipe's repeats no premise.
+    """
+    taken = run.recipe.model_dump(include={"task", "fps", "sampler", "stride", "slice_framepos"})
+    probe = Recipe(name="probe", lr=1.0, weight_decay=0.0, batch=1, steps=1, warmup=0.0, **taken)
     return Premise(backbone=run.model.backbone, data=run.data, probe=probe, frames=run.model.frames)
+
+
+def _predicting(paper: Paper, models: dict[str, Model], only: tuple[str, ...]) -> Predicting:
+    """The job of one paper: its rows whose memory is printed and that match a pattern of `only`."""
+    fit = paper.fit
+    if fit:
+        fit = fit.model_copy(update={"rows": tuple(f"{paper.name}/{row}" for row in fit.rows)})
+    rows = []
+    for row, under in paper.measured_under().items():
+        name = f"{paper.name}/{row}"
+        where = tuple(n.where for n in paper.numbers if MEMORY & set(n.rows.get(row, ())))
+        if where and any(fnmatch(name, pattern) for pattern in only):
+            given = under.model_dump(exclude={"source"})
+            rows.append(Prediction(model=models[name], where=where, fit=fit, **given))
+    return Predicting(paper=paper.name, rows=tuple(rows))
 
 
 def _check_patterns(c: Config, scale: Scale, variants: dict[str, Variant]) -> None:
     """Patterns of `learn`, `skip`, `seeds` and `memory` match a variant, unless its paper is left out."""
-    given = {
-        "learn": scale.learn,
-        "skip": scale.skip,
-        "seeds": tuple(scale.seeds),
-        "memory": scale.memory,
-    }
-    for what, patterns in given.items():
-        for pattern in patterns:
-            paper = pattern.split("/")[0]
-            left_out = (
-                paper not in c.papers and (Path(c.folder) / "papers" / f"{paper}.yaml").exists()
-            )
-            if not left_out and not any(fnmatch(v, pattern) for v in variants):
-                raise UserError(
-                    f"{Path(c.folder) / 'scales.yaml'}: {scale.name}.{what}: {pattern!r} matches no "
-                    "variant; fix or drop it"
-                )
-
-
-def _check_scale(c: Config, scale: Scale) -> None:
-    """What a scale swaps in is declared."""
-    where = f"{Path(c.folder) / 'scales.yaml'}: {scale.name}"
-    for what, swaps, table in (
-        ("backbone", scale.backbones, c.backbones),
-        ("dataset", scale.datasets, c.datasets),
-        ("recipe", scale.recipes, c.recipes),
-    ):
-        for pattern, name in swaps.items():
-            known(what, name, table, f"{where}.{what}s.{pattern}")
+    left_out = {path.stem for path in Path(c.folder, "papers").glob("*.yaml")} - c.papers.keys()
+    for key in ("learn", "skip", "seeds", "memory"):
+        for pattern in getattr(scale, key):
+            if pattern.split("/")[0] not in left_out and not any(
+                fnmatch(v, pattern) for v in variants
+            ):
+                problem = f"{pattern!r} matches no variant; fix or drop it"
+                raise UserError(f"{c.folder}/scales.yaml: {scale.name}.{key}: {problem}")

@@ -12,7 +12,7 @@ from typing import Any, get_args
 
 from vidtune import spec
 from vidtune.spec import Model, Options, UserError
-from vidtune.spec.method_options import Mark
+from vidtune.spec.frozen import Mark
 
 METHODS = Path(__file__).parent.parent / "methods"
 TEMPLATE = "template"  # to be copied; no method

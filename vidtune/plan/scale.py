@@ -1,9 +1,8 @@
 """How a scale swaps backbones, datasets and recipes, and maps options of the declared backbone."""
 
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from typing import Any
-
-from pydantic import model_validator
 
 from vidtune.plan.registry import marks, options_class
 from vidtune.spec import Backbone, Frozen
@@ -23,14 +22,10 @@ class Scale(Frozen):
     memory: tuple[str, ...] = ("*",)  # which rows' memory is predicted
     seconds: dict[str, float]  # rule -> how long a job takes, for estimates
 
-    @model_validator(mode="after")
-    def _seeds(self) -> "Scale":
+    def problems(self) -> Iterator[str]:
         for pattern, seeds in self.seeds.items():
             if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
-                raise ValueError(
-                    f"seeds.{pattern}: expected distinct numbers from 0; found {seeds}"
-                )
-        return self
+                yield f"seeds.{pattern}: expected distinct numbers from 0; found {seeds}"
 
 
 def swap(table: dict[str, str], name: str) -> str:

@@ -5,7 +5,6 @@ import shlex
 from pathlib import Path
 
 from vidtune.plan import Plan
-from vidtune.plan.memory_rows import measured_under
 from vidtune.plan.origins import Origin, at_scale, origins
 from vidtune.report import cell_names, texts
 from vidtune.report.cell_names import CellName
@@ -158,7 +157,7 @@ def _overrides(plan: Plan) -> list[str]:
 def _predict(plan: Plan, variant: str, metric: Metric) -> list[str]:
     """The command that predicts printed memory, under the convention of its rows."""
     paper, row = variant.split("/")
-    asked = measured_under(plan.config.papers[paper]).get(row)
+    asked = plan.config.papers[paper].measured_under().get(row)
     predicted = any(metric.name in m.beside for m in plan.config.metrics.values())
     if asked is None or not predicted:
         return []

@@ -1,8 +1,7 @@
 """A backbone: a dual encoder with CLIP's architecture, and where its weights come from."""
 
+from collections.abc import Iterator
 from typing import Literal
-
-from pydantic import model_validator
 
 from vidtune.spec.frozen import Count, Frozen
 
@@ -40,11 +39,9 @@ class Backbone(Frozen):
     pretraining: str | None = None  # or the recipe by which a run makes them
     source: str | None = None
 
-    @model_validator(mode="after")
-    def _whole_patches(self) -> "Backbone":
+    def problems(self) -> Iterator[str]:
         if self.image % self.patch:
-            raise ValueError(f"image {self.image} is not a multiple of patch {self.patch}")
-        return self
+            yield f"image {self.image} is not a multiple of patch {self.patch}"
 
     @property
     def patches(self) -> int:

@@ -1,28 +1,15 @@
 """A dataset: its task, where it comes from, the lists that split it, and how many clips it must have."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from vidtune.spec.frozen import SPLITS, Count, Frozen, Rate, Share, Split, Task
 from vidtune.spec.source import Source
 
-Format = Literal[
-    "msrvtt",
-    "msvd",
-    "vatex",
-    "activitynet",
-    "didemo",
-    "lsmdc",
-    "something_v1",
-    "something_v2",
-    "kinetics",
-    "list",
-    "csv",
-    "jsonl",
-]
-# Files besides the lists of the splits: those that a format must have, and those that it may have.
-EXTRA: dict[Format, tuple[tuple[str, ...], tuple[str, ...]]] = {
+# Format -> files besides the lists of the splits: those that it must have, and those it may have.
+EXTRA: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "msrvtt": (("captions",), ()),
     "msvd": (("captions",), ()),
     "vatex": (("captions",), ("more_captions",)),
@@ -60,33 +47,27 @@ class Annotations(Frozen):
     `files`: role -> path below the annotations, or the file's name, in whichever folder it lies.
     """
 
-    format: Format
+    format: Literal[*EXTRA]
     files: dict[str, str]
     columns: dict[str, str] = Field(default_factory=dict)  # csv, jsonl: our column -> the file's
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] = ","  # csv only
 
-    @model_validator(mode="after")
-    def _fits(self) -> "Annotations":
+    def problems(self) -> Iterator[str]:
         must, may = EXTRA[self.format]
         known = (*SPLITS, *must, *may)
         for key in self.files:
             if key not in known:
-                raise ValueError(f"files.{key}: unknown; {self.format} has {', '.join(known)}")
+                yield f"files.{key}: unknown; {self.format} has {', '.join(known)}"
         for key in must:
             if key not in self.files:
-                raise ValueError(f"files.{key}: missing; {self.format} needs it")
-        split = [s for s in SPLITS if s in self.files]
-        if bool(split) == ("all" in self.files):
-            raise ValueError("files: give a list of each split, or `all` with a column `split`")
-        own = self.format in ("csv", "jsonl")
-        if (self.columns or self.delimiter != ",") and not own:
-            raise ValueError(
-                f"columns, delimiter: are for csv and jsonl; {self.format} has its own"
-            )
+                yield f"files.{key}: missing; {self.format} needs it"
+        if any(s in self.files for s in SPLITS) == ("all" in self.files):
+            yield "files: give a list of each split, or `all` with a column `split`"
+        if (self.columns or self.delimiter != ",") and self.format not in ("csv", "jsonl"):
+            yield f"columns, delimiter: are for csv and jsonl; {self.format} has its own"
         for key in self.columns:
             if key not in COLUMNS:
-                raise ValueError(f"columns.{key}: unknown; known: {', '.join(COLUMNS)}")
-        return self
+                yield f"columns.{key}: unknown; known: {', '.join(COLUMNS)}"
 
 
 class Resized(Frozen):
@@ -129,16 +110,14 @@ class Dataset(Frozen):
     official: str | None = None  # what the papers' official code assumes
     source: str | None = None
 
-    @model_validator(mode="after")
-    def _consistent(self) -> "Dataset":
+    def problems(self) -> Iterator[str]:
         if self.generated and (self.annotations or self.sources or self.folder or self.shares):
-            raise ValueError("generated: generated videos have no annotations, sources or folder")
+            yield "generated: generated videos have no annotations, sources or folder"
         if self.shares and (self.sources or self.folder):
-            raise ValueError("shares: the other dataset has the sources; drop these")
+            yield "shares: the other dataset has the sources; drop these"
         for a, b in self.mirrored.items():
             if self.mirrored.get(b) != a:
-                raise ValueError(f"mirrored.{a}: expected the pair both ways; add {b!r}: {a!r}")
-        return self
+                yield f"mirrored.{a}: expected the pair both ways; add {b!r}: {a!r}"
 
     def deciding(self) -> "Dataset":
         """A copy without the fields that decide no number."""

@@ -1,12 +1,14 @@
 """A paper: its variants, published numbers with their sources, claims and contradictions."""
 
-import math
 import re
+from collections.abc import Iterator
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from vidtune.spec.frozen import Attention, Count, Frozen, Precision
+from vidtune.spec.frozen import Attention, Count, Frozen, Precision, Views
+
+NUMBER = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?", re.IGNORECASE)
 
 
 class Citation(Frozen):
@@ -25,8 +27,8 @@ class Variant(Frozen):
     method: str
     backbone: str
     dataset: str
-    frames: int = Field(gt=0)
-    views: str = Field(default="1x1", pattern=r"^(1|3)x[1-9]\d*$")  # crops x clips
+    frames: Count
+    views: Views = "1x1"  # crops x clips
     recipe: str
     options: dict[str, Any] = Field(default_factory=dict)
     label: str | None = None  # the row's name in the paper
@@ -68,7 +70,7 @@ class Conditions(Frozen):
     """
 
     condition: str | None = None  # what the fields below cannot say
-    views: str | None = Field(default=None, pattern=r"^(1|3)x[1-9]\d*$")  # crops x clips
+    views: Views | None = None  # crops x clips
     frames: int | str | None = None  # of one clip
     batch: int | str | None = None  # videos of one device
     precision: str | None = None
@@ -109,26 +111,23 @@ class Numbers(Conditions):
     reasons: dict[str, str] = Field(default_factory=dict)
     conditions: dict[str, Conditions] = Field(default_factory=dict)
 
-    @model_validator(mode="after")
-    def _numbers(self) -> "Numbers":
+    def problems(self) -> Iterator[str]:
         for row, cells in self.rows.items():
             for metric, value in cells.items():
-                try:
-                    known = math.isfinite(float(value))
-                except ValueError:
-                    known = False
-                if not known:
-                    raise ValueError(f"rows.{row}.{metric}: expected a number; found {value!r}")
-        cells = {f"{row}/{metric}" for row, printed in self.rows.items() for metric in printed}
+                if not NUMBER.fullmatch(str(value)):
+                    yield f"rows.{row}.{metric}: expected a number; found {value!r}"
+        cells = self.cells
         for key in (*self.labels, *self.reasons):
-            if key not in self.rows and key not in cells:
-                raise ValueError(
-                    f"labels, reasons: {key!r} is no row (or row/metric) of this table"
-                )
+            if key not in cells:
+                yield f"labels, reasons: {key!r} is no row (or row/metric) of this table"
         for key in self.conditions:
             if key not in self.rows:
-                raise ValueError(f"conditions: {key!r} is no row of this table")
-        return self
+                yield f"conditions: {key!r} is no row of this table"
+
+    @property
+    def cells(self) -> set[str]:
+        """Every "row" and "row/metric"."""
+        return {*self.rows, *(f"{row}/{metric}" for row in self.rows for metric in self.rows[row])}
 
     def under(self, row: str) -> Conditions:
         """The conditions of one row: its own over the table's."""
@@ -173,12 +172,10 @@ class ClaimTest(Frozen):
     percent: float | None = None  # signed change that the paper states
     within: float = 1.0  # percentage points
 
-    @model_validator(mode="after")
-    def _one_kind(self) -> "ClaimTest":
+    def problems(self) -> Iterator[str]:
         change = (self.of, self.against, self.percent)
         if (self.best_first is None) == (None in change) or (self.best_first and any(change)):
-            raise ValueError("give either best_first, or of, against and percent")
-        return self
+            yield "give either best_first, or of, against and percent"
 
 
 class Claim(Frozen):
@@ -202,6 +199,62 @@ class Paper(Frozen):
     also_measured: tuple[AlsoMeasured, ...] = ()
     claims: dict[str, Claim] = Field(default_factory=dict)
     contradictions: tuple[Contradiction, ...] = ()
+
+    def measured_under(self) -> dict[str, Assumed]:
+        """Variant -> the conditions that its printed memory and speed are taken to share."""
+        pairs = ((row, n.measured_under(row)) for n in self.numbers for row in n.rows)
+        out: dict[str, Assumed] = {}
+        for row, under in pairs:
+            if under and row in self.variants:
+                out.setdefault(row, under)
+        return out
+
+    def problems(self) -> Iterator[str]:
+        """What is named is declared: a row is a variant or a cited system, and never both."""
+        known = {*self.variants, *self.cited}
+        cells = set().union(*(numbers.cells for numbers in self.numbers))
+        for row in self.cited:
+            if row in self.variants:
+                yield f"cited.{row}: a variant as well; drop one of the two"
+            if row not in cells:
+                yield f"cited.{row}: no table has this row; add its numbers or drop it"
+        neither = "neither a variant nor a cited system"
+        for k, numbers in enumerate(self.numbers):
+            for row in numbers.rows:
+                if row not in known:
+                    yield f"numbers.{k}.rows.{row}: {neither}; declare it under variants or cited"
+        for name, claim in self.claims.items():
+            for test in claim.tests:
+                for row in (*(test.best_first or ()), test.of, test.against):
+                    if row and row not in known:
+                        yield f"claims.{name}: {row!r} is {neither}"
+        for k, one in enumerate(self.contradictions):
+            for cell in one.cells:
+                if cell not in cells:
+                    key = f"contradictions.{k}.cells"
+                    yield f"{key}: {cell!r} is no published row or row/metric; fix or drop it"
+        yield from self._problems_of_memory()
+
+    def _problems_of_memory(self) -> Iterator[str]:
+        """Every variant has one set of conditions, and what is measured or fitted is a variant."""
+        known = self.measured_under()
+        for k, numbers in enumerate(self.numbers):
+            key = f"numbers.{k}.assumed"
+            for row in [row for row in numbers.rows if row in known]:
+                under = numbers.measured_under(row)
+                if under and under.batch is None:
+                    yield f"{key}.batch: missing, and the table states none of {row}; add it"
+                if under and under.model_copy(update={"source": known[row].source}) != known[row]:
+                    yield f"{key}: {row}: an earlier table assumes otherwise; fix one"
+        fitted = self.fit.rows if self.fit else ()
+        extra = [row for group in self.also_measured for row in group.rows]
+        for key, rows in {"fit.rows": fitted, "also_measured": extra}.items():
+            for row in rows:
+                if row not in self.variants:
+                    yield f"{key}: {row!r} is no variant; fix the name"
+        for row in extra:
+            if row in known or extra.count(row) > 1:
+                yield f"also_measured: {row}: measured already; drop it"
 
 
 def slug(text: str) -> str:

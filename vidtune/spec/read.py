@@ -27,7 +27,8 @@ def parse(kind: type[M], data: Any, path: Path, keys: tuple[Any, ...] = ()) -> M
         loc = tuple(k for k in err["loc"] if not (isinstance(k, str) and "[" in k))
         where = (*keys, *loc)
         key = ".".join(map(str, where))
-        raise UserError(f"{place(path, where)}: {key}: {_explain(kind, err)}") from None
+        parts = filter(None, (place(path, where), key, _explain(kind, err)))
+        raise UserError(": ".join(parts)) from None
     except (TypeError, ValueError) as e:
         raise UserError(f"{path}: {'.'.join(map(str, keys))}: {e}") from None
 

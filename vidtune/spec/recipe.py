@@ -1,8 +1,9 @@
 """A recipe: optimiser, schedule, frames and augmentation."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from vidtune.spec.frozen import Count, Frozen, Rate, Share, Task
 
@@ -39,19 +40,17 @@ class Augment(Frozen):
     gray: Share = 0.0  # share of the clips that lose their colour
     repeats: Count = 1  # how often a batch holds every clip, each time changed anew
 
-    @model_validator(mode="after")
-    def _consistent(self) -> "Augment":
+    def problems(self) -> Iterator[str]:
         low, high = self.scale
         if self.crop == "jitter":
             if not 1 <= low <= high:
-                raise ValueError(f"scale: jitter expects 1 <= low <= high; found {low}, {high}")
+                yield f"scale: jitter expects 1 <= low <= high; found {low}, {high}"
         elif not 0 < low <= high <= 1:
-            raise ValueError(f"scale: expected 0 < low <= high <= 1; found {low}, {high}")
+            yield f"scale: expected 0 < low <= high <= 1; found {low}, {high}"
         if self.crop is None and self.model_fields_set & {"scale", "filter"}:
-            raise ValueError("scale, filter: are of a random crop; give crop or drop them")
+            yield "scale, filter: are of a random crop; give crop or drop them"
         if not (self.randaugment or self.crop or self.flip or self.gray):
-            raise ValueError("changes nothing; give randaugment, crop, flip or gray, or drop it")
-        return self
+            yield "changes nothing; give randaugment, crop, flip or gray, or drop it"
 
 
 class Recipe(Frozen):
@@ -93,32 +92,24 @@ class Recipe(Frozen):
     max_words: Count = 32
     source: str | None = None
 
-    @model_validator(mode="after")
-    def _consistent(self) -> "Recipe":
+    def problems(self) -> Iterator[str]:
         if (self.epochs is None) == (self.steps is None):
-            raise ValueError("give either epochs or steps")
+            yield "give either epochs or steps"
         if self.warmup_epochs is not None and (self.warmup or self.epochs is None):
-            raise ValueError("warmup_epochs: expected with epochs, and in place of warmup")
+            yield "warmup_epochs: expected with epochs, and in place of warmup"
         if self.warmup_epochs is not None and self.warmup_epochs >= self.epochs:
-            raise ValueError(
-                f"warmup_epochs: expected fewer than the {self.epochs} epochs; "
-                f"found {self.warmup_epochs:g}"
-            )
+            allowed = f"expected fewer than the {self.epochs} epochs"
+            yield f"warmup_epochs: {allowed}; found {self.warmup_epochs:g}"
         if self.schedule in ("side4video", "mmcv") and self.epochs is None:
-            raise ValueError(f"schedule: {self.schedule} counts in epochs; give epochs, not steps")
+            yield f"schedule: {self.schedule} counts in epochs; give epochs, not steps"
         if self.warmup_from and self.schedule not in ("slowfast", "mmcv"):
-            raise ValueError(
-                f"warmup_from: schedule {self.schedule} has a start of its own; drop it"
-            )
+            yield f"warmup_from: schedule {self.schedule} has a start of its own; drop it"
         if (self.stride is None) == (self.sampler in ("stride", "mmaction")):
-            raise ValueError(
-                f"stride: expected with samplers stride and mmaction; found {self.stride}"
-            )
+            yield f"stride: expected with samplers stride and mmaction; found {self.stride}"
         if self.random_train_frames and self.sampler in ("uniform", "clip4clip"):
-            raise ValueError(f"random_train_frames: {self.sampler} has no random rule; drop it")
+            yield f"random_train_frames: {self.sampler} has no random rule; drop it"
         if self.sampler == "clip4clip" and self.task != "retrieval":
-            raise ValueError("sampler: clip4clip pads short videos, which only retrieval masks")
-        return self
+            yield "sampler: clip4clip pads short videos, which only retrieval masks"
 
     @property
     def warmup_share(self) -> float:

@@ -6,11 +6,9 @@ or an edited recipe costs nothing again.
 
 from typing import Any
 
-from pydantic import Field
-
 from vidtune.spec.backbone import Backbone
 from vidtune.spec.dataset import Dataset, GeneratedSet
-from vidtune.spec.frozen import Attention, Count, Frozen, Precision, Task
+from vidtune.spec.frozen import Attention, Count, Frozen, Precision, Task, Views
 from vidtune.spec.paper import Fit
 from vidtune.spec.recipe import Recipe
 
@@ -24,7 +22,7 @@ class Model(Frozen):
     backbone: Backbone
     task: Task
     frames: Count
-    views: str = Field(default="1x1", pattern=r"^(1|3)x[1-9]\d*$")  # spatial crops x temporal clips
+    views: Views = "1x1"  # spatial crops x temporal clips
     classes: int | None = None
     max_words: int = 32
 

@@ -1,9 +1,10 @@
 """Where a dataset's files come from: addresses, hashes, or the steps to gated files."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field
 
 from vidtune.spec.frozen import Count, Frozen
 
@@ -23,6 +24,15 @@ def is_safe(url: str) -> bool:
     )
 
 
+def _safe(url: str) -> str:
+    if not is_safe(url):
+        raise ValueError(f"expected an https address; found {url!r}")
+    return url
+
+
+Address = Annotated[str, AfterValidator(_safe)]
+
+
 class Source(Frozen):
     """One file of a dataset as its owner publishes it, or several that match a pattern.
 
@@ -32,8 +42,8 @@ class Source(Frozen):
 
     file: Annotated[str, Field(pattern=FILE)]
     holds: Literal["videos", "annotations"]
-    url: str | None = None  # None: gated, or nobody publishes it as a file
-    mirrors: tuple[str, ...] = ()  # the same bytes elsewhere
+    url: Address | None = None  # None: gated, or nobody publishes it as a file
+    mirrors: tuple[Address, ...] = ()  # the same bytes elsewhere
     bytes: Count | None = None  # None: unknown
     sha256: Sha256 | None = None  # None: nobody has computed it; `vidtune data lock` fills it in
     lists: bool = False  # the file names further archives, one address a line
@@ -42,25 +52,15 @@ class Source(Frozen):
     steps: tuple[str, ...] = ()  # gated: what the user does, one step each
     optional: bool = False  # no run needs it
 
-    @field_validator("url", "mirrors")
-    @classmethod
-    def _safe(cls, urls: str | tuple[str, ...] | None) -> str | tuple[str, ...] | None:
-        for url in (urls,) if isinstance(urls, str) else urls or ():
-            if not is_safe(url):
-                raise ValueError(f"expected an https address; found {url!r}")
-        return urls
-
-    @model_validator(mode="after")
-    def _obtainable(self) -> "Source":
+    def problems(self) -> Iterator[str]:
         if self.gated != (self.url is None) or self.gated != bool(self.steps):
-            raise ValueError("give an address (url), or gated: true with its steps")
+            yield "give an address (url), or gated: true with its steps"
         if self.gated and (self.mirrors or self.lists):
-            raise ValueError("a gated file has neither mirrors nor a list of addresses")
+            yield "a gated file has neither mirrors nor a list of addresses"
         if self.many and not self.gated:
-            raise ValueError("a pattern of names is for gated files; give one name per address")
+            yield "a pattern of names is for gated files; give one name per address"
         if self.many and (self.bytes or self.sha256):
-            raise ValueError("size and sha256 are of one file; found a pattern of names")
-        return self
+            yield "size and sha256 are of one file; found a pattern of names"
 
     @property
     def many(self) -> bool:

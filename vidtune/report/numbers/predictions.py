@@ -10,7 +10,6 @@ from typing import Any
 
 from vidtune import provenance
 from vidtune.plan import Plan
-from vidtune.plan.memory_rows import measured_under
 from vidtune.report.numbers.conditions import format_conditions
 from vidtune.report.numbers.result_files import checked, having, stale
 from vidtune.report.numbers.rows import FULL_SIZE, Row, our_row
@@ -66,7 +65,8 @@ def rows(plan: Plan, name: str, memory: dict[str, Any], where: str) -> Iterator[
 def _changed(plan: Plan, name: str, memory: dict[str, Any]) -> bool:
     """Whether the paper's file asks for something else by now."""
     paper, row = name.split("/")
-    fit, asked = plan.config.papers[paper].fit, measured_under(plan.config.papers[paper]).get(row)
+    declared = plan.config.papers[paper]
+    fit, asked = declared.fit, declared.measured_under().get(row)
     if asked is None:
         return True
     line = (fit.slope, fit.offset) if fit else None
