@@ -6,12 +6,17 @@ it, with the paper's section and the official file that the entry names as its s
 """
 
 import ast
+import inspect
 import re
 from fnmatch import fnmatch
+from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from vidtune.plan.class_fields import field_places
+from pydantic_core import to_jsonable_python
+
+from vidtune.plan.inherit import bases, resolve_base
 from vidtune.plan.plan import Plan
 from vidtune.plan.registry import METHODS, marks, options_class
 from vidtune.spec import Dataset, Frozen, Variant, read_yaml
@@ -40,12 +45,13 @@ class Origin(Frozen):
 
 def origins(plan: Plan, name: str) -> list[Origin]:
     """The values of a variant as declared, at its declared size."""
-    v = plan.variants[name]
-    c, folder = plan.config, Path(plan.config.folder)
-    out = _variant(plan, v)
-    out += _entry("recipe", c.recipes[v.recipe], folder / "recipes.yaml")
-    out += _entry("backbone", c.backbones[v.backbone], folder / "backbones.yaml")
-    return out + _entry("dataset", c.datasets[v.dataset], folder / "datasets.yaml", ("datasets",))
+    v, c, folder = plan.variants[name], plan.config, Path(plan.config.folder)
+    return [
+        *_variant(plan, v),
+        *_entry("recipe", c.recipes[v.recipe], folder / "recipes.yaml"),
+        *_entry("backbone", c.backbones[v.backbone], folder / "backbones.yaml"),
+        *_entry("dataset", c.datasets[v.dataset], folder / "datasets.yaml", ("datasets",)),
+    ]
 
 
 def at_scale(plan: Plan, name: str) -> list[Origin]:
@@ -62,8 +68,7 @@ def at_scale(plan: Plan, name: str) -> list[Origin]:
     }
     out = []
     for field, (table, asked, declared, used) in swaps.items():
-        pattern = next((p for p in table if fnmatch(asked, p)), None)
-        if pattern is not None:
+        if pattern := next((p for p in table if fnmatch(asked, p)), None):
             place = places(path)[scale.name, f"{field}s", pattern]
             says = f"in place of {declared}"
             out.append(_origin("scale", field, used, f"scale {scale.name}", place, says))
@@ -94,63 +99,40 @@ def _variant(plan: Plan, v: Variant) -> list[Origin]:
     paper, key = v.name.split("/")
     path = Path(plan.config.folder) / "papers" / f"{paper}.yaml"
     declared = read_yaml(path)["variants"]
-    chain = _chain(declared, key)
-    sharing = _sharing(declared, chain)
+    template = next(t for t in declared if _expands(declared[t], t, key))
+    chain = bases(path, "variants", declared, template)
     out = []
     for field in ("method", "backbone", "dataset", "frames", "views", "recipe"):
-        given = _given(path, declared, chain, (field,))
-        default = field_places(Variant)[field]
-        of, place = given or ("default", default)
+        of, place = _giver(path, chain, (field,)) or ("default", field_places(Variant)[field])
         says = method_source(v.method) if field == "method" else place.says
         out.append(_origin("variant", field, getattr(v, field), of, place, says))
+    # options are inherited as far as the method stays the same
+    methods = {e: resolve_base(path, "variants", declared, e).get("method") for e in chain}
+    sharing = [*takewhile(lambda entry: methods[entry] == methods[chain[0]], chain)]
     defaults = field_places(options_class(v.method))
     for field, value in plan.models[v.name].options.items():
-        given = _given(path, declared, sharing, ("options", field))
+        given = _giver(path, sharing, ("options", field))
         of, place = given or ("default", defaults[field])
         says = place.says or defaults[field].says
         out.append(_origin("options", field, value, of, place, says))
     return out
 
 
-def _sharing(declared: dict[str, Any], chain: list[str]) -> list[str]:
-    """The entries of a chain whose options are inherited: a change of method ends it."""
-    methods = [declared[entry].get("method") for entry in chain]
-    for k, method in enumerate(methods[:-1], 1):
-        if method and method != next(filter(None, methods[k:]), None):
-            return chain[:k]
-    return chain
-
-
-def _chain(declared: dict[str, Any], key: str) -> list[str]:
-    """The entry that declares a variant, its base, the base of its base, and so on."""
-    name = key if key in declared else next(t for t in declared if _expands(declared[t], t, key))
-    out = [name]
-    while base := declared[out[-1]].get("base"):
-        out.append(base)
-    return out
-
-
 def _expands(fields: dict[str, Any], template: str, key: str) -> bool:
-    """Whether a template with `each` stands for this variant."""
-    each = fields.get("each") or {}
-    parts = re.split(r"{(\w+)}", template)
-    pattern = "".join(
-        f"(?P<{part}>.+)" if k % 2 else re.escape(part) for k, part in enumerate(parts)
-    )
-    match = re.fullmatch(pattern, key) if each else None
+    """Whether a template stands for this variant, by its name or with `each`."""
+    pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(template))
+    match = re.fullmatch(pattern, key)
+    each = fields.get("each", {})
     return bool(match) and all(match[k] in map(str, values) for k, values in each.items())
 
 
-def _given(
-    path: Path, declared: dict[str, Any], chain: list[str], keys: tuple[str, ...]
-) -> tuple[str, Place] | None:
+def _giver(path: Path, chain: list[str], keys: tuple[str, ...]) -> tuple[str, Place] | None:
     """(who, where) of the first entry of a chain that gives a value; None: no entry does."""
     known = places(path)
-    for k, entry in enumerate(chain):
+    for entry in chain:
         for given in (keys, ("each", keys[-1])):
-            place = known.get(("variants", entry, *given))
-            if place:
-                return ("variant" if k == 0 else f"base {entry}"), place
+            if place := known.get(("variants", entry, *given)):
+                return ("variant" if entry == chain[0] else f"base {entry}"), place
     return None
 
 
@@ -159,30 +141,37 @@ def _entry(part: str, spec: Frozen, path: Path, keys: tuple[str, ...] = ()) -> l
     known, declared = places(path), read_yaml(path)
     for key in keys:
         declared = declared[key]
-    chain = _chain(declared, spec.name)
-    defaults = field_places(type(spec))
+    chain = bases(path, part, declared, spec.name)
+    left_out = ("name", "source", *(PROSE if isinstance(spec, Dataset) else ()))
     out = []
-    for field in type(spec).model_fields:
-        if field in ("name", "source", *(PROSE if isinstance(spec, Dataset) else ())):
-            continue
-        entry = next((e for e in chain if (*keys, e, field) in known), None)
-        if entry is None:
-            of, place, source = "default", defaults[field], ""
-        else:
+    for field in [field for field in type(spec).model_fields if field not in left_out]:
+        of, place, source = "default", field_places(type(spec))[field], ""
+        if entry := next((e for e in chain if (*keys, e, field) in known), None):
             of, place = f"{type(spec).__name__.lower()} {entry}", known[*keys, entry, field]
             source = declared[entry].get("source") or ""
-        value = getattr(spec, field)
-        out.append(_origin(part, field, value, of, place, place.says, source))
+        out.append(_origin(part, field, getattr(spec, field), of, place, place.says, source))
     return out
 
 
 def _origin(
     part: str, field: str, value: Any, of: str, place: Place, says: str, source: str = ""
 ) -> Origin:
-    if isinstance(value, Frozen):
-        value = value.model_dump(mode="json")
-    elif isinstance(value, tuple):
-        value = list(value)
-    return Origin(
-        part=part, field=field, value=value, of=of, where=place.where, says=says, source=source
-    )
+    value, where = to_jsonable_python(value), place.where
+    return Origin(part=part, field=field, value=value, of=of, where=where, says=says, source=source)
+
+
+@cache
+def field_places(cls: type) -> dict[str, Place]:
+    """Field -> where the class declares it, with the comments above and after it."""
+    path = Path(inspect.getfile(cls)).relative_to(METHODS.parents[1])
+    lines, first = inspect.getsourcelines(cls)
+    out = {}
+    for node in ast.parse("".join(lines)).body[0].body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            before = reversed(lines[: node.lineno - 1])
+            above = [*takewhile(lambda line: line.strip().startswith("#"), before)]
+            after = lines[node.end_lineno - 1].encode()[node.end_col_offset :].decode()
+            comment = " ".join(line.strip().lstrip("# ") for line in [*reversed(above), after])
+            where = f"{path}:{first + node.lineno - 1}"
+            out[node.target.id] = Place(where, comment.strip())
+    return out

@@ -137,22 +137,18 @@ def _model(c: Config, v: Variant) -> Model:
     """Make the model at its declared size, with every option spelled out."""
     paper, key = v.name.split("/")
     path = Path(c.folder) / "papers" / f"{paper}.yaml"
-    dataset = c.datasets[v.dataset]
+    where = f"{path}: variants.{key}"
+    dataset, backbone = c.datasets[v.dataset], c.backbones[v.backbone]
     try:
         cls = options_class(v.method)
     except UserError as e:
-        raise UserError(f"{path}: variants.{key}.method: {e}") from None
+        raise UserError(f"{where}.method: {e}") from None
     if dataset.task not in cls.tasks:
-        raise UserError(
-            f"{path}: variants.{key}: {v.method} is for {' and '.join(cls.tasks)}; "
-            f"{v.dataset} is for {dataset.task}"
-        )
-    backbone = c.backbones[v.backbone]
+        tasks = f"{v.method} is for {' and '.join(cls.tasks)}"
+        raise UserError(f"{where}: {tasks}; {v.dataset} is for {dataset.task}")
     if backbone.arch not in cls.archs:
-        raise UserError(
-            f"{path}: variants.{key}.backbone: {v.method} is for {' and '.join(cls.archs)}; "
-            f"{backbone.name} is {backbone.arch}"
-        )
+        archs = f"{v.method} is for {' and '.join(cls.archs)}"
+        raise UserError(f"{where}.backbone: {archs}; {backbone.name} is {backbone.arch}")
     return Model(
         name=v.name,
         method=v.method,
@@ -171,22 +167,20 @@ def _run(c: Config, scale: Scale, root: Path, v: Variant, declared: Model, seed:
     backbone = c.backbones[swap(scale.backbones, v.backbone)]
     dataset = c.datasets[swap(scale.datasets, f"{declared.task}/{v.dataset}").split("/")[-1]]
     recipe = c.recipes[swap(scale.recipes, f"{declared.task}/{v.recipe}").split("/")[-1]]
+    where = f"{c.folder}/scales.yaml: {scale.name}: {v.name}"
     if recipe.task != declared.task or dataset.task != declared.task:
-        raise UserError(
-            f"{c.folder}/scales.yaml: {scale.name}: {v.name} is for {declared.task}; "
-            f"{recipe.name} or {dataset.name} is not"
-        )
+        task = f"is for {declared.task}; {recipe.name} or {dataset.name} is not"
+        raise UserError(f"{where} {task}")
     try:
         options = map_options(v.method, declared.options, declared.backbone, backbone)
     except ValueError as e:
-        raise UserError(f"{c.folder}/scales.yaml: {scale.name}: {v.name}: {e}") from None
-    swapped = backbone != declared.backbone
+        raise UserError(f"{where}: {e}") from None
     model = declared.model_copy(
         update={
             "options": options,
             "backbone": backbone,
             "classes": dataset.classes,
-            "views": "1x1" if swapped else declared.views,
+            "views": declared.views if backbone == declared.backbone else "1x1",
             "max_words": min(recipe.max_words, backbone.text.context),
         }
     )
@@ -233,8 +227,7 @@ def _check_patterns(c: Config, scale: Scale, variants: dict[str, Variant]) -> No
     left_out = {path.stem for path in Path(c.folder, "papers").glob("*.yaml")} - c.papers.keys()
     for key in ("learn", "skip", "seeds", "memory"):
         for pattern in getattr(scale, key):
-            if pattern.split("/")[0] not in left_out and not any(
-                fnmatch(v, pattern) for v in variants
-            ):
+            used = pattern.split("/")[0] not in left_out
+            if used and not any(fnmatch(v, pattern) for v in variants):
                 problem = f"{pattern!r} matches no variant; fix or drop it"
                 raise UserError(f"{c.folder}/scales.yaml: {scale.name}.{key}: {problem}")

@@ -10,9 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
-from vidtune import spec
-from vidtune.spec import Model, Options, UserError
-from vidtune.spec.frozen import Mark
+from vidtune.spec import Model, Options, UserError, parse
+from vidtune.spec.method_options import Mark
 
 METHODS = Path(__file__).parent.parent / "methods"
 TEMPLATE = "template"  # to be copied; no method
@@ -38,22 +37,21 @@ def options_class(method: str) -> type[Options]:
 
 def options_of(model: Model) -> Options:
     """A model's options over its method's defaults, validated."""
-    return spec.parse(options_class(model.method), model.options, Path(model.name), ("options",))
+    return parse(options_class(model.method), model.options, Path(model.name), ("options",))
 
 
 def resolve(
     method: str, given: dict[str, Any], path: Path, keys: tuple[Any, ...]
 ) -> dict[str, Any]:
     """The given options over the method's defaults, validated; `keys` is their place in `path`."""
-    return spec.parse(options_class(method), given, path, keys).model_dump(mode="json")
+    return parse(options_class(method), given, path, keys).model_dump(mode="json")
 
 
 def marks(cls: type[Options]) -> dict[str, Mark]:
     """Field -> how a scale maps it: depth, layers, width or tokens."""
-    known = get_args(Mark)
     return {
         name: mark
         for name, field in cls.model_fields.items()
         for mark in field.metadata
-        if isinstance(mark, str) and mark in known
+        if mark in get_args(Mark)
     }

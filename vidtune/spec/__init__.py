@@ -3,34 +3,11 @@
 from vidtune.spec.backbone import Backbone, TextTower, Weights
 from vidtune.spec.dataset import Annotations, Dataset, GeneratedSet, Resized
 from vidtune.spec.errors import UserError, unknown
-from vidtune.spec.frozen import (
-    SPLITS,
-    Attention,
-    Count,
-    Depth,
-    Frozen,
-    Layers,
-    Options,
-    Precision,
-    Tokens,
-    Width,
-)
-from vidtune.spec.paper import (
-    Assumed,
-    Citation,
-    Cited,
-    Claim,
-    ClaimTest,
-    Conditions,
-    Contradiction,
-    Fit,
-    Numbers,
-    Paper,
-    Variant,
-    slug,
-)
+from vidtune.spec.frozen import SPLITS, Attention, Count, Frozen, Precision
+from vidtune.spec.method_options import Depth, Layers, Options, Tokens, Width
+from vidtune.spec.paper import Assumed, ClaimTest, Contradiction, Fit, Numbers, Paper, Variant, slug
 from vidtune.spec.read import load_json, parse, write_json, write_text
-from vidtune.spec.recipe import Augment, Recipe
+from vidtune.spec.recipe import Recipe
 from vidtune.spec.run import Costing, Model, Predicting, Prediction, Premise, Pretraining, Run
 from vidtune.spec.source import Source, is_safe
 from vidtune.spec.table import Kind, Metric, Table

@@ -35,10 +35,8 @@ def parse(kind: type[M], data: Any, path: Path, keys: tuple[Any, ...] = ()) -> M
 
 def _explain(kind: type[BaseModel], err: Any) -> str:
     if err["type"] == "extra_forbidden":
-        known = ", ".join(sorted(kind.model_fields)) if len(err["loc"]) == 1 else ""
-        return "unknown key" + (
-            f"; known keys: {known}" if known else "; remove it or fix its name"
-        )
+        known = f"known keys: {', '.join(sorted(kind.model_fields))}"
+        return f"unknown key; {known if len(err['loc']) == 1 else 'remove it or fix its name'}"
     if err["type"] == "missing":
         return "missing; add it"
     if err["type"] == "value_error":
