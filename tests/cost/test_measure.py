@@ -10,7 +10,7 @@ from helpers import fake_nvml
 from helpers.common import REPO, one_line, plan_at
 from helpers.zoo import FRAMES, TINY, model, shown
 
-from vidtune.cost import measure, measured_loader
+from vidtune.cost import measure, measured_phases
 from vidtune.cost.clock import Clock, summary
 from vidtune.cost.measured_phases import BenchJob, Inference, Training
 from vidtune.nn.attention import attend
@@ -39,7 +39,7 @@ def clips(tmp_path, monkeypatch):
     """Makes the loader's clips small and decodes them in this process."""
     small = {"clips": {"train": 3, "val": 0, "test": 0}, "side": 48, "seconds": (1.0, 1.5)}
     monkeypatch.setattr(
-        measured_loader, "CLIPS", GeneratedSet(**(measured_loader.CLIPS.model_dump() | small))
+        measured_phases, "CLIPS", GeneratedSet(**(measured_phases.CLIPS.model_dump() | small))
     )
     monkeypatch.setattr("vidtune.data.batches.workers", lambda: 0)
     return tmp_path / "clips"

@@ -6,8 +6,8 @@ closed form (the method's `closed_form.py`), nothing but arithmetic. They share 
 differ by more than `CLOSE` of the largest, one of them is wrong.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.util import find_spec
@@ -21,7 +21,6 @@ from vidtune.cost import fvcore_counter
 from vidtune.cost.count import build_on_meta, cost_key, passes, tallies
 from vidtune.cost.formulas import PRODUCTS
 from vidtune.nn.closed_form import Macs
-from vidtune.nn.task import VideoModel
 from vidtune.plan.registry import options_of
 from vidtune.spec import Model
 
@@ -39,7 +38,8 @@ class Audit:
     name: str
     sides: dict[str, dict[str, int]]
     given: Counter[str] = field(default_factory=Counter)  # formulas given to fvcore
-    unseen: dict[str, Counter[str]] = field(default_factory=dict)  # counter -> operator -> calls
+    # counter -> operator -> calls
+    unseen: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
     @property
     def difference(self) -> float:
@@ -69,13 +69,20 @@ def audit(model: Model) -> Audit:
     tallied, calls = tallies(net, model), passes(net, model)
     out = Audit(model.name, {side: {"counted": tallied[side].products} for side in calls})
     for side, call in calls.items():
-        out.sides[side]["torch"], unseen = _torch(call)
-        out.unseen["torch"] = out.unseen.get("torch", Counter()) + unseen
+        with torch.no_grad(), FlopCounterMode(display=False) as flops, _Products() as products:
+            call()
+        out.sides[side]["torch"] = flops.get_total_flops() // 2  # which counts each product as two
+        out.unseen["torch"] += products.unseen
     if form := closed_form(model):
         for side, counts in out.sides.items():
             counts["closed"] = getattr(form, side)
     if tallied["vision"].products <= LARGEST and model.backbone.width <= WIDEST:
-        _fvcore(net, model, out)
+        net = fvcore_counter.to_zeros(net)
+        for side, call in passes(net, model).items():
+            traced = fvcore_counter.count_products(net, call)
+            out.sides[side]["fvcore"] = traced.products
+            out.given += traced.given
+            out.unseen["fvcore"] += traced.unseen
     return out
 
 
@@ -92,27 +99,7 @@ class _Products(TorchDispatchMode):
         super().__init__()
         self.unseen: Counter[str] = Counter()
 
-    def __torch_dispatch__(
-        self, op: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+    def __torch_dispatch__(self, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if op in PRODUCTS and op.overloadpacket not in flop_registry:
             self.unseen[op.overloadpacket.__name__] += 1
         return op(*args, **(kwargs or {}))
-
-
-@torch.no_grad()
-def _torch(call: Callable[[], Any]) -> tuple[int, Counter[str]]:
-    """Returns torch's own count, halved: it counts a multiply-accumulate as two."""
-    with FlopCounterMode(display=False) as flops, _Products() as products:
-        call()
-    return flops.get_total_flops() // 2, products.unseen
-
-
-def _fvcore(net: VideoModel, model: Model, out: Audit) -> None:
-    """Adds fvcore's own count to each side of `out`."""
-    net = fvcore_counter.to_zeros(net)
-    for side, call in passes(net, model).items():
-        result = fvcore_counter.count_products(net, call)
-        out.sides[side]["fvcore"] = result.products
-        out.given += result.given
-        out.unseen["fvcore"] = out.unseen.get("fvcore", Counter()) + result.unseen

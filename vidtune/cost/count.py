@@ -33,37 +33,26 @@ class Counter(TorchDispatchMode):
         super().__init__()
         self.tally = Tally()
 
-    def __torch_dispatch__(
-        self, op: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+    def __torch_dispatch__(self, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = op(*args, **(kwargs or {}))
         self.tally += tally(op, out, args, kwargs or {})
         return out
 
 
-class TokenTrace:
-    """Hooks the trunk's blocks and notes how many tokens enter attention and leave the block."""
+def trace_tokens(block: nn.Module) -> dict[str, int]:
+    """Returns what the next run of a trunk's block fills: the tokens that enter and leave it."""
+    layer: dict[str, int] = {}
 
-    def __init__(self, blocks: list[nn.Module]) -> None:
-        self.layers: list[dict[str, int]] = [{} for _ in blocks]
-        for layer, block in zip(self.layers, blocks, strict=True):
-            block.attn.register_forward_pre_hook(self._enter(layer))
-            block.mlp.register_forward_hook(self._leave(layer))
+    def enter(_: nn.Module, args: tuple[Tensor, ...]) -> None:
+        if not layer:  # a second call, over time or with adapted tokens, is no new entry
+            layer["sequences"], layer["entering_attention"] = args[0].shape[:2]
 
-    @staticmethod
-    def _enter(layer: dict[str, int]) -> Callable[..., None]:
-        def hook(module: nn.Module, args: tuple[Tensor, ...]) -> None:
-            if not layer:  # a second call, over time or with adapted tokens, is no new entry
-                layer["sequences"], layer["entering_attention"] = args[0].shape[:2]
+    def leave(_: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> None:
+        layer["leaving"] = out.shape[1]
 
-        return hook
-
-    @staticmethod
-    def _leave(layer: dict[str, int]) -> Callable[..., None]:
-        def hook(module: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> None:
-            layer["leaving"] = out.shape[1]
-
-        return hook
+    block.attn.register_forward_pre_hook(enter)
+    block.mlp.register_forward_hook(leave)
+    return layer
 
 
 def parameters(net: VideoModel) -> dict[str, Any]:
@@ -147,9 +136,8 @@ def cost(model: Model) -> dict[str, Any]:
     net = build_on_meta(model)
     params = parameters(net)
     net.fold_lora()
-    trace = TokenTrace(net.trunk_blocks())
+    layers = [trace_tokens(block) for block in net.trunk_blocks()]
     macs = {side: t.macs() for side, t in tallies(net, model).items()}
-    last = trace.layers[-1]
     return {
         **params,
         "gmacs": macs["vision"]["paper"] / 1e9,
@@ -158,6 +146,6 @@ def cost(model: Model) -> dict[str, Any]:
             for convention in macs["vision"]
         },
         "views": model.n_views,
-        "tokens": trace.layers,
-        "output_tokens": last["sequences"] * last["leaving"],
+        "tokens": layers,
+        "output_tokens": layers[-1]["sequences"] * layers[-1]["leaving"],
     }

@@ -121,21 +121,6 @@ def _normalised(out: Any, x: Tensor, shape: Any, weight: Tensor | None, *_: Any)
     return x.numel() * (7 if weight is not None else 5)
 
 
-def _softmax(out: Tensor, *_: Any) -> int:
-    """Largest, difference, exp, sum, division: 5 per element."""
-    return 5 * out.numel()
-
-
-def _reduced(out: Any, x: Tensor, *_: Any, **__: Any) -> int:
-    """Sum, mean, largest: one operation per element of the input."""
-    return x.numel()
-
-
-def _norm(out: Any, x: Tensor, *_: Any, **__: Any) -> int:
-    """A square and an addition per element of the input."""
-    return 2 * x.numel()
-
-
 def _scattered(out: Tensor, x: Tensor, dim: int, index: Tensor, source: Tensor) -> int:
     """One addition per element that is added."""
     return source.numel()
@@ -146,21 +131,6 @@ def _sorted(out: Any, x: Tensor, *_: Any, **__: Any) -> int:
     return x.numel() * (x.shape[-1] - 1).bit_length()
 
 
-def _pointwise(out: Tensor, *_: Any, **__: Any) -> int:
-    """One operation per element of the output, be it an addition or a function such as exp."""
-    return out.numel()
-
-
-def _sigmoid(out: Tensor, *_: Any, **__: Any) -> int:
-    """1 / (1 + exp(-x)): 4 per element."""
-    return 4 * out.numel()
-
-
-def _gelu(out: Tensor, *_: Any, **__: Any) -> int:
-    """x / 2 (1 + erf(x / sqrt 2)): 5 per element."""
-    return 5 * out.numel()
-
-
 ELEMENTS: dict[Any, Callable[..., int]] = {
     aten.addmm.default: _bias,
     aten.convolution.default: _conv_bias,
@@ -168,15 +138,19 @@ ELEMENTS: dict[Any, Callable[..., int]] = {
     aten.native_layer_norm.default: _normalised,
     aten.native_batch_norm.default: _batch_norm,
 }
-# By the operator's name, whatever its overload.
+# The next tables go by the operator's name, whatever its overload.
+PER_INPUT = {  # operations per element of the input
+    **dict.fromkeys(("argmax", "amax", "max", "mean", "sum"), 1),
+    "linalg_vector_norm": 2,  # a square and an addition
+}
+PER_OUTPUT = {  # operations per element of the output; 1 of every other pointwise operator
+    **dict.fromkeys(("_softmax", "_safe_softmax"), 5),  # largest, difference, exp, sum, division
+    **dict.fromkeys(("sigmoid", "sigmoid_"), 4),  # 1 / (1 + exp(-x))
+    "gelu": 5,  # x / 2 (1 + erf(x / sqrt 2))
+}
 NAMED: dict[str, Callable[..., int]] = {
-    **dict.fromkeys(("_softmax", "_safe_softmax"), _softmax),
-    **dict.fromkeys(("argmax", "amax", "max", "mean", "sum"), _reduced),
-    "linalg_vector_norm": _norm,
     "scatter_add": _scattered,
     **dict.fromkeys(("argsort", "sort", "topk"), _sorted),
-    **dict.fromkeys(("sigmoid", "sigmoid_"), _sigmoid),
-    "gelu": _gelu,
 }
 # What only moves, chooses, makes or casts elements.
 FREE = frozenset(
@@ -199,8 +173,10 @@ def tally(op: Any, out: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> T
         return Tally()
     if name in NAMED:
         return Tally(elements=NAMED[name](out, *args, **kwargs))
-    if Tag.pointwise in op.tags:
-        return Tally(elements=_pointwise(out, *args, **kwargs))
+    if name in PER_INPUT:
+        return Tally(elements=PER_INPUT[name] * args[0].numel())
+    if name in PER_OUTPUT or Tag.pointwise in op.tags:
+        return Tally(elements=PER_OUTPUT.get(name, 1) * out.numel())
     raise UserError(
         f"{op}: no counting formula; add one to PRODUCTS in vidtune/cost/formulas.py, or to FREE "
         "if it costs nothing"

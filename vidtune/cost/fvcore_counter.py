@@ -50,10 +50,7 @@ def _lstm(inputs: list[Any], outputs: list[Any]) -> int:
     return steps * sum(prod(w) for w in weights if len(w) == 2)
 
 
-HANDLES: dict[str, Handle] = {
-    "scaled_dot_product_attention": _attention,
-    "lstm": _lstm,
-}
+HANDLES: dict[str, Handle] = {"scaled_dot_product_attention": _attention, "lstm": _lstm}
 NORMS = ("layer_norm", "batch_norm", "group_norm", "instance_norm")
 # Composite operators, which stand in a traced graph only: they move elements, or are a softmax.
 COMPOSITES = frozenset(
@@ -99,7 +96,8 @@ def count_products(net: VideoModel, call: Callable[[], Any]) -> Traced:
 
 def _free(name: str) -> bool:
     """Tells whether an operator is known to hold no product."""
-    if name in COMPOSITES or name in formulas.FREE or name in formulas.NAMED:
+    by_name = (formulas.FREE, formulas.NAMED, formulas.PER_INPUT, formulas.PER_OUTPUT)
+    if name in COMPOSITES or any(name in table for table in by_name):
         return True
     packet = getattr(torch.ops.aten, name, None)
     overloads = [getattr(packet, o) for o in packet.overloads()] if packet else []

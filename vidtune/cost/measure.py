@@ -9,6 +9,7 @@ has no such allocator: `peak_rss_gib` is the peak of the process, interpreter in
 import gc
 import os
 import platform
+import re
 from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,10 +18,10 @@ from typing import Any
 import torch
 
 from vidtune import provenance
-from vidtune.cost import measured_loader
+from vidtune.cost import measured_phases
 from vidtune.cost.clock import Clock, summary, synchronise
 from vidtune.cost.measured_phases import PHASES, BenchJob, MeasuredPhase, attention_of
-from vidtune.engine import device as engine_device
+from vidtune.engine.device import out_of_memory
 from vidtune.gpu.watch import Watch
 from vidtune.spec import UserError
 
@@ -38,34 +39,31 @@ def measure(job: BenchJob, clips: Path, gpu: dict[str, Any] | None = None) -> di
     with attention_of(job):
         phases = {name: _phase(job, name, clips, gpu) for name in PHASES if name in job.phases}
     if "loader" in job.phases:
-        phases["loader"] = measured_loader.loader_row(job, clips)
-    oom = any(phase.get("status") == "oom" for phase in phases.values())
+        phases["loader"] = measured_phases.loader_row(job, clips)
     status = "busy" if gpu and gpu["busy"] else "ok"
-    code = provenance.bench_digest(job.model.method)
+    if any(phase.get("status") == "oom" for phase in phases.values()):
+        status = "oom"
     name = device_name(device)
+    stamp = provenance.stamp(provenance.bench_digest(job.model.method), name, job)
     return {
-        "status": "oom" if oom else status,
+        "status": status,
         "conditions": conditions(job, name, gpu),
         **phases,
-        "provenance": provenance.stamp(code, name, job),
+        "provenance": stamp,
     }
 
 
 def conditions(job: BenchJob, device: str, gpu: dict[str, Any] | None) -> dict[str, Any]:
     """Returns all conditions of a measurement, besides the model itself."""
-    m = job.model
     return {
-        "variant": m.name,
-        "backbone": m.backbone.name,
+        "variant": job.model.name,
+        "backbone": job.model.backbone.name,
         "weights": "random",
         "batch": job.recipe.batch,
-        "frames": m.frames,
+        "frames": job.model.frames,
         "precision": job.recipe.precision,
         "matmul": torch.get_float32_matmul_precision(),
-        "compile": job.compile,
-        "attention": job.attention,
-        "steps": job.steps,
-        "warmup": job.warmup,
+        **job.model_dump(include={"compile", "attention", "steps", "warmup"}),
         "device": device,
         "driver": (gpu or {}).get("driver"),
         "gpu": gpu,
@@ -80,17 +78,17 @@ def conditions(job: BenchJob, device: str, gpu: dict[str, Any] | None) -> dict[s
 def device_name(device: torch.device) -> str:
     """Returns the GPU's name, or "cpu, <model>, <n> threads"."""
     if device.type == "cuda":
-        return engine_device.device_name(device)
-    return f"cpu, {_processor()}, {torch.get_num_threads()} threads"
+        return torch.cuda.get_device_name(device)
+    name = re.search(r"^model name\s*: (.*)", _read_proc("cpuinfo"), re.MULTILINE)
+    processor = name[1].strip() if name else platform.machine()
+    return f"cpu, {processor}, {torch.get_num_threads()} threads"
 
 
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+def _read_proc(name: str) -> str:
+    """Returns a file of /proc, or "" where it cannot be read."""
+    with suppress(OSError):
+        return Path("/proc", name).read_text(encoding="utf-8")
+    return ""
 
 
 def _phase(job: BenchJob, name: str, clips: Path, gpu: dict[str, Any] | None) -> dict[str, Any]:
@@ -98,7 +96,7 @@ def _phase(job: BenchJob, name: str, clips: Path, gpu: dict[str, Any] | None) ->
     try:
         return {"status": "ok", **_run(PHASES[name](job), clips, gpu)}
     except (RuntimeError, MemoryError) as e:
-        if engine_device.out_of_memory(e):
+        if out_of_memory(e):
             return {"status": "oom", "batch": job.recipe.batch}
         if type(e).__module__.startswith(("torch._dynamo", "torch._inductor")):
             why = str(e).strip().splitlines()[0]
@@ -126,7 +124,7 @@ def _run(phase: MeasuredPhase, clips: Path, gpu: dict[str, Any] | None) -> dict[
         laps, seconds = clock.laps(len(phase.parts)), clock.span()
         watched = watch.end() if watch else {}
     videos = job.steps * job.recipe.batch
-    row: dict[str, Any] = {
+    row = {
         "videos": videos,
         "videos_per_s": videos / seconds,
         "ms": summary(laps, phase.parts),
@@ -135,7 +133,7 @@ def _run(phase: MeasuredPhase, clips: Path, gpu: dict[str, Any] | None) -> dict[
     }
     if "loader" in job.phases:
         del video
-        row["end_to_end_videos_per_s"] = measured_loader.end_to_end(phase, clips)
+        row["end_to_end_videos_per_s"] = measured_phases.end_to_end(phase, clips)
     return row
 
 
@@ -146,39 +144,33 @@ def _nvml(watched: dict[str, Any], videos: int) -> dict[str, Any]:
         return None if watched.get(key) is None else watched[key] / GIB
 
     energy = watched.get("joules")
+    kept = ("energy_from", "utilisation_percent", "sm_mhz", "memory_mhz", "throttle_reasons")
     return {
         "nvml_gib": gib("process_bytes"),
         "nvml_device_gib": gib("device_bytes"),
         "joules_per_video": None if energy is None else energy / videos,
-        **{
-            k: watched.get(k)
-            for k in ("energy_from", "utilisation_percent", "sm_mhz", "memory_mhz")
-        },
-        "throttle_reasons": watched.get("throttle_reasons"),
+        **{key: watched.get(key) for key in kept},
     }
 
 
 def reset_peak(device: torch.device) -> None:
     """Forgets the peak so far; if the system forbids it, the peak is since the process began."""
     if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return
+        return torch.cuda.reset_peak_memory_stats(device)
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def peak(device: torch.device) -> dict[str, float | None]:
     """Returns the peak memory since `reset_peak`, in GiB; None for what the device does not have."""
-    peaks: dict[str, float | None] = dict.fromkeys(
-        ("peak_allocated_gib", "peak_reserved_gib", "peak_rss_gib")
-    )
+    allocated = reserved = resident = None
     if device.type == "cuda":
-        peaks["peak_allocated_gib"] = torch.cuda.max_memory_allocated(device) / GIB
-        peaks["peak_reserved_gib"] = torch.cuda.max_memory_reserved(device) / GIB
-        return peaks
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return peaks
-    kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM"))
-    return {**peaks, "peak_rss_gib": int(kib) / (1 << 20)}
+        allocated = torch.cuda.max_memory_allocated(device) / GIB
+        reserved = torch.cuda.max_memory_reserved(device) / GIB
+    elif kib := re.search(r"VmHWM:\s*(\d+)", _read_proc("self/status")):
+        resident = int(kib[1]) / (1 << 20)
+    return {
+        "peak_allocated_gib": allocated,
+        "peak_reserved_gib": reserved,
+        "peak_rss_gib": resident,
+    }

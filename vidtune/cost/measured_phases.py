@@ -1,25 +1,39 @@
-"""The phases that are measured: a model's training step and its inference, as the engine runs them.
+"""The phases that are measured: training step, inference and decoding, as the engine runs them.
 
-Weights are random: neither time nor memory depends on their values.
+Weights are random: neither time nor memory depends on their values. Decoding takes batches of
+generated H.264 clips through the engine's own loader; after the first pass the system has the files
+in its cache, so this times decoding and resizing, not a disk.
 Shapes: B videos, T frames, S pixels, L words, C classes.
 """
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from vidtune.cost.clock import Clock
+from vidtune.cost.clock import Clock, synchronise
+from vidtune.data import records
+from vidtune.data.batches import decoded, workers
+from vidtune.data.clips import Clips
 from vidtune.engine.device import precision
 from vidtune.engine.step import Step
 from vidtune.methods.build import build_model
+from vidtune.motion import generate
 from vidtune.nn.attention import attention
-from vidtune.nn.task import TextRecognizer, VideoModel
-from vidtune.spec import Attention, Count, Frozen, Model, Recipe, UserError
+from vidtune.nn.pixels import normalise
+from vidtune.nn.task import TextRecognizer
+from vidtune.spec import Attention, Count, Frozen, GeneratedSet, Model, Recipe, UserError
 
+# Roughly the size, frame rate and length of Something-Something's clips.
+SIZES = {"train": 16, "val": 0, "test": 0}
+CLIPS = GeneratedSet(
+    name="bench", generator="motion", seed=0, clips=SIZES, side=240, fps=12, seconds=(2.0, 5.0)
+)
 Phase = Literal["train", "inference", "loader"]
 
 
@@ -39,12 +53,11 @@ class BenchJob(Frozen):
 @contextmanager
 def attention_of(job: BenchJob) -> Iterator[None]:
     """Makes all models use the job's attention. Raises `UserError` if the device lacks it."""
-    if job.attention == "memory-efficient" and job.device == "cpu":
+    efficient = job.attention == "memory-efficient"
+    if efficient and job.device == "cpu":
         raise UserError("--attention memory-efficient: a CPU has none; ask for fused or explicit")
-    with ExitStack() as stack:
-        stack.enter_context(attention("explicit" if job.attention == "explicit" else "fused"))
-        if job.attention == "memory-efficient":
-            stack.enter_context(sdpa_kernel(SDPBackend.EFFICIENT_ATTENTION))
+    kernel = sdpa_kernel(SDPBackend.EFFICIENT_ATTENTION) if efficient else nullcontext()
+    with attention("fused" if efficient else job.attention), kernel:
         yield
 
 
@@ -57,13 +70,14 @@ class MeasuredPhase:
         torch.manual_seed(0)
         self.job, self.device = job, torch.device(job.device)
         self.net = build_model(job.model, device=self.device)
-        name_random_classes(self.net, job.model)
+        if isinstance(self.net, TextRecognizer):
+            text, classes = job.model.backbone.text, job.model.classes or 1
+            self.net.name_classes(torch.randint(1, text.vocab_size, (classes, text.context)))
 
     def video(self) -> Tensor:
         """Returns (B, T, 3, S, S) like `vidtune.nn.pixels.normalise`: mean 0, deviation near 1."""
-        m = self.job.model
-        side = m.backbone.image
-        return torch.randn(self.job.recipe.batch, m.frames, 3, side, side, device=self.device)
+        frames, side = self.job.model.frames, self.job.model.backbone.image
+        return torch.randn(self.job.recipe.batch, frames, 3, side, side, device=self.device)
 
     def compile(self) -> None:
         """Gives both parts of the model to torch.compile, if the job says so."""
@@ -134,8 +148,43 @@ def random_targets(model: Model, batch: int) -> Tensor:
     return torch.randint(1, model.backbone.text.vocab_size, (batch, model.max_words))
 
 
-def name_random_classes(net: VideoModel, model: Model) -> None:
-    """Gives random class names (C, L) to a method that classifies by texts."""
-    if isinstance(net, TextRecognizer):
-        text = model.backbone.text
-        net.name_classes(torch.randint(1, text.vocab_size, (model.classes or 1, text.context)))
+def videos(job: BenchJob, folder: Path) -> Iterator[Tensor]:
+    """Yields uint8 (B, T, 3, S, S) for each warm-up and measured step, by the recipe's sampler."""
+    generate.generate(CLIPS, folder)
+    m, recipe = job.model, job.recipe
+    if recipe.augment:  # a step takes as many clips as the batch says, so none is repeated
+        once = recipe.augment.model_copy(update={"repeats": 1})
+        recipe = recipe.model_copy(update={"augment": once})
+    train = records.read(folder, "train")
+    clips = Clips(train, recipe, m.frames, m.backbone.image, train=True, seed=0)
+    order = torch.arange((job.warmup + job.steps) * job.recipe.batch) % len(clips)
+    for batch in decoded(clips, list(order.split(job.recipe.batch))):
+        yield batch["video"]
+
+
+def loader_row(job: BenchJob, folder: Path) -> dict[str, Any]:
+    """Measures the loader without a model."""
+    rate = _rate(job, folder, lambda batch: None)
+    clips = CLIPS.model_dump(mode="json", include={"clips", "side", "fps", "seconds"})
+    return {"videos_per_s": rate, "workers": workers(), "clips": clips}
+
+
+def end_to_end(phase: MeasuredPhase, folder: Path) -> float:
+    """Returns videos per second of a phase that decodes, copies and normalises its own batches."""
+    clock = Clock(phase.device)
+    return _rate(
+        phase.job, folder, lambda batch: phase.step(normalise(batch.to(phase.device)), clock)
+    )
+
+
+def _rate(job: BenchJob, folder: Path, use: Callable[[Tensor], None]) -> float:
+    """Returns videos per second of the steps after the warm-up, each of which uses a batch."""
+    device = torch.device(job.device)
+    start = time.perf_counter()
+    for k, batch in enumerate(videos(job, folder), 1):
+        use(batch)
+        if k == job.warmup:
+            synchronise(device)
+            start = time.perf_counter()
+    synchronise(device)
+    return job.steps * job.recipe.batch / (time.perf_counter() - start)

@@ -7,13 +7,13 @@ registers it for the CPU. It sends attention to the operators that CUDA would ch
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from vidtune.nn.attention import attention
 from vidtune.spec import Attention, Precision
@@ -48,30 +48,21 @@ def listed(key: str) -> set[str]:
 def policy() -> dict[str, str]:
     """Maps operators on CUDA's list that are not on the CPU's to how CUDA computes them: lower,
     widest, widens, softmax or single."""
+    parts = {"lower": LOWER, "widest": WIDEST, "widens": WIDENS}
     out = {}
     for name in sorted(listed("AutocastCUDA") - listed(CPU)):
         base = name.split(".")[0]
-        if any(part in name for part in ELSEWHERE):
-            continue
-        parts = {"lower": LOWER, "widest": WIDEST, "widens": WIDENS}
-        kind = next((kind for kind, names in parts.items() if base in names), "single")
-        out[name] = "softmax" if name in SOFTMAX else kind
-    return out
+        if not any(part in name for part in ELSEWHERE):
+            out[name] = next((kind for kind, names in parts.items() if base in names), "single")
+    return out | dict.fromkeys(SOFTMAX, "softmax")
 
 
 def _cast(args: Any, dtype: torch.dtype) -> Any:
     """Casts floating-point tensors to `dtype`, except doubles."""
-
-    def one(x: Any) -> Any:
-        castable = isinstance(x, Tensor) and x.is_floating_point() and x.dtype != torch.float64
-        return x.to(dtype) if castable else x
-
-    return tree_map(one, args)
-
-
-def _widest(args: Any) -> torch.dtype:
-    dtypes = {x.dtype for x in tree_leaves(args) if isinstance(x, Tensor)}
-    return SINGLE if SINGLE in dtypes else HALF
+    kept = torch.float64
+    return tree_map_only(
+        Tensor, lambda x: x.to(dtype) if x.is_floating_point() and x.dtype != kept else x, args
+    )
 
 
 def _kernel(name: str, kind: str) -> Callable[..., Any]:
@@ -88,22 +79,12 @@ def _kernel(name: str, kind: str) -> Callable[..., Any]:
                 kwargs["dtype"] = kwargs.get("dtype") or SINGLE
             if kind in ("softmax", "widens"):
                 return op(*args, **kwargs)
-            to = {"lower": HALF, "single": SINGLE}.get(kind) or _widest((args, kwargs))
-            return op(*_cast(args, to), **_cast(kwargs, to))
+            types = {x.dtype for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)}
+            single = kind == "single" or (kind == "widest" and SINGLE in types)
+            args, kwargs = _cast((args, kwargs), SINGLE if single else HALF)
+            return op(*args, **kwargs)
 
     return run
-
-
-@contextmanager
-def cuda_autocast() -> Iterator[None]:
-    """Gives `torch.autocast("cpu", torch.float16)` CUDA's lists inside the `with` block."""
-    library = torch.library.Library("aten", "IMPL")
-    try:
-        for name, kind in policy().items():
-            library.impl(name, _kernel(name, kind), CPU)
-        yield
-    finally:
-        library._destroy()
 
 
 class _Kernels(TorchFunctionMode):
@@ -111,19 +92,12 @@ class _Kernels(TorchFunctionMode):
 
     def __init__(self, attention: Attention, precision: Precision) -> None:
         super().__init__()
-        self.attention = attention
-        self.halved = precision == "fp16"
+        self.attention, self.halved = attention, precision == "fp16"
 
-    def __torch_function__(
-        self,
-        func: Any,
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func is nn.functional.scaled_dot_product_attention:
-            return self._attend(*args, **kwargs)
+            return self._attend(*args, kwargs.get("attn_mask"), kwargs.get("is_causal", False))
         if func is nn.functional.batch_norm:  # CUDA's keeps a contiguous copy of its input
             return func(args[0].contiguous(), *args[1:], **kwargs)
         if func in (torch.cat, torch.stack):  # only the CPU's autocast copies its inputs first
@@ -137,27 +111,20 @@ class _Kernels(TorchFunctionMode):
             return func(args[0].half(), *args[1:], **kwargs)
         return func(*args, **kwargs)
 
-    def _attend(
-        self,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        attn_mask: Tensor | None = None,
-        is_causal: bool = False,
-    ) -> Tensor:
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
         """Maps (N, H, Q, d), (N, H, K, d), (N, H, K, d) to (N, H, Q, d); for backward it keeps the
         result and a log-sum-exp.
 
         Flash attention takes half precision without a mask, the memory-efficient kernel the rest.
         """
         if torch.is_autocast_enabled("cpu"):
-            q, k, v, attn_mask = _cast((q, k, v, attn_mask), HALF)
-        if self.attention == "fused" and q.dtype == HALF and attn_mask is None:
-            return aten._scaled_dot_product_flash_attention(q, k, v, 0.0, is_causal)[0]
-        if attn_mask is not None:
-            attn_mask = attn_mask.expand(*q.shape[:3], k.shape[2])
+            q, k, v, mask = _cast((q, k, v, mask), HALF)
+        if self.attention == "fused" and q.dtype == HALF and mask is None:
+            return aten._scaled_dot_product_flash_attention(q, k, v, 0.0, causal)[0]
+        if mask is not None:
+            mask = mask.expand(*q.shape[:3], k.shape[2])
         kernel = aten._scaled_dot_product_efficient_attention
-        return kernel(q, k, v, attn_mask, torch.is_grad_enabled(), 0.0, is_causal)[0]
+        return kernel(q, k, v, mask, torch.is_grad_enabled(), 0.0, causal)[0]
 
 
 def halve(net: nn.Module, frozen: bool = False) -> None:
@@ -167,19 +134,21 @@ def halve(net: nn.Module, frozen: bool = False) -> None:
     for module in net.modules():
         if not isinstance(module, single):
             for name, p in module.named_parameters(recurse=False):
-                if frozen and p.requires_grad:
-                    continue
-                setattr(module, name, nn.Parameter(p.half(), p.requires_grad))
+                if not (frozen and p.requires_grad):
+                    setattr(module, name, nn.Parameter(p.half(), p.requires_grad))
 
 
 @contextmanager
 def cuda_like(attention_: Attention, precision: Precision) -> Iterator[None]:
     """Makes what runs inside allocate as on a GPU; forward passes need `autocast(precision)`."""
-    with ExitStack() as stack:
-        stack.enter_context(_Kernels(attention_, precision))
-        stack.enter_context(attention("explicit" if attention_ == "explicit" else "fused"))
+    with (
+        torch.library._scoped_library("aten", "IMPL") as library,
+        _Kernels(attention_, precision),
+        attention("explicit" if attention_ == "explicit" else "fused"),
+    ):
         if precision == "amp16":
-            stack.enter_context(cuda_autocast())
+            for name, kind in policy().items():
+                library.impl(name, _kernel(name, kind), CPU)
         yield
 
 

@@ -6,6 +6,7 @@ It does not see what a kernel allocates for itself, nor the allocator's fragment
 torch, `torch.distributed._tools.mem_tracker`, is a private API.
 """
 
+import itertools
 import weakref
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 BLOCK = 512  # bytes
 WORKSPACE = "workspace"  # the kind of a storage that nobody labelled
+IGNORED = "ignored"  # the kind of a storage that no total includes
 
 
 class Ledger(TorchDispatchMode):
@@ -30,15 +32,12 @@ class Ledger(TorchDispatchMode):
     def __init__(self) -> None:
         super().__init__()
         self.events: list[tuple[int, int]] = []
-        self.phases: list[tuple[str, int, int]] = []  # name, first event, one past the last
+        self.phases: dict[str, tuple[int, int]] = {}  # first event and one past the last
         self.kinds: dict[int, str] = {}  # by storage number
         self._numbers: dict[int, int] = {}  # of live storages, by address
-        self._ignored: set[int] = set()
         self._watches: dict[int, weakref.ref[Any]] = {}
 
-    def __torch_dispatch__(
-        self, op: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+    def __torch_dispatch__(self, op: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = op(*args, **(kwargs or {}))
         for leaf in (out,) if isinstance(out, Tensor) else tree_leaves(out):
             if isinstance(leaf, Tensor):
@@ -63,27 +62,23 @@ class Ledger(TorchDispatchMode):
         return self._numbers[address]
 
     def label(self, tensors: Iterable[Any], kind: str) -> None:
-        """Give tensors a kind, which also holds for the time before this call."""
+        """Gives tensors a kind, which also holds for the time before this call."""
         for tensor in tensors:
             if isinstance(tensor, Tensor):
                 self.kinds[self.enter(tensor)] = kind
 
-    def ignore(self, tensors: Iterable[Tensor]) -> None:
-        """Ignore these tensors in all totals."""
-        self._ignored |= {self.enter(tensor) for tensor in tensors}
-
     def label_rest(self, kind: str) -> None:
-        """Label every live, unlabelled storage `kind`."""
+        """Labels every live, unlabelled storage `kind`."""
         for number in self._numbers.values():
             if self.kinds[number] == WORKSPACE:
                 self.kinds[number] = kind
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Name the events inside the `with` block, as in "forward"."""
+        """Names the events inside the `with` block, as in "forward"; a name is used once."""
         start = len(self.events)
         yield
-        self.phases.append((name, start, len(self.events)))
+        self.phases[name] = (start, len(self.events))
 
     @property
     def peak(self) -> int:
@@ -91,21 +86,17 @@ class Ledger(TorchDispatchMode):
         return max(self.peaks()[0].values())
 
     def peaks(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Return the most live bytes of each phase, and the bytes of each kind at the peak."""
-        live, course = 0, [0]  # bytes before the first event, and after each
-        for number, change in self.events:
-            live += 0 if number in self._ignored else change
-            course.append(live)
-        by_phase: dict[str, int] = {}
-        top = 0
-        for name, start, end in self.phases:
-            at = max(range(start, end + 1), key=course.__getitem__)
-            by_phase[name] = max(by_phase.get(name, 0), course[at])
-            if course[at] == max(by_phase.values()):
-                top = at
+        """Returns the most live bytes of each phase, and the bytes of each kind at the peak."""
+        kinds = [self.kinds[number] for number, _ in self.events]
+        sizes = [0 if k == IGNORED else e[1] for k, e in zip(kinds, self.events, strict=True)]
+        live = list(itertools.accumulate(sizes, initial=0))  # before the first event, after each
+        at = {
+            name: max(range(start, end + 1), key=live.__getitem__)
+            for name, (start, end) in self.phases.items()
+        }
+        top = max(reversed(at.values()), key=live.__getitem__)  # of equal peaks the last
         by_kind: Counter[str] = Counter()
-        for number, change in self.events[:top]:
-            if number in self._ignored:
-                continue
-            by_kind[self.kinds[number]] += change
+        for kind, size in zip(kinds[:top], sizes[:top], strict=True):
+            by_kind[kind] += size
+        by_phase = {name: live[k] for name, k in at.items()}
         return by_phase, {kind: size for kind, size in by_kind.items() if size}

@@ -18,30 +18,30 @@ def count_paper(job: Costing, folder: Path) -> dict[str, Any]:
     """Maps model name to `count.cost` with its provenance; `folder` keeps earlier results, by paper."""
     counts: dict[str, dict[str, Any]] = {}  # one entry for all models that cost the same
 
-    def compute(model: Model) -> dict[str, Any]:
+    def compute(model: Model, digest: str) -> dict[str, Any]:
         key = count.cost_key(model)
         if key not in counts:
             counts[key] = count.cost(model)
-        stamp = provenance.stamp(provenance.model_digest(model.method), "meta", model)
+        stamp = provenance.stamp(digest, "meta", model)
         return {**counts[key], "views": model.n_views, "provenance": stamp}
 
-    digests = {m.name: provenance.model_digest(m.method) for m in job.models}
-    return _kept("cost", folder / job.paper, {m.name: m for m in job.models}, digests, compute)
+    asked = {m.name: (m, provenance.model_digest(m.method)) for m in job.models}
+    return _kept("cost", folder / job.paper, asked, compute)
 
 
 def predict_paper(job: Predicting, folder: Path) -> dict[str, Any]:
     """Maps model name to `predict_memory.predict` with its provenance, where the memory is printed
     and the fitted GB; `folder` keeps earlier predictions, by paper."""
 
-    def compute(row: Prediction) -> dict[str, Any]:
+    def compute(row: Prediction, digest: str) -> dict[str, Any]:
         result = predict_memory.predict(row.model, row.batch, row.precision, row.attention)
-        digest = provenance.memory_digest(row.model.method)
         return {**result, "provenance": provenance.stamp(digest, "fake tensors", row.model)}
 
-    # `where` and `fit` change no prediction
-    specs = {r.model.name: r.model_copy(update={"where": (), "fit": None}) for r in job.rows}
-    digests = {r.model.name: provenance.memory_digest(r.model.method) for r in job.rows}
-    out = _kept("memory", folder / job.paper, specs, digests, compute)
+    asked = {}
+    for row in job.rows:
+        spec = row.model_copy(update={"where": (), "fit": None})  # they change no prediction
+        asked[row.model.name] = spec, provenance.memory_digest(row.model.method)
+    out = _kept("memory", folder / job.paper, asked, compute)
     for row in job.rows:
         result = out[row.model.name]
         result["where"] = list(row.where)
@@ -58,21 +58,24 @@ def fitted(fit: Fit, gib: float) -> dict[str, Any]:
 def _kept(
     label: str,
     folder: Path,
-    specs: dict[str, Any],
-    digests: dict[str, str],
-    compute: Callable[[Any], dict[str, Any]],
+    asked: dict[str, tuple[Any, str]],
+    compute: Callable[[Any, str], dict[str, Any]],
 ) -> dict[str, Any]:
-    """Maps names to results: those kept under "<digest of spec>-<digest of code>.json", and new
-    ones, each of which prints a line that begins with `label`."""
-    paths = {n: folder / f"{provenance.spec_digest(s)}-{digests[n]}.json" for n, s in specs.items()}
-    out = {}
-    for k, (name, path) in enumerate(paths.items(), 1):
+    """Maps the names of `asked`, which has a spec and the digest of its code for each, to results.
+
+    They are kept under "<digest of spec>-<digest of code>.json"; each new one prints a line that
+    begins with `label`.
+    """
+    out, paths = {}, set()
+    for k, (name, (spec, digest)) in enumerate(asked.items(), 1):
+        path = folder / f"{provenance.spec_digest(spec)}-{digest}.json"
         if not path.exists():
             start = time.perf_counter()
-            write_json(path, compute(specs[name]))
+            write_json(path, compute(spec, digest))
             seconds = time.perf_counter() - start
-            print(f"{label} {k}/{len(paths)} {name} {seconds:.2f} s", flush=True)
+            print(f"{label} {k}/{len(asked)} {name} {seconds:.2f} s", flush=True)
         out[name] = load_json(path)
-    for path in set(folder.glob("*.json")) - set(paths.values()):
+        paths.add(path)
+    for path in set(folder.glob("*.json")) - paths:
         path.unlink()
     return out

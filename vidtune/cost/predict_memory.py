@@ -13,11 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from vidtune.cost.memory_cuda import autocast, cuda_like, halve
-from vidtune.cost.memory_ledger import Ledger
+from vidtune.cost.memory_ledger import IGNORED, Ledger
 from vidtune.cost.released import Released, as_released
 from vidtune.engine.step import objective
 from vidtune.methods.build import build_model
@@ -62,43 +62,26 @@ def training_ledger(
         runner, video, target = _allocate(net, model, batch, precision, released, ledger)
         tuned = [p for p in net.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(tuned, fused=True)
-        _first_step(tuned, optimizer, ledger)
-        with cuda_like(attention, precision):
-            _step(runner, video, target, precision, optimizer, ledger)
-        idle = (optimizer.state[p] for p in tuned if p.grad is None)
-        ledger.ignore(t for state in idle for t in state.values())
-    return ledger
-
-
-def _first_step(
-    tuned: list[nn.Parameter], optimizer: torch.optim.Optimizer, ledger: Ledger
-) -> None:
-    """Creates the optimiser's state, as a first step does if all parameters have gradients."""
-    for p in tuned:
-        p.grad = torch.zeros_like(p)
-    optimizer.step()
-    optimizer.zero_grad()
-    ledger.label((t for state in optimizer.state.values() for t in state.values()), "optimizer")
-
-
-def _step(
-    runner: Released,
-    video: Tensor,
-    target: Tensor,
-    precision: Precision,
-    optimizer: torch.optim.Optimizer,
-    ledger: Ledger,
-) -> None:
-    """Takes one step in the phases forward, backward and step."""
-    with ledger.phase("forward"):
-        with autocast(precision):
-            loss = objective(runner.net, runner.at_once(video), target)
-        ledger.label_rest("activations")
-    with ledger.phase("backward"):
-        loss.backward()
-        ledger.label((p.grad for p in runner.net.parameters()), "gradients")
-    with ledger.phase("step"):
+        for p in tuned:  # a first step in which all have gradients creates the optimiser's state
+            p.grad = torch.zeros_like(p)
         optimizer.step()
+        optimizer.zero_grad()
+        for p in tuned:
+            ledger.label(optimizer.state[p].values(), "optimizer")
+        with cuda_like(attention, precision):
+            with ledger.phase("forward"):
+                with autocast(precision):
+                    loss = objective(net, runner.at_once(video), target)
+                ledger.label_rest("activations")
+            with ledger.phase("backward"):
+                loss.backward()
+                ledger.label((p.grad for p in tuned), "gradients")
+            with ledger.phase("step"):
+                optimizer.step()
+        for p in tuned:
+            if p.grad is None:  # without one a step creates no state
+                ledger.label(optimizer.state[p].values(), IGNORED)
+    return ledger
 
 
 def inference_ledger(
@@ -108,23 +91,14 @@ def inference_ledger(
     net = build_model(model, "meta").eval()
     with FakeTensorMode(allow_non_fake_inputs=True), Ledger() as ledger:
         runner, video, _ = _allocate(net, model, batch, precision, released, ledger)
-        with (
-            cuda_like(attention, precision),
-            torch.no_grad(),
-            autocast(precision),
-            ledger.phase("forward"),
-        ):
+        phase = ledger.phase("forward")
+        with phase, torch.no_grad(), cuda_like(attention, precision), autocast(precision):
             runner.at_once(video)
     return ledger
 
 
 def _allocate(
-    net: VideoModel,
-    model: Model,
-    batch: int,
-    precision: Precision,
-    released: bool,
-    ledger: Ledger,
+    net: VideoModel, model: Model, batch: int, precision: Precision, released: bool, ledger: Ledger
 ) -> tuple[Released, Tensor, Tensor]:
     """Gives the model its storages; returns what runs it, and a batch of videos with its labels
     (B,) or token ids (B, L)."""
@@ -182,7 +156,6 @@ def parse_size(text: str) -> int:
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", text)
     known = match and match[2].upper() in UNITS
     if not known or not 0 < float(match[1]) < math.inf:
-        raise UserError(
-            f"{text!r}: not a size; expected a number and a unit, such as 24GiB or 80GB"
-        )
+        wanted = "expected a number and a unit, such as 24GiB or 80GB"
+        raise UserError(f"{text!r}: not a size; {wanted}")
     return int(float(match[1]) * UNITS[match[2].upper()])
