@@ -17,7 +17,7 @@ from vidtune.datasets.stages import STAGES, training_waits_for
 from vidtune.gpu import devices
 from vidtune.plan import Plan, load
 from vidtune.remote import cache
-from vidtune.report.numbers.measurements import folders
+from vidtune.report.numbers.device_costs import folders
 from vidtune.spec import UserError
 
 __all__ = ["STAGES", "Eta", "Workflow", "code_digest", "estimate", "format_estimate", "start"]

@@ -12,7 +12,7 @@ from helpers.common import plan_at
 from vidtune import provenance
 from vidtune.report import claims, formats, tables, verdicts
 from vidtune.report.cells import Cell
-from vidtune.report.numbers import conditions, measurements, predictions, result_files, results
+from vidtune.report.numbers import conditions, device_costs, result_files, results
 from vidtune.report.numbers.rows import HERE, REFERENCE, from_csv, to_csv
 from vidtune.report.page import page
 from vidtune.spec import UserError, write_json, write_text
@@ -49,7 +49,7 @@ def bench(gib: float | None, status: str = "ok", **conditions: object) -> dict[s
 
 
 def put(plan, scale: str, variant: str, content: dict[str, object]) -> None:
-    write_json(measurements.folders(plan)[scale] / "made-gpu" / f"{variant}.json", content)
+    write_json(device_costs.folders(plan)[scale] / "made-gpu" / f"{variant}.json", content)
 
 
 def cell(plan, name: str = CELL) -> Cell:
@@ -62,7 +62,7 @@ def plan(tmp_path):
 
 
 def test_predicted_memory_stands_beside_print_and_is_no_verdict(plan):
-    write_json(predictions.memory_path(plan, "side4video"), {LIGHT: memory(5.71)})
+    write_json(result_files.paper_path(plan, "memory", "side4video"), {LIGHT: memory(5.71)})
     judged = cell(plan)
     assert judged.verdict == "not run" and judged.ours is None
     assert judged.predicted == {"train_gib": 5.71, "train_gb_fit": 8.8}
@@ -75,9 +75,11 @@ def test_predicted_memory_stands_beside_print_and_is_no_verdict(plan):
 
 
 def test_a_prediction_without_a_fit_has_no_calibrated_number(plan):
-    write_json(predictions.memory_path(plan, "side4video"), {LIGHT: memory(5.71, fit=None)})
+    write_json(
+        result_files.paper_path(plan, "memory", "side4video"), {LIGHT: memory(5.71, fit=None)}
+    )
     assert cell(plan).predicted == {"train_gib": 5.71}
-    write_json(predictions.memory_path(plan, "side4video"), {LIGHT: {}})
+    write_json(result_files.paper_path(plan, "memory", "side4video"), {LIGHT: {}})
     with pytest.raises(UserError, match="convention: missing"):
         results.gather(plan)
 
@@ -144,7 +146,7 @@ def test_the_measurement_that_can_be_compared_is_taken(plan):
 
 def test_rows_of_every_kind_survive_the_csv(plan):
     put(plan, HERE, LIGHT, bench(GIB))
-    write_json(predictions.memory_path(plan, "side4video"), {LIGHT: memory(5.71)})
+    write_json(result_files.paper_path(plan, "memory", "side4video"), {LIGHT: memory(5.71)})
     rows = results.gather(plan)
     assert {r.kind for r in rows if r.source == "ours"} == {"setting", "predicted", "measured"}
     write_text(plan.root / "rows.csv", to_csv(rows))
@@ -157,7 +159,7 @@ def test_rows_of_every_kind_survive_the_csv(plan):
 
 def test_memory_claims_are_judged_on_predicted_raw_gib(plan):
     both = {LIGHT: memory(5.71), AIM: memory(34.48)}
-    write_json(predictions.memory_path(plan, "side4video"), both)
+    write_json(result_files.paper_path(plan, "memory", "side4video"), both)
     findings = claims.findings(plan, results.gather(plan))
     judged = next(f for f in findings if f.claim == "side4video/three-quarters-less-memory")
     assert (judged.kind, judged.paper, judged.ours) == ("predicted", "holds", "fails")
@@ -206,7 +208,7 @@ def test_what_was_made_otherwise_is_stale(plan):
     fit = plan.config.papers["side4video"].fit
     line = {"slope": fit.slope, "offset": fit.offset, "fitted_on": list(fit.rows), "gb": 1.0}
     made = memory(5.7, attention="explicit", fit=line, provenance=stamp)
-    path = predictions.memory_path(plan, "side4video")
+    path = result_files.paper_path(plan, "memory", "side4video")
 
     def stale(**changes: object) -> bool:
         write_json(path, {LIGHT: {**made, **changes}})
@@ -229,8 +231,8 @@ def table2(plan) -> tables.ShownTable:
 def test_table_2_shows_print_counted_predicted_and_measured_side_by_side(plan):
     one = {"gmacs": 150.0, "views": 3, "params_tuned": 5e6, "params_total": 1e8}
     one |= {"tokens": [], "output_tokens": 97}
-    write_json(result_files.cost_path(plan, "side4video"), {LIGHT: one})
-    write_json(predictions.memory_path(plan, "side4video"), {LIGHT: memory(5.71)})
+    write_json(result_files.paper_path(plan, "costs", "side4video"), {LIGHT: one})
+    write_json(result_files.paper_path(plan, "memory", "side4video"), {LIGHT: memory(5.71)})
     put(plan, REFERENCE, LIGHT, bench(GIB))
     table = table2(plan)
     assert [(c.metric, c.label) for c in table.columns] == [
@@ -274,7 +276,7 @@ def test_the_measured_column_stands_even_where_nothing_was_measured(plan):
 
 
 def test_verify_takes_a_paper_a_table_and_a_kind(plan, vidtune, tmp_path):
-    write_json(predictions.memory_path(plan, "side4video"), {LIGHT: memory(5.71)})
+    write_json(result_files.paper_path(plan, "memory", "side4video"), {LIGHT: memory(5.71)})
     ask = ("verify", "--results", tmp_path, "--kind", "predicted")
     code, out, _ = vidtune(*ask, "--paper", "side4video", "--table", "Table 2")
     lines = out.splitlines()
@@ -286,5 +288,5 @@ def test_verify_takes_a_paper_a_table_and_a_kind(plan, vidtune, tmp_path):
 
 
 def test_folders_of_another_layout_are_no_measurements(plan):
-    write_json(Path(measurements.folders(plan)[HERE]) / "gpu" / "nobody" / "nothing.json", {})
-    assert list(measurements.gather(plan)) == []
+    write_json(Path(device_costs.folders(plan)[HERE]) / "gpu" / "nobody" / "nothing.json", {})
+    assert list(device_costs.measured(plan)) == []

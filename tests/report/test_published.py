@@ -9,7 +9,7 @@ import pytest
 from helpers import fake_nvml
 from helpers.common import REPO, one_line
 
-from vidtune.report.numbers import conditions, measurements
+from vidtune.report.numbers import conditions, device_costs
 from vidtune.spec import load_json, write_json
 
 
@@ -44,7 +44,7 @@ def test_every_measured_cell_has_its_job_or_a_reason(plan, published):
     assert len(cells) > 20
     for table, variant, metric in cells:
         assert variant in jobs, f"{variant}: {table.where}: {metric} has no job"
-        phase = measurements.VALUES.get(metric, ("",))[0]
+        phase = device_costs.VALUES.get(metric, ("",))[0]
         reason = f"{variant.split('/')[1]}/{metric}" in table.reasons
         assert reason or phase in published.ONLY, f"{variant}: {metric}"
 

@@ -11,7 +11,7 @@ from helpers.common import REPO, one_line, plan_at
 
 from vidtune.plan import Plan, load
 from vidtune.report import formats, plots, tables, verdicts
-from vidtune.report.cells import describe_rows
+from vidtune.report.columns import describe_rows
 from vidtune.report.numbers import result_files, results, rows
 from vidtune.report.page import page
 from vidtune.report.plots import style
@@ -32,7 +32,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     one |= {"tokens": layers, "output_tokens": 97, "provenance": STAMP}
     for paper in plan.config.papers:
         models = [m for m in plan.models if m.startswith(f"{paper}/")]
-        write_json(result_files.cost_path(plan, paper), dict.fromkeys(models, one))
+        write_json(result_files.paper_path(plan, "costs", paper), dict.fromkeys(models, one))
     for name, run in plan.runs.items():
         status = "diverged" if name == DIVERGED else "ok"
         keys = ("top1", "top5", "pair") if run.model.task == "recognition" else ("r1", "r5", "r10")
@@ -154,7 +154,7 @@ def test_a_table_without_rows_is_written_like_any_other():
 
 
 def test_latex_escapes_what_it_must():
-    assert formats.escape_tex("a_b & 50 % #1 {x} ~\\") == (
+    assert "a_b & 50 % #1 {x} ~\\".translate(formats.TEX) == (
         r"a\_b \& 50 \% \#1 \{x\} \textasciitilde{}\textbackslash{}"
     )
 

@@ -4,7 +4,7 @@ import pytest
 
 from vidtune.report import cell_names, texts, verdicts
 from vidtune.report.explain import counted_variants, explain
-from vidtune.report.numbers.rows import FULL_SIZE, our_row, our_rows
+from vidtune.report.numbers.rows import FULL_SIZE, index_rows, our_row
 
 CELL = "side4video/table2/evl-l14/gflops"
 
@@ -47,7 +47,7 @@ def test_placeholders_name_our_numbers_and_stand_where_they_are_filled(plan):
     ],
 )
 def test_a_text_takes_our_number(plan, text, filled):
-    rows = our_rows([ours(plan, "side4video/evl-l14", "gflops", 2393.844)])
+    rows = index_rows([ours(plan, "side4video/evl-l14", "gflops", 2393.844)])
     assert texts.fill(plan, "side4video", text, rows) == filled
 
 
@@ -62,7 +62,7 @@ def test_reasons_and_contradictions_are_filled_wherever_they_are_shown(plan):
 
 
 def test_memory_of_full_fine_tuning_is_not_typed_by_hand(plan):
-    rows = our_rows(
+    rows = index_rows(
         ours(plan, f"tempme/{variant}", "train_gib", value)
         for variant, value in (("tempme-full-b16", 38.23), ("clip4clip-b16", 66.34))
     )

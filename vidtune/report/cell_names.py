@@ -4,6 +4,7 @@ A row goes by its declared name or by the slug of its label in the paper, a colu
 the slug of its label; the canonical name has the declared ones.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from vidtune.plan import Plan
@@ -20,6 +21,18 @@ class CellName(NamedTuple):
     metric: str
 
 
+def published_cells(plan: Plan) -> Iterator[CellName]:
+    """Every published cell, in the papers' order."""
+    for paper in plan.config.papers.values():
+        for numbers in paper.numbers:
+            where = f"{paper.name}/{slug(numbers.where)}"
+            for row, columns in numbers.rows.items():
+                for metric in columns:
+                    yield CellName(
+                        f"{where}/{row}/{metric}", numbers, f"{paper.name}/{row}", metric
+                    )
+
+
 def label(plan: Plan, numbers: list[Numbers], variant: str) -> str:
     """What the paper calls a row, in the first of its tables that has a label for it."""
     paper, row = variant.split("/")
@@ -31,17 +44,12 @@ def label(plan: Plan, numbers: list[Numbers], variant: str) -> str:
 def known_names(plan: Plan) -> dict[str, list[CellName]]:
     """Every name of every cell, canonical or not -> the cells that it may mean."""
     out: dict[str, list[CellName]] = {}
-    for paper in plan.config.papers.values():
-        for numbers in paper.numbers:
-            where = f"{paper.name}/{slug(numbers.where)}"
-            for row, columns in numbers.rows.items():
-                variant = f"{paper.name}/{row}"
-                rows = dict.fromkeys([row, slug(label(plan, [numbers], variant))])
-                for metric in columns:
-                    cell = CellName(f"{where}/{row}/{metric}", numbers, variant, metric)
-                    ends = dict.fromkeys([metric, slug(plan.config.metrics[metric].label)])
-                    for name in (f"{where}/{r}/{end}" for r in rows for end in ends):
-                        out.setdefault(name, []).append(cell)
+    for cell in published_cells(plan):
+        paper, where, row, metric = cell.cell.split("/")
+        rows = dict.fromkeys([row, slug(label(plan, [cell.numbers], cell.variant))])
+        ends = dict.fromkeys([metric, slug(plan.config.metrics[metric].label)])
+        for name in (f"{paper}/{where}/{r}/{end}" for r in rows for end in ends):
+            out.setdefault(name, []).append(cell)
     return out
 
 
@@ -53,16 +61,12 @@ def find(plan: Plan, name: str) -> CellName:
         paper, where, row, metric = parts
         name = f"{paper}/{slug(where)}/{row.lower()}/{metric.lower()}"
     cells = {cell.cell: cell for cell in known.get(name, [])}
-    if name in cells:
-        return cells[name]
-    if len(cells) > 1:
+    if name in cells or len(cells) == 1:
+        return cells.get(name) or cells.popitem()[1]
+    if cells:
         raise UserError(f"{name}: the label of several rows; name one: {', '.join(cells)}")
-    if not cells:
-        below = [n for n in known if n.startswith(f"{name}/")]
-        if below:
-            ends = dict.fromkeys(n[len(name) + 1 :].split("/")[0] for n in below)
-            raise UserError(
-                f"{name}: expected <paper>/<table>/<row>/<column>; below it: {', '.join(ends)}"
-            )
+    below = [n.removeprefix(f"{name}/") for n in known if n.startswith(f"{name}/")]
+    if not below:
         raise unknown("cell", name, known)
-    return next(iter(cells.values()))
+    ends = ", ".join(dict.fromkeys(n.split("/")[0] for n in below))
+    raise UserError(f"{name}: expected <paper>/<table>/<row>/<column>; below it: {ends}")

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from pydantic import Field
 
-from vidtune.plan import Plan
 from vidtune.report.numbers.rows import OOM, Row
 from vidtune.spec import Frozen, Kind, Numbers
 
@@ -74,28 +73,3 @@ def mean(rows: list[Row]) -> float | None:
     """The mean over seeds of what has a number."""
     values = [r.value for r in rows if r.text != OOM]
     return statistics.fmean(values) if values else None
-
-
-def describe_print(plan: Plan, cell: Cell) -> str:
-    """Where a number is printed, and under which conditions."""
-    assert cell.numbers
-    cite = plan.config.papers[cell.variant.split("/")[0]].cite
-    under = cell.numbers.under(cell.row)
-    place = f"{cite.key}, {cell.numbers.where}: {cell.numbers.caption}"
-    return ". ".join(part for part in (place, under.text, under.trust) if part)
-
-
-def describe_rows(rows: tuple[Row, ...]) -> str:
-    """Results file, scale, device, seeds, clips and code of a number of ours."""
-    if not rows:
-        return ""
-    seeds = [str(r.seed) for r in rows if r.seed is not None]
-    parts = [rows[0].where, f"scale: {rows[0].scale}", f"device: {rows[0].device}"]
-    if rows[0].condition:
-        parts.append(f"under: {rows[0].condition}")
-    if seeds:
-        parts += [f"seeds: {', '.join(seeds)}", f"n: {rows[0].n} test clips"]
-    parts.append(f"code: {', '.join(sorted({r.digest for r in rows})) or 'unknown'}")
-    if any(r.stale for r in rows):
-        parts.append("stale: the code has changed since")
-    return "; ".join(parts)

@@ -11,8 +11,9 @@ import statistics
 from typing import Literal, get_args
 
 from vidtune.plan import Plan
-from vidtune.report.numbers.rows import Row, RowIndex, our_rows, printed_rows
+from vidtune.report.numbers.rows import Row, RowIndex, index_rows
 from vidtune.spec import ClaimTest, Frozen, Metric
+from vidtune.spec.paper import Claim
 
 Status = Literal["holds", "fails", "within noise", "not judged"]
 STATUSES = get_args(Status)
@@ -35,51 +36,42 @@ class Finding(Frozen):
 
 def findings(plan: Plan, rows: list[Row]) -> list[Finding]:
     """Every test of every claim, in the papers' order."""
-    printed, ours = printed_rows(rows), our_rows(rows)
-    out = []
-    for paper in plan.config.papers.values():
-        for key, claim in paper.claims.items():
-            for test in claim.tests:
-                metric = plan.config.metrics[test.metric]
-                # of memory our number is the first predicted one
-                beside = (m for m in plan.config.metrics.values() if metric.name in m.beside)
-                judged = next(beside, metric)
-                theirs = _printed_values(printed, paper.name, test)
-                status, detail = _judge(
-                    test, judged, _our_values(plan, ours, paper.name, test, judged, theirs)
-                )
-                out.append(
-                    Finding(
-                        claim=f"{paper.name}/{key}",
-                        says=claim.says,
-                        where=claim.where,
-                        metric=test.metric,
-                        test=_describe(test, metric),
-                        kind=judged.kind,
-                        paper=_judge(test, metric, theirs, printed=True)[0],
-                        ours=status,
-                        detail=detail,
-                    )
-                )
-    return out
+    printed, ours = index_rows(rows, "paper"), index_rows(rows)
+    return [
+        _finding(plan, printed, ours, f"{paper.name}/{key}", claim, test)
+        for paper in plan.config.papers.values()
+        for key, claim in paper.claims.items()
+        for test in claim.tests
+    ]
 
 
-def _describe(test: ClaimTest, metric: Metric) -> str:
+def _finding(
+    plan: Plan, printed: RowIndex, ours: RowIndex, name: str, claim: Claim, test: ClaimTest
+) -> Finding:
+    paper, metric = name.split("/")[0], plan.config.metrics[test.metric]
+    # of memory our number is the first predicted one
+    beside = (m for m in plan.config.metrics.values() if metric.name in m.beside)
+    judged = next(beside, metric)
+    # where a paper prints a number in several places, the first counts: tables come first
+    names = test.best_first or (test.of, test.against)
+    theirs = {n: printed.get((f"{paper}/{n}", metric.name), [])[:1] for n in names}
+    values = _our_values(plan, ours, paper, test, judged, theirs)
+    status, detail = _judge(test, judged, values)
     if test.best_first:
-        return f"{metric.label}, best first: " + " > ".join(test.best_first)
-    return f"{metric.label} of {test.of} against {test.against}: {test.percent:+g} %"
-
-
-def _names(test: ClaimTest) -> tuple[str, ...]:
-    if test.best_first:
-        return test.best_first
-    assert test.of and test.against
-    return (test.of, test.against)
-
-
-def _printed_values(printed: RowIndex, paper: str, test: ClaimTest) -> Values:
-    """Where a paper prints a number in several places, the first counts: tables come first."""
-    return {n: printed.get((f"{paper}/{n}", test.metric), [])[:1] for n in _names(test)}
+        says = f"{metric.label}, best first: " + " > ".join(test.best_first)
+    else:
+        says = f"{metric.label} of {test.of} against {test.against}: {test.percent:+g} %"
+    return Finding(
+        claim=name,
+        says=claim.says,
+        where=claim.where,
+        metric=test.metric,
+        test=says,
+        kind=judged.kind,
+        paper=_judge(test, metric, theirs, printed=True)[0],
+        ours=status,
+        detail=detail,
+    )
 
 
 def _our_values(
@@ -99,13 +91,13 @@ def _our_values(
 
 def _under_one_condition(values: Values) -> Values:
     """One measurement of each, all on one device under one condition; none if they share none."""
-    by_condition = [
-        {(r.scale, r.device, r.condition): r for r in reversed(rows) if not r.text}
-        for rows in values.values()
-    ]
-    shared = [key for key in reversed(by_condition[0]) if all(key in rows for rows in by_condition)]
-    kept = [[rows[shared[0]]] if shared else [] for rows in by_condition]
-    return dict(zip(values, kept, strict=True))
+    by_condition = {
+        name: {(r.scale, r.device, r.condition): r for r in reversed(rows) if not r.text}
+        for name, rows in values.items()
+    }
+    first, *others = by_condition.values()
+    shared = next((key for key in reversed(first) if all(key in rows for rows in others)), None)
+    return {name: [rows[shared]] if shared else [] for name, rows in by_condition.items()}
 
 
 def _judge(

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from vidtune.plan import Plan, options_class
 from vidtune.report.cells import Cell
 from vidtune.report.numbers.rows import Row
-from vidtune.spec import Metric, Model, Table
+from vidtune.spec import Table
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,41 @@ class Column:
         """A cell's text in this column; "" where it is empty."""
         if self.what in ("print", "verdict"):
             return cell.print if self.what == "print" else cell.verdict
+        if self.what == "learned":
+            if cell.learned is None:
+                return ""
+            mean, sd, seeds, *_ = cell.learned
+            spread = "" if sd is None else f" ± {self._number(sd)}"
+            return f"{self._number(mean)}{spread} ({seeds})"
         if self.what == "beside":
-            predicted = cell.predicted.get(self.beside)
-            return "" if predicted is None else f"{predicted:.{self.digits}f}"
-        if self.what == "ours":
-            number = "" if cell.ours is None else f"{cell.ours:.{self.digits}f}"
-            return f"{number} {cell.ended}".strip()
-        if cell.learned is None:
-            return ""
-        mean, sd, seeds, *_ = cell.learned
-        spread = "" if sd is None else f" ± {sd:.{self.digits}f}"
-        return f"{mean:.{self.digits}f}{spread} ({seeds})"
+            return self._number(cell.predicted.get(self.beside))
+        return f"{self._number(cell.ours)} {cell.ended}".strip()
+
+    def _number(self, value: float | None) -> str:
+        return "" if value is None else f"{value:.{self.digits}f}"
+
+    def origin(self, plan: Plan, cell: Cell) -> str:
+        """Where the number of a cell comes from that this column shows."""
+        if self.what != "print":
+            return describe_rows((cell.beside[self.beside],) if self.beside else cell.rows)
+        assert cell.numbers
+        cite = plan.config.papers[cell.variant.split("/")[0]].cite
+        under = cell.numbers.under(cell.row)
+        place = f"{cite.key}, {cell.numbers.where}: {cell.numbers.caption}"
+        return ". ".join(filter(None, (place, under.text, under.trust)))
+
+
+def describe_rows(rows: tuple[Row, ...]) -> str:
+    """Results file, scale, device, seeds, clips and code of a number of ours."""
+    first, seeds = rows[0], ", ".join(str(r.seed) for r in rows if r.seed is not None)
+    parts = (
+        f"{first.where}; scale: {first.scale}; device: {first.device}",
+        f"under: {first.condition}" if first.condition else "",
+        f"seeds: {seeds}; n: {first.n} test clips" if seeds else "",
+        f"code: {', '.join(sorted({r.digest for r in rows})) or 'unknown'}",
+        "stale: the code has changed since" if any(r.stale for r in rows) else "",
+    )
+    return "; ".join(filter(None, parts))
 
 
 def columns(plan: Plan, table: Table, rows: list[dict[str, Cell]]) -> tuple[Column, ...]:
@@ -53,7 +77,10 @@ def columns(plan: Plan, table: Table, rows: list[dict[str, Cell]]) -> tuple[Colu
         group = f"{m.label} ({unit})" if unit else m.label
         if prints:
             first.append(Column(metric, "print", group, "print", m.digits))
-        first += _predicted(plan, m, group, cells)
+        for b in plan.config.metrics.values():
+            if metric in b.beside and any(b.name in c.beside for c in cells):
+                label = f"{b.label.split()[0].lower()}, {b.unit}"
+                first.append(Column(metric, "beside", group, label, b.digits, beside=b.name))
         ours = m.kind != "learned" and any(c.rows for c in cells)
         if ours or (prints and m.kind == "measured"):
             first.append(Column(metric, "ours", group, m.kind, m.digits))
@@ -67,40 +94,23 @@ def columns(plan: Plan, table: Table, rows: list[dict[str, Cell]]) -> tuple[Colu
     return (*first, *last)
 
 
-def _predicted(plan: Plan, m: Metric, group: str, cells: list[Cell]) -> list[Column]:
-    """Columns of the predicted metrics that stand beside a measured one."""
-    return [
-        Column(
-            m.name,
-            "beside",
-            group,
-            f"{b.label.split()[0].lower()}, {b.unit}",
-            b.digits,
-            beside=b.name,
-        )
-        for b in plan.config.metrics.values()
-        if m.name in b.beside and any(b.name in c.beside for c in cells)
-    ]
-
-
 def _videos(plan: Plan, cells: list[Cell]) -> str:
     names = {c.variant for c in cells}
-    generated = {bool(r.dataset.generated) for r in plan.runs.values() if r.model.name in names}
-    kinds = ["generated"] * (True in generated) + ["real"] * (False in generated)
-    return " and ".join(kinds) + " videos"
+    datasets = [r.dataset for r in plan.runs.values() if r.model.name in names]
+    kinds = {"generated" if dataset.generated else "real" for dataset in datasets}
+    return " and ".join(sorted(kinds)) + " videos"
 
 
 def predicted_convention(plan: Plan, cells: list[Cell]) -> list[str]:
-    """For each predicted metric, the convention of its numbers and what a fit was made on."""
-    texts = {(name, _convention(row)): None for c in cells for name, row in c.beside.items()}
-    metrics = plan.config.metrics
-    return [f"{metrics[name].label} ({metrics[name].unit}): {text}" for name, text in texts]
-
-
-def _convention(row: Row) -> str:
-    """The convention of a predicted number, without what is the row's own."""
-    first, *rest = row.condition.split("; ")
-    return "; ".join([first, *(part for part in rest if part.startswith("fitted "))])
+    """For each predicted metric, the convention of its numbers and what a fit was made on, without
+    what is a row's own."""
+    texts = {}
+    for name, row in (item for c in cells for item in c.beside.items()):
+        first, *rest = row.condition.split("; ")
+        text = "; ".join([first, *(part for part in rest if part.startswith("fitted "))])
+        m = plan.config.metrics[name]
+        texts[f"{m.label} ({m.unit}): {text}"] = None
+    return list(texts)
 
 
 def heads(plan: Plan, dataset: bool) -> tuple[str, ...]:
@@ -111,21 +121,23 @@ def heads(plan: Plan, dataset: bool) -> tuple[str, ...]:
 
 def identity(plan: Plan, name: str, dataset: bool) -> tuple[str, ...]:
     """What identifies a variant: method, backbone, frames, options, and what the scale makes of
-    them. Mostly empty for a cited system."""
+    them, as "layers 12 → 6; width 320 → 24". Mostly empty for a cited system."""
     if name not in plan.variants:
         return ("cited", *[""] * (4 + dataset))
-    variant, model = plan.variants[name], plan.models[name]
-    run = next((r.model for r in plan.runs.values() if r.model.name == name), None)
-    named = (variant.dataset,) if dataset else ()
+    model, at_scale = plan.models[name], "not trained"
+    if run := next((r.model for r in plan.runs.values() if r.model.name == name), None):
+        pairs = [(k, v, run.options[k]) for k, v in model.options.items()]
+        steps = [f"{k} {as_yaml(v)} → {as_yaml(mapped)}" for k, v, mapped in pairs if mapped != v]
+        at_scale = "; ".join(steps) or "same options"
     defaults = options_class(model.method).model_construct().model_dump(mode="json")
     changed = {k: v for k, v in model.options.items() if k not in defaults or defaults[k] != v}
     return (
         model.method,
         model.backbone.name,
-        *named,
+        *([plan.variants[name].dataset] if dataset else []),
         f"{model.frames}" if model.views == "1x1" else f"{model.frames}, {model.views} views",
         "; ".join(f"{k} = {as_yaml(v)}" for k, v in changed.items()),
-        _mapped(model, run) if run else "not trained",
+        at_scale,
     )
 
 
@@ -136,13 +148,3 @@ def as_yaml(value: Any) -> str:
     if isinstance(value, list):
         return f"[{', '.join(as_yaml(x) for x in value)}]"
     return "none" if value is None else str(value)
-
-
-def _mapped(declared: Model, at_scale: Model) -> str:
-    """The options that this scale changes, as "layers 12 → 6; width 320 → 24"."""
-    steps = [
-        f"{k} {as_yaml(v)} → {as_yaml(at_scale.options[k])}"
-        for k, v in declared.options.items()
-        if at_scale.options[k] != v
-    ]
-    return "; ".join(steps) or "same options"

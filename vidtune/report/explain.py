@@ -6,12 +6,12 @@ from pathlib import Path
 
 from vidtune.plan import Plan
 from vidtune.plan.origins import Origin, at_scale, origins
-from vidtune.report import cell_names, texts
-from vidtune.report.cell_names import CellName
+from vidtune.report import texts
+from vidtune.report.cell_names import CellName, find, label
 from vidtune.report.cells import Cell
-from vidtune.report.numbers.rows import Row, our_rows
+from vidtune.report.numbers.rows import Row, index_rows
 from vidtune.report.verdicts import make_cell
-from vidtune.spec import Contradiction, Frozen, Metric, read_yaml
+from vidtune.spec import Contradiction, Frozen, read_yaml
 
 
 class Neighbour(Frozen):
@@ -40,7 +40,7 @@ class Explanation(Frozen):
 
 def explain(plan: Plan, name: str, rows: list[Row]) -> Explanation:
     """Raises `UserError` for a name that is no published cell."""
-    named, ours = cell_names.find(plan, name), our_rows(rows)
+    named, ours = find(plan, name), index_rows(rows)
     variant, numbers = plan.variants.get(named.variant), named.numbers
     paper, row = named.variant.split("/")
     cited = plan.config.papers[paper].cited.get(row)
@@ -48,7 +48,7 @@ def explain(plan: Plan, name: str, rows: list[Row]) -> Explanation:
     metric = plan.config.metrics[named.metric]
     return Explanation(
         cell=make_cell(plan, ours, named.variant, named.metric, numbers),
-        label=cell_names.label(plan, [numbers], named.variant),
+        label=label(plan, [numbers], named.variant),
         table=f"{numbers.where}: {numbers.caption}",
         convention=metric.source or f"{metric.label}, {metric.unit}; {metric.kind}",
         condition=numbers.under(row).text,
@@ -76,12 +76,10 @@ def counted_variants(plan: Plan, named: CellName) -> set[str]:
 
 def _made_by(plan: Plan, named: CellName, rows: list[Row]) -> list[str]:
     """One line for each number of ours that stands at the cell or beside it."""
-    metrics = [m.name for m in plan.config.metrics.values() if named.metric in m.beside]
     lines = []
-    for r in rows:
-        ours = r.source == "ours" and r.variant == named.variant
-        if ours and r.metric in (named.metric, *metrics):
-            m = plan.config.metrics[r.metric]
+    for r in (r for r in rows if r.source == "ours" and r.variant == named.variant):
+        m = plan.config.metrics[r.metric]
+        if named.metric in (m.name, *m.beside):
             number = r.text or f"{r.value:.{max(m.digits, 1)}f} {m.unit}"
             seed = "" if r.seed is None else f"seed {r.seed}"
             under = r.condition.removeprefix(m.source or "").removeprefix("; ")
@@ -97,11 +95,11 @@ def _neighbours(plan: Plan, named: CellName) -> list[Neighbour]:
     return [
         Neighbour(
             row=other,
-            label=cell_names.label(plan, [named.numbers], f"{paper}/{other}"),
+            label=label(plan, [named.numbers], f"{paper}/{other}"),
             print=str(named.numbers.rows[other].get(named.metric, "")),
             differs=tuple(_differences(plan, named.variant, f"{paper}/{other}")),
         )
-        for other in (order[max(at - 1, 0) : at] + order[at + 1 : at + 2])
+        for other in (*order[max(at - 1, 0) : at], *order[at + 1 : at + 2])
     ]
 
 
@@ -128,38 +126,33 @@ def _concerns(c: Contradiction, named: CellName) -> bool:
 
 def _recompute(plan: Plan, named: CellName) -> list[str]:
     """The commands that make our number; none for a cited system."""
-    if named.variant not in plan.variants:
+    name, metric = named.variant, plan.config.metrics[named.metric]
+    if name not in plan.variants:
         return []
-    metric = plan.config.metrics[named.metric]
     if metric.kind == "counted":
-        return [f"vidtune cost {named.variant}"]
+        return [f"vidtune cost {name}"]
     if metric.kind == "learned":
-        runs = [r.name for r in plan.runs.values() if r.model.name == named.variant]
-        scale = plan.scale.name if runs else "full"
-        folder = plan.root.parent / scale / "runs"
-        files = [str(folder / run / "eval.json") for run in runs or [f"{named.variant}@0"]]
-        chosen = " ".join([f"scale={scale}", *_overrides(plan)])
-        return [f"snakemake --cores all --config {chosen} -- {' '.join(files)}"]
+        return [_train(plan, name)]
     if metric.kind != "measured" or metric.name == "train_hours":  # we have no such number
         return []
-    measure = f"python benchmarks/published.py --only {named.variant}"
-    return [measure, *_predict(plan, named.variant, metric)]
-
-
-def _overrides(plan: Plan) -> list[str]:
-    """Settings that differ from config.yaml's, as arguments of Snakemake."""
-    declared = read_yaml(Path(plan.config.folder) / "config.yaml")
-    used = plan.config.settings
-    keys = [k for k in ("results", "data") if getattr(used, k) != declared.get(k)]
-    return [f"{key}={shlex.quote(str(getattr(used, key)))}" for key in keys]
-
-
-def _predict(plan: Plan, variant: str, metric: Metric) -> list[str]:
-    """The command that predicts printed memory, under the convention of its rows."""
-    paper, row = variant.split("/")
+    commands = [f"python benchmarks/published.py --only {name}"]
+    paper, row = name.split("/")
     asked = plan.config.papers[paper].measured_under().get(row)
-    predicted = any(metric.name in m.beside for m in plan.config.metrics.values())
-    if asked is None or not predicted:
-        return []
-    given = f"--batch {asked.batch} --precision {asked.precision} --attention {asked.attention}"
-    return [f"vidtune memory {variant} {given}"]
+    if asked and any(metric.name in m.beside for m in plan.config.metrics.values()):
+        given = f"--batch {asked.batch} --precision {asked.precision}"
+        commands.append(f"vidtune memory {name} {given} --attention {asked.attention}")
+    return commands
+
+
+def _train(plan: Plan, variant: str) -> str:
+    """The command that trains a variant at this scale, else at full, with the settings that differ
+    from config.yaml's."""
+    runs = [r.name for r in plan.runs.values() if r.model.name == variant]
+    scale = plan.scale.name if runs else "full"
+    folder = plan.root.parent / scale / "runs"
+    files = [str(folder / run / "eval.json") for run in runs or [f"{variant}@0"]]
+    declared, used = read_yaml(Path(plan.config.folder) / "config.yaml"), plan.config.settings
+    given = {key: getattr(used, key) for key in ("results", "data")}
+    chosen = [f"{k}={shlex.quote(str(v))}" for k, v in given.items() if v != declared.get(k)]
+    chosen = " ".join([f"scale={scale}", *chosen])
+    return f"snakemake --cores all --config {chosen} -- {' '.join(files)}"

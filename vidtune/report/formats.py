@@ -4,30 +4,22 @@ import csv
 import io
 import re
 
-from vidtune.report.cells import Cell
-from vidtune.report.columns import Column
 from vidtune.report.tables import ShownTable, TableRow
 
 KEY = (
     "Counted: at full size. Predicted: on fake tensors, without a GPU. Learned: mean ± standard "
     "deviation over seeds (number of seeds)."
 )
-Marked = tuple[str, tuple[int, ...]]  # a text and its footnotes
 
 
-def marked(table: ShownTable, row: TableRow) -> list[Marked]:
-    """The texts of a row as shown; footnotes of a cell stand at the printed number."""
-    return [
-        (row.label, row.notes),
-        *((text, ()) for text in row.identity),
-        *(
-            (c.text(row.cells[c.metric]), row.cell_notes[c.metric] if c.what == "print" else ())
-            for c in table.columns
-        ),
-    ]
+def _marked(table: ShownTable, row: TableRow) -> list[tuple[str, tuple[int, ...]]]:
+    """The texts of a row and the footnotes of each; a cell's stand at the printed number."""
+    shown = [(c, row.cells[c.metric], row.cell_notes[c.metric]) for c in table.columns]
+    cells = [(c.text(cell), notes if c.what == "print" else ()) for c, cell, notes in shown]
+    return [(row.label, row.notes), *((text, ()) for text in row.identity), *cells]
 
 
-def notes(table: ShownTable) -> list[str]:
+def _notes(table: ShownTable) -> list[str]:
     """The key, numbered footnotes, then remarks on the whole table."""
     return [KEY, *(f"{k}. {text}" for k, text in enumerate(table.notes, 1)), *table.remarks]
 
@@ -35,17 +27,16 @@ def notes(table: ShownTable) -> list[str]:
 def to_md(table: ShownTable) -> str:
     # The scale in a learned column's group already says whose number it is.
     heads = [c.group if c.what == "learned" else f"{c.group}, {c.label}" for c in table.columns]
-    left = ["---"] * (1 + len(table.heads))
-    body = [
-        [_md(text) + "".join(f" [{k}]" for k in marks) for text, marks in marked(table, row)]
-        for row in table.rows
-    ]
     lines = [
         [_md(head) for head in ("Row", *table.heads, *heads)],
-        left + ["---" if c.what == "verdict" else "---:" for c in table.columns],
-        *body,
+        ["---"] * (1 + len(table.heads))
+        + ["---" if c.what == "verdict" else "---:" for c in table.columns],
+        *(
+            [_md(text) + "".join(f" [{k}]" for k in marks) for text, marks in _marked(table, row)]
+            for row in table.rows
+        ),
     ]
-    tail = [_md(text) + "  " for text in notes(table)]
+    tail = [_md(text) + "  " for text in _notes(table)]
     shown = ["| " + " | ".join(line) + " |" for line in lines]
     return "\n".join([f"# {_md(table.title)}", "", *shown, "", *tail, ""])
 
@@ -58,39 +49,27 @@ def to_csv(table: ShownTable) -> str:
     """Numbers as numbers: a learned cell takes four columns; footnotes stand in words at the end."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    heads = [head for column in table.columns for head in _csv_heads(column)]
+    heads: list[str] = []
+    for c in table.columns:
+        learned = [f"{c.metric}_{c.scale}_{k}" for k in ("mean", "sd", "seeds", "clips")]
+        heads += learned if c.what == "learned" else [c.beside or f"{c.metric}_{c.what}"]
     writer.writerow(["variant", "label", *table.heads, *heads, "notes"])
     for row in table.rows:
-        values = [v for c in table.columns for v in _csv_values(c, row.cells[c.metric])]
+        values: list[object] = []  # None is written as an empty field
+        for c in table.columns:
+            cell = row.cells[c.metric]
+            values += (cell.learned or [None] * 4)[:4] if c.what == "learned" else [c.text(cell)]
         marks = dict.fromkeys([*row.notes, *(k for ks in row.cell_notes.values() for k in ks)])
         texts = "; ".join(table.notes[k - 1] for k in marks)
         writer.writerow([row.variant, row.label, *row.identity, *values, texts])
     return out.getvalue()
 
 
-def _csv_heads(column: Column) -> list[str]:
-    if column.what == "learned":
-        return [f"{column.metric}_{column.scale}_{k}" for k in ("mean", "sd", "seeds", "clips")]
-    return [column.beside or f"{column.metric}_{column.what}"]
-
-
-def _csv_values(column: Column, cell: Cell) -> list[str]:
-    if column.what != "learned":
-        return [column.text(cell)]
-    if cell.learned is None:
-        return [""] * 4
-    return ["" if v is None else repr(v) for v in cell.learned[:4]]
-
-
-_TEX = str.maketrans(
+TEX = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     | {"<": r"\textless{}", ">": r"\textgreater{}", "±": r"$\pm$", "→": r"$\to$"}
 )
-
-
-def escape_tex(text: str) -> str:
-    return text.translate(_TEX)
 
 
 def to_tex(table: ShownTable) -> str:
@@ -98,19 +77,19 @@ def to_tex(table: ShownTable) -> str:
     plain = 1 + len(table.heads)
     over, rules, at = [""] * plain, [], plain + 1
     for group, width in table.groups():
-        over.append(rf"\multicolumn{{{width}}}{{c}}{{{escape_tex(group)}}}")
+        over.append(rf"\multicolumn{{{width}}}{{c}}{{{group.translate(TEX)}}}")
         rules.append(rf"\cmidrule(lr){{{at}-{at + width - 1}}}")
         at += width
-    head = [escape_tex(h) for h in ("Row", *table.heads, *(c.label for c in table.columns))]
+    head = [h.translate(TEX) for h in ("Row", *table.heads, *(c.label for c in table.columns))]
     spec = "l" * plain + "".join("l" if c.what == "verdict" else "r" for c in table.columns)
     body = []
     for row, ruled in table.ruled():
         body += [r"\midrule"] * ruled
-        body.append(" & ".join(_tex(*text) for text in marked(table, row)) + r" \\")
+        body.append(" & ".join(_tex(*text) for text in _marked(table, row)) + r" \\")
     lines = [
         "% needs \\usepackage{booktabs}",
         r"\begin{table}",
-        rf"\caption{{{escape_tex(table.title)}}}",
+        rf"\caption{{{table.title.translate(TEX)}}}",
         rf"\label{{tab:{table.name}}}",
         rf"\begin{{tabular}}{{{spec}}}",
         r"\toprule",
@@ -122,7 +101,7 @@ def to_tex(table: ShownTable) -> str:
         r"\bottomrule",
         r"\end{tabular}",
         r"\footnotesize",
-        *(rf"\par {escape_tex(text)}" for text in notes(table)),
+        *(rf"\par {text.translate(TEX)}" for text in _notes(table)),
         r"\end{table}",
         "",
     ]
@@ -131,5 +110,5 @@ def to_tex(table: ShownTable) -> str:
 
 def _tex(text: str, marks: tuple[int, ...]) -> str:
     """A text with its footnotes; "[" would be an option of the row above, so braces guard it."""
-    shown = f"{{{escape_tex(text)}}}" if text.startswith("[") else escape_tex(text)
+    shown = f"{{{text.translate(TEX)}}}" if text.startswith("[") else text.translate(TEX)
     return shown + (f"$^{{{','.join(map(str, marks))}}}$" if marks else "")

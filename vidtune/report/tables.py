@@ -4,6 +4,7 @@ A row is a variant or a cited system; a cell holds what the paper prints, what w
 size, what was learned at the scale at hand, the verdict, and where each of them comes from.
 """
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -11,10 +12,10 @@ from vidtune.plan import Plan
 from vidtune.report.cell_names import label
 from vidtune.report.cells import Cell
 from vidtune.report.columns import Column, columns, heads, identity, predicted_convention
-from vidtune.report.numbers.rows import Row, RowIndex, our_rows
+from vidtune.report.numbers.rows import Row, RowIndex, index_rows
 from vidtune.report.texts import contradictions
 from vidtune.report.verdicts import make_cell
-from vidtune.spec import Contradiction, Numbers, Table, Variant
+from vidtune.spec import Contradiction, Numbers, Table
 
 TRUST = (
     "P printed on an authoritative page, Q quoted from the paper and consistent with other "
@@ -46,21 +47,13 @@ class ShownTable:
 
     def groups(self) -> list[tuple[str, int]]:
         """Headings over neighbouring columns, with the number of columns below each."""
-        out: list[tuple[str, int]] = []
-        for column in self.columns:
-            if out and out[-1][0] == column.group:
-                out[-1] = (column.group, out[-1][1] + 1)
-            else:
-                out.append((column.group, 1))
-        return out
+        groups = itertools.groupby(column.group for column in self.columns)
+        return [(group, len(list(same))) for group, same in groups]
 
     def ruled(self) -> list[tuple[TableRow, bool]]:
         """Rows, each with whether a rule parts it from the published ones above."""
-        before = [None, *self.rows][: len(self.rows)]  # of an empty table: none
-        return [
-            (row, bool(above and row.added and not above.added))
-            for above, row in zip(before, self.rows, strict=True)
-        ]
+        pairs = itertools.pairwise([None, *self.rows])
+        return [(row, bool(above and row.added and not above.added)) for above, row in pairs]
 
 
 @dataclass
@@ -82,8 +75,8 @@ class Builder:
 
     def row(self, table: Table, name: str, printed: list[Numbers], dataset: bool) -> TableRow:
         paper, key = name.split("/")
-        variant, cited = self.plan.variants.get(name), self.plan.config.papers[paper].cited.get(key)
         cells, cell_notes = {}, {}
+        noted = self.plan.variants.get(name) or self.plan.config.papers[paper].cited.get(key)
         for metric in table.columns:
             printing = [n for n in printed if metric in n.rows[key]]
             cell = make_cell(self.plan, self.ours, name, metric, next(iter(printing), None))
@@ -93,7 +86,7 @@ class Builder:
             label=label(self.plan, printed if table.paper else [], name),
             identity=identity(self.plan, name, dataset),
             cells=cells,
-            notes=self.note(variant.note if variant else cited and cited.note),
+            notes=self.note(noted and noted.note),
             cell_notes=cell_notes,
             added=bool(table.paper) and not printed,
         )
@@ -115,11 +108,9 @@ class Builder:
 
 def build(plan: Plan, rows: Iterable[Row]) -> list[ShownTable]:
     """Every table to show: overviews first, then the published ones, as the papers number them."""
-    ours = our_rows(rows)
-    contradicted = {name: contradictions(plan, name, ours) for name in plan.config.papers}
-    return [
-        _table(Builder(plan, ours, contradicted), table) for table in plan.config.tables.values()
-    ]
+    ours = index_rows(rows)
+    known = {name: contradictions(plan, name, ours) for name in plan.config.papers}
+    return [_table(Builder(plan, ours, known), table) for table in plan.config.tables.values()]
 
 
 def _table(builder: Builder, table: Table) -> ShownTable:
@@ -133,7 +124,7 @@ def _table(builder: Builder, table: Table) -> ShownTable:
     for n in blocks.values():
         trust = f"how the numbers were transcribed: {n.trust} ({TRUST})" if n.trust else None
         remarks += [f"{n.where}: {text}" for text in (n.text, trust) if text]
-    cells = [list(row.cells.values()) for row in rows]
+    cells = [cell for row in rows for cell in row.cells.values()]
     return ShownTable(
         name=table.name,
         title=table.title,
@@ -142,33 +133,23 @@ def _table(builder: Builder, table: Table) -> ShownTable:
         columns=columns(plan, table, [row.cells for row in rows]),
         rows=rows,
         notes=tuple(builder.notes),
-        remarks=(*remarks, *predicted_convention(plan, [c for row in cells for c in row])),
+        remarks=(*remarks, *predicted_convention(plan, cells)),
     )
 
 
 def _members(plan: Plan, table: Table) -> dict[str, list[Numbers]]:
     """Row -> the published blocks it is read from, in the order of the paper."""
+    papers, also = plan.config.papers, table.also or {}
     out: dict[str, list[Numbers]] = {}
-    if table.paper:
-        for n in plan.config.papers[table.paper].numbers:
-            if n.where == table.where:
-                for key in n.rows:
-                    out.setdefault(f"{table.paper}/{key}", []).append(n)
+    blocks = papers[table.paper].numbers if table.paper else ()
+    for n in (n for n in blocks if n.where == table.where):
+        for key in n.rows:
+            out.setdefault(f"{table.paper}/{key}", []).append(n)
     for name, variant in plan.variants.items():
-        if table.also and name not in out and _matches(plan, variant, table):
-            out[name] = [] if table.paper else _printing(plan, name)
+        task = plan.config.datasets[variant.dataset].task
+        has = {"task": task, "dataset": variant.dataset, "frames": variant.frames}
+        if also and name not in out and all(has[key] in wanted for key, wanted in also.items()):
+            paper, key = name.split("/")
+            printing = [n for n in papers[paper].numbers if key in n.rows]
+            out[name] = [] if table.paper else printing
     return out
-
-
-def _matches(plan: Plan, variant: Variant, table: Table) -> bool:
-    has = {
-        "task": plan.config.datasets[variant.dataset].task,
-        "dataset": variant.dataset,
-        "frames": variant.frames,
-    }
-    return all(has[key] in wanted for key, wanted in (table.also or {}).items())
-
-
-def _printing(plan: Plan, name: str) -> list[Numbers]:
-    paper, key = name.split("/")
-    return [n for n in plan.config.papers[paper].numbers if key in n.rows]

@@ -15,9 +15,10 @@ from collections.abc import Iterable
 from typing import Literal, get_args
 
 from vidtune.plan import Plan
+from vidtune.report.cell_names import published_cells
 from vidtune.report.cells import Cell, mean
 from vidtune.report.numbers import conditions
-from vidtune.report.numbers.rows import BUSY, FULL_SIZE, OOM, Row, RowIndex, our_rows
+from vidtune.report.numbers.rows import BUSY, FULL_SIZE, OOM, Row, RowIndex, index_rows
 from vidtune.report.numbers.settings import READ
 from vidtune.report.texts import fill
 from vidtune.spec import Dataset, Metric, Numbers, slug
@@ -29,14 +30,8 @@ MEASURED_WITHIN = 0.05  # share of print inside which a measured number matches
 
 def cells(plan: Plan, rows: Iterable[Row]) -> list[Cell]:
     """Every published cell with its verdict, in the papers' order."""
-    ours = our_rows(rows)
-    return [
-        make_cell(plan, ours, f"{paper.name}/{row}", metric, numbers)
-        for paper in plan.config.papers.values()
-        for numbers in paper.numbers
-        for row, columns in numbers.rows.items()
-        for metric in columns
-    ]
+    ours = index_rows(rows)
+    return [make_cell(plan, ours, c.variant, c.metric, c.numbers) for c in published_cells(plan)]
 
 
 def make_cell(
@@ -46,8 +41,9 @@ def make_cell(
     m = plan.config.metrics[metric]
     paper, row = variant.split("/")
     rows = ours.get((variant, metric), [])
-    if m.kind == "measured":
-        rows = _first_comparable(plan, numbers, rows)
+    if m.kind == "measured":  # the first that can stand beside print, else the first
+        fit = [r for r in rows if numbers and not _unlike(plan, numbers, r)]
+        rows = (fit or rows)[:1]
     beside = {
         b.name: ours[variant, b.name][0]
         for b in plan.config.metrics.values()
@@ -77,23 +73,13 @@ def make_cell(
     return cell.model_copy(update={"verdict": verdict, "reason": reason})
 
 
-def unit_of_last_digit(text: str) -> float:
-    """0.1 for "58.5", 1 for "445", 0.01 for "0.50"."""
-    return 10.0 ** -len(text.partition(".")[2])
-
-
-def agrees(metric: Metric, text: str, ours: float) -> bool:
+def _agrees(metric: Metric, text: str, ours: float) -> bool:
     """Whether a counted or measured number is the printed one."""
     share = MEASURED_WITHIN if metric.kind == "measured" else None
     share = metric.within if metric.within is not None else share
-    bound = unit_of_last_digit(text) if share is None else share * abs(float(text))
+    last_digit = 10.0 ** -len(text.partition(".")[2])  # 0.1 of "58.5", 1 of "445", 0.01 of "0.50"
+    bound = last_digit if share is None else share * abs(float(text))
     return abs(ours - float(text)) <= bound * (1 + 1e-9)
-
-
-def _first_comparable(plan: Plan, numbers: Numbers | None, rows: list[Row]) -> list[Row]:
-    """Of several measurements the first that can stand beside print, else the first."""
-    fit = [r for r in rows if numbers and not _unlike(plan, numbers, r)]
-    return (fit or rows)[:1]
 
 
 def _unlike(plan: Plan, numbers: Numbers, row: Row) -> str:
@@ -101,11 +87,8 @@ def _unlike(plan: Plan, numbers: Numbers, row: Row) -> str:
     if row.text:
         ends = {OOM: f"out of memory on {row.device}", BUSY: f"{row.device} was busy meanwhile"}
         return f"{ends[row.text]} ({row.condition})"
-    want, have = (
-        conditions.needed(plan, numbers, row.variant),
-        conditions.parse_conditions(row.condition),
-    )
-    have["gpu"] = row.device
+    want = conditions.needed(plan, numbers, row.variant)
+    have = {**conditions.parse_conditions(row.condition), "gpu": row.device}
     keys = conditions.MEMORY if row.unit.startswith(("GB", "MB")) else conditions.STATED
     for key in keys:
         theirs, mine = want.get(key, "not stated"), have.get(key, "unknown")
@@ -129,7 +112,7 @@ def _judge(plan: Plan, cell: Cell) -> tuple[Verdict, str]:
     assert all(r.scale == FULL_SIZE for r in cell.rows)
     if m.name in plan.variants[cell.variant].fitted:
         return "not comparable", "a reading chosen to have this number: agreement says nothing"
-    return ("match" if agrees(m, cell.print, cell.ours) else "off"), ""
+    return ("match" if _agrees(m, cell.print, cell.ours) else "off"), ""
 
 
 def _judge_measured(plan: Plan, m: Metric, cell: Cell) -> tuple[Verdict, str]:
@@ -137,7 +120,7 @@ def _judge_measured(plan: Plan, m: Metric, cell: Cell) -> tuple[Verdict, str]:
     assert cell.numbers
     if unlike := _unlike(plan, cell.numbers, row):
         return "not comparable", unlike
-    if agrees(m, cell.print, row.value):
+    if _agrees(m, cell.print, row.value):
         return "match", ""
     change = 100 * (row.value / float(cell.print) - 1)
     return "off", f"{change:+.1f} % of print on {row.device} ({row.condition})"

@@ -1,6 +1,7 @@
 """Files of the results folder, read with checks: costs, and how jobs ended.
 
 <results>/<scale>/costs/<paper>.json            counted costs of every model of a paper
+<results>/<scale>/memory/<paper>.json           predicted memory
 <results>/<scale>/runs/<run>/{train,eval}.json  status, losses, metrics
 <results>/<scale>/backbones/<name>/*.json       pre-training and the premise
 
@@ -10,7 +11,7 @@ A file that is absent is a job that has not run; a file that cannot be read is a
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from vidtune.plan import Plan
 from vidtune.spec import UserError, load_json
@@ -33,28 +34,39 @@ def having(path: Path, data: Any, keys: tuple[str, ...]) -> dict[str, Any]:
     return data
 
 
-def stale(stamp: dict[str, Any], fresh: tuple[str, str]) -> bool:
-    """Whether a result was made by other code, or of another spec, than today's."""
-    return bool(stamp) and (stamp.get("digest"), stamp.get("spec")) != fresh
+def made_by(result: dict[str, Any], code: str, spec: str = "") -> dict[str, Any]:
+    """Fields of a row: the digest of the code that made a result, and whether that or its spec is
+    another than today's."""
+    stamp = result.get("provenance", {})
+    made = (stamp.get("digest", ""), stamp.get("spec") if spec else "")
+    return {"digest": made[0], "stale": bool(stamp) and made != (code, spec)}
 
 
-def cost_path(plan: Plan, paper: str) -> Path:
-    return plan.root / "costs" / f"{paper}.json"
+def paper_path(plan: Plan, folder: Literal["costs", "memory"], paper: str) -> Path:
+    return plan.root / folder / f"{paper}.json"
 
 
 def eval_path(plan: Plan, run: str) -> Path:
     return plan.root / "runs" / run / "eval.json"
 
 
-def costs(plan: Plan) -> dict[str, dict[str, Any]]:
-    """Variant -> its counted cost, in the plan's order; only of papers that have been counted."""
-    by_paper = _existing({name: cost_path(plan, name) for name in plan.config.papers}, ())
+def model_results(
+    plan: Plan, folder: Literal["costs", "memory"], keys: tuple[str, ...]
+) -> dict[str, dict[str, Any]]:
+    """Variant -> its part of its paper's file, which must have `keys`; only of papers with one."""
+    paths = {paper: paper_path(plan, folder, paper) for paper in plan.config.papers}
+    by_paper = _existing(paths, ())
     known = {}
     for name in plan.models:
         paper = name.split("/")[0]
         if name in by_paper.get(paper, {}):
-            known[name] = having(cost_path(plan, paper), by_paper[paper][name], COUNTED)
+            known[name] = having(paths[paper], by_paper[paper][name], keys)
     return known
+
+
+def costs(plan: Plan) -> dict[str, dict[str, Any]]:
+    """Variant -> its counted cost."""
+    return model_results(plan, "costs", COUNTED)
 
 
 @dataclass(frozen=True)
@@ -80,12 +92,11 @@ def outcomes(plan: Plan) -> Outcomes:
     trains = _existing(train_paths, ("status",))
     counted = costs(plan)
     folder = plan.root / "backbones"
-    premises = _existing({b: folder / b / "premise.json" for b in plan.pretrainings}, ())
     pretrained = _existing({b: folder / b / "pretrain.json" for b in plan.pretrainings}, ())
     statuses = {run: result["status"] for run, result in [*trains.items(), *evals.items()]}
     stamps = [r["provenance"] for r in [*evals.values(), *counted.values()] if "provenance" in r]
     steps = {"pretrain": pretrained, "train": trains, "evaluate": evals}
-    libraries = sorted({name for s in stamps for name in s.get("versions", {})})
+    versions = [s.get("versions", {}) for s in stamps]
     return Outcomes(
         failed={run: status for run, status in statuses.items() if status != "ok"},
         done=len(evals),
@@ -93,14 +104,12 @@ def outcomes(plan: Plan) -> Outcomes:
         losses={
             run: [tuple(p) for p in t["losses"]] for run, t in trains.items() if t.get("losses")
         },
-        tokens={name: _leaving(c["tokens"]) for name, c in counted.items() if c.get("tokens")},
-        premises=premises,
+        tokens={name: _tokens(c["tokens"]) for name, c in counted.items() if c.get("tokens")},
+        premises=_existing({b: folder / b / "premise.json" for b in plan.pretrainings}, ()),
         seconds={k: sum(r.get("seconds", 0.0) for r in v.values()) for k, v in steps.items() if v},
-        commits=_distinct(s.get("commit", "") for s in stamps),
-        versions={
-            k: _distinct(s.get("versions", {}).get(k, "") for s in stamps) for k in libraries
-        },
-        devices=_distinct(r.get("provenance", {}).get("device", "") for r in evals.values()),
+        commits=_distinct(s.get("commit") for s in stamps),
+        versions={k: _distinct(v.get(k) for v in versions) for k in sorted(set().union(*versions))},
+        devices=_distinct(r.get("provenance", {}).get("device") for r in evals.values()),
     )
 
 
@@ -108,11 +117,10 @@ def _existing(paths: dict[str, Path], keys: tuple[str, ...]) -> dict[str, dict[s
     return {name: checked(path, keys) for name, path in paths.items() if path.exists()}
 
 
-def _leaving(layers: list[dict[str, int]]) -> list[int]:
-    """Tokens of one video that enter the first layer, then that leave each layer."""
+def _tokens(layers: list[dict[str, int]]) -> list[int]:
     first = layers[0]["sequences"] * layers[0]["entering_attention"]
     return [first, *(t["sequences"] * t["leaving"] for t in layers)]
 
 
-def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
+def _distinct(texts: Iterable[str | None]) -> tuple[str, ...]:
     return tuple(sorted({t for t in texts if t}))

@@ -9,18 +9,18 @@ from typing import Any
 
 from vidtune import provenance
 from vidtune.plan import Plan
-from vidtune.report.numbers import measurements, predictions, settings
-from vidtune.report.numbers.result_files import checked, cost_path, costs, eval_path, stale
+from vidtune.report.numbers import device_costs, settings
+from vidtune.report.numbers.result_files import checked, costs, eval_path, made_by, paper_path
 from vidtune.report.numbers.rows import FULL_SIZE, Row, our_row, published
-from vidtune.spec import Metric, Model, UserError
+from vidtune.spec import UserError
 
 
 def counted(plan: Plan, name: str, cost: dict[str, Any], where: str) -> Iterator[Row]:
-    """Rows of one model's `vidtune.cost.count.cost`."""
+    """Rows of one model's `vidtune.cost.count.cost`, each under its metric's convention."""
     raw = {"gflops": cost["gmacs"] * cost["views"], "tflops": cost["gmacs"], **cost}
     model = plan.models[name]
-    stamp = cost.get("provenance", {})
-    fresh = (provenance.model_digest(model.method), provenance.spec_digest(model))
+    code = made_by(cost, provenance.model_digest(model.method), provenance.spec_digest(model))
+    views = {"gflops": f"{model.views} views of {model.frames} frames"}
     for metric in ("gflops", "tflops", "params_tuned", "params_total", "output_tokens"):
         m = plan.config.metrics[metric]
         yield our_row(
@@ -30,16 +30,9 @@ def counted(plan: Plan, name: str, cost: dict[str, Any], where: str) -> Iterator
             where=where,
             scale=FULL_SIZE,
             device="none (counted on the meta device)",
-            digest=stamp.get("digest", ""),
-            stale=stale(stamp, fresh),
-            condition=_convention(m, model),
+            condition="; ".join(filter(None, [m.source, views.get(metric)])),
+            **code,
         )
-
-
-def _convention(m: Metric, model: Model) -> str:
-    """The metric's convention; of GFLOPs also over how many views they are."""
-    views = f"{model.views} views of {model.frames} frames" if m.name == "gflops" else ""
-    return "; ".join(filter(None, [m.source, views]))
 
 
 def learned(plan: Plan, name: str, result: dict[str, Any], where: str) -> Iterator[Row]:
@@ -49,8 +42,7 @@ def learned(plan: Plan, name: str, result: dict[str, Any], where: str) -> Iterat
             f"{where}: made from {result['official']}, not from our training; move it elsewhere"
         )
     run = plan.runs[name]
-    stamp = result.get("provenance", {})
-    fresh = (provenance.run_digest(run), provenance.spec_digest(run))
+    code = made_by(result, provenance.run_digest(run), provenance.spec_digest(run))
     for metric, value in result["metrics"].items():
         m = plan.config.metrics.get(metric)
         if m is None:
@@ -66,10 +58,9 @@ def learned(plan: Plan, name: str, result: dict[str, Any], where: str) -> Iterat
             seed=run.seed,
             n=result["n"],
             coverage=_coverage(where, result.get("coverage", {})),
-            device=stamp.get("device", ""),
-            digest=stamp.get("digest", ""),
-            stale=stale(stamp, fresh),
+            device=result.get("provenance", {}).get("device", ""),
             condition=_differences(result),
+            **code,
         )
 
 
@@ -101,9 +92,8 @@ def gather(plan: Plan) -> list[Row]:
     """All rows of what the plan declares and the results folder holds."""
     rows = [*published(plan), *settings.gather(plan)]
     for name, cost in costs(plan).items():
-        rows += counted(plan, name, cost, str(cost_path(plan, name.split("/")[0])))
-    rows += predictions.gather(plan)
-    rows += measurements.gather(plan)
+        rows += counted(plan, name, cost, str(paper_path(plan, "costs", name.split("/")[0])))
+    rows += [*device_costs.predicted(plan), *device_costs.measured(plan)]
     for name in plan.runs:
         path = eval_path(plan, name)
         if path.exists():

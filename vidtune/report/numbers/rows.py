@@ -11,13 +11,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ValidationError
+
 from vidtune.plan import Plan
-from vidtune.spec import Frozen, Kind, Metric, UserError, parse
+from vidtune.report.cell_names import published_cells
+from vidtune.spec import Frozen, Kind, Metric, UserError
 
 PUBLISHED, FULL_SIZE = "published", "full size"
 HERE, REFERENCE = "this machine", "reference"  # where a measured number was measured
 OOM, BUSY = "oom", "busy"  # how a measurement can end without a number to compare
-TYPED = {"value": float, "seed": int, "n": int, "coverage": float, "stale": "True".__eq__}
 
 
 class Row(Frozen):
@@ -51,15 +53,7 @@ def our_row(metric: Metric, **fields: Any) -> Row:
     return Row(metric=metric.name, unit=metric.unit, kind=metric.kind, source="ours", **fields)
 
 
-def our_rows(rows: Iterable[Row]) -> RowIndex:
-    return _index(rows, "ours")
-
-
-def printed_rows(rows: Iterable[Row]) -> RowIndex:
-    return _index(rows, "paper")
-
-
-def _index(rows: Iterable[Row], source: str) -> RowIndex:
+def index_rows(rows: Iterable[Row], source: str = "ours") -> RowIndex:
     out: RowIndex = {}
     for row in rows:
         if row.source == source:
@@ -69,31 +63,28 @@ def _index(rows: Iterable[Row], source: str) -> RowIndex:
 
 def published(plan: Plan) -> Iterator[Row]:
     """Every published number, in the papers' order."""
-    for paper in plan.config.papers.values():
-        for numbers in paper.numbers:
-            for name, cells in numbers.rows.items():
-                for metric, value in cells.items():
-                    m = plan.config.metrics[metric]
-                    yield Row(
-                        variant=f"{paper.name}/{name}",
-                        metric=metric,
-                        value=float(value),
-                        unit=m.unit,
-                        kind=m.kind,
-                        source="paper",
-                        where=numbers.where,
-                        scale=PUBLISHED,
-                        text=str(value),
-                        condition=numbers.under(name).text,
-                    )
+    for cell in published_cells(plan):
+        row, m = cell.variant.split("/")[1], plan.config.metrics[cell.metric]
+        value = cell.numbers.rows[row][cell.metric]
+        yield Row(
+            variant=cell.variant,
+            metric=cell.metric,
+            value=float(value),
+            unit=m.unit,
+            kind=m.kind,
+            source="paper",
+            where=cell.numbers.where,
+            scale=PUBLISHED,
+            text=str(value),
+            condition=cell.numbers.under(row).text,
+        )
 
 
 def to_csv(rows: Iterable[Row]) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, list(Row.model_fields), lineterminator="\n")
     writer.writeheader()
-    for row in rows:
-        writer.writerow({k: "" if v is None else v for k, v in dict(row).items()})
+    writer.writerows(dict(row) for row in rows)  # None is written as an empty field
     return out.getvalue()
 
 
@@ -110,13 +101,13 @@ def from_csv(path: Path) -> list[Row]:
         )
     rows = []
     for fields in reader:
+        given = {k: v for k, v in fields.items() if v or Row.model_fields[k].default is not None}
         try:
-            typed = {
-                k: (TYPED[k](v) if v else None) if k in TYPED else v for k, v in fields.items()
-            }
-        except ValueError:
-            typed = {}
-        if typed.get("value") is None:
-            raise UserError(f"{path}:{reader.line_num}: not a row; run `vidtune collect` again")
-        rows.append(parse(Row, typed, path, (reader.line_num,)))
+            rows.append(Row.model_validate(given, strict=False))
+        except ValidationError as e:
+            err = e.errors()[0]
+            raise UserError(
+                f"{path}:{reader.line_num}: {err['loc'][0]}: not a row: {err['msg']}; found "
+                f"{err['input']!r}; run `vidtune collect` again"
+            ) from None
     return rows

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from vidtune.plan import Plan
+from vidtune.report.cell_names import published_cells
 from vidtune.report.numbers.rows import FULL_SIZE, Row, our_row
 from vidtune.spec import Dataset, Model, Recipe
 from vidtune.spec.recipe import Augment
@@ -62,25 +63,18 @@ def _kept(removed: int | None) -> int | None:
 def gather(plan: Plan) -> Iterator[Row]:
     """What the configuration says of every printed setting that a variant has."""
     c = plan.config
-    for paper in c.papers.values():
-        printed = {
-            (row, metric): None
-            for numbers in paper.numbers
-            for row, cells in numbers.rows.items()
-            for metric in cells
-            if row in paper.variants and c.metrics[metric].kind == "setting"
-        }
-        for row, metric in printed:
-            name = f"{paper.name}/{row}"
-            v = plan.variants[name]
-            declared = Declared(plan.models[name], c.recipes[v.recipe], c.datasets[v.dataset])
-            value = READ[metric](declared) if metric in READ else None
-            if value is not None:
-                yield our_row(
-                    c.metrics[metric],
-                    variant=name,
-                    value=float(value),
-                    where=c.folder,
-                    scale=FULL_SIZE,
-                    device="none (declared)",
-                )
+    for name, metric in dict.fromkeys((p.variant, p.metric) for p in published_cells(plan)):
+        v, m = plan.variants.get(name), c.metrics[metric]
+        if v is None or m.kind != "setting" or metric not in READ:
+            continue
+        declared = Declared(plan.models[name], c.recipes[v.recipe], c.datasets[v.dataset])
+        value = READ[metric](declared)
+        if value is not None:
+            yield our_row(
+                m,
+                variant=name,
+                value=float(value),
+                where=c.folder,
+                scale=FULL_SIZE,
+                device="none (declared)",
+            )

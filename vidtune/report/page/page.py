@@ -7,18 +7,17 @@ same bytes. The page is `report.html.j2`; `_render` gives it what it shows.
 import platform
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from vidtune import __version__, provenance
 from vidtune.plan import Plan
 from vidtune.report import formats, plots, tables, texts, verdicts
-from vidtune.report.cells import Cell, describe_print, describe_rows
 from vidtune.report.claims import STATUSES, findings
-from vidtune.report.columns import Column
-from vidtune.report.numbers.result_files import Outcomes, outcomes
-from vidtune.report.numbers.rows import Row, from_csv, our_rows
-from vidtune.report.plots.style import SERIES, Plot, inline
+from vidtune.report.numbers.result_files import outcomes
+from vidtune.report.numbers.rows import Row, from_csv, index_rows
+from vidtune.report.plots.style import SERIES, inline
 from vidtune.spec import write_text
 from vidtune.spec.read import write_bytes
 
@@ -39,25 +38,12 @@ def write(plan: Plan) -> None:
     for plot in made.values():
         write_text(plan.root / "plots" / f"{plot.name}.svg", plot.svg)
         write_bytes(plan.root / "plots" / f"{plot.name}.png", plot.png)
-    write_text(plan.root / "report.html", _render(plan, rows, ended, shown, made, absent))
+    html = _render(plan, rows, ended=ended, tables=shown, plots=made, absent=absent)
+    write_text(plan.root / "report.html", html)
 
 
-def _render(
-    plan: Plan,
-    rows: list[Row],
-    ended: Outcomes,
-    shown: list[tables.ShownTable],
-    made: dict[str, Plot],
-    absent: dict[str, str],
-) -> str:
-    """The page as HTML."""
-
-    def describe(cell: Cell, column: Column) -> str:
-        """Where the number comes from that a column shows of a cell."""
-        if column.what == "print":
-            return describe_print(plan, cell)
-        return describe_rows((cell.beside[column.beside],) if column.beside else cell.rows)
-
+def _render(plan: Plan, rows: list[Row], **shown: Any) -> str:
+    """The page as HTML; `shown` goes to the template as it is."""
     jinja = Environment(
         loader=FileSystemLoader(FOLDER),
         autoescape=True,
@@ -67,22 +53,18 @@ def _render(
         keep_trailing_newline=True,
     )
     jinja.filters["duration"] = _duration
-    ours, papers, tested = our_rows(rows), plan.config.papers, findings(plan, rows)
+    ours, papers, tested = index_rows(rows), plan.config.papers, findings(plan, rows)
     return jinja.get_template("report.html.j2").render(
+        **shown,
         plan=plan,
         cells=verdicts.cells(plan, rows),
         verdicts=verdicts.VERDICTS,
-        tables=shown,
-        describe=describe,
         findings=tested,
         claims={name: [f for f in tested if f.claim.startswith(f"{name}/")] for name in papers},
         statuses=STATUSES,
         contradictions={name: texts.contradictions(plan, name, ours) for name in papers},
-        plots=made,
-        absent=absent,
         inline=inline,
         colours=SERIES,
-        ended=ended,
         stale=sorted(Counter(r.where for r in rows if r.stale).items()),
         made_by=f"vidtune {__version__} {provenance.commit()}".strip()
         + f", Python {platform.python_version()}",

@@ -5,10 +5,10 @@ import matplotlib
 from vidtune.plan import Plan
 from vidtune.report.numbers.result_files import Outcomes
 from vidtune.report.numbers.rows import Row
-from vidtune.report.plots import cost_plots, learned_plots, premise_plot, style
+from vidtune.report.plots import cost_plots, learned_plots, style
 
 PLOTS = {
-    "premise": premise_plot.premise,
+    "premise": learned_plots.premise,
     "gflops": cost_plots.gflops,
     "tokens": cost_plots.tokens,
     "accuracy": learned_plots.accuracy,
@@ -21,12 +21,7 @@ def draw(
     plan: Plan, rows: list[Row], ended: Outcomes
 ) -> tuple[dict[str, style.Plot], dict[str, str]]:
     """Plots by name, and for each of the others the reason why it is absent."""
-    made, absent = {}, {}
     with matplotlib.rc_context(style.RC):
-        for name, plot in PLOTS.items():
-            drawn = plot(plan, rows, ended)
-            if isinstance(drawn, str):
-                absent[name] = drawn
-            else:
-                made[name] = style.export(name, drawn)
-    return made, absent
+        drawn = {name: plot(plan, rows, ended) for name, plot in PLOTS.items()}
+        made = {name: style.export(name, d) for name, d in drawn.items() if not isinstance(d, str)}
+    return made, {name: reason for name, reason in drawn.items() if isinstance(reason, str)}

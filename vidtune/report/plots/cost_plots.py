@@ -11,8 +11,6 @@ from vidtune.report.numbers.rows import Row
 from vidtune.report.plots import style
 from vidtune.report.plots.style import Drawn
 
-PANEL, LEGEND = 2.4, 0.45  # inches: height of a panel, distance of the legend below it
-
 
 def gflops(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
     """Printed against counted GFLOPs, and how far apart they are."""
@@ -20,12 +18,12 @@ def gflops(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
         {r.variant: r.value for r in rows if r.metric == "gflops" and r.source == source}
         for source in ("ours", "paper")
     )
-    fitted = {v for v in printed if v in plan.variants and "gflops" in plan.variants[v].fitted}
+    fitted = {name for name, v in plan.variants.items() if "gflops" in v.fitted}
     pairs = {v: (printed[v], ours[v]) for v in printed if v in ours and v not in fitted}
     if not pairs:
         return "no variant has both a printed and a counted number of GFLOPs yet"
     bound = plan.config.metrics["gflops"].within or 0.0
-    figure, (left, right) = style.canvas(2, max(3.4, 0.27 * len(pairs) + 1.3))
+    figure, (left, right) = style.canvas(2, max(3.1, 0.27 * len(pairs) + 1.0))
     low, high = min(map(min, pairs.values())) * 0.7, max(map(max, pairs.values())) * 1.4
     left.plot([low, high], [low, high], color=style.MUTED, linewidth=0.9)
     papers = list(dict.fromkeys(v.split("/")[0] for v in pairs))
@@ -81,12 +79,12 @@ def tokens(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
         backbone: {counts: textwrap.fill(", ".join(names), 46) for counts, names in curves.items()}
         for backbone, curves in variants.items()
     }
-    lines = max(sum(n.count("\n") + 1 for n in curves.values()) for curves in labels.values())
-    bottom = LEGEND + 0.3 + 0.185 * lines
-    figure, axes = style.multiples(len(labels), PANEL, 0.7, bottom=bottom, sharey=True)
+    lines = [sum(n.count("\n") + 1 for n in curves.values()) for curves in labels.values()]
+    high = [max(2.2, 0.9 + 0.185 * n) for n in lines]  # inches, for the legend
+    ratios = {"sharey": True, "height_ratios": high}
+    figure, axes = style.canvas(len(high), sum(high) / len(high), across=1, **ratios)
     for panel, (backbone, curves) in zip(axes, labels.items(), strict=True):
         _token_panel(panel, backbone, curves)
-    axes[0].set_ylabel("tokens of one video")
     last = [counts[-1] for curves in labels.values() for counts in curves]
     title = f"How many tokens leave each layer: {max(last):,} down to {min(last):,} in the end"
     caption = (
@@ -112,6 +110,5 @@ def _token_panel(axes: Axes, backbone: str, curves: dict[tuple[int, ...], str]) 
     style.log_scale(axes, "y")
     axes.set(title=backbone, xlabel="layer of the vision tower", xlim=(-0.5, depth + 0.5))
     axes.set_xticks(range(0, depth + 1, max(1, math.ceil(depth / 12))))
-    axes.legend(
-        loc="upper left", bbox_to_anchor=(-0.02, -LEGEND / PANEL), title="tokens in the end"
-    )
+    axes.set_ylabel("tokens of one video")
+    axes.legend(loc="upper left", bbox_to_anchor=(1, 1.05), title="tokens in the end")

@@ -1,14 +1,16 @@
-"""Plots of what is learned at the scale at hand; every title or caption names it."""
+"""Plots of what is learned at the scale at hand, which every title or caption names: the premise,
+accuracy, ablations and loss curves."""
 
 import math
 import statistics
 import textwrap
+from typing import Any
 
 from matplotlib.axes import Axes
 
 from vidtune.plan import Plan
 from vidtune.report.numbers.result_files import Outcomes
-from vidtune.report.numbers.rows import Row, our_rows
+from vidtune.report.numbers.rows import Row, index_rows
 from vidtune.report.plots import style
 from vidtune.report.plots.style import Drawn
 
@@ -18,7 +20,7 @@ Points = dict[str, tuple[float, list[float]]]  # variant -> (GMACs of a view, on
 
 def _values(rows: list[Row], metric: str) -> dict[str, list[float]]:
     """Variant -> one value per seed."""
-    ours = our_rows(rows).items()
+    ours = index_rows(rows).items()
     return {variant: [r.value for r in seeds] for (variant, m), seeds in ours if m == metric}
 
 
@@ -37,16 +39,14 @@ def accuracy(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
     if not panels:
         return "no variant has both counted GFLOPs and a learned result yet"
     methods = sorted({plan.models[v].method for points in panels.values() for v in points})
-    figure, axes = style.canvas(len(panels), 5.0)
+    figure, axes = style.canvas(len(panels), 4.7)
     for panel, (metric, points) in zip(axes, panels.items(), strict=True):
         _accuracy_panel(plan, panel, points, methods)
         m = plan.config.metrics[metric]
         panel.set(title=f"{m.label} at scale {plan.scale.name}", ylabel=f"{m.label}, {m.unit}")
         panel.set_xlabel("GMACs of one view, declared model at full size")
     handles = {h: k for p in axes for k, h in zip(*p.get_legend_handles_labels(), strict=True)}
-    figure.legend(
-        list(handles.values()), list(handles), loc="outside lower center", ncols=len(handles)
-    )
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=6)
     title = f"What does accuracy at scale {plan.scale.name} cost?"
     caption = (
         f"Accuracy is learned at scale {plan.scale.name} ({plan.scale.says}) and says nothing "
@@ -108,7 +108,7 @@ def ablations(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
                 panels.append((paper.name, f"{n.where}: {n.caption.partition(',')[0]}", labels))
     if not panels:
         return f"no ablation of recognition has a result at scale {plan.scale.name} yet"
-    figure, axes = style.multiples(len(panels), 0.95, 0.85, sharex=True)
+    figure, axes = style.canvas(len(panels), 1.55, sharex=True)
     for panel, (_, title, labels) in zip(axes, panels, strict=True):
         panel.set_title(textwrap.fill(title, 40), fontsize=8.5, x=-0.38)
         _bars(panel, labels, values)
@@ -164,7 +164,7 @@ def training(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
     if not ended.losses:
         return f"no run at scale {plan.scale.name} has left a loss curve yet"
     groups = _groups(plan, ended)
-    figure, axes = style.multiples(len(groups), 1.3, 0.52, across=4)
+    figure, axes = style.canvas(len(groups), 1.9, across=4)
     for panel, (title, variants) in zip(axes, groups.items(), strict=True):
         for k, variant in enumerate(variants):
             mine = [n for n in ended.losses if n.rpartition("@")[0] == variant]
@@ -174,10 +174,8 @@ def training(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
         panel.legend(fontsize=6.8, handlelength=1, labelspacing=0.2, borderaxespad=0)
         panel.locator_params(nbins=4)
         panel.set_ylim(bottom=0)
-    for panel in axes[0::4]:
-        panel.set_ylabel("training loss, nats")
-    for panel in axes[-4:]:
-        panel.set_xlabel("step")
+    figure.supxlabel("step", color=style.MUTED)
+    figure.supylabel("training loss, nats", color=style.MUTED)
     bad = f"{len(ended.failed)} failed (marked x)" if ended.failed else "none failed"
     title = f"Did training settle? {len(ended.losses)} runs at scale {plan.scale.name}, {bad}"
     caption = (
@@ -196,10 +194,8 @@ def _groups(plan: Plan, ended: Outcomes) -> dict[str, list[str]]:
             variants = [v for v in (f"{paper.name}/{row}" for row in n.rows) if v in trained]
             if variants:
                 out[f"{paper.name}, {n.where}"] = variants
-    names = list(out)
-    for k, name in enumerate(names):
-        others = [set(out[o]) for o in names[:k] + names[k + 1 :] if o in out]
-        if any(set(out[name]) <= other for other in others):
+    for name, variants in list(out.items()):
+        if any(set(variants) <= set(out[other]) for other in out if other != name):
             del out[name]
     rest = [v for v in trained if not any(v in variants for variants in out.values())]
     return out | ({"in no published table": rest} if rest else {})
@@ -213,3 +209,63 @@ def _curve(axes: Axes, ended: Outcomes, name: str, k: int, label: str) -> None:
     axes.plot(*zip(*points, strict=True), **look, label=label or None)
     if name in ended.failed:
         axes.plot(*points[-1], "x", color=style.INK, markersize=7, markeredgewidth=1.6)
+
+
+def premise(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
+    """Zero-shot accuracy per attribute; the frozen probe within pairs against chance."""
+    checks = {b: p for b, p in ended.premises.items() if p.get("zero_shot") or p.get("probe")}
+    if not checks:
+        return f"the premise has not been checked at scale {plan.scale.name} yet"
+    figure, axes = style.canvas(2 * len(checks), 2.6, across=2)
+    for k, (backbone, check) in enumerate(checks.items()):
+        _attributes(axes[2 * k], check, backbone)
+        _probe(axes[2 * k + 1], check)
+    holds = [v for check in checks.values() for v in check.get("holds", {}).values()]
+    title = "Does the small CLIP see what is shown, but not which way it moves?"
+    if holds:
+        answer = "holds" if all(holds) else "does not hold"
+        title = f"The premise {answer}: frames show what is there, only their order how it moves"
+    caption = (
+        "Left: zero-shot accuracy over all test frames, and the least that is asked for (dashed). "
+        "Right: a linear probe on a clip's averaged frame features; within time-reversed pairs it "
+        "must stay inside the interval of chance (band), however well it tells the pairs apart."
+    )
+    return Drawn(figure, title, caption)
+
+
+def _attributes(axes: Axes, check: dict[str, Any], backbone: str) -> None:
+    shares = check.get("zero_shot", {})
+    least = check.get("thresholds", {}).get("appearance_at_least")
+    _dots(axes, {k: 100 * v for k, v in shares.items()}, style.SERIES[0])
+    if least:
+        axes.axvline(100 * least, color=style.SERIES[1], linestyle="--", linewidth=1.2)
+    axes.set(title=f"What is shown ({backbone}, zero-shot)", xlabel="accuracy, %")
+
+
+def _probe(axes: Axes, check: dict[str, Any]) -> None:
+    probe = check.get("probe", {})
+    names = {
+        "top1": "motion, top-1",
+        "top1_pairs_merged": "kind of motion",
+        "within_pairs": "within pairs",
+    }
+    _dots(axes, {text: 100 * probe[k] for k, text in names.items() if k in probe}, style.SERIES[2])
+    if "chance" in probe:
+        low, high = (100 * x for x in probe["chance"])
+        axes.axvspan(low, high, color=style.LINE, alpha=0.7, linewidth=0)
+        sure = check.get("thresholds", {}).get("confidence")
+        text = "chance" + (f" ({100 * sure:g} %)" if sure else "")
+        look = {"va": "bottom", "fontsize": 8, "color": style.MUTED}
+        axes.text(high + 1.5, axes.get_ylim()[0] - 0.2, text, **look)
+    axes.set(title=f"How it moves (probe, {probe.get('n', '?')} clips)", xlabel="accuracy, %")
+
+
+def _dots(axes: Axes, values: dict[str, float], colour: str) -> None:
+    for y, x in enumerate(values.values()):
+        axes.plot([0, x], [y, y], color=colour, linewidth=1.4, alpha=0.5)
+        axes.plot(x, y, "o", color=colour, markersize=6)
+        beside = {"ha": "right", "x": 86} if x > 80 else {"ha": "left", "x": x + 2.5}
+        axes.text(y=y - 0.24, s=f"{x:.1f}", va="center", fontsize=8, color=style.INK, **beside)
+    axes.set_yticks(range(len(values)), values)
+    axes.set(xlim=(0, 103), ylim=(len(values) - 0.4, -0.65))
+    axes.grid(axis="y", visible=False)

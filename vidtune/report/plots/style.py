@@ -10,7 +10,6 @@ import re
 from html import escape
 from typing import Any, NamedTuple
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -21,13 +20,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 INK, MUTED, LINE, PAPER = "#1d2430", "#5c6573", "#d5dae1", "#fefefe"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#c2609a", "#b58200", "#3f9bd1", "#7d7f86")
 MARKERS = "osD^vPX"
-VARIABLES = {
-    INK: "--ink",
-    MUTED: "--muted",
-    LINE: "--line",
-    PAPER: "--card",
-    **{colour: f"--s{k}" for k, colour in enumerate(SERIES)},
-}
+VARIABLES = {INK: "--ink", MUTED: "--muted", LINE: "--line", PAPER: "--card"}
+VARIABLES |= {colour: f"--s{k}" for k, colour in enumerate(SERIES)}
 WIDTH = 8.4  # inches
 TITLE = 0.32  # inches kept for the title
 RC: dict[str, Any] = {
@@ -44,6 +38,7 @@ RC: dict[str, Any] = {
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
     "figure.facecolor": PAPER,
+    "figure.labelsize": 9,
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "grid.color": LINE,
@@ -83,35 +78,15 @@ def look(k: int) -> dict[str, str]:
     return {"color": SERIES[k % len(SERIES)], "marker": MARKERS[k % len(MARKERS)]}
 
 
-def canvas(columns: int, height: float, rows: int = 1, **kw: Any) -> tuple[Figure, list[Axes]]:
-    """A figure `height` inches high with its axes in reading order; pyplot knows nothing of it."""
-    room = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - TITLE / height))
-    figure = Figure(figsize=(WIDTH, height), layout=room)
-    return figure, list(figure.subplots(rows, columns, squeeze=False, **kw).flat)
-
-
-def multiples(
-    panels: int, each: float, left: float, across: int = 3, bottom: float = 0.5, **kw: Any
-) -> tuple[Figure, list[Axes]]:
-    """Small panels `each` inches high; `left` and `bottom` inches are kept for their labels.
-
-    They are laid out by arithmetic: with many the layout engine takes longer than the drawing.
-    """
+def canvas(panels: int, height: float, across: int = 3, **kw: Any) -> tuple[Figure, list[Axes]]:
+    """A figure with its panels in reading order, `height` inches for each row of them and its
+    labels; pyplot knows nothing of it."""
     columns = min(across, panels)
     rows = math.ceil(panels / columns)
-    top, right, between = TITLE + 0.3, 0.2, 0.5
-    height = top + bottom + rows * each + (rows - 1) * between
-    figure = Figure(figsize=(WIDTH, height))
-    wide = (WIDTH - right - columns * left) / columns
+    high = TITLE + rows * height
+    room = ConstrainedLayoutEngine(rect=(0, 0, 1, 1 - TITLE / high))
+    figure = Figure(figsize=(WIDTH, high), layout=room)
     axes = figure.subplots(rows, columns, squeeze=False, **kw)
-    figure.subplots_adjust(
-        left=left / WIDTH,
-        right=1 - right / WIDTH,
-        top=1 - top / height,
-        bottom=bottom / height,
-        wspace=left / wide,
-        hspace=between / each,
-    )
     for spare in axes.flat[panels:]:
         spare.set_visible(False)
     return figure, list(axes.flat[:panels])
@@ -128,17 +103,16 @@ def log_scale(axes: Axes, which: str) -> None:
 
 
 def export(name: str, drawn: Drawn) -> Plot:
-    """The figure with its title as SVG and PNG."""
+    """The figure with its title as SVG and PNG, under `RC`."""
     font = {"fontsize": 11, "fontweight": "bold", "color": INK, "ha": "left", "va": "top"}
     drawn.figure.suptitle(drawn.title, x=0.008, y=1 - 0.08 / drawn.figure.get_figheight(), **font)
-    if drawn.figure.get_layout_engine():
-        drawn.figure.draw_without_rendering()
-        drawn.figure.set_layout_engine("none")  # laid out once, not once per format
-    svg, png = io.StringIO(), io.BytesIO()
     drawn.figure.dpi = 150
-    with matplotlib.rc_context(RC):  # the canvases directly: savefig draws everything twice
-        FigureCanvasSVG(drawn.figure).print_svg(svg, metadata={"Date": None, "Creator": None})
-        FigureCanvasAgg(drawn.figure).print_png(png, metadata={"Software": None})
+    drawn.figure.draw_without_rendering()
+    drawn.figure.set_layout_engine("none")  # laid out once, not once per format
+    svg, png = io.StringIO(), io.BytesIO()
+    # the canvases directly: savefig draws everything twice
+    FigureCanvasAgg(drawn.figure).print_png(png, metadata={"Software": None})
+    FigureCanvasSVG(drawn.figure).print_svg(svg, metadata={"Date": None, "Creator": None})
     return Plot(name, drawn.title, drawn.caption, svg.getvalue(), png.getvalue())
 
 
@@ -146,9 +120,7 @@ def inline(plot: Plot) -> str:
     """The SVG for the page: unique ids, theme colours, the page's own typeface, no metadata."""
     svg = plot.svg[plot.svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg, flags=re.S)
-    svg = re.sub(r'\bid="', f'id="{plot.name}-', svg)
-    svg = re.sub(r"url\(#", f"url(#{plot.name}-", svg)
-    svg = re.sub(r'xlink:href="#', f'xlink:href="#{plot.name}-', svg)
+    svg = re.sub(r'\bid="|url\(#|xlink:href="#', rf"\g<0>{plot.name}-", svg)
     svg = re.sub(r"'DejaVu Sans'[^;\"]*", "var(--sans)", svg)
     for value, variable in VARIABLES.items():
         svg = svg.replace(value, f"var({variable})")

@@ -1,0 +1,120 @@
+"""Memory and speed as rows, which a model has on a device: predicted without one, and measured.
+
+<results>/<scale>/memory/<paper>.json                   each model's predicted peaks in training and
+                                                        inference, under one named convention
+<results>/<scale>/bench/<gpu>/<paper>/<variant>.json    measured on this machine
+<results>/reference/<gpu>/<paper>/<variant>.json        measured before, part of the repository
+Predicted are GiB, and apart from them GB on a line fitted to print. Measured memory is the
+allocator's peak: GB are 10^9 bytes, MB those of TempMe's log, 2^20. Throughput is of inference.
+Running out of memory is a row without a number, a busy GPU a row that says so.
+"""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vidtune import provenance
+from vidtune.plan import Plan
+from vidtune.report.numbers.conditions import format_conditions
+from vidtune.report.numbers.result_files import checked, made_by, model_results, paper_path
+from vidtune.report.numbers.rows import BUSY, FULL_SIZE, HERE, OOM, REFERENCE, Row, our_row
+
+GB = 2**30 / 1e9  # of one GiB
+# metric: (phase, key, factor)
+VALUES = {
+    "train_gb": ("train", "peak_allocated_gib", GB),
+    "infer_gb": ("inference", "peak_allocated_gib", GB),
+    "train_gb_log": ("train", "peak_allocated_gib", 1.0),
+    "train_mb": ("train", "peak_allocated_gib", 1024),
+    "infer_mb": ("inference", "peak_allocated_gib", 1024),
+    "throughput": ("inference", "videos_per_s", 1.0),
+}
+PHASES = {"train", "inference"}  # a process that was killed leaves neither
+UNDER = ("batch", "frames", "precision", "attention", "compile")
+CONVENTION = ("batch", "precision", "attention")
+
+
+def predicted(plan: Plan) -> Iterator[Row]:
+    """Rows of the models whose memory has been predicted; what was not predicted has no row."""
+    for name, memory in model_results(plan, "memory", ("convention",)).items():
+        under = format_conditions({k: memory.get(k) for k in ("batch", "frames", "precision")})
+        under = f"{memory['convention']}; {under}"
+        fit, model = memory.get("fit") or {}, plan.models[name]
+        values = {
+            "train_gib": (memory.get("train") or {}).get("peak_gib"),
+            "train_gb_fit": fit.get("gb"),
+            "infer_gib": (memory.get("inference") or {}).get("peak_gib"),
+        }
+        digest = provenance.memory_digest(model.method)
+        code = made_by(memory, digest, provenance.spec_digest(model))
+        code["stale"] |= bool(memory.get("provenance")) and _changed(plan, name, memory)
+        for metric, value in values.items():
+            m = plan.config.metrics.get(metric)
+            if m is None or value is None:
+                continue
+            fitted = ""
+            if metric == "train_gb_fit":
+                line = f"{fit['slope']:.4g} x GiB + {fit['offset']:.3g} GB"
+                fitted = f"; fitted on {', '.join(fit['fitted_on'])}: {line}"
+            yield our_row(
+                m,
+                variant=name,
+                value=value,
+                where=str(paper_path(plan, "memory", name.split("/")[0])),
+                scale=FULL_SIZE,
+                device="none (predicted on fake tensors)",
+                condition=under + fitted,
+                **code,
+            )
+
+
+def _changed(plan: Plan, name: str, memory: dict[str, Any]) -> bool:
+    """Whether the paper's file asks for something else by now."""
+    paper = plan.config.papers[name.split("/")[0]]
+    asked, fit = paper.measured_under().get(name.split("/")[1]), memory.get("fit")
+    if asked is None or any(memory.get(k) != getattr(asked, k) for k in CONVENTION):
+        return True
+    line = paper.fit and (paper.fit.slope, paper.fit.offset)
+    return (fit and (fit["slope"], fit["offset"])) != line
+
+
+def folders(plan: Plan) -> dict[str, Path]:
+    """Folders of measurements, by the scale label of their rows."""
+    reference = Path(plan.config.settings.results) / "reference"
+    return {HERE: plan.root / "bench", REFERENCE: reference}
+
+
+def measured(plan: Plan) -> Iterator[Row]:
+    """Rows of every declared variant that was measured on any device."""
+    for scale, folder in folders(plan).items():
+        for path in sorted(folder.glob("*/*/*.json")):
+            name = f"{path.parent.name}/{path.stem}"
+            if name in plan.models:
+                bench = checked(path, ("status", "conditions"))
+                yield from _bench_rows(plan, name, bench, path, scale)
+
+
+def _bench_rows(
+    plan: Plan, name: str, bench: dict[str, Any], path: Path, scale: str
+) -> Iterator[Row]:
+    under, status = bench["conditions"], bench["status"]
+    code = made_by(bench, provenance.bench_digest(plan.models[name].method))
+    for metric, (phase, key, factor) in VALUES.items():
+        m = plan.config.metrics.get(metric)
+        result = bench.get(phase) or {}
+        value = result.get(key)
+        ended = OOM in (result.get("status"), None if PHASES & set(bench) else status)
+        if m is None or (value is None and not ended):
+            continue
+        yield our_row(
+            m,
+            variant=name,
+            value=math.nan if value is None else value * factor,
+            where=str(path),
+            scale=scale,
+            device=str(under.get("device", path.parent.parent.name)),
+            text=OOM if value is None else (BUSY if status == BUSY else ""),
+            condition=format_conditions({k: under.get(k) for k in UNDER}),
+            **code,
+        )
