@@ -1,7 +1,9 @@
-# make smoke:     set-up and every step on a few clips, in about a minute
-# make reproduce: set-up and the whole pipeline on the embedded default
-# make test:      set-up and the tests
-# make bench-gpu: the papers' measured cells at full size, on a GPU of this machine
+# make smoke:      set-up and every step on a few clips, in about a minute
+# make reproduce:  set-up and the whole pipeline on the embedded default
+# make test:       set-up and the tests
+# make lint:       style, import layers, workflow
+# make bench:      counted costs, cold; a training step of each method (bench-data: decoding)
+# make bench-gpu:  the papers' measured cells at full size, on a GPU of this machine
 PYTHON ?= python3
 PIP_ARGS ?=                # e.g. --extra-index-url https://download.pytorch.org/whl/cpu
 CORES ?= all
