@@ -11,7 +11,7 @@ import yaml
 from helpers.common import REPO, one_line
 
 from vidtune.plan import load, read_paper, schemas
-from vidtune.spec import UserError
+from vidtune.spec import Recipe, UserError, parse
 
 BAD = yaml.safe_load((REPO / "tests/helpers/bad_input.yaml").read_text())
 
@@ -138,3 +138,11 @@ def test_every_published_table_is_shown_in_the_papers_order():
     assert names.index("side4video-table2") < names.index("side4video-table10")
     assert config.tables["tempme-table2"].columns == ("r1", "r5", "r10")  # as printed
     assert config.tables["tempme-table2"].title == "TempMe, Table 2: MSR-VTT 1K-A"
+
+
+def test_a_spec_reports_the_first_of_its_problems():
+    given = {"name": "r", "task": "recognition", "lr": 1.0, "weight_decay": 0.0, "batch": 1}
+    with pytest.raises(UserError, match=r"^f\.yaml: give either epochs or steps$"):
+        parse(Recipe, {**given, "sampler": "stride"}, Path("f.yaml"))
+    with pytest.raises(UserError, match=r"f\.yaml: r: stride: expected with samplers"):
+        parse(Recipe, {**given, "steps": 1, "sampler": "stride"}, Path("f.yaml"), ("r",))
