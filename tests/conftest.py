@@ -47,7 +47,7 @@ def vidtune(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str,
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """GeneratedSet over http from this machine; nobody waits before another attempt."""
+    """Files served over http from this machine; nobody waits before another attempt."""
     monkeypatch.setattr(download, "WAITS", (0.0, 0.0))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with serving() as made:

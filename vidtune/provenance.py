@@ -1,4 +1,4 @@
-"""Records where a number comes from: commit, versions, device, and a digest of the deciding code.
+"""Record where a number comes from: commit, versions, device, and a digest of the deciding code.
 
 A digest is a hash over the syntax trees of some entry modules and of all modules of this package
 that they import, directly or through others: comments, docstrings and layout do not change it.
@@ -24,14 +24,14 @@ PACKAGE = Path(__file__).parent
 
 
 def _file(module: str) -> Path | None:
-    """Returns the source file of a module of this package; None if there is no such module."""
+    """Return the source file of a module of this package; None if there is no such module."""
     path = PACKAGE.parent.joinpath(*module.split("."))
     return next(filter(Path.is_file, (path.with_suffix(".py"), path / "__init__.py")), None)
 
 
 @cache
 def _syntax(path: Path) -> tuple[str, frozenset[str]]:
-    """Returns a dump of a file's syntax tree without docstrings, and the modules of this package
+    """Return a dump of a file's syntax tree without docstrings, and the modules of this package
     that it imports."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     imports = set()
@@ -48,7 +48,7 @@ def _syntax(path: Path) -> tuple[str, frozenset[str]]:
 
 
 def _imported(path: Path, node: ast.ImportFrom) -> str:
-    """Returns the module a file imports from; a relative import starts at the file's folder."""
+    """Return the module a file imports from; a relative import starts at the file's folder."""
     if not node.level:
         return node.module or ""
     folders = path.relative_to(PACKAGE.parent).parts[: -node.level]
@@ -57,7 +57,7 @@ def _imported(path: Path, node: ast.ImportFrom) -> str:
 
 @cache
 def digest(*entries: str) -> str:
-    """Returns twelve hex digits over the entry modules and all that they import in this package.
+    """Return twelve hex digits over the entry modules and all that they import in this package.
 
     An entry must be a module; what is imported from one may be any name in it.
     """
@@ -76,7 +76,7 @@ def digest(*entries: str) -> str:
 
 
 def _method(method: str) -> tuple[str, str]:
-    """Returns the modules of a method that decide its numbers; they import its other modules."""
+    """Return the modules of a method that decide its numbers; they import its other modules."""
     return f"vidtune.methods.{method}.model", f"vidtune.methods.{method}.options"
 
 
@@ -114,7 +114,7 @@ def spec_digest(spec: BaseModel) -> str:
 
 @cache
 def commit() -> str:
-    """Returns the commit, with "+" if the tree differs from it; "" outside a repository."""
+    """Return the commit, with "+" if the tree differs from it; "" outside a repository."""
     git = ["git", "-C", str(PACKAGE), "describe", "--always", "--dirty=+", "--exclude=*"]
     try:
         done = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True)
@@ -124,7 +124,7 @@ def commit() -> str:
 
 
 def stamp(digest: str, device: str, spec: BaseModel | None = None) -> dict[str, Any]:
-    """Returns what stands beside every result: the code, machine, command and spec that made it."""
+    """Return what stands beside every result: the code, machine, command and spec that made it."""
     versions = {"python": platform.python_version()}
     for name in ("vidtune", "torch", "numpy", "av"):
         try:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from helpers.generated import FILES
+from helpers.generated import TINY_SET
 
 from vidtune.motion import generate
 
@@ -11,7 +11,7 @@ from vidtune.motion import generate
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data") / "tiny"
-    generate.generate(FILES, out)
+    generate.generate(TINY_SET, out)
     return out
 
 

@@ -68,7 +68,7 @@ def test_without_a_random_part_a_draw_is_what_tests_see():
 
 def test_a_crop_covers_what_it_may_and_all_of_it():
     rng = np.random.default_rng(0)
-    boxes = [transforms._side4video(256, 320, (0.08, 1.0), rng) for _ in range(3000)]
+    boxes = [transforms._random_box(256, 320, (0.08, 1.0), rng) for _ in range(3000)]
     fitting = np.array([b for b in boxes if b])
     assert len(fitting) > 2990
     top, left, h, w = fitting.T
@@ -83,7 +83,7 @@ def test_a_crop_covers_what_it_may_and_all_of_it():
 
 def test_frames_too_long_for_any_crop_still_give_one():
     rng = np.random.default_rng(0)
-    assert transforms._side4video(4, 4000, (0.9, 1.0), rng) is None
+    assert transforms._random_box(4, 4000, (0.9, 1.0), rng) is None
     assert transforms._slowfast(30, 4000, (0.9, 1.0), rng) == (0, 1980, 30, 40)
     assert transforms._slowfast(4000, 30, (0.9, 1.0), rng) == (1980, 0, 40, 30)
     x = torch.zeros(1, 3, 24, 2400, dtype=torch.uint8)

@@ -28,7 +28,7 @@ for module in (download, archives, extract):
     module.CHUNK = 1 << 12
 
 def attempt(root, fatal):
-    "Run the stage; at its line number `fatal`, in whatever thread, die. Returns lines; 0: died."
+    "Run the stage; at its line number `fatal`, in whatever thread, die; return lines; 0: died."
     read, write = os.pipe()
     if not os.fork():
         lines = 0
@@ -115,4 +115,4 @@ def test_killed_at_random_points_it_goes_on_to_the_same_result(stage, server: Se
     assert len(attempts["deaths"]) == 20 and attempts["finished"] < 20, attempts
     assert everything(root) == everything(reference)
     assert {p.name for p in (root / "state").iterdir()} <= {"lock", "fetch.json", "extract.json"}
-    assert stage_state.result_digest(root, stage) == stage_state.result_digest(reference, stage)
+    assert stage_state.result_hash(root, stage) == stage_state.result_hash(reference, stage)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from vidtune.data.records import Record
-from vidtune.data.text import VOCAB_SIZE
+from vidtune.data.text import EOT
 from vidtune.engine.premise import chance_interval, fit, premise, probe
 from vidtune.engine.pretrain import appearance_index, contrastive, pretrain, zero_shot
 from vidtune.motion import generate
@@ -23,9 +23,9 @@ BACKBONE = Backbone(
     width=32,
     layers=2,
     embed=32,
-    text=TextTower(width=32, layers=1, context=16, vocabulary="motion", vocab_size=VOCAB_SIZE),
+    text=TextTower(width=32, layers=1, context=16, vocabulary="motion", vocab_size=EOT + 1),
 )
-FILES = GeneratedSet(
+STILLS_SET = GeneratedSet(
     name="tiny",
     generator="motion",
     seed=1,
@@ -45,7 +45,7 @@ def recipe(task: str, **changes: object) -> Recipe:
 def job(**changes: object) -> Pretraining:
     return Pretraining(
         backbone=BACKBONE,
-        generated=FILES.model_copy(update=changes),
+        generated=STILLS_SET.model_copy(update=changes),
         recipe=recipe("pretraining", clip_grad=1.0),
         seed=0,
     )
@@ -70,7 +70,7 @@ def test_too_few_stills_for_a_batch_are_refused(tmp_path: Path):
 
 
 def test_the_premise_is_judged_on_videos(tmp_path: Path):
-    generate.generate(FILES, tmp_path)
+    generate.generate(STILLS_SET, tmp_path)
     pretrain(job(), tmp_path / "clip.pt")
     probing = recipe("recognition", sampler="segments")
     check = Premise(backbone=BACKBONE, data=str(tmp_path), probe=probing, frames=4)
@@ -95,11 +95,11 @@ def test_stills_of_one_caption_are_no_negatives():
 def test_zero_shot_reads_every_attribute_off_the_caption():
     shape = [len(values) for values in ATTRIBUTES.values()]
     index = np.arange(len(APPEARANCES))
-    kinds = dict(zip(ATTRIBUTES, np.unravel_index(index, shape), strict=True))
-    assert (appearance_index(kinds) == index).all()
+    indices = dict(zip(ATTRIBUTES, np.unravel_index(index, shape), strict=True))
+    assert (appearance_index(indices) == index).all()
     text = torch.eye(len(APPEARANCES))
-    assert set(zero_shot(text, text, kinds).values()) == {1.0}
-    moved = zero_shot(text.roll(-1, dims=1), text, kinds)  # the next background each time
+    assert set(zero_shot(text, text, indices).values()) == {1.0}
+    moved = zero_shot(text.roll(-1, dims=1), text, indices)  # the next background each time
     assert moved["background"] == 0.0 and moved["caption"] == 0.0 and moved["size"] > 0.9
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from vidtune.spec import GeneratedSet, Recipe
 
-FILES = GeneratedSet(
+TINY_SET = GeneratedSet(
     name="tiny",
     generator="motion",
     seed=3,

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers.generated import FILES, recipe
+from helpers.generated import TINY_SET, recipe
 
 from vidtune.data.sampling import indices
 from vidtune.data.text import EOT, SOT, tokenizer
@@ -12,26 +12,26 @@ from vidtune.spec import UserError
 
 
 def test_the_same_seed_draws_the_same_pixels_and_another_seed_others():
-    clips = draw.plan_clips(FILES, "train")[:3]
-    first, again = (draw.frames(FILES, "train", clips) for _ in range(2))
-    alone = draw.frames(FILES, "train", clips[1:2])  # neighbours do not matter
-    other = FILES.model_copy(update={"seed": 4})
+    clips = draw.plan_clips(TINY_SET, "train")[:3]
+    first, again = (draw.frames(TINY_SET, "train", clips) for _ in range(2))
+    alone = draw.frames(TINY_SET, "train", clips[1:2])  # neighbours do not matter
+    other = TINY_SET.model_copy(update={"seed": 4})
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert np.array_equal(first[1], alone[0])
-    assert draw.plan_clips(other, "train") != draw.plan_clips(FILES, "train")
+    assert draw.plan_clips(other, "train") != draw.plan_clips(TINY_SET, "train")
 
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_a_reversed_clip_is_a_forward_clip_played_backwards(pair):
     forward, backward = (
-        draw.frames(FILES, "val", [draw.Clip(7, APPEARANCES[5], name, None)])[0] for name in pair
+        draw.frames(TINY_SET, "val", [draw.Clip(7, APPEARANCES[5], name, None)])[0] for name in pair
     )
     assert np.array_equal(forward, backward[::-1])
     assert not np.array_equal(forward, backward)
 
 
 def test_test_clips_differ_in_captions_and_half_of_them_only_in_motion():
-    files = FILES.model_copy(update={"clips": {"test": 320}})
+    files = TINY_SET.model_copy(update={"clips": {"test": 320}})
     clips = draw.plan_clips(files, "test")
     captions = [c.appearance.caption(c.motion) for c in clips]
     assert len(set(captions)) == len(captions) == 320
@@ -47,14 +47,14 @@ def test_test_clips_differ_in_captions_and_half_of_them_only_in_motion():
 
 
 def test_too_many_test_clips_are_refused():
-    files = FILES.model_copy(update={"clips": {"test": 10_000}})
+    files = TINY_SET.model_copy(update={"clips": {"test": 10_000}})
     with pytest.raises(UserError, match=r"clips\.test: expected at most 384"):
         draw.plan_clips(files, "test")
 
 
 def test_the_mean_frame_does_not_tell_a_pair_apart():
     """Order-free statistics of the frames that samplers pick: ridge regression, per pair."""
-    files = FILES.model_copy(update={"clips": {"train": 800, "test": 0}, "side": 16, "fps": 16})
+    files = TINY_SET.model_copy(update={"clips": {"train": 800, "test": 0}, "side": 16, "fps": 16})
     clips = draw.plan_clips(files, "train")
     videos = draw.frames(files, "train", clips)
     for sampler, frames in (("segments", 8), ("uniform", 12)):
@@ -84,9 +84,9 @@ def test_captions_stay_within_the_vocabulary_and_fit():
 
 
 def test_stills_carry_no_motion_and_are_drawn_again_alike():
-    images, kinds = draw.stills(FILES, 20, 0, 32)
-    again, _ = draw.stills(FILES, 20, 0, 32)
+    images, indices = draw.stills(TINY_SET, 20, 0, 32)
+    again, _ = draw.stills(TINY_SET, 20, 0, 32)
     assert images.shape == (20, 3, 32, 32) and images.dtype == np.uint8
     assert np.array_equal(images, again)
-    assert set(kinds) == {"size", "colour", "shape", "background"}
-    assert all(len(v) == 20 for v in kinds.values())
+    assert set(indices) == {"size", "colour", "shape", "background"}
+    assert all(len(v) == 20 for v in indices.values())

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.common import REPO, one_line
-from helpers.generated import FILES
+from helpers.generated import TINY_SET
 
 from vidtune.data import records
 from vidtune.data.video import probe, read_frames
@@ -21,12 +21,12 @@ from vidtune.spec import GeneratedSet
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("data") / "tiny"
-    generate.generate(FILES, out)
+    generate.generate(TINY_SET, out)
     return out
 
 
 def test_generating_again_changes_nothing_and_a_changed_request_does(tmp_path: Path):
-    small = FILES.model_copy(update={"clips": {"train": 2, "val": 0, "test": 2}})
+    small = TINY_SET.model_copy(update={"clips": {"train": 2, "val": 0, "test": 2}})
     generate.generate(small, tmp_path)
     first = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in tmp_path.rglob("*.*")}
     generate.generate(small, tmp_path)
@@ -38,9 +38,9 @@ def test_generating_again_changes_nothing_and_a_changed_request_does(tmp_path: P
 
 def test_the_lists_say_what_the_files_hold(made: Path):
     manifest = records.manifest(made)
-    assert manifest["counts"] == FILES.clips and manifest["classes"] == list(MOTIONS)
+    assert manifest["counts"] == TINY_SET.clips and manifest["classes"] == list(MOTIONS)
     assert manifest["test_share_differing_only_in_motion"] == 0.5
-    for split, count in FILES.clips.items():
+    for split, count in TINY_SET.clips.items():
         rows = records.read(made, split)
         assert len(rows) == count
         for row in rows:
@@ -48,12 +48,12 @@ def test_the_lists_say_what_the_files_hold(made: Path):
             assert (video.frames, video.fps, video.height) == (row.frames, row.fps, 64)
             assert row.captions[0].split()[1] == row.appearance["size"]
             assert MOTIONS[row.label] in row.captions[0]
-    assert GeneratedSet.model_validate_json(json.dumps(manifest["files"])) == FILES
+    assert GeneratedSet.model_validate_json(json.dumps(manifest["files"])) == TINY_SET
 
 
 def test_decoded_frames_are_near_the_drawn_ones(made: Path):
-    clip = draw.plan_clips(FILES, "test")[0]
-    drawn = draw.frames(FILES, "test", [clip])[0]
+    clip = draw.plan_clips(TINY_SET, "test")[0]
+    drawn = draw.frames(TINY_SET, "test", [clip])[0]
     row = records.read(made, "test")[0]
     decoded = read_frames(row.path, list(range(row.frames)))
     assert np.abs(decoded.astype(int) - drawn).mean() < 6  # half the colour resolution is lost
@@ -81,7 +81,7 @@ except UserError as e:
 
 def generate_apart(limit: int, drop: str, out: Path) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-c", GENERATE, str(limit), drop, str(out), FILES.model_dump_json()],
+        [sys.executable, "-c", GENERATE, str(limit), drop, str(out), TINY_SET.model_dump_json()],
         capture_output=True,
         text=True,
         env={**os.environ, "PYTHONPATH": str(REPO), "PYTHONDONTWRITEBYTECODE": "1"},

@@ -21,7 +21,7 @@ def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-FILE = cache.Released("f", "weights/f.pt", ("https://example.org/f",), SHA, len(BODY))
+FILE = cache.ReleasedFile("f", "weights/f.pt", ("https://example.org/f",), SHA, len(BODY))
 
 
 def test_the_cache_is_where_the_user_says(cached, monkeypatch):

@@ -17,7 +17,6 @@ from vidtune.spec import UserError
 SOT = 1
 IDS = {word: i for i, word in enumerate(WORDS, SOT + 1)}  # 0 is padding
 EOT = SOT + 1 + len(WORDS)
-VOCAB_SIZE = EOT + 1
 
 
 def tokenizer(vocabulary: str, context: int) -> Callable[[list[str]], Tensor]:

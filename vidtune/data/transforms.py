@@ -62,15 +62,15 @@ def _crop(x: Tensor, recipe: Recipe, how: Augment, side: int, rng: Generator) ->
     x = scaled(x, side, recipe.resize)
     if how.crop is None:
         return centre(x, side)
-    box = _side4video(*x.shape[-2:], how.scale, rng)
+    box = _random_box(*x.shape[-2:], how.scale, rng)
     if box is None:
         x = _resize(x, short_side(*x.shape[-2:], side), how.filter, antialias=True)
         return _crop_window(x, side, rng)
     return _resize_box(x, box, (side, side), how.filter, antialias=True)
 
 
-def _side4video(height: int, width: int, scale: tuple[float, float], rng: Generator) -> Box | None:
-    """Draw a crop; None: no try fitted."""
+def _random_box(height: int, width: int, scale: tuple[float, float], rng: Generator) -> Box | None:
+    """Draw a crop as Side4Video does; None: no try fitted."""
     for _ in range(TRIES):
         area, ratio = height * width * rng.uniform(*scale), rng.uniform(*RATIO)
         w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))

@@ -44,7 +44,7 @@ def run(dataset: Dataset, root: Path, workers: int | None = None, show: bool = T
 
 
 def _save(root: Path, result: Any, quarantined: int) -> None:
-    digest = stage_state.digest(result)
+    digest = stage_state.data_hash(result)
     stage_state.save(root, "check", digest=digest, quarantined=quarantined)
 
 

@@ -60,7 +60,7 @@ def run(dataset: Dataset, root: Path) -> Facts:
     page = Template(PAGE.read_text(), autoescape=True, undefined=StrictUndefined)
     html = page.render(dataset=dataset, table=table, notes=notes, shown=shown)
     write_text(out / "index.html", html + "\n")
-    stage_state.save(root, "describe", digest=stage_state.digest(coverage))
+    stage_state.save(root, "describe", digest=stage_state.data_hash(coverage))
     return facts
 
 

@@ -40,7 +40,7 @@ class Archive:
     @property
     def hidden(self) -> Path:
         """The hidden folder. It changes with the archive's files."""
-        return self.place / f"{HIDDEN}{stage_state.digest(self.name, self.stamps())[:16]}"
+        return self.place / f"{HIDDEN}{stage_state.data_hash(self.name, self.stamps())[:16]}"
 
     def members(self) -> Iterator[Member]:
         if self.joined:
@@ -61,7 +61,7 @@ def run(dataset: Dataset, root: Path, show: bool = True) -> None:
         problems += _extract_all(dataset, root, jobs, done, show)
         if problems:
             raise UserError("\n".join(f"{dataset.name}: {line}" for line in problems))
-        digest = stage_state.digest(*dataset.sources)
+        digest = stage_state.data_hash(*dataset.sources)
         stage_state.save(root, "extract", digest=digest, archives=done)
 
 
@@ -108,7 +108,7 @@ def _remove_outdated(jobs: list[Archive]) -> None:
 def _extract_all(
     dataset: Dataset, root: Path, jobs: list[Archive], done: dict[str, Any], show: bool
 ) -> list[str]:
-    """Extract archives, `AT_ONCE` at once, and note them in `done`. Returns a line per problem."""
+    """Extract archives, `AT_ONCE` at once, and note them in `done`. Return a line per problem."""
     lock, stop = threading.Lock(), threading.Event()
 
     def extract_one(archive: Archive) -> str | None:

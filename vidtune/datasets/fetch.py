@@ -49,7 +49,7 @@ def run(
         problems = fetch.problems + [source_files.instruction(dataset, s, root) for s in gated]
         if problems:
             raise UserError("\n".join(problems))
-        digest = stage_state.digest(*dataset.sources)
+        digest = stage_state.data_hash(*dataset.sources)
         stage_state.save(root, "fetch", digest=digest, files=fetch.done)
 
 
@@ -92,7 +92,7 @@ class _Fetch:
         return source_files.downloads(self.root) / file.name
 
     def _download(self, meter: "_Meter", file: Wanted) -> str | None:
-        """Download one file. Returns a line where that fails."""
+        """Download one file; return a line where that fails."""
         path, label = self._path(file), f"{self.dataset.name}: {file.name}"
 
         def report(have: int, total: int | None) -> None:

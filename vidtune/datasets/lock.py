@@ -27,7 +27,7 @@ def locked_files(config: Path, dataset: str) -> dict[str, Locked]:
 
 
 def run(dataset: Dataset, root: Path, config: Path) -> list[str]:
-    """Hash every file that was fetched and extracted without an error. Returns a line for each.
+    """Hash every file that was fetched and extracted without an error. Return a line for each.
 
     Raises `UserError`, a line for each file that differs from what is declared or locked, and
     where nothing has been extracted yet.

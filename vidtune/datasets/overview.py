@@ -99,7 +99,7 @@ def _next(
         commands.append(f"vidtune data extract {owner}")
     later = [stage for stage in stages_of(dataset) if stage not in SHARED]
     state = stage_state.load(root, "split")
-    if done["split"] and state.get("digest") == split.digest(dataset):
+    if done["split"] and state.get("digest") == split.declaration_hash(dataset):
         later = [stage for stage in later if not done[stage]]
     return commands + [f"vidtune data {stage} {name}" for stage in later]
 

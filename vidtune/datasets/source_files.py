@@ -51,7 +51,7 @@ def check_readable(root: Path) -> None:
 
 
 def downloaded(source: Source, root: Path) -> list[Path]:
-    """The files of a source that are in downloads/, in order; not those that a list names."""
+    """Files of this source in downloads/, sorted, without those that a fetched list names."""
     if not source.many:
         path = downloads(root) / source.file
         return [path] if path.is_file() else []

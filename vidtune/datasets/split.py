@@ -30,20 +30,20 @@ def run(dataset: Dataset, root: Path) -> dict[str, Any]:
         write_json(root / "splits.json", ids)
         facts = {
             "clips": {split: len(clips) for split, clips in lists.splits.items()},
-            "captions": {split: _captions(clips) for split, clips in lists.splits.items()},
+            "captions": {split: _count_captions(clips) for split, clips in lists.splits.items()},
             "classes": list(lists.classes),
             "shared_origins": _shared_origins(lists),
         }
-        stage_state.save(root, "split", digest=digest(dataset), **facts)
+        stage_state.save(root, "split", digest=declaration_hash(dataset), **facts)
     return facts
 
 
-def digest(dataset: Dataset) -> str:
-    """A hash of what the splits depend on, apart from the lists themselves."""
-    return stage_state.digest(dataset.deciding())
+def declaration_hash(dataset: Dataset) -> str:
+    """Hash what the splits depend on, apart from the lists themselves."""
+    return stage_state.data_hash(dataset.deciding())
 
 
-def _captions(clips: list[Listed]) -> int:
+def _count_captions(clips: list[Listed]) -> int:
     return sum(len(clip.captions) for clip in clips)
 
 
@@ -64,7 +64,7 @@ def check_lists(dataset: Dataset, lists: Lists) -> None:
         if split not in lists.splits:
             raise UserError(f"{where}.annotations.files.{split}: missing; {expected} are expected")
         clips = lists.splits[split]
-        count = _captions(clips) if dataset.expected_of == "captions" else len(clips)
+        count = _count_captions(clips) if dataset.expected_of == "captions" else len(clips)
         if abs(count - expected) > dataset.tolerance * expected:
             raise UserError(
                 f"{dataset.name}: {split}: the list has {count:,} {dataset.expected_of}; expected "
@@ -92,7 +92,7 @@ def read_splits(dataset: Dataset, root: Path) -> dict[str, list[Listed]]:
     Raises `UserError` where it has not run, or has for another declaration.
     """
     state = stage_state.load(root, "split")
-    if state.get("digest") != digest(dataset):
+    if state.get("digest") != declaration_hash(dataset):
         before = "the dataset's declaration has changed since" if state else "not done yet"
         raise UserError(
             f"{root / 'splits.json'}: {before}; run `vidtune data split {dataset.name}`"

@@ -1,6 +1,6 @@
 """What a stage has done to a dataset: `<dataset>/state/<stage>.json`.
 
-It holds a `digest` only after the stage has run to its end.
+Its `digest`, a hash of data and not of code, is absent or null until the stage has run to its end.
 """
 
 import fcntl
@@ -38,13 +38,13 @@ def extracted(root: Path) -> dict[str, Any]:
     return load(root, "extract").get("archives", {})
 
 
-def digest(*values: Any) -> str:
-    """A hash of plain values and pydantic objects, such as what a stage's result depends on."""
+def data_hash(*values: Any) -> str:
+    """Hash plain values and pydantic objects, such as what a stage's result depends on."""
     return hashlib.sha256("".join(map(dump, values)).encode()).hexdigest()
 
 
-def result_digest(root: Path, stage: str) -> str:
-    """A digest of what a stage has made, which is the same when it makes the same again."""
+def result_hash(root: Path, stage: str) -> str:
+    """Hash what a stage has made: equal where it makes the same again."""
     facts = load(root, stage)
     for archive in facts.get("archives", {}).values():
         archive.pop("stamps")
@@ -53,7 +53,7 @@ def result_digest(root: Path, stage: str) -> str:
     names = {"fetch": (), "extract": (), "split": [f"split_{s}.jsonl" for s in SPLITS]}
     lists = [root / n for n in names.get(stage, [f"{s}.jsonl" for s in SPLITS])]
     hashes = [hashlib.sha256(p.read_bytes()).hexdigest() for p in lists if p.exists()]
-    return digest(facts, hashes)
+    return data_hash(facts, hashes)
 
 
 def stamp(file: Path) -> dict[str, int]:

@@ -42,7 +42,7 @@ def write_lists(
         counts = (expected, len(clips), len(present), len(good))
         coverage[split] = dict(zip(COUNTS, counts, strict=True))
     write_json(dataset_paths.coverage(root), coverage)
-    stage_state.save(root, "index", digest=stage_state.digest(coverage), unlisted=unlisted)
+    stage_state.save(root, "index", digest=stage_state.data_hash(coverage), unlisted=unlisted)
     manifest = {
         "format": FORMAT,
         "dataset": dataset.name,

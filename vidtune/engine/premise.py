@@ -85,11 +85,11 @@ def appearance(clip: CLIP, job: Premise, features: Tensor, split: list[Record]) 
     """Zero-shot accuracy over all frames of the videos, each frame judged alone."""
     text = clip.encode_text(appearance_tokens(job.backbone).to(clip.logit_scale.device))  # (U, E)
     frames = features.shape[1]
-    kinds = {
+    indices = {
         key: np.repeat([values.index(r.appearance[key]) for r in split], frames)
         for key, values in ATTRIBUTES.items()
     }
-    return zero_shot(features.flatten(0, 1), text.cpu(), kinds)
+    return zero_shot(features.flatten(0, 1), text.cpu(), indices)
 
 
 def probe(features: dict[str, Tensor], clips: Splits, manifest: dict[str, Any]) -> dict[str, Any]:

@@ -67,8 +67,9 @@ def pretrain(job: Pretraining, out: Path) -> None:
 def _train(clip: CLIP, job: Pretraining, device: torch.device) -> list[float]:
     """The loss of every step."""
     recipe, n = job.recipe, job.generated.stills
-    images, kinds = draw.stills(job.generated, n, job.seed, job.backbone.image)
-    pixels, caption_of = torch.from_numpy(images), torch.from_numpy(appearance_index(kinds))  # (N,)
+    images, indices = draw.stills(job.generated, n, job.seed, job.backbone.image)
+    pixels = torch.from_numpy(images)
+    caption_of = torch.from_numpy(appearance_index(indices))  # (N,)
     captions = appearance_tokens(job.backbone).to(device)  # (U, L)
     per_epoch = n // recipe.batch
     steps = optim.total_steps(recipe, per_epoch)
@@ -119,9 +120,9 @@ def decay_groups(clip: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     ]
 
 
-def appearance_index(kinds: dict[str, np.ndarray]) -> np.ndarray:
+def appearance_index(indices: dict[str, np.ndarray]) -> np.ndarray:
     """The row of `APPEARANCES`, (N,), of attribute indices, each (N,)."""
-    return np.ravel_multi_index([kinds[k] for k in ATTRIBUTES], SIZES)
+    return np.ravel_multi_index([indices[k] for k in ATTRIBUTES], SIZES)
 
 
 def appearance_tokens(backbone: Backbone) -> Tensor:
@@ -131,7 +132,7 @@ def appearance_tokens(backbone: Backbone) -> Tensor:
     return ids[:, : int((ids > 0).sum(dim=1).max())]  # (U, L)
 
 
-def zero_shot(features: Tensor, text: Tensor, kinds: dict[str, np.ndarray]) -> dict[str, float]:
+def zero_shot(features: Tensor, text: Tensor, indices: dict[str, np.ndarray]) -> dict[str, float]:
     """Accuracy of the nearest caption's attributes and of the whole caption.
 
     `features` (N, E) and `text` (U, E) need no normalising. An attribute's score is the sum of the
@@ -143,8 +144,8 @@ def zero_shot(features: Tensor, text: Tensor, kinds: dict[str, np.ndarray]) -> d
     for axis, attribute in enumerate(ATTRIBUTES, 1):
         others = tuple(i for i in range(1, len(SIZES) + 1) if i != axis)
         guess = table.sum(dim=others).argmax(dim=-1).cpu()  # (N,)
-        accuracy[attribute] = float((guess == torch.from_numpy(kinds[attribute])).float().mean())
-    right = cosine.argmax(dim=-1).cpu() == torch.from_numpy(appearance_index(kinds))
+        accuracy[attribute] = float((guess == torch.from_numpy(indices[attribute])).float().mean())
+    right = cosine.argmax(dim=-1).cpu() == torch.from_numpy(appearance_index(indices))
     return {**accuracy, "caption": float(right.float().mean())}
 
 
@@ -152,7 +153,7 @@ def zero_shot(features: Tensor, text: Tensor, kinds: dict[str, np.ndarray]) -> d
 def _held_out_accuracy(clip: CLIP, job: Pretraining, device: torch.device) -> dict[str, float]:
     """Zero-shot accuracy on stills of another seed than the training's."""
     clip.eval()
-    images, kinds = draw.stills(job.generated, HELD_OUT, job.seed + 1, job.backbone.image)
+    images, indices = draw.stills(job.generated, HELD_OUT, job.seed + 1, job.backbone.image)
     features = clip.encode_image(normalise(torch.from_numpy(images).to(device)))  # (N, E)
     text = clip.encode_text(appearance_tokens(job.backbone).to(device))  # (U, E)
-    return zero_shot(features, text, kinds)
+    return zero_shot(features, text, indices)

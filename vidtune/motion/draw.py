@@ -158,5 +158,5 @@ def stills(
         pixels = render(*_stack(picked), generated.side)
         images[rows.start : rows.stop] = resize(pixels, side).numpy()
     shown = [APPEARANCES[i] for i in chosen]
-    kinds = {k: np.array([v.index(getattr(a, k)) for a in shown]) for k, v in ATTRIBUTES.items()}
-    return images, kinds
+    indices = {k: np.array([v.index(getattr(a, k)) for a in shown]) for k, v in ATTRIBUTES.items()}
+    return images, indices

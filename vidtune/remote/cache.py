@@ -22,7 +22,7 @@ def folder() -> Path:
 
 
 @dataclass(frozen=True)
-class Released:
+class ReleasedFile:
     """A public file; `sha256` and `bytes` are None where nobody has published them."""
 
     name: str  # of the file for `vidtune fetch`
@@ -37,7 +37,7 @@ class Released:
 
 
 # The mirror's file is the same git blob, 7b5088a.
-CLIP_BPE = Released(
+CLIP_BPE = ReleasedFile(
     name="clip-bpe",
     place="vocabularies/bpe_simple_vocab_16e6.txt.gz",
     urls=(
@@ -50,17 +50,17 @@ CLIP_BPE = Released(
 )
 
 
-def weights(backbone: Backbone) -> Released | None:
+def weights(backbone: Backbone) -> ReleasedFile | None:
     """Return the weights of a released backbone, or None where this project pre-trains it."""
     w = backbone.weights
     if w is None:
         return None
-    return Released(backbone.name, f"weights/{backbone.name}.pt", (w.url,), w.sha256, w.bytes)
+    return ReleasedFile(backbone.name, f"weights/{backbone.name}.pt", (w.url,), w.sha256, w.bytes)
 
 
-def needed(*runs: Run) -> list[Released]:
+def needed(*runs: Run) -> list[ReleasedFile]:
     """Return what runs read from the cache, each file once."""
-    files: dict[str, Released | None] = {}
+    files: dict[str, ReleasedFile | None] = {}
     for run in runs:
         m = run.model
         reads_text = m.task == "retrieval" or options_class(m.method).reads_text
@@ -70,7 +70,7 @@ def needed(*runs: Run) -> list[Released]:
     return [file for file in files.values() if file]
 
 
-def find(file: Released, path: Path | None = None) -> Path:
+def find(file: ReleasedFile, path: Path | None = None) -> Path:
     """Return where a released file is, in the cache or at `path`, its size and sha256 checked.
 
     Raises `UserError` where it is absent or another file.

@@ -131,7 +131,7 @@ class _Download:
         )
 
     def try_one(self, url: str) -> str | None:
-        """Fill the partial file from one address. Returns what went wrong, or None."""
+        """Fill the partial file from one address; return what went wrong, or None."""
         problem = ""
         for wait in (0.0, *WAITS):
             if problem:
@@ -214,7 +214,7 @@ class _Download:
 
 
 def _request(url: str, have: int, tag: str) -> Any:
-    """Ask for all bytes from `have` on. Returns the server's reply; None: it has no more bytes."""
+    """Ask for all bytes from `have` on; return the server's reply; None: it has no more bytes."""
     if not is_safe(url):
         raise _Refused("not an https address")
     headers = {"User-Agent": f"vidtune/{__version__}", "Accept-Encoding": "identity"}

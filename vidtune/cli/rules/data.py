@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
     plan = read_plan(args)
     if args.stage == "status":
         return _status(plan, args)
-    failed, digests = 0, []
+    failed, hashes = 0, []
     for name in dict.fromkeys(_check_real(plan, name) for name in args.datasets):
         try:
             dataset = plan.config.datasets[name]
@@ -44,13 +44,13 @@ def run(args: argparse.Namespace) -> int:
             root = Path(plan.config.settings.data) / dataset.name
             for line in _run_stage(args.stage, dataset, root, Path(plan.config.folder)):
                 print(line)
-            digests.append(stage_state.result_digest(root, args.stage))
+            hashes.append(stage_state.result_hash(root, args.stage))
         except UserError as e:
             failed += 1
             for line in str(e).splitlines():
                 print(f"vidtune data {args.stage}: {line}", file=sys.stderr)
     if not failed and args.done:
-        write_text(Path(args.done), "\n".join(digests))  # equal text: nothing is run again
+        write_text(Path(args.done), "\n".join(hashes))  # equal text: nothing is run again
     return 2 if failed else 0
 
 

@@ -77,7 +77,7 @@ def each_once(clips: Iterable[tuple[str, Listed]]) -> list[Listed]:
     return out
 
 
-def read_splits(files: ListFiles, rows: Callable, clip: Callable) -> dict[str, list[Listed]]:
+def by_split(files: ListFiles, rows: Callable, clip: Callable) -> dict[str, list[Listed]]:
     """The clips of each split: `rows(path)` yields (place, row), `clip(row, place)` makes a clip."""
     return {
         split: each_once((place, clip(row, place)) for place, row in rows(path))

@@ -10,7 +10,7 @@ alphabetical order, or as the csv of names says (vidtune/datasets/readers/class_
 from functools import partial
 
 from vidtune.datasets.readers.class_names import read_class_names
-from vidtune.datasets.readers.clip_lists import Listed, ListFiles, Lists, check_label, read_splits
+from vidtune.datasets.readers.clip_lists import Listed, ListFiles, Lists, by_split, check_label
 from vidtune.datasets.readers.parsing import read_csv
 from vidtune.spec import UserError
 
@@ -38,4 +38,4 @@ def read(files: ListFiles) -> Lists:
         label = check_label(row["label"].strip(), known, place)
         return Listed(name, (name, video), label=label, origin=video)
 
-    return Lists(read_splits(files, rows, clip), classes)
+    return Lists(by_split(files, rows, clip), classes)

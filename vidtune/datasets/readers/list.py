@@ -7,7 +7,7 @@ The csv of names (vidtune/datasets/readers/class_names.py) names the classes.
 """
 
 from vidtune.datasets.readers.class_names import read_class_names
-from vidtune.datasets.readers.clip_lists import Listed, ListFiles, Lists, read_splits
+from vidtune.datasets.readers.clip_lists import Listed, ListFiles, Lists, by_split
 from vidtune.datasets.readers.parsing import read_lines
 from vidtune.spec import UserError
 
@@ -30,4 +30,4 @@ def read(files: ListFiles) -> Lists:
         name = " ".join(path)
         return Listed(name, (name,), label=classes[label])
 
-    return Lists(read_splits(files, read_lines, clip), classes)
+    return Lists(by_split(files, read_lines, clip), classes)

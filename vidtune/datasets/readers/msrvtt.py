@@ -18,9 +18,9 @@ from vidtune.datasets.readers.clip_lists import (
     Listed,
     ListFiles,
     Lists,
+    by_split,
     captions_of,
     clean_caption,
-    read_splits,
 )
 from vidtune.datasets.readers.parsing import get_field, read_csv, read_json
 
@@ -37,7 +37,7 @@ def read(files: ListFiles) -> Lists:
             texts = captions_of(name, captions, place, source)
         return Listed(name, (name,), texts, origin=origins.get(name))
 
-    return Lists(read_splits(files, partial(read_csv, columns=["video_id"]), clip))
+    return Lists(by_split(files, partial(read_csv, columns=["video_id"]), clip))
 
 
 def _captions(path: Path) -> tuple[dict[str, list[str]], dict[str, str]]:

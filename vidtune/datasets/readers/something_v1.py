@@ -7,7 +7,7 @@ lists of Side4Video and of earlier code:
     Pushing something from left to right
 """
 
-from vidtune.datasets.readers.clip_lists import Listed, ListFiles, Lists, check_label, read_splits
+from vidtune.datasets.readers.clip_lists import Listed, ListFiles, Lists, by_split, check_label
 from vidtune.datasets.readers.parsing import read_lines
 from vidtune.spec import UserError
 
@@ -22,4 +22,4 @@ def read(files: ListFiles) -> Lists:
             raise UserError(f"{place}: expected <id>;<label>; found no semicolon; fix the line")
         return Listed(name, (name,), label=check_label(label, known, place))
 
-    return Lists(read_splits(files, read_lines, clip), classes)
+    return Lists(by_split(files, read_lines, clip), classes)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vidtune.datasets.readers.clip_lists import Listed, ListFiles, Lists, check_label, read_splits
+from vidtune.datasets.readers.clip_lists import Listed, ListFiles, Lists, by_split, check_label
 from vidtune.datasets.readers.parsing import get_field, read_json
 from vidtune.spec import UserError
 
@@ -26,7 +26,7 @@ def read(files: ListFiles) -> Lists:
         label = template.replace("[", "").replace("]", "")
         return Listed(name, (name,), label=check_label(label, known, place))
 
-    return Lists(read_splits(files, _items, clip), classes)
+    return Lists(by_split(files, _items, clip), classes)
 
 
 def _items(path: Path) -> Iterator[tuple[str, Any]]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from vidtune.datasets.readers.clip_lists import Listed, ListFiles, Lists, captions_of, read_splits
+from vidtune.datasets.readers.clip_lists import Listed, ListFiles, Lists, by_split, captions_of
 from vidtune.datasets.readers.parsing import read_lines
 
 
@@ -18,4 +18,4 @@ def read_ids(files: ListFiles, captions: Mapping[str, list[str]], source: Path) 
         texts = captions_of(name, captions, place, source)
         return Listed(name, (name,), texts, origin=name.rsplit("_", 2)[0])
 
-    return Lists(read_splits(files, read_lines, clip))
+    return Lists(by_split(files, read_lines, clip))
