@@ -143,4 +143,6 @@ class Retriever(VideoModel):
         """Symmetric contrastive loss of matching pairs."""
         logits = self.clip.logit_scale.exp() * self.similarity(text, video)
         target = torch.arange(len(logits), device=logits.device)
-        return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+        rows = F.cross_entropy(logits, target)
+        columns = F.cross_entropy(logits.T, target)
+        return (rows + columns) / 2
