@@ -112,9 +112,9 @@ def difference(pair: Pair) -> float:
 
 def seconds(call: Callable[[str], None], side: str, where: torch.device) -> float:
     clock = Clock(where)
-    clock.mark()
+    clock.tick()
     call(side)
-    clock.mark()
+    clock.tick()
     return clock.span()
 
 

@@ -45,24 +45,24 @@ class Workflow:
         if self.standings[name] in ("generated", "own"):
             videos = f"{run.data}/manifest.json"
         else:
-            videos = self.mark(name, training_waits_for(run.dataset))
+            videos = self.done_file(name, training_waits_for(run.dataset))
         released = [f"{self.root}/fetched/{file.name}" for file in cache.needed(run)]
         return [*filter(None, [run.weights]), *released, videos]
 
-    def mark(self, dataset: str, stage: str) -> str:
-        """The file that marks a stage as done. What the stage makes lies in the data folder as no
+    def done_file(self, dataset: str, stage: str) -> str:
+        """The file that says that a stage is done. What the stage makes lies in the data folder as no
         rule's output, because Snakemake would delete it before the stage runs again."""
         return f"{self.root}/data/{dataset}.{stage}"
 
     def stage_inputs(self, dataset: str, stage: str) -> list[str]:
-        """The mark that a stage of a dataset waits for, if any."""
+        """The file that a stage of a dataset waits for, if any."""
         before = standing.stage_before(self.plan, dataset, stage)
-        return [self.mark(*before)] if before else []
+        return [self.done_file(*before)] if before else []
 
     def described(self) -> list[str]:
-        """The marks of the real datasets whose files are placed or may be fetched."""
+        """The done files of the real datasets whose files are placed or may be fetched."""
         names = (name for name, at in self.standings.items() if at in ("placed", "open"))
-        return [self.mark(name, "describe") for name in names]
+        return [self.done_file(name, "describe") for name in names]
 
     def measurements(self) -> list[str]:
         """Files of measured costs, of this machine and of the reference results."""

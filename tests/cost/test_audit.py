@@ -12,7 +12,7 @@ from helpers.zoo import LISTED, MODELS, TEMPME, TINY, model, shown
 from vidtune.cost import audit as audits
 from vidtune.cost.audit import Audit, audit, closed_form
 from vidtune.cost.count import SIDES, build_on_meta, passes, tallies
-from vidtune.methods.tempme.closed_form import stages
+from vidtune.methods.tempme.closed_form import tokens_per_block
 from vidtune.nn.closed_form import matching
 from vidtune.nn.merging import sources
 from vidtune.plan.registry import options_of
@@ -77,7 +77,7 @@ def test_closed_form_of_tempme_over_its_schedules():
 def test_stages_of_tempme_as_published():
     b32 = TINY.model_copy(update={"image": 224, "patch": 32, "width": 768, "layers": 12})
     m = model("tempme", "retrieval", {}, b32).model_copy(update={"frames": 12})
-    joined = list(stages(m, options_of(m)))[8:]
+    joined = list(tokens_per_block(m, options_of(m)))[8:]
     assert [(s.clips, s.cls, s.tokens) for s in joined] == [
         *((6, 2, 68), (3, 4, 88), (1, 12, 168), (1, 12, 107))
     ]

@@ -158,7 +158,7 @@ def test_training_measures_the_engines_own_step(plan):
 
 def test_marks_become_laps():
     clock = Clock(torch.device("cpu"))
-    clock.marks = [0.0, 0.1, 0.3, 1.0, 1.4, 1.5]
+    clock.ticks = [0.0, 0.1, 0.3, 1.0, 1.4, 1.5]
     laps = clock.laps(2)
     assert [pytest.approx(lap) for lap in laps] == [[100, 200], [400, 100]]
     assert clock.span() == 1.5
@@ -184,7 +184,7 @@ def test_cuda_is_synchronised_once_and_only_when_read(monkeypatch):
     monkeypatch.setattr(torch.cuda, "synchronize", lambda _: calls.append("synchronise"))
     clock = Clock(torch.device("cuda"))
     for _ in range(4):
-        clock.mark()
+        clock.tick()
     assert clock.laps(3) == [[2.0, 2.0, 2.0]]
     assert calls == ["record"] * 4 + ["synchronise"]
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from vidtune.methods import load_official
 from vidtune.methods.build import build_model
-from vidtune.nn.attention import attention
+from vidtune.nn.attention import use_backend
 from vidtune.nn.clip import CLIP
 from vidtune.nn.similarity import cosine
 from vidtune.nn.task import VideoModel
@@ -260,5 +260,5 @@ def test_variants(name: str, variant: str):
         if changed["min_margin"] >= goldens.NEAR_TIE:
             raise
         # Rounding may decide a merge: attention that rounds otherwise must then agree.
-        with torch.no_grad(), attention("explicit"):
+        with torch.no_grad(), use_backend("explicit"):
             compare(RUN[golden.method](net, golden, False), golden, f"output/{variant}/")

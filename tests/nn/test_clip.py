@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vidtune.nn.attention import attend, attention
+from vidtune.nn.attention import attend, use_backend
 from vidtune.nn.clip import CLIP
 from vidtune.plan.config import read_config
 from vidtune.spec import Backbone, TextTower
@@ -127,7 +127,7 @@ def test_explicit_attention_equals_fused(causal: bool, biased: bool):
     q, k, v = (torch.randn(2, 3, 7, 16, requires_grad=True) for _ in range(3))
     bias = torch.randn(2, 1, 1, 7) if biased else None
     fused = attend(q, k, v, bias, causal=causal)
-    with attention("explicit"):
+    with use_backend("explicit"):
         explicit = attend(q, k, v, bias, causal=causal)
     torch.testing.assert_close(explicit, fused, atol=1e-6, rtol=1e-5)
     cotangent = torch.randn_like(fused)
@@ -137,7 +137,7 @@ def test_explicit_attention_equals_fused(causal: bool, biased: bool):
 
 
 def test_attention_is_fused_again_after_an_error():
-    with pytest.raises(RuntimeError), attention("explicit"):
+    with pytest.raises(RuntimeError), use_backend("explicit"):
         attend(torch.ones(1, 1, 2, 4), torch.ones(1, 1, 2, 5), torch.ones(1, 1, 2, 5))
     q = torch.randn(1, 1, 2, 4)
     calls = []

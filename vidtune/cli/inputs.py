@@ -38,7 +38,7 @@ def read_spec(kind: type[M], args: argparse.Namespace) -> M:
 
 
 def job(
-    kind: type[M], stage: str, out: str, beside: str | None = None
+    kind: type[M], function: str, out: str, sibling: str | None = None
 ) -> tuple[Callable[[argparse.ArgumentParser], None], Callable[[argparse.Namespace], None]]:
     """The `arguments` and the `run` of a verb that is a job; `out` says what it writes."""
 
@@ -46,19 +46,20 @@ def job(
         parser.add_argument("--spec", required=True, help="the job's spec file")
         parser.add_argument("--out", required=True, help=f"{out} to write")
 
-    return arguments, lambda args: run_job(args, kind, stage, beside)
+    return arguments, lambda args: run_job(args, kind, function, sibling)
 
 
-def run_job(args: argparse.Namespace, kind: type[M], stage: str, beside: str | None) -> None:
-    """Call the stage, "module:function", with the spec and --out; its module is imported only now.
+def run_job(args: argparse.Namespace, kind: type[M], function: str, sibling: str | None) -> None:
+    """Call "module:function" with the spec and --out; its module is imported only now.
 
-    With `beside`, call it with the spec and that path in the folder of --out, and write its result.
+    With `sibling`, a file or folder next to --out, call it with the spec and that path, and write
+    its result to --out.
     """
-    spec, out, function = read_spec(kind, args), Path(args.out), resolve_name(stage)
-    if beside:
-        write_json(out, function(spec, out.parent / beside))
+    spec, out, call = read_spec(kind, args), Path(args.out), resolve_name(function)
+    if sibling:
+        write_json(out, call(spec, out.parent / sibling))
     else:
-        function(spec, out)
+        call(spec, out)
 
 
 def declared_models(plan: Plan, names: list[str]) -> list[Model]:

@@ -52,7 +52,7 @@ class Audit:
 
 
 def audit_all(models: Iterable[Model]) -> Iterator[Audit]:
-    """Audits one model after the other; variants that cost the same are counted once."""
+    """Audit one model after the other; variants that cost the same are counted once."""
     done: dict[str, Audit] = {}
     for model in models:
         key = cost_key(model)
@@ -62,7 +62,7 @@ def audit_all(models: Iterable[Model]) -> Iterator[Audit]:
 
 
 def audit(model: Model) -> Audit:
-    """Counts a model by every counter that can; without a closed form `closed` is left out, beyond
+    """Count a model by every counter that can; without a closed form `closed` is left out, beyond
     ViT-B/16 `fvcore`."""
     net = build_on_meta(model).requires_grad_(False)
     net.fold_lora()
@@ -87,7 +87,7 @@ def audit(model: Model) -> Audit:
 
 
 def closed_form(model: Model) -> Macs | None:
-    """Returns what the method's closed form gives; None where it has none."""
+    """Return what the method's closed form gives; None where it has none."""
     name = f"vidtune.methods.{model.method}.closed_form"
     return import_module(name).macs(model, options_of(model)) if find_spec(name) else None
 

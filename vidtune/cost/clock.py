@@ -16,31 +16,31 @@ PERCENTILES = (50, 90, 95, 99)
 
 
 class Clock:
-    """Takes a `mark` before the first part of a step and after each part; `laps` reads them all."""
+    """Takes a `tick` before the first part of a step and after each part; `laps` reads them all."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
-        self.marks: list[Any] = []
+        self.ticks: list[Any] = []
 
-    def mark(self) -> None:
+    def tick(self) -> None:
         if self.device.type == "cuda":
             event = torch.cuda.Event(enable_timing=True)
             event.record()
-            self.marks.append(event)
+            self.ticks.append(event)
         else:
-            self.marks.append(time.perf_counter())
+            self.ticks.append(time.perf_counter())
 
     def laps(self, parts: int) -> list[list[float]]:
-        """Returns the milliseconds of each part of every step; a step has `parts` + 1 marks."""
-        assert parts and len(self.marks) % (parts + 1) == 0
-        steps = [self.marks[i : i + parts + 1] for i in range(0, len(self.marks), parts + 1)]
+        """Return the milliseconds of each part of every step; a step has `parts` + 1 ticks."""
+        assert parts and len(self.ticks) % (parts + 1) == 0
+        steps = [self.ticks[i : i + parts + 1] for i in range(0, len(self.ticks), parts + 1)]
         synchronise(self.device)
         return [[self._between(a, b) for a, b in itertools.pairwise(s)] for s in steps]
 
     def span(self) -> float:
-        """Returns the seconds from the first mark to the last, gaps between steps included."""
+        """Return the seconds from the first tick to the last, gaps between steps included."""
         synchronise(self.device)
-        return self._between(self.marks[0], self.marks[-1]) / 1e3
+        return self._between(self.ticks[0], self.ticks[-1]) / 1e3
 
     def _between(self, a: Any, b: Any) -> float:
         return a.elapsed_time(b) if self.device.type == "cuda" else (b - a) * 1e3
@@ -52,7 +52,7 @@ def synchronise(device: torch.device) -> None:
 
 
 def summary(laps: list[list[float]], parts: Sequence[str]) -> dict[str, float]:
-    """Returns percentiles and mean of whole steps and the mean of each part, in milliseconds."""
+    """Return percentiles and mean of whole steps and the mean of each part, in milliseconds."""
     whole = [sum(lap) for lap in laps]
     percentiles = {f"p{q}": float(np.percentile(whole, q)) for q in PERCENTILES}
     means = {part: float(np.mean([lap[k] for lap in laps])) for k, part in enumerate(parts)}

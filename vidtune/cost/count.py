@@ -15,12 +15,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from vidtune.cost.formulas import Tally, tally
 from vidtune.methods.build import build_model
-from vidtune.nn.attention import attention
+from vidtune.nn.attention import use_backend
 from vidtune.nn.task import Retriever, TextRecognizer, VideoModel
 from vidtune.spec import Model
 from vidtune.spec.read import dump
 
-SIDES = ("vision", "head", "text")  # the keys of `passes`
+SIDES = ("vision", "head", "text")  # the keys of `passes`; "head" is the similarity, no classifier
 
 
 class Counter(TorchDispatchMode):
@@ -40,7 +40,7 @@ class Counter(TorchDispatchMode):
 
 
 def trace_tokens(block: nn.Module) -> dict[str, int]:
-    """Returns what the next run of a trunk's block fills: the tokens that enter and leave it."""
+    """Return what the next run of a trunk's block fills: the tokens that enter and leave it."""
     layer: dict[str, int] = {}
 
     def enter(_: nn.Module, args: tuple[Tensor, ...]) -> None:
@@ -56,7 +56,7 @@ def trace_tokens(block: nn.Module) -> dict[str, int]:
 
 
 def parameters(net: VideoModel) -> dict[str, Any]:
-    """Counts all parameters and the tuned ones (`requires_grad`), in total and by part
+    """Count all parameters and the tuned ones (`requires_grad`), in total and by part
     (`VideoModel.part_of`)."""
     parts: dict[str, dict[str, int]] = {}
     for name, p in net.named_parameters():
@@ -71,7 +71,7 @@ def parameters(net: VideoModel) -> dict[str, Any]:
 
 
 def passes(net: VideoModel, model: Model) -> dict[str, Callable[[], Any]]:
-    """Returns what is counted separately, as calls on zeros, to be called in this order.
+    """Return what is counted separately, as calls on zeros, to be called in this order.
 
     `vision`: one video to its logits or features, which is the cost that the papers print. `text`:
     one text of `model.max_words`, or one class name of the text tower's whole context. `head`: the
@@ -102,30 +102,30 @@ def passes(net: VideoModel, model: Model) -> dict[str, Callable[[], Any]]:
 
 @torch.no_grad()
 def tallies(net: VideoModel, model: Model) -> dict[str, Tally]:
-    """Counts each pass of a model on the meta device.
+    """Count each pass of a model on the meta device.
 
     Attention runs as separate operators, which hold the same products as the fused one.
     """
     out = {side: Tally() for side in SIDES}
     for side, call in passes(net, model).items():
-        with attention("explicit"), Counter() as counter:
+        with use_backend("explicit"), Counter() as counter:
             call()
         out[side] = counter.tally
     return out
 
 
 def cost_key(model: Model) -> str:
-    """Returns what decides a model's counts of one view: models of one key cost the same."""
+    """Return what decides a model's counts of one view: models of one key cost the same."""
     return dump(model.model_copy(update={"name": "", "views": "1x1"}))
 
 
 def build_on_meta(model: Model) -> VideoModel:
-    """Builds the model as it is counted: in evaluation mode, on the meta device."""
+    """Build the model as it is counted: in evaluation mode, on the meta device."""
     return build_model(model, device="meta").eval()
 
 
 def cost(model: Model) -> dict[str, Any]:
-    """Counts one video in evaluation, with low-rank updates folded into the weights.
+    """Count one video in evaluation, with low-rank updates folded into the weights.
 
     `gmacs`: GMACs of one view, vision side, under the papers' convention. `gmacs_by`: convention
     (`Tally.macs`) -> side (`passes`; 0 where the model has none) -> GMACs. `views`: views of a

@@ -38,13 +38,13 @@ def _shape(value: Any) -> list[int]:
 
 
 def _attention(inputs: list[Any], outputs: list[Any]) -> int:
-    """Counts both products of (..., S, d) queries with (..., K, d) keys and (..., K, e) values."""
+    """Count both products of (..., S, d) queries with (..., K, d) keys and (..., K, e) values."""
     q, k, v = map(_shape, inputs[:3])
     return prod(q) * k[-2] + prod(q[:-1]) * k[-2] * v[-1]
 
 
 def _lstm(inputs: list[Any], outputs: list[Any]) -> int:
-    """Counts one product for every matrix of the gates and every step of every sequence."""
+    """Count one product for every matrix of the gates and every step of every sequence."""
     steps = prod(_shape(inputs[0])[:-1])
     weights = [_shape(w) for w in inputs[2].node().inputs()]
     return steps * sum(prod(w) for w in weights if len(w) == 2)
@@ -70,7 +70,7 @@ class _Call(nn.Module):
 
 
 def count_products(net: VideoModel, call: Callable[[], Any]) -> Traced:
-    """Returns fvcore's count of `call()`, which runs `net`; matrix products only."""
+    """Return fvcore's count of `call()`, which runs `net`; matrix products only."""
     given: Counter[str] = Counter()
 
     def counting(name: str) -> Handle:
@@ -95,7 +95,7 @@ def count_products(net: VideoModel, call: Callable[[], Any]) -> Traced:
 
 
 def _free(name: str) -> bool:
-    """Tells whether an operator is known to hold no product."""
+    """Tell whether an operator is known to hold no product."""
     by_name = (formulas.FREE, formulas.NAMED, formulas.PER_INPUT, formulas.PER_OUTPUT)
     if name in COMPOSITES or any(name in table for table in by_name):
         return True
@@ -105,7 +105,7 @@ def _free(name: str) -> bool:
 
 
 def to_zeros(net: VideoModel) -> VideoModel:
-    """Moves a model from the meta device into memory, as zeros in this CPU's faster precision.
+    """Move a model from the meta device into memory, as zeros in this CPU's faster precision.
 
     Only shapes are read. A recurrent net stays in float32, which every CPU supports.
     """
@@ -119,7 +119,7 @@ def to_zeros(net: VideoModel) -> VideoModel:
 
 @cache
 def _faster_dtype() -> torch.dtype:
-    """Returns float32 or bfloat16, whichever this CPU multiplies faster."""
+    """Return float32 or bfloat16, whichever this CPU multiplies faster."""
     seconds = {}
     for dtype in (torch.float32, torch.bfloat16):
         x = torch.ones(512, 512, dtype=dtype)

@@ -29,7 +29,7 @@ GIB = 1 << 30
 
 
 def measure(job: BenchJob, clips: Path, gpu: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Returns the row of a job. `gpu`: `vidtune.gpu.nvml.facts` of its device, and `busy`, a text
+    """Return the row of a job. `gpu`: `vidtune.gpu.nvml.facts` of its device, and `busy`, a text
     or None.
 
     `status` is "oom" if a phase ran out of memory (the phase's own status says which), else "busy"
@@ -54,7 +54,7 @@ def measure(job: BenchJob, clips: Path, gpu: dict[str, Any] | None = None) -> di
 
 
 def conditions(job: BenchJob, device: str, gpu: dict[str, Any] | None) -> dict[str, Any]:
-    """Returns all conditions of a measurement, besides the model itself."""
+    """Return all conditions of a measurement, besides the model itself."""
     return {
         "variant": job.model.name,
         "backbone": job.model.backbone.name,
@@ -76,7 +76,7 @@ def conditions(job: BenchJob, device: str, gpu: dict[str, Any] | None) -> dict[s
 
 
 def device_name(device: torch.device) -> str:
-    """Returns the GPU's name, or "cpu, <model>, <n> threads"."""
+    """Return the GPU's name, or "cpu, <model>, <n> threads"."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     name = re.search(r"^model name\s*: (.*)", _read_proc("cpuinfo"), re.MULTILINE)
@@ -85,14 +85,14 @@ def device_name(device: torch.device) -> str:
 
 
 def _read_proc(name: str) -> str:
-    """Returns a file of /proc, or "" where it cannot be read."""
+    """Return a file of /proc, or "" where it cannot be read."""
     with suppress(OSError):
         return Path("/proc", name).read_text(encoding="utf-8")
     return ""
 
 
 def _phase(job: BenchJob, name: str, clips: Path, gpu: dict[str, Any] | None) -> dict[str, Any]:
-    """Measures one phase, or notes that its batch did not fit, and frees its memory."""
+    """Measure one phase, or note that its batch did not fit, and free its memory."""
     try:
         return {"status": "ok", **_run(PHASES[name](job), clips, gpu)}
     except (RuntimeError, MemoryError) as e:
@@ -109,7 +109,7 @@ def _phase(job: BenchJob, name: str, clips: Path, gpu: dict[str, Any] | None) ->
 
 
 def _run(phase: MeasuredPhase, clips: Path, gpu: dict[str, Any] | None) -> dict[str, Any]:
-    """Runs the warm-up and the measured steps of a phase and returns its numbers."""
+    """Run the warm-up and the measured steps of a phase and return its numbers."""
     job, clock = phase.job, Clock(phase.device)
     video = phase.video()
     for _ in range(job.warmup):
@@ -138,7 +138,7 @@ def _run(phase: MeasuredPhase, clips: Path, gpu: dict[str, Any] | None) -> dict[
 
 
 def _nvml(watched: dict[str, Any], videos: int) -> dict[str, Any]:
-    """Returns the columns read from NVML by the watching process; None where it could not read."""
+    """Return the columns read from NVML by the watching process; None where it could not read."""
 
     def gib(key: str) -> float | None:
         return None if watched.get(key) is None else watched[key] / GIB
@@ -154,7 +154,7 @@ def _nvml(watched: dict[str, Any], videos: int) -> dict[str, Any]:
 
 
 def reset_peak(device: torch.device) -> None:
-    """Forgets the peak so far; if the system forbids it, the peak is since the process began."""
+    """Forget the peak so far; if the system forbids it, the peak is since the process began."""
     if device.type == "cuda":
         return torch.cuda.reset_peak_memory_stats(device)
     with suppress(OSError):
@@ -162,7 +162,7 @@ def reset_peak(device: torch.device) -> None:
 
 
 def peak(device: torch.device) -> dict[str, float | None]:
-    """Returns the peak memory since `reset_peak`, in GiB; None for what the device does not have."""
+    """Return the peak memory since `reset_peak`, in GiB; None for what the device does not have."""
     allocated = reserved = resident = None
     if device.type == "cuda":
         allocated = torch.cuda.max_memory_allocated(device) / GIB

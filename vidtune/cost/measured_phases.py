@@ -24,7 +24,7 @@ from vidtune.engine.device import precision
 from vidtune.engine.step import Step
 from vidtune.methods.build import build_model
 from vidtune.motion import generate
-from vidtune.nn.attention import attention
+from vidtune.nn.attention import use_backend
 from vidtune.nn.pixels import normalise
 from vidtune.nn.task import TextRecognizer
 from vidtune.spec import Attention, Count, Frozen, GeneratedSet, Model, Recipe, UserError
@@ -52,17 +52,17 @@ class BenchJob(Frozen):
 
 @contextmanager
 def attention_of(job: BenchJob) -> Iterator[None]:
-    """Makes all models use the job's attention. Raises `UserError` if the device lacks it."""
+    """Make all models use the job's attention. Raises `UserError` if the device lacks it."""
     efficient = job.attention == "memory-efficient"
     if efficient and job.device == "cpu":
         raise UserError("--attention memory-efficient: a CPU has none; ask for fused or explicit")
     kernel = sdpa_kernel(SDPBackend.EFFICIENT_ATTENTION) if efficient else nullcontext()
-    with attention("fused" if efficient else job.attention), kernel:
+    with use_backend("fused" if efficient else job.attention), kernel:
         yield
 
 
 class MeasuredPhase:
-    """One phase of a job: `parts` names the intervals between the marks of one `step`."""
+    """One phase of a job: `parts` names the intervals between the ticks of one `step`."""
 
     parts: tuple[str, ...]
 
@@ -75,18 +75,18 @@ class MeasuredPhase:
             self.net.name_classes(torch.randint(1, text.vocab_size, (classes, text.context)))
 
     def video(self) -> Tensor:
-        """Returns (B, T, 3, S, S) like `vidtune.nn.pixels.normalise`: mean 0, deviation near 1."""
+        """Return (B, T, 3, S, S) like `vidtune.nn.pixels.normalise`: mean 0, deviation near 1."""
         frames, side = self.job.model.frames, self.job.model.backbone.image
         return torch.randn(self.job.recipe.batch, frames, 3, side, side, device=self.device)
 
     def compile(self) -> None:
-        """Gives both parts of the model to torch.compile, if the job says so."""
+        """Give both parts of the model to torch.compile, if the job says so."""
         if self.job.compile:
             self.net.compile()
             self.net.prepare = torch.compile(self.net.prepare)
 
     def outputs(self, video: Tensor) -> Any:
-        """Runs the model as training does; compiled, its two parts run one after the other."""
+        """Run the model as training does; compiled, its two parts run one after the other."""
         if self.job.compile:
             return self.net(*self.net.prepare(video))
         return self.net.at_once(video)
@@ -109,14 +109,14 @@ class Training(MeasuredPhase):
         self.compile()
 
     def step(self, video: Tensor, clock: Clock) -> None:
-        clock.mark()
+        clock.tick()
         with precision(self.job.recipe, self.device):
             loss = self.engine_step.loss(self.outputs(video), self.target)
-        clock.mark()
+        clock.tick()
         self.engine_step.backward(loss)
-        clock.mark()
+        clock.tick()
         self.engine_step.update()
-        clock.mark()
+        clock.tick()
 
 
 class Inference(MeasuredPhase):
@@ -132,24 +132,24 @@ class Inference(MeasuredPhase):
 
     @torch.no_grad()
     def step(self, video: Tensor, clock: Clock) -> None:
-        clock.mark()
+        clock.tick()
         with precision(self.job.recipe, self.device):
             self.outputs(video)
-        clock.mark()
+        clock.tick()
 
 
 PHASES: dict[Phase, type[MeasuredPhase]] = {"train": Training, "inference": Inference}
 
 
 def random_targets(model: Model, batch: int) -> Tensor:
-    """Returns random labels (B,), or random token ids (B, L)."""
+    """Return random labels (B,), or random token ids (B, L)."""
     if model.task == "recognition":
         return torch.randint(model.classes or 1, (batch,))
     return torch.randint(1, model.backbone.text.vocab_size, (batch, model.max_words))
 
 
 def videos(job: BenchJob, folder: Path) -> Iterator[Tensor]:
-    """Yields uint8 (B, T, 3, S, S) for each warm-up and measured step, by the recipe's sampler."""
+    """Yield uint8 (B, T, 3, S, S) for each warm-up and measured step, by the recipe's sampler."""
     generate.generate(CLIPS, folder)
     m, recipe = job.model, job.recipe
     if recipe.augment:  # a step takes as many clips as the batch says, so none is repeated
@@ -163,14 +163,14 @@ def videos(job: BenchJob, folder: Path) -> Iterator[Tensor]:
 
 
 def loader_row(job: BenchJob, folder: Path) -> dict[str, Any]:
-    """Measures the loader without a model."""
+    """Measure the loader without a model."""
     rate = _rate(job, folder, lambda batch: None)
     clips = CLIPS.model_dump(mode="json", include={"clips", "side", "fps", "seconds"})
     return {"videos_per_s": rate, "workers": workers(), "clips": clips}
 
 
 def end_to_end(phase: MeasuredPhase, folder: Path) -> float:
-    """Returns videos per second of a phase that decodes, copies and normalises its own batches."""
+    """Return videos per second of a phase that decodes, copies and normalises its own batches."""
     clock = Clock(phase.device)
     return _rate(
         phase.job, folder, lambda batch: phase.step(normalise(batch.to(phase.device)), clock)
@@ -178,7 +178,7 @@ def end_to_end(phase: MeasuredPhase, folder: Path) -> float:
 
 
 def _rate(job: BenchJob, folder: Path, use: Callable[[Tensor], None]) -> float:
-    """Returns videos per second of the steps after the warm-up, each of which uses a batch."""
+    """Return videos per second of the steps after the warm-up, each of which uses a batch."""
     device = torch.device(job.device)
     start = time.perf_counter()
     for k, batch in enumerate(videos(job, folder), 1):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from vidtune.nn.attention import attention
+from vidtune.nn.attention import use_backend
 from vidtune.spec import Attention, Precision
 
 HALF, SINGLE = torch.float16, torch.float32
@@ -40,13 +40,13 @@ ELSEWHERE = ("_cell", "cudnn_", "convolution", "_upsample", "_scaled", "rms_norm
 
 
 def listed(key: str) -> set[str]:
-    """Returns the operators, with overload, on one of torch's autocast lists."""
+    """Return the operators, with overload, on one of torch's autocast lists."""
     names = torch._C._dispatch_get_registrations_for_dispatch_key(key)
     return {name.removeprefix("aten::") for name in names}
 
 
 def policy() -> dict[str, str]:
-    """Maps operators on CUDA's list that are not on the CPU's to how CUDA computes them: lower,
+    """Map operators on CUDA's list that are not on the CPU's to how CUDA computes them: lower,
     widest, widens, softmax or single."""
     parts = {"lower": LOWER, "widest": WIDEST, "widens": WIDENS}
     out = {}
@@ -58,7 +58,7 @@ def policy() -> dict[str, str]:
 
 
 def _cast(args: Any, dtype: torch.dtype) -> Any:
-    """Casts floating-point tensors to `dtype`, except doubles."""
+    """Cast floating-point tensors to `dtype`, except doubles."""
     kept = torch.float64
     return tree_map_only(
         Tensor, lambda x: x.to(dtype) if x.is_floating_point() and x.dtype != kept else x, args
@@ -66,7 +66,7 @@ def _cast(args: Any, dtype: torch.dtype) -> Any:
 
 
 def _kernel(name: str, kind: str) -> Callable[..., Any]:
-    """Returns an operator as CUDA's autocast calls it."""
+    """Return an operator as CUDA's autocast calls it."""
     base, _, overload = name.partition(".")
     op = getattr(getattr(aten, base), overload or "default")
     keys = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastCPU)
@@ -112,7 +112,7 @@ class _Kernels(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
-        """Maps (N, H, Q, d), (N, H, K, d), (N, H, K, d) to (N, H, Q, d); for backward it keeps the
+        """Map (N, H, Q, d), (N, H, K, d), (N, H, K, d) to (N, H, Q, d); for backward it keeps the
         result and a log-sum-exp.
 
         Flash attention takes half precision without a mask, the memory-efficient kernel the rest.
@@ -128,7 +128,7 @@ class _Kernels(TorchFunctionMode):
 
 
 def halve(net: nn.Module, frozen: bool = False) -> None:
-    """Casts weights to half precision, except normalisation and embeddings, as CLIP's own code
+    """Cast weights to half precision, except normalisation and embeddings, as CLIP's own code
     does; `frozen`: only weights that are not tuned."""
     single = (nn.LayerNorm, nn.modules.batchnorm._BatchNorm, nn.Embedding)
     for module in net.modules():
@@ -139,12 +139,12 @@ def halve(net: nn.Module, frozen: bool = False) -> None:
 
 
 @contextmanager
-def cuda_like(attention_: Attention, precision: Precision) -> Iterator[None]:
-    """Makes what runs inside allocate as on a GPU; forward passes need `autocast(precision)`."""
+def cuda_like(attention: Attention, precision: Precision) -> Iterator[None]:
+    """Make what runs inside allocate as on a GPU; forward passes need `autocast(precision)`."""
     with (
         torch.library._scoped_library("aten", "IMPL") as library,
-        _Kernels(attention_, precision),
-        attention("explicit" if attention_ == "explicit" else "fused"),
+        _Kernels(attention, precision),
+        use_backend("explicit" if attention == "explicit" else "fused"),
     ):
         if precision == "amp16":
             for name, kind in policy().items():
@@ -153,5 +153,5 @@ def cuda_like(attention_: Attention, precision: Precision) -> Iterator[None]:
 
 
 def autocast(precision: Precision) -> torch.autocast:
-    """Returns autocast to float16 on the CPU, switched on for `amp16` only."""
+    """Return autocast to float16 on the CPU, switched on for `amp16` only."""
     return torch.autocast("cpu", HALF, enabled=precision == "amp16")

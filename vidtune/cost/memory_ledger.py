@@ -18,8 +18,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 BLOCK = 512  # bytes
-WORKSPACE = "workspace"  # the kind of a storage that nobody labelled
-IGNORED = "ignored"  # the kind of a storage that no total includes
+WORKSPACE = "workspace"  # the label of a storage that nobody labelled
+IGNORED = "ignored"  # the label of a storage that no total includes
 
 
 class Ledger(TorchDispatchMode):
@@ -33,7 +33,7 @@ class Ledger(TorchDispatchMode):
         super().__init__()
         self.events: list[tuple[int, int]] = []
         self.phases: dict[str, tuple[int, int]] = {}  # first event and one past the last
-        self.kinds: dict[int, str] = {}  # by storage number
+        self.labels: dict[int, str] = {}  # by storage number
         self._numbers: dict[int, int] = {}  # of live storages, by address
         self._watches: dict[int, weakref.ref[Any]] = {}
 
@@ -45,13 +45,13 @@ class Ledger(TorchDispatchMode):
         return out
 
     def enter(self, tensor: Tensor) -> int:
-        """Records a tensor's storage unless it is known, and returns the storage's number."""
+        """Record a tensor's storage unless it is known, and return the storage's number."""
         storage = tensor.untyped_storage()
         address = storage._cdata
         if address not in self._numbers:
-            number = len(self.kinds)
+            number = len(self.labels)
             size = -(-storage.nbytes() // BLOCK) * BLOCK
-            self._numbers[address], self.kinds[number] = number, WORKSPACE
+            self._numbers[address], self.labels[number] = number, WORKSPACE
             self.events.append((number, size))
 
             def freed(_: Any) -> None:
@@ -61,21 +61,21 @@ class Ledger(TorchDispatchMode):
             self._watches[address] = weakref.ref(storage, freed)
         return self._numbers[address]
 
-    def label(self, tensors: Iterable[Any], kind: str) -> None:
-        """Gives tensors a kind, which also holds for the time before this call."""
+    def label(self, tensors: Iterable[Any], label: str) -> None:
+        """Give tensors a label, which also holds for the time before this call."""
         for tensor in tensors:
             if isinstance(tensor, Tensor):
-                self.kinds[self.enter(tensor)] = kind
+                self.labels[self.enter(tensor)] = label
 
-    def label_rest(self, kind: str) -> None:
-        """Labels every live, unlabelled storage `kind`."""
+    def label_rest(self, label: str) -> None:
+        """Label every live, unlabelled storage `label`."""
         for number in self._numbers.values():
-            if self.kinds[number] == WORKSPACE:
-                self.kinds[number] = kind
+            if self.labels[number] == WORKSPACE:
+                self.labels[number] = label
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Names the events inside the `with` block, as in "forward"; a name is used once."""
+        """Name the events inside the `with` block, as in "forward"; a name is used once."""
         start = len(self.events)
         yield
         self.phases[name] = (start, len(self.events))
@@ -86,17 +86,17 @@ class Ledger(TorchDispatchMode):
         return max(self.peaks()[0].values())
 
     def peaks(self) -> tuple[dict[str, int], dict[str, int]]:
-        """Returns the most live bytes of each phase, and the bytes of each kind at the peak."""
-        kinds = [self.kinds[number] for number, _ in self.events]
-        sizes = [0 if k == IGNORED else e[1] for k, e in zip(kinds, self.events, strict=True)]
+        """Return the most live bytes of each phase, and the bytes under each label at the peak."""
+        labels = [self.labels[number] for number, _ in self.events]
+        sizes = [0 if n == IGNORED else e[1] for n, e in zip(labels, self.events, strict=True)]
         live = list(itertools.accumulate(sizes, initial=0))  # before the first event, after each
         at = {
             name: max(range(start, end + 1), key=live.__getitem__)
             for name, (start, end) in self.phases.items()
         }
         top = max(reversed(at.values()), key=live.__getitem__)  # of equal peaks the last
-        by_kind: Counter[str] = Counter()
-        for kind, size in zip(kinds[:top], sizes[:top], strict=True):
-            by_kind[kind] += size
+        by_label: Counter[str] = Counter()
+        for label, size in zip(labels[:top], sizes[:top], strict=True):
+            by_label[label] += size
         by_phase = {name: live[k] for name, k in at.items()}
-        return by_phase, {kind: size for kind, size in by_kind.items() if size}
+        return by_phase, {label: size for label, size in by_label.items() if size}

@@ -15,7 +15,7 @@ from vidtune.spec import Costing, Fit, Model, Predicting, Prediction, load_json,
 
 
 def count_paper(job: Costing, folder: Path) -> dict[str, Any]:
-    """Maps model name to `count.cost` with its provenance; `folder` keeps earlier results, by paper."""
+    """Map model name to `count.cost` with its provenance; `folder` keeps earlier results, by paper."""
     counts: dict[str, dict[str, Any]] = {}  # one entry for all models that cost the same
 
     def compute(model: Model, digest: str) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def count_paper(job: Costing, folder: Path) -> dict[str, Any]:
 
 
 def predict_paper(job: Predicting, folder: Path) -> dict[str, Any]:
-    """Maps model name to `predict_memory.predict` with its provenance, where the memory is printed
+    """Map model name to `predict_memory.predict` with its provenance, where the memory is printed
     and the fitted GB; `folder` keeps earlier predictions, by paper."""
 
     def compute(row: Prediction, digest: str) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def predict_paper(job: Predicting, folder: Path) -> dict[str, Any]:
 
 
 def fitted(fit: Fit, gib: float) -> dict[str, Any]:
-    """Returns a prediction's GB on a fit, with the fit and the rows that it was fitted on."""
+    """Return a prediction's GB on a fit, with the fit and the rows that it was fitted on."""
     gb = fit.slope * gib + fit.offset
     return {"slope": fit.slope, "offset": fit.offset, "fitted_on": list(fit.rows), "gb": gb}
 
@@ -61,7 +61,7 @@ def _kept(
     asked: dict[str, tuple[Any, str]],
     compute: Callable[[Any, str], dict[str, Any]],
 ) -> dict[str, Any]:
-    """Maps the names of `asked`, which has a spec and the digest of its code for each, to results.
+    """Map the names of `asked`, which has a spec and the digest of its code for each, to results.
 
     They are kept under "<digest of spec>-<digest of code>.json"; each new one prints a line that
     begins with `label`.

@@ -36,7 +36,7 @@ def predict(
     attention: Attention = "explicit",
     released: bool = True,
 ) -> dict[str, Any]:
-    """Returns the convention, `train` and `inference`: each {peak_gib, by_kind, by_phase} in GiB.
+    """Return the convention, `train` and `inference`: each {peak_gib, by_kind, by_phase} in GiB.
 
     `released`: what the methods' own code keeps in memory is kept, also where ours keeps less.
     """
@@ -56,7 +56,7 @@ def predict(
 def training_ledger(
     model: Model, batch: int, precision: Precision, attention: Attention, released: bool = True
 ) -> Ledger:
-    """Records the second step of a training, as vidtune/engine/train.py takes it."""
+    """Record the second step of a training, as vidtune/engine/train.py takes it."""
     net = build_model(model, "meta").train()
     with FakeTensorMode(allow_non_fake_inputs=True), Ledger() as ledger:
         runner, video, target = _allocate(net, model, batch, precision, released, ledger)
@@ -87,7 +87,7 @@ def training_ledger(
 def inference_ledger(
     model: Model, batch: int, precision: Precision, attention: Attention, released: bool = True
 ) -> Ledger:
-    """Records one batch's vision side in evaluation, with low-rank updates not folded."""
+    """Record one batch's vision side in evaluation, with low-rank updates not folded."""
     net = build_model(model, "meta").eval()
     with FakeTensorMode(allow_non_fake_inputs=True), Ledger() as ledger:
         runner, video, _ = _allocate(net, model, batch, precision, released, ledger)
@@ -100,7 +100,7 @@ def inference_ledger(
 def _allocate(
     net: VideoModel, model: Model, batch: int, precision: Precision, released: bool, ledger: Ledger
 ) -> tuple[Released, Tensor, Tensor]:
-    """Gives the model its storages; returns what runs it, and a batch of videos with its labels
+    """Give the model its storages; return what runs it, and a batch of videos with its labels
     (B,) or token ids (B, L)."""
     net.to_empty(device="cpu")
     runner = as_released(net, model.method) if released else Released(net)
@@ -121,7 +121,7 @@ def _allocate(
 
 
 def _peaks(ledger: Ledger) -> dict[str, Any]:
-    """Returns a ledger's peak in GiB, by kind at the peak and by phase."""
+    """Return a ledger's peak in GiB, by kind at the peak and by phase."""
     by_phase, by_kind = ledger.peaks()
     return {
         "peak_gib": max(by_phase.values()) / GIB,
@@ -131,7 +131,7 @@ def _peaks(ledger: Ledger) -> dict[str, Any]:
 
 
 def largest_batch(peak: Callable[[int], float], limit: float) -> int:
-    """Returns the largest batch with `peak(batch) <= limit`, or 0; `peak` must never fall.
+    """Return the largest batch with `peak(batch) <= limit`, or 0; `peak` must never fall.
 
     A search by bisection, whose next guess is where a line through both ends meets the limit:
     peaks are almost straight lines.
@@ -152,7 +152,7 @@ def largest_batch(peak: Callable[[int], float], limit: float) -> int:
 
 
 def parse_size(text: str) -> int:
-    """Returns the bytes of a size such as "24GiB" or "80 GB". Raises `UserError` otherwise."""
+    """Return the bytes of a size such as "24GiB" or "80 GB". Raises `UserError` otherwise."""
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", text)
     known = match and match[2].upper() in UNITS
     if not known or not 0 < float(match[1]) < math.inf:

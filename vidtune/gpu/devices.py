@@ -38,7 +38,7 @@ def _instances(lib: Any, board: Any) -> tuple[str, ...]:
 
 
 def visible() -> tuple[Device, ...]:
-    """The GPUs, or MIG instances, that an outer CUDA_VISIBLE_DEVICES leaves; none: ().
+    """Return the GPUs, or MIG instances, of this process; () if CUDA_VISIBLE_DEVICES leaves none.
 
     Without an outer one they are named by UUID: CUDA's own order need not be NVML's.
     """

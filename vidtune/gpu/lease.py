@@ -99,7 +99,7 @@ class _Slots:
         return fd
 
     def _take_alone(self) -> Lease | None:
-        """An idle free GPU; a free one that is not idle only where that is not refused."""
+        """Take an unleased idle GPU; without `refuse`, a busy unleased one if none is idle."""
         self.reasons.clear()
         free: list[Lease] = []
         for device in self.devices:
@@ -134,11 +134,11 @@ class _Slots:
         began, message_at, tick = time.monotonic(), MESSAGES[0], TICKS[0]
         names = ",".join(sorted(d.uuid for d in self.devices))
         queue = hashlib.sha256(names.encode()).hexdigest()[:16]
-        head = None  # of the line: without one, shared jobs would pass an exclusive one for ever
+        queue_lock = None  # only its holder may take a GPU: shared jobs could starve a job alone
         try:
             while True:
-                head = self._lock(queue) if head is None else head
-                if head is not None:
+                queue_lock = self._lock(queue) if queue_lock is None else queue_lock
+                if queue_lock is not None:
                     lease = self._take_shared() if shared else self._take_alone()
                     if lease:
                         return lease
@@ -152,8 +152,8 @@ class _Slots:
                 time.sleep(tick if timeout is None else min(tick, max(timeout - waited, 0.01)))
                 tick = min(2 * tick, TICKS[1])
         finally:
-            if head is not None:
-                os.close(head)
+            if queue_lock is not None:
+                os.close(queue_lock)
 
     def _state(self) -> str:
         return "; ".join(f"{d.uuid} {self.reasons.get(d.uuid, 'leased')}" for d in self.devices)

@@ -1,10 +1,13 @@
 """Loading the checkpoints of the authors' own code into our models.
 
-A method whose authors released checkpoints has an `official.py`: it says how the authors' arguments
-become a `vidtune.spec.Model` (`model`) and where each of their tensors belongs (`RULES`, by the name
-that the authors' model has in this project: patterns of their whole names, and our name or a `Slot`
-of it; the first that matches counts). Loading is strict: every tensor of the file has a place, and
-every parameter and buffer of the model is filled.
+A method whose authors released checkpoints has an `official.py` with
+- `RULES`: official model name -> {regex on their whole tensor name: our tensor name or `Slot`}; the
+  first match wins;
+- `model(official name, Arguments) -> Model`: the model that the authors' arguments build;
+- `TRUNK`, optional: the prefix of trunk tensors under OpenAI's names, where their files lack them;
+- `name_of(Model) -> str`, needed where the official name is not the method's.
+Loading is strict: every tensor of the file has a place, and every parameter and buffer of the model
+is filled.
 """
 
 import importlib

@@ -18,7 +18,7 @@ _backend: ContextVar[Backend] = ContextVar("attention", default="fused")
 
 
 @contextmanager
-def attention(backend: Backend) -> Iterator[None]:
+def use_backend(backend: Backend) -> Iterator[None]:
     """Make `attend` use this backend inside the block."""
     token = _backend.set(backend)
     try:
@@ -43,5 +43,5 @@ def attend(
         later = torch.ones(logits.shape[-2:], dtype=torch.bool, device=q.device).triu(1)
         logits = logits.masked_fill(later, -torch.inf)
     shares = logits.softmax(dim=-1)
-    del logits  # as large as the shares, which the product is about to copy under autocast
+    del logits  # free them: under autocast the product copies the equally large shares
     return shares @ v

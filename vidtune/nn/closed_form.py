@@ -76,7 +76,7 @@ def text(model: Model, added: int = 0) -> int:
 
 
 def cosine(model: Model) -> int:
-    """Compares one text with one video."""
+    """Compare one text with one video."""
     return model.backbone.embed
 
 

@@ -44,7 +44,7 @@ def text_hidden(
 
 
 def shortened(tokens: Tensor, length: int) -> Tensor:
-    """Ids (N, L) -> at most `length` of each text, of which the last is its end."""
+    """Cut each text (N, L) to `length` ids; a cut text gets end-of-text as its last id."""
     if tokens.shape[1] <= length:
         return tokens
     kept, end = tokens[:, : length - 1], tokens.max(dim=1, keepdim=True).values

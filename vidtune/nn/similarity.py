@@ -30,7 +30,7 @@ def cosine(text: Tensor, video: Tensor) -> Tensor:
 
 
 def _exact(like: Tensor) -> AbstractContextManager[object]:
-    """Turns autocast off; the meta device has none."""
+    """Turn autocast off; the meta device has none."""
     return nullcontext() if like.is_meta else torch.autocast(like.device.type, enabled=False)
 
 

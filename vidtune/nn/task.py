@@ -1,11 +1,14 @@
 """What the engine asks of every model, whatever its method: the contract of a method.
 
-A method's `build` returns a `Recognizer` or a `Retriever`. Beside `forward` it may say, by
+A method's `build` returns a `Recognizer` or a `Retriever`. Besides `forward` it may say, by
 overriding an attribute or a method of these classes:
 - `head`: the classifier, which a recipe may give a learning rate of its own (`head_lr`);
-- `is_token`, `is_position`: the parameters that a recipe may exempt from weight decay as learned
-  tokens and learned positions;
+- `is_token`, `is_position`: the parameters that a recipe may exempt from weight decay (`no_decay`)
+  as learned tokens and learned positions. By default the last part of a token's name is
+  `class_embedding`, `cls` or ends with `token` or `query`, and a part of a position's name begins
+  with `position` or `pos_embed`; whatever has another name, as `prompts`, decays;
 - `inside`: which modules inside the backbone's towers `vidtune cost` counts as parts of their own;
+  by default those named `lora`, `after_attn` and `after_mlp`;
 - `cacheable`, `prepare`, `at_once`, `trunk_blocks`, `fold_lora`: how it runs.
 
 Shapes: B videos, T frames, C classes, E embedding, L words.

@@ -25,7 +25,7 @@ class Slot:
 
 
 def slot_of(rules: Mapping[str, str | Slot], key: str) -> Slot | None:
-    """What the first pattern that matches the authors' whole name of a tensor says is ours.
+    """Return our slot for the authors' tensor `key`: the first rule whose pattern matches it whole.
 
     DistributedDataParallel's prefix is ignored.
     """
@@ -58,7 +58,7 @@ def fill(
             given[f"their {key}"] = tuple(state[key].shape)  # unexpected; no name of ours
             continue
         covered.setdefault(slot.name, set()).add(slot.part)
-        if _core(slot.of(ours[slot.name])) != _core(state[key]):
+        if _shape_without_ones(slot.of(ours[slot.name])) != _shape_without_ones(state[key]):
             given[slot.name] = tuple(state[key].shape)
         elif len(covered[slot.name]) == slot.parts:  # no part of a packed one is missing
             given.setdefault(slot.name, expected[slot.name])
@@ -79,6 +79,6 @@ def fill(
             target.copy_(state[key].reshape(target.shape))
 
 
-def _core(tensor: Tensor) -> tuple[int, ...]:
+def _shape_without_ones(tensor: Tensor) -> tuple[int, ...]:
     """The shape without sides of 1: a point-wise convolution is a linear layer."""
     return tuple(n for n in tensor.shape if n != 1)

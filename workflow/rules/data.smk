@@ -38,7 +38,7 @@ for stage in STAGES:
             lambda wildcards, stage=stage: JOBS.stage_inputs(wildcards.dataset, stage),
             spec=f"{SPECS}/datasets/{{dataset}}.json",
         output:
-            JOBS.mark("{dataset}", stage),
+            JOBS.done_file("{dataset}", stage),
         log:
             f"{ROOT}/logs/data/{{dataset}}.{stage}.log",
         priority: 1

@@ -1,1 +1,1 @@
-"""The verbs that Snakemake's rules call, each under the rule's name."""
+"""The verbs that Snakemake's rules call, each in a module of its name."""

@@ -18,12 +18,12 @@ class Released(released.Released):
         return self.net.fc(self.net.decoder(self._taps(video)))
 
     def _taps(self, video: Tensor) -> Iterator[tuple[Tensor, ...]]:
-        """By layer the tokens (B, T, P+1, D) and, where neighbours are looked at, the patches'
-        queries and keys (B, T, H, P, d).
+        """Yield for each layer the tokens (B, T, P+1, D) and, where the decoder compares neighbouring
+        frames, the patches' queries and keys (B, T, H, P, d).
 
-        Frames are a copy of a clip whose channels come first. Queries, keys, values, the
-        attention's output and the block's are kept of all layers, and once more in single precision
-        where the layer is read.
+        The frames are copied, as the released code copies its channels-first clip. Of every layer
+        the queries, keys, values and both outputs are kept; of a layer that is read, also a copy
+        of each in single precision.
         """
         net = self.net
         frames, kept = video.flatten(0, 1).clone(), []

@@ -5,7 +5,7 @@ from .options import Options
 
 
 def macs(model: Model, options: Options) -> Macs:
-    """Adds attention over the frames of each of S places, and three or four adapters a block."""
+    """Add attention over the frames of each of S places, and three or four adapters a block."""
     o, b = options, model.backbone
     tokens = b.patches + 1
     adapters = 2 + o.temporal_adapters

@@ -125,9 +125,9 @@ class DGL(Retriever):
             prompts, tokens = y[:, :p], y[:, p:].unflatten(1, (shape[1], -1))
             x = drop(tokens.flatten(0, 1), p)
         frames = x[:, 0].unflatten(0, shape)  # (B, T, D)
-        return (visual.project(self._chosen(prompts, frames)).mean(dim=1),)
+        return (visual.project(self._output_tokens(prompts, frames)).mean(dim=1),)
 
-    def _chosen(self, prompts: Tensor, frames: Tensor) -> Tensor:
+    def _output_tokens(self, prompts: Tensor, frames: Tensor) -> Tensor:
         """(B, p, D) and (B, T, D) -> the tokens whose mean is the video."""
         return {
             "first": prompts[:, :1],

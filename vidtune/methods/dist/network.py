@@ -16,7 +16,7 @@ from vidtune.spec import Model
 from .options import Options
 
 
-class OverTime(nn.Conv2d):
+class TemporalConv(nn.Conv2d):
     """Convolution over the frames of every place: Conv3d of the official code without its sides
     of 1. With a stride each output sees frames of its own; otherwise the length is kept."""
 
@@ -37,7 +37,7 @@ class TemporalBlock(nn.Module):
         width = options.temporal_width
         hidden = int(width * options.temporal_ratio)
         self.ln = LayerNorm(width)
-        self.over_time = OverTime(width, hidden, options.kernel)
+        self.over_time = TemporalConv(width, hidden, options.kernel)
         self.over_space = nn.Conv2d(hidden, width, 3, padding=1)
         self.gelu = QuickGELU()
 
@@ -62,7 +62,7 @@ class Integration(nn.Module):
         hidden = int(d * options.mixing_ratio)
         self.mix = nn.Sequential(
             nn.Linear(d, hidden),
-            OverTime(hidden, hidden, kernel),
+            TemporalConv(hidden, hidden, kernel),
             QuickGELU(),
             nn.Linear(hidden, d),
         )
@@ -82,7 +82,7 @@ class Layer(nn.Module):
         self.temporal = TemporalBlock(options)
         self.reduce = nn.Linear(trunk, d)
         self.to_temporal = nn.Linear(d, e)
-        self.to_integration = OverTime(e, d, alpha, stride=alpha)
+        self.to_integration = TemporalConv(e, d, alpha, stride=alpha)
         self.cls = nn.Parameter(torch.empty(frames, d))  # in the place of the missing [CLS]
         self.integrate = Integration(options)
 

@@ -9,6 +9,7 @@ To add a method:
 3. Fill in `options.py` and `model.py`; their comments say what each part is for.
 4. Declare a variant of it in `config/papers/<paper>.yaml`; training, costs and tables follow.
 
-A `closed_form.py` (see `vidtune/methods/aim/`) lets `vidtune audit` compare the method's cost with
-arithmetic; an `official.py` lets it read the checkpoints of the authors' code. Both are optional.
+Two files are optional: a `closed_form.py` with `macs(model, options) -> Macs` (as in `methods/aim/`)
+lets `vidtune audit` compare the method's cost with arithmetic; an `official.py`, whose contract
+`methods/load_official.py` states, lets it read the checkpoints of the authors' code.
 """

@@ -34,6 +34,14 @@ class Template(Recognizer):
         )
         self.head = nn.Linear(options.width, model.classes)
 
+    # A recipe may exempt learned tokens and positions from weight decay. They are known by name, as
+    # `vidtune.nn.task` lists; parameters with other names, such as `prompts`, need an override:
+    # def is_token(self, name: str) -> bool:
+    #     return name == "prompts" or super().is_token(name)
+    #
+    # def is_position(self, name: str) -> bool:
+    #     return name == "time" or super().is_position(name)
+
     @torch.no_grad()
     def prepare(self, video: Tensor) -> tuple[Tensor, ...]:
         """(B, T, 3, H, W) -> ((B, E),): all that no tuned parameter reaches."""

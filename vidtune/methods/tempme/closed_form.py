@@ -13,7 +13,7 @@ from .options import Options
 
 
 @dataclass(frozen=True)
-class Stage:
+class BlockTokens:
     """What enters one block of TempMe, and what it merges."""
 
     clips: int  # N
@@ -27,14 +27,14 @@ def macs(model: Model, options: Options) -> Macs:
     """Frames, then ever longer clips; all frames' [CLS] are kept and projected."""
     width = model.backbone.width
     vision = stem(model) + projection(model, model.frames)
-    for s in stages(model, options):
+    for s in tokens_per_block(model, options):
         if s.across:
             vision += matching(s.clips, s.tokens, s.cls, width)
         vision += merging_block(model, s.clips, s.tokens - s.across, s.cls, s.within)
     return Macs(vision, text(model), cosine(model))
 
 
-def stages(model: Model, o: Options) -> Iterator[Stage]:
+def tokens_per_block(model: Model, o: Options) -> Iterator[BlockTokens]:
     """Tokens of every block. Shares are of all tokens, [CLS] included, and truncated; what is
     merged is at most half of the patches."""
     joins = () if o.clip_merge == "none" else zip(o.merge_layers, o.merge_frames, strict=True)
@@ -51,7 +51,7 @@ def stages(model: Model, o: Options) -> Iterator[Stage]:
             after = o.img_merge
         else:
             after = min((n - cls - before) // 2, int((n - before) * (within / 100)))
-        if factors.get(i) == 1:  # one clip has no neighbours: counted as merged, but kept
+        if factors.get(i) == 1:  # a clip without neighbours keeps what the shares count as merged
             before = 0
-        yield Stage(clips, cls, n, before, after)
+        yield BlockTokens(clips, cls, n, before, after)
         n -= before + after

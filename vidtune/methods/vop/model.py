@@ -46,8 +46,8 @@ class VoP(Retriever):
         )
 
     def encode_text(self, tokens: Tensor) -> tuple[Tensor, ...]:
-        """The feature is taken as many places after the end of the text as there are prompts after
-        its start and its end; with prompts after its end, that place lies in the padding."""
+        """Read the feature at position end-of-text + number of prompts, as the released code does;
+        with prompts after the text's end, that position lies in the padding."""
         tokens = shortened(tokens, self.clip.positional_embedding.shape[0] - self.text_prompts)
         x = text_hidden(self.clip, tokens, self.words, self.text_before, tail=1, positioned=True)
         end = tokens.argmax(dim=-1) + self.text_prompts
