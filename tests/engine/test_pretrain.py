@@ -27,7 +27,6 @@ BACKBONE = Backbone(
 )
 STILLS_SET = GeneratedSet(
     name="tiny",
-    generator="motion",
     seed=1,
     clips={"train": 16, "val": 8, "test": 16},
     side=64,

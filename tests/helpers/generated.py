@@ -7,7 +7,6 @@ from vidtune.spec import GeneratedSet, Recipe
 
 TINY_SET = GeneratedSet(
     name="tiny",
-    generator="motion",
     seed=3,
     clips={"train": 10, "val": 4, "test": 12},
     side=64,

@@ -13,7 +13,7 @@ from vidtune import provenance
 from vidtune.report import claims, formats, tables, verdicts
 from vidtune.report.cells import Cell
 from vidtune.report.numbers import conditions, device_costs, result_files, results
-from vidtune.report.numbers.rows import HERE, REFERENCE, from_csv, to_csv
+from vidtune.report.numbers.rows import HERE, REFERENCE, rows_from_csv, rows_to_csv
 from vidtune.report.page import page
 from vidtune.spec import UserError, write_json, write_text
 
@@ -131,7 +131,7 @@ def test_frames_are_those_of_the_variant_not_of_print(plan):
     ],
 )
 def test_gpus_are_the_same_by_their_model(one, other, same):
-    assert conditions.same("gpu", one, other) is same
+    assert conditions.agree("gpu", one, other) is same
 
 
 def test_the_measurement_that_can_be_compared_is_taken(plan):
@@ -149,11 +149,11 @@ def test_rows_of_every_kind_survive_the_csv(plan):
     write_json(result_files.paper_path(plan, "memory", "side4video"), {LIGHT: memory(5.71)})
     rows = results.gather(plan)
     assert {r.kind for r in rows if r.source == "ours"} == {"setting", "predicted", "measured"}
-    write_text(plan.root / "rows.csv", to_csv(rows))
-    assert from_csv(plan.root / "rows.csv") == rows
+    write_text(plan.root / "rows.csv", rows_to_csv(rows))
+    assert rows_from_csv(plan.root / "rows.csv") == rows
     put(plan, HERE, AIM, bench(None, status="oom"))
-    write_text(plan.root / "rows.csv", to_csv(results.gather(plan)))
-    ended = next(r for r in from_csv(plan.root / "rows.csv") if r.text == "oom")
+    write_text(plan.root / "rows.csv", rows_to_csv(results.gather(plan)))
+    ended = next(r for r in rows_from_csv(plan.root / "rows.csv") if r.text == "oom")
     assert (ended.variant, ended.metric) == (AIM, "train_gb")
 
 
@@ -258,7 +258,7 @@ def test_table_2_shows_print_counted_predicted_and_measured_side_by_side(plan):
         text.endswith("made convention; fitted on made rows: 1.07 x GiB + 2.7 GB")
         for text in table.remarks
     )
-    write_text(plan.root / "rows.csv", to_csv(results.gather(plan)))
+    write_text(plan.root / "rows.csv", rows_to_csv(results.gather(plan)))
     page.write(plan)
     html = (plan.root / "report.html").read_text(encoding="utf-8")
     for origin in ("amp16; fitted on made rows", "scale: reference; device: Made GPU"):

@@ -55,7 +55,7 @@ def test_float16_weights_are_measured_under_autocast(plan, published):
     assert plan.config.papers["side4video"].measured_under()["b32-msrvtt"].precision == "fp16"
     assert published.jobs_of(plan)[name].precision == "amp16"
     table3 = next(n for n in plan.config.papers["side4video"].numbers if n.where == "Table 3")
-    assert conditions.needed(plan, table3, name)["precision"] == "fp16"
+    assert conditions.required(plan, table3, name)["precision"] == "fp16"
 
 
 def test_jobs_keep_to_what_a_table_states(plan, published):

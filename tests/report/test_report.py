@@ -45,14 +45,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Plan:
     probe = {"top1": 0.4, "within_pairs": 0.5, "n": 320, "chance": [0.43, 0.57]}
     premise = {"zero_shot": {"colour": 1.0, "size": 0.98}, "probe": probe, "holds": {"all": True}}
     write_json(plan.root / "backbones" / "mini" / "premise.json", premise)
-    write_text(plan.root / "rows.csv", rows.to_csv(results.gather(plan)))
+    write_text(plan.root / "rows.csv", rows.rows_to_csv(results.gather(plan)))
     page.write(plan)
     return plan
 
 
 @pytest.fixture(scope="module")
 def shown(made: Plan) -> list[tables.ShownTable]:
-    return tables.build(made, rows.from_csv(made.root / "rows.csv"))
+    return tables.build(made, rows.rows_from_csv(made.root / "rows.csv"))
 
 
 def test_every_published_cell_stands_in_one_published_table(plan, shown):
@@ -97,7 +97,7 @@ def test_a_row_says_where_its_videos_are_copies_or_were_replaced(plan):
 
 def test_a_row_shows_options_and_what_the_scale_makes_of_them(shown):
     table = next(t for t in shown if t.name == "side4video-table9f")
-    facts_of = dict(zip(table.heads, table.rows[0].identity, strict=True))
+    facts_of = dict(zip(table.headings, table.rows[0].identity, strict=True))
     assert facts_of["Options"] == "width = 128"
     assert facts_of["At scale mini"] == "layers 12 → 6; width 128 → 8"
 
@@ -140,7 +140,7 @@ def test_markdown_csv_and_latex_are_well_formed(shown):
         assert len(set(read[0])) == len(read[0])
         tex = formats.to_tex(table)
         body = tex[tex.index(r"\midrule") : tex.index(r"\bottomrule")]
-        columns = 1 + len(table.heads) + len(table.columns)
+        columns = 1 + len(table.headings) + len(table.columns)
         ends = [x for x in body.splitlines() if x.endswith(r"\\")]
         assert {len(re.findall(r"(?<!\\)&", x)) for x in ends} == {columns - 1}
         assert tex.count("{") - tex.count(r"\{") == tex.count("}") - tex.count(r"\}")
@@ -213,7 +213,7 @@ def test_every_published_cell_is_on_the_page_as_printed(made, read):
 
 
 def test_diverged_runs_and_stale_results_are_named(made):
-    assert result_files.outcomes(made).failed == {DIVERGED: "diverged"}
+    assert result_files.read_outcomes(made).failed == {DIVERGED: "diverged"}
     text = (made.root / "report.html").read_text(encoding="utf-8")
     failed = text[text.index('id="failed"') : text.index('id="stale"')]
     assert DIVERGED in failed
@@ -227,7 +227,7 @@ def test_every_plot_is_there_and_the_same_again(made):
     names = {p.name for p in (made.root / "plots").iterdir()}
     assert {f"{n}.{e}" for n in plots.PLOTS for e in ("svg", "png")} == names
     with matplotlib.rc_context(style.RC):
-        drawn = plots.PLOTS["gflops"](made, results.gather(made), result_files.outcomes(made))
+        drawn = plots.PLOTS["gflops"](made, results.gather(made), result_files.read_outcomes(made))
         again = style.export("gflops", drawn)
     assert again.svg == (made.root / "plots" / "gflops.svg").read_text(encoding="utf-8")
     assert again.png == (made.root / "plots" / "gflops.png").read_bytes()
@@ -244,7 +244,7 @@ def test_an_empty_results_folder_still_makes_a_page(tmp_path, vidtune):
 
 def test_a_results_file_cut_short_is_one_clear_line(tmp_path, vidtune):
     plan = plan_at(tmp_path, "smoke")
-    write_text(plan.root / "rows.csv", rows.to_csv(results.gather(plan)))
+    write_text(plan.root / "rows.csv", rows.rows_to_csv(results.gather(plan)))
     write_text(result_files.eval_path(plan, next(iter(plan.runs))), '{"status": "o')
     code, out, err = vidtune(
         "report", "--config", REPO / "config", "--results", tmp_path, "--scale", "smoke"

@@ -25,12 +25,12 @@ def printed_settings(plan):
 def test_every_printed_setting_is_read_and_has_a_value(plan):
     printed = printed_settings(plan)
     assert printed <= set(settings.READ)
-    assert {row.metric for row in settings.gather(plan)} == printed
+    assert {row.metric for row in settings.declared(plan)} == printed
 
 
 @pytest.mark.parametrize(("metric", "cells"), [("flip", 9), ("repeats", 9), ("gray", 3)])
 def test_the_augmentation_of_table_12_is_the_recipes(plan, metric, cells):
-    ours = list(settings.gather(plan))
+    ours = list(settings.declared(plan))
     table = [
         c
         for c in verdicts.cells(plan, ours)
@@ -54,5 +54,5 @@ def test_a_setting_without_a_reader_does_not_look_like_one_that_is_absent(plan, 
     cell = "side4video/table12/e14-ssv2-f8/flip"
     assert "the variant's configuration" in judged(plan, cell, []).reason
     monkeypatch.delitem(settings.READ, "flip")
-    missing = judged(plan, cell, list(settings.gather(plan)))
+    missing = judged(plan, cell, list(settings.declared(plan)))
     assert missing.verdict == "not run" and "numbers/settings.py" in missing.reason

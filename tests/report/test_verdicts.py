@@ -88,7 +88,7 @@ def test_a_cited_system_says_why_it_is_not_run(plan):
 
 def test_a_setting_is_the_printed_one_or_it_is_off(plan):
     cell, variant = "side4video/table12/e14-ssv2-f8/epochs", "side4video/e14-ssv2-f8"
-    assert judged(plan, cell, list(settings.gather(plan))).verdict == "match"
+    assert judged(plan, cell, list(settings.declared(plan))).verdict == "match"
     assert judged(plan, cell, [row(plan, variant, "epochs", 24.0)]).verdict == "off"
     assert judged(plan, cell.replace("epochs", "flip"), []).verdict == "not run"
 
@@ -104,7 +104,7 @@ def test_a_row_is_under_its_own_conditions_and_then_the_tables(plan):
 
 def test_every_setting_of_ours_is_printed_or_explained(plan):
     """Table 12, Appendix E and TempMe's Section 4.1 against recipes and datasets."""
-    ours = list(settings.gather(plan))
+    ours = list(settings.declared(plan))
     cells = [c for c in verdicts.cells(plan, ours) if c.kind == "setting"]
     assert sum(c.verdict == "match" for c in cells) > 100
     assert [c.cell for c in cells if c.verdict == "off" and not c.reason] == []
@@ -191,8 +191,8 @@ def test_every_paper_supports_its_own_claims(plan):
 def test_rows_survive_the_csv(plan, tmp_path):
     made = [row(plan, SEEDED, "top1", 1 / 3, seed=2, n=320, stale=True, device='a "b", c')]
     every = [*rows.published(plan), *made]
-    write_text(tmp_path / "rows.csv", rows.to_csv(every))
-    assert rows.from_csv(tmp_path / "rows.csv") == every
+    write_text(tmp_path / "rows.csv", rows.rows_to_csv(every))
+    assert rows.rows_from_csv(tmp_path / "rows.csv") == every
 
 
 @pytest.mark.parametrize(
@@ -206,9 +206,9 @@ def test_rows_survive_the_csv(plan, tmp_path):
 )
 def test_a_damaged_csv_is_one_clear_line(plan, tmp_path, damage, says):
     path = tmp_path / "rows.csv"
-    path.write_text(damage(rows.to_csv([row(plan, SEEDED, "top1", 50.0, seed=0, n=320)])))
+    path.write_text(damage(rows.rows_to_csv([row(plan, SEEDED, "top1", 50.0, seed=0, n=320)])))
     with pytest.raises(UserError, match=says) as e:
-        rows.from_csv(path)
+        rows.rows_from_csv(path)
     assert str(path) in one_line(str(e.value))
     with pytest.raises(UserError, match="vidtune collect"):
-        rows.from_csv(tmp_path / "absent.csv")
+        rows.rows_from_csv(tmp_path / "absent.csv")

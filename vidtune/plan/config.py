@@ -81,7 +81,7 @@ class Config(Frozen):
             where = f"datasets.yaml: datasets.{name}"
             yield where, "generated set", filter(None, [dataset.generated])
         for name, metric in self.metrics.items():
-            yield f"metrics.yaml: {name}.beside", "metric", metric.beside
+            yield f"metrics.yaml: {name}.predicts", "metric", metric.predicts
         for paper in self.papers.values():
             path = f"papers/{paper.name}.yaml"
             for key, v in paper.variants.items():
@@ -101,7 +101,8 @@ class Config(Frozen):
                 yield f"scales.yaml: {scale.name}.{kind}s.{pattern}", kind, [name]
 
     def _problems_of(self, paper: Paper, path: str) -> Iterator[str]:
-        """A variant's recipe is for its dataset's task; its views are those of its tables."""
+        """A variant's recipe is for its dataset's task; its views are those of its tables; a claim's
+        order is of a metric that has a better direction."""
         for key, v in paper.variants.items():
             task = self.datasets[v.dataset].task
             if self.recipes[v.recipe].task != task:
@@ -112,6 +113,11 @@ class Config(Frozen):
                 if views and views != declared:
                     differ = f"the table has {views} views, the variant {declared}; fix one"
                     yield f"{path}: numbers.{k}.rows.{row}: {differ}"
+        for name, claim in paper.claims.items():
+            for test in claim.tests:
+                if test.best_first and self.metrics[test.metric].better is None:
+                    setting = f"{test.metric} is a setting, of which no value is better"
+                    yield f"{path}: claims.{name}: {setting}; claim it of another metric"
 
 
 def read_config(folder: Path, overrides: dict[str, Any] | None = None) -> Config:

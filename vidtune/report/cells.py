@@ -38,7 +38,7 @@ class Cell(Frozen):
     # What it is made of; not part of its JSON:
     numbers: Numbers | None = Field(default=None, exclude=True)  # the table that prints it
     rows: tuple[Row, ...] = Field(default=(), exclude=True)  # ours: one a seed, or one measurement
-    beside: dict[str, Row] = Field(default={}, exclude=True)  # predicted metric -> row
+    predictions: dict[str, Row] = Field(default={}, exclude=True)  # predicted metric -> row
 
     @property
     def row(self) -> str:
@@ -46,7 +46,7 @@ class Cell(Frozen):
         return self.variant.split("/")[1]
 
     @property
-    def standing(self) -> str:
+    def standing_reason(self) -> str:
         """The standing reason that the paper's file gives for the cell or its row."""
         reasons = self.numbers.reasons if self.numbers else {}
         return reasons.get(f"{self.row}/{self.metric}", reasons.get(self.row, ""))

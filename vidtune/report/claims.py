@@ -50,13 +50,13 @@ def _finding(
 ) -> Finding:
     paper, metric = name.split("/")[0], plan.config.metrics[test.metric]
     # of memory our number is the first predicted one
-    beside = (m for m in plan.config.metrics.values() if metric.name in m.beside)
-    judged = next(beside, metric)
+    predictions = (m for m in plan.config.metrics.values() if metric.name in m.predicts)
+    judged = next(predictions, metric)
     # where a paper prints a number in several places, the first counts: tables come first
     names = test.best_first or (test.of, test.against)
     theirs = {n: printed.get((f"{paper}/{n}", metric.name), [])[:1] for n in names}
     values = _our_values(plan, ours, paper, test, judged, theirs)
-    status, detail = _judge(test, judged, values)
+    status, detail = _judge_test(test, judged, values)
     if test.best_first:
         says = f"{metric.label}, best first: " + " > ".join(test.best_first)
     else:
@@ -68,7 +68,7 @@ def _finding(
         metric=test.metric,
         test=says,
         kind=judged.kind,
-        paper=_judge(test, metric, theirs, printed=True)[0],
+        paper=_judge_test(test, metric, theirs, printed=True)[0],
         ours=status,
         detail=detail,
     )
@@ -90,7 +90,8 @@ def _our_values(
 
 
 def _under_one_condition(values: Values) -> Values:
-    """One measurement of each, all on one device under one condition; none if they share none."""
+    """Keep one measurement of each row, all under the first (scale, device, condition) that every row
+    has; empty lists if there is none."""
     by_condition = {
         name: {(r.scale, r.device, r.condition): r for r in reversed(rows) if not r.text}
         for name, rows in values.items()
@@ -100,7 +101,7 @@ def _under_one_condition(values: Values) -> Values:
     return {name: [rows[shared]] if shared else [] for name, rows in by_condition.items()}
 
 
-def _judge(
+def _judge_test(
     test: ClaimTest, metric: Metric, values: Values, printed: bool = False
 ) -> tuple[Status, str]:
     """The status of a test on printed values or on ours, and the numbers it rests on."""

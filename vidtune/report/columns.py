@@ -14,12 +14,12 @@ class Column:
     """One column of a metric: it may have several, under one heading."""
 
     metric: str
-    what: Literal["print", "ours", "beside", "learned", "verdict"]
+    what: Literal["print", "ours", "predicted", "learned", "verdict"]
     group: str
     label: str
     digits: int
     scale: str = ""  # of learned columns and their verdicts
-    beside: str = ""  # the predicted metric of a column that stands beside
+    predicted: str = ""  # the predicted metric, of a column that stands beside print
 
     def text(self, cell: Cell) -> str:
         """A cell's text in this column; "" where it is empty."""
@@ -31,8 +31,8 @@ class Column:
             mean, sd, seeds, *_ = cell.learned
             spread = "" if sd is None else f" ± {self._number(sd)}"
             return f"{self._number(mean)}{spread} ({seeds})"
-        if self.what == "beside":
-            return self._number(cell.predicted.get(self.beside))
+        if self.what == "predicted":
+            return self._number(cell.predicted.get(self.predicted))
         return f"{self._number(cell.ours)} {cell.ended}".strip()
 
     def _number(self, value: float | None) -> str:
@@ -41,7 +41,9 @@ class Column:
     def origin(self, plan: Plan, cell: Cell) -> str:
         """Where the number of a cell comes from that this column shows."""
         if self.what != "print":
-            return describe_rows((cell.beside[self.beside],) if self.beside else cell.rows)
+            return describe_rows(
+                (cell.predictions[self.predicted],) if self.predicted else cell.rows
+            )
         assert cell.numbers
         cite = plan.config.papers[cell.variant.split("/")[0]].cite
         under = cell.numbers.under(cell.row)
@@ -78,9 +80,9 @@ def columns(plan: Plan, table: Table, rows: list[dict[str, Cell]]) -> tuple[Colu
         if prints:
             first.append(Column(metric, "print", group, "print", m.digits))
         for b in plan.config.metrics.values():
-            if metric in b.beside and any(b.name in c.beside for c in cells):
+            if metric in b.predicts and any(b.name in c.predictions for c in cells):
                 label = f"{b.label.split()[0].lower()}, {b.unit}"
-                first.append(Column(metric, "beside", group, label, b.digits, beside=b.name))
+                first.append(Column(metric, "predicted", group, label, b.digits, predicted=b.name))
         ours = m.kind != "learned" and any(c.rows for c in cells)
         if ours or (prints and m.kind == "measured"):
             first.append(Column(metric, "ours", group, m.kind, m.digits))
@@ -105,7 +107,7 @@ def predicted_convention(plan: Plan, cells: list[Cell]) -> list[str]:
     """For each predicted metric, the convention of its numbers and what a fit was made on, without
     what is a row's own."""
     texts = {}
-    for name, row in (item for c in cells for item in c.beside.items()):
+    for name, row in (item for c in cells for item in c.predictions.items()):
         first, *rest = row.condition.split("; ")
         text = "; ".join([first, *(part for part in rest if part.startswith("fitted "))])
         m = plan.config.metrics[name]
@@ -113,7 +115,7 @@ def predicted_convention(plan: Plan, cells: list[Cell]) -> list[str]:
     return list(texts)
 
 
-def heads(plan: Plan, dataset: bool) -> tuple[str, ...]:
+def headings(plan: Plan, dataset: bool) -> tuple[str, ...]:
     """Headings of `identity`; the dataset is named where a table holds several."""
     named = ("Dataset",) if dataset else ()
     return ("Method", "Backbone", *named, "Frames", "Options", f"At scale {plan.scale.name}")

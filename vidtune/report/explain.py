@@ -70,7 +70,7 @@ def counted_variants(plan: Plan, named: CellName) -> set[str]:
     paper = named.variant.split("/")[0]
     cell = make_cell(plan, {}, named.variant, named.metric, named.numbers)
     concerned = [c for c in plan.config.papers[paper].contradictions if _concerns(c, named)]
-    words = [cell.standing, *(t for c in concerned for t in (c.says, c.against, c.note))]
+    words = [cell.standing_reason, *(t for c in concerned for t in (c.says, c.against, c.note))]
     return {named.variant, *texts.named_variants(paper, *words)}
 
 
@@ -79,7 +79,7 @@ def _made_by(plan: Plan, named: CellName, rows: list[Row]) -> list[str]:
     lines = []
     for r in (r for r in rows if r.source == "ours" and r.variant == named.variant):
         m = plan.config.metrics[r.metric]
-        if named.metric in (m.name, *m.beside):
+        if named.metric in (m.name, *m.predicts):
             number = r.text or f"{r.value:.{max(m.digits, 1)}f} {m.unit}"
             seed = "" if r.seed is None else f"seed {r.seed}"
             under = r.condition.removeprefix(m.source or "").removeprefix("; ")
@@ -97,13 +97,13 @@ def _neighbours(plan: Plan, named: CellName) -> list[Neighbour]:
             row=other,
             label=label(plan, [named.numbers], f"{paper}/{other}"),
             print=str(named.numbers.rows[other].get(named.metric, "")),
-            differs=tuple(_differences(plan, named.variant, f"{paper}/{other}")),
+            differs=tuple(_configuration_differences(plan, named.variant, f"{paper}/{other}")),
         )
         for other in (*order[max(at - 1, 0) : at], *order[at + 1 : at + 2])
     ]
 
 
-def _differences(plan: Plan, name: str, other: str) -> list[str]:
+def _configuration_differences(plan: Plan, name: str, other: str) -> list[str]:
     """What `other` sets otherwise, as "layers 12, here 6"; options only under the same method."""
     if name not in plan.variants or other not in plan.variants:
         return []
@@ -138,7 +138,7 @@ def _recompute(plan: Plan, named: CellName) -> list[str]:
     commands = [f"python benchmarks/published.py --only {name}"]
     paper, row = name.split("/")
     asked = plan.config.papers[paper].measured_under().get(row)
-    if asked and any(metric.name in m.beside for m in plan.config.metrics.values()):
+    if asked and any(metric.name in m.predicts for m in plan.config.metrics.values()):
         given = f"--batch {asked.batch} --precision {asked.precision}"
         commands.append(f"vidtune memory {name} {given} --attention {asked.attention}")
     return commands

@@ -12,7 +12,7 @@ KEY = (
 )
 
 
-def _marked(table: ShownTable, row: TableRow) -> list[tuple[str, tuple[int, ...]]]:
+def _footnoted(table: ShownTable, row: TableRow) -> list[tuple[str, tuple[int, ...]]]:
     """The texts of a row and the footnotes of each; a cell's stand at the printed number."""
     shown = [(c, row.cells[c.metric], row.cell_notes[c.metric]) for c in table.columns]
     cells = [(c.text(cell), notes if c.what == "print" else ()) for c, cell, notes in shown]
@@ -26,13 +26,16 @@ def _notes(table: ShownTable) -> list[str]:
 
 def to_md(table: ShownTable) -> str:
     # The scale in a learned column's group already says whose number it is.
-    heads = [c.group if c.what == "learned" else f"{c.group}, {c.label}" for c in table.columns]
+    headings = [c.group if c.what == "learned" else f"{c.group}, {c.label}" for c in table.columns]
     lines = [
-        [_md(head) for head in ("Row", *table.heads, *heads)],
-        ["---"] * (1 + len(table.heads))
+        [_md(head) for head in ("Row", *table.headings, *headings)],
+        ["---"] * (1 + len(table.headings))
         + ["---" if c.what == "verdict" else "---:" for c in table.columns],
         *(
-            [_md(text) + "".join(f" [{k}]" for k in marks) for text, marks in _marked(table, row)]
+            [
+                _md(text) + "".join(f" [{k}]" for k in footnotes)
+                for text, footnotes in _footnoted(table, row)
+            ]
             for row in table.rows
         ),
     ]
@@ -49,18 +52,18 @@ def to_csv(table: ShownTable) -> str:
     """Numbers as numbers: a learned cell takes four columns; footnotes stand in words at the end."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    heads: list[str] = []
+    headings: list[str] = []
     for c in table.columns:
         learned = [f"{c.metric}_{c.scale}_{k}" for k in ("mean", "sd", "seeds", "clips")]
-        heads += learned if c.what == "learned" else [c.beside or f"{c.metric}_{c.what}"]
-    writer.writerow(["variant", "label", *table.heads, *heads, "notes"])
+        headings += learned if c.what == "learned" else [c.predicted or f"{c.metric}_{c.what}"]
+    writer.writerow(["variant", "label", *table.headings, *headings, "notes"])
     for row in table.rows:
         values: list[object] = []  # None is written as an empty field
         for c in table.columns:
             cell = row.cells[c.metric]
             values += (cell.learned or [None] * 4)[:4] if c.what == "learned" else [c.text(cell)]
-        marks = dict.fromkeys([*row.notes, *(k for ks in row.cell_notes.values() for k in ks)])
-        texts = "; ".join(table.notes[k - 1] for k in marks)
+        footnotes = dict.fromkeys([*row.notes, *(k for ks in row.cell_notes.values() for k in ks)])
+        texts = "; ".join(table.notes[k - 1] for k in footnotes)
         writer.writerow([row.variant, row.label, *row.identity, *values, texts])
     return out.getvalue()
 
@@ -74,18 +77,18 @@ TEX = str.maketrans(
 
 def to_tex(table: ShownTable) -> str:
     """A `table` for `\\usepackage{booktabs}`."""
-    plain = 1 + len(table.heads)
+    plain = 1 + len(table.headings)
     over, rules, at = [""] * plain, [], plain + 1
     for group, width in table.groups():
         over.append(rf"\multicolumn{{{width}}}{{c}}{{{group.translate(TEX)}}}")
         rules.append(rf"\cmidrule(lr){{{at}-{at + width - 1}}}")
         at += width
-    head = [h.translate(TEX) for h in ("Row", *table.heads, *(c.label for c in table.columns))]
+    head = [h.translate(TEX) for h in ("Row", *table.headings, *(c.label for c in table.columns))]
     spec = "l" * plain + "".join("l" if c.what == "verdict" else "r" for c in table.columns)
     body = []
     for row, ruled in table.ruled():
         body += [r"\midrule"] * ruled
-        body.append(" & ".join(_tex(*text) for text in _marked(table, row)) + r" \\")
+        body.append(" & ".join(_tex(*text) for text in _footnoted(table, row)) + r" \\")
     lines = [
         "% needs \\usepackage{booktabs}",
         r"\begin{table}",
@@ -108,7 +111,8 @@ def to_tex(table: ShownTable) -> str:
     return "\n".join(lines)
 
 
-def _tex(text: str, marks: tuple[int, ...]) -> str:
-    """A text with its footnotes; "[" would be an option of the row above, so braces guard it."""
+def _tex(text: str, footnotes: tuple[int, ...]) -> str:
+    """Return a text with its footnotes. LaTeX would read a "[" at the start as an option of the `\\\\`
+    above, so such a text stands in braces."""
     shown = f"{{{text.translate(TEX)}}}" if text.startswith("[") else text.translate(TEX)
-    return shown + (f"$^{{{','.join(map(str, marks))}}}$" if marks else "")
+    return shown + (f"$^{{{','.join(map(str, footnotes))}}}$" if footnotes else "")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from vidtune.plan import Plan
 from vidtune.report.cell_names import label
 from vidtune.report.cells import Cell
-from vidtune.report.columns import Column, columns, heads, identity, predicted_convention
+from vidtune.report.columns import Column, columns, headings, identity, predicted_convention
 from vidtune.report.numbers.rows import Row, RowIndex, index_rows
 from vidtune.report.texts import contradictions
 from vidtune.report.verdicts import make_cell
@@ -27,7 +27,7 @@ TRUST = (
 class TableRow:
     variant: str
     label: str
-    identity: tuple[str, ...]  # one text for each of the table's `heads`
+    identity: tuple[str, ...]  # one text for each of the table's `headings`
     cells: dict[str, Cell]  # by metric
     notes: tuple[int, ...]  # footnotes of the row
     cell_notes: dict[str, tuple[int, ...]]  # metric -> footnotes, which stand at the printed number
@@ -39,7 +39,7 @@ class ShownTable:
     name: str
     title: str
     paper: str | None
-    heads: tuple[str, ...]
+    headings: tuple[str, ...]
     columns: tuple[Column, ...]
     rows: tuple[TableRow, ...]
     notes: tuple[str, ...]  # numbered from 1
@@ -95,15 +95,17 @@ class Builder:
         """Footnotes of a cell: a reason, contradictions, and other values printed elsewhere."""
         if not cell.print:
             return ()
-        standing = cell.standing and cell.verdict != "match"
-        marks = self.note(cell.reason if standing or cell.verdict in ("off", "subset") else "")
+        standing = cell.standing_reason and cell.verdict != "match"
+        footnotes = self.note(cell.reason if standing or cell.verdict in ("off", "subset") else "")
         for c in self.contradictions[cell.variant.split("/")[0]]:
             if f"{cell.row}/{cell.metric}" in c.cells:
-                marks += self.note(f"contradicted, as listed below: {c.says} ({c.where})")
+                footnotes += self.note(f"contradicted, as listed below: {c.says} ({c.where})")
         for n in printing[1:]:
             if float(n.rows[cell.row][cell.metric]) != float(cell.print):
-                marks += self.note(f"{n.where} prints {n.rows[cell.row][cell.metric]} {cell.unit}")
-        return marks
+                footnotes += self.note(
+                    f"{n.where} prints {n.rows[cell.row][cell.metric]} {cell.unit}"
+                )
+        return footnotes
 
 
 def build(plan: Plan, rows: Iterable[Row]) -> list[ShownTable]:
@@ -129,7 +131,7 @@ def _table(builder: Builder, table: Table) -> ShownTable:
         name=table.name,
         title=table.title,
         paper=table.paper,
-        heads=heads(plan, dataset),
+        headings=headings(plan, dataset),
         columns=columns(plan, table, [row.cells for row in rows]),
         rows=rows,
         notes=tuple(builder.notes),

@@ -44,10 +44,10 @@ def make_cell(
     if m.kind == "measured":  # the first that can stand beside print, else the first
         fit = [r for r in rows if numbers and not _unlike(plan, numbers, r)]
         rows = (fit or rows)[:1]
-    beside = {
+    predictions = {
         b.name: ours[variant, b.name][0]
         for b in plan.config.metrics.values()
-        if metric in b.beside and (variant, b.name) in ours
+        if metric in b.predicts and (variant, b.name) in ours
     }
     cell = Cell(
         cell=f"{paper}/{slug(numbers.where)}/{row}/{metric}" if numbers else "",
@@ -57,19 +57,19 @@ def make_cell(
         kind=m.kind,
         print=str(numbers.rows[row][metric]) if numbers else "",
         ours=mean(rows),
-        predicted={name: r.value for name, r in beside.items()},
+        predicted={name: r.value for name, r in predictions.items()},
         numbers=numbers,
         rows=tuple(rows),
-        beside=beside,
+        predictions=predictions,
     )
     if not numbers:
         return cell
-    verdict, reason = _judge(plan, cell)
-    if verdict == "not run" and beside and variant in plan.variants:
-        first = next(iter(beside.values()))
+    verdict, reason = _judge_cell(plan, cell)
+    if verdict == "not run" and predictions and variant in plan.variants:
+        first = next(iter(predictions.values()))
         reason += f"; predicted {first.value:.2f} {first.unit} beside it"
-    if cell.standing and verdict != "match":
-        reason = fill(plan, paper, cell.standing, ours)
+    if cell.standing_reason and verdict != "match":
+        reason = fill(plan, paper, cell.standing_reason, ours)
     return cell.model_copy(update={"verdict": verdict, "reason": reason})
 
 
@@ -87,17 +87,17 @@ def _unlike(plan: Plan, numbers: Numbers, row: Row) -> str:
     if row.text:
         ends = {OOM: f"out of memory on {row.device}", BUSY: f"{row.device} was busy meanwhile"}
         return f"{ends[row.text]} ({row.condition})"
-    want = conditions.needed(plan, numbers, row.variant)
+    want = conditions.required(plan, numbers, row.variant)
     have = {**conditions.parse_conditions(row.condition), "gpu": row.device}
     keys = conditions.MEMORY if row.unit.startswith(("GB", "MB")) else conditions.STATED
     for key in keys:
         theirs, mine = want.get(key, "not stated"), have.get(key, "unknown")
-        if not conditions.same(key, theirs, mine):
+        if not conditions.agree(key, theirs, mine):
             return f"measured with {key} {mine}; print's is {theirs}"
     return ""
 
 
-def _judge(plan: Plan, cell: Cell) -> tuple[Verdict, str]:
+def _judge_cell(plan: Plan, cell: Cell) -> tuple[Verdict, str]:
     """The verdict and its reason, standing reasons aside; a counted `off` has none of its own."""
     m = plan.config.metrics[cell.metric]
     if not cell.rows:

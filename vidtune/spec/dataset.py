@@ -32,7 +32,6 @@ class GeneratedSet(Frozen):
     """Generated videos: how many clips, how large, from which seed."""
 
     name: str
-    generator: Literal["motion"]
     seed: int
     clips: dict[Split, int]
     side: Count  # pixels

@@ -1,5 +1,6 @@
 """Metrics, the tables that show them, and what a published table shows besides its print."""
 
+from collections.abc import Iterator
 from typing import Literal
 
 from pydantic import Field
@@ -16,21 +17,27 @@ class Metric(Frozen):
     `within` (a share) and `digits` judge counted numbers: a match is inside `within` of print,
     or inside one unit of its last printed digit where `within` is None.
     `noise` is the spread (one standard deviation) a published learned number is assumed to have.
-    `beside` are the measured metrics that a predicted one stands beside, under its label's first
-    word.
+    `predicts` are the measured metrics that a predicted one stands beside, under its label's first
+    word. A setting has no `better`.
     """
 
     name: str
     label: str
     unit: str
-    better: Literal["higher", "lower"]
+    better: Literal["higher", "lower"] | None = None
     kind: Kind
     digits: int
     within: float | None = None
     noise: float | None = None
     scale: float = 1.0  # raw value x scale = value in `unit`
-    beside: tuple[str, ...] = ()
+    predicts: tuple[str, ...] = ()
     source: str | None = None
+
+    def problems(self) -> Iterator[str]:
+        if self.better is None and self.kind != "setting":
+            yield "better: missing; add higher or lower"
+        if self.better is not None and self.kind == "setting":
+            yield "better: a setting has none; drop it"
 
 
 class Layout(Frozen):

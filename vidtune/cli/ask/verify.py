@@ -31,7 +31,9 @@ def run(args: argparse.Namespace) -> int:
     asked = _select(plan, args, verdicts.cells(plan, []))
     names = {c.cell for c in asked}
     counted = {c.variant for c in asked if c.kind == "counted"}
-    counted |= {v for c in asked for v in named_variants(c.variant.split("/")[0], c.standing)}
+    counted |= {
+        v for c in asked for v in named_variants(c.variant.split("/")[0], c.standing_reason)
+    }
     rows = with_counted(plan, results.gather(plan), counted)
     cells = [c for c in verdicts.cells(plan, rows) if c.cell in names]
     lines = [
@@ -56,8 +58,8 @@ def _select(plan: Plan, args: argparse.Namespace, cells: list[Cell]) -> list[Cel
             raise unknown("--table", args.table, tables)
         cells = [c for c in cells if c.cell.split("/")[1] == slug(args.table)]
     if args.kind == "predicted":  # no paper prints one: the cells that a prediction stands beside
-        beside = {name for m in plan.config.metrics.values() for name in m.beside}
-        return [c for c in cells if c.metric in beside]
+        predicted = {name for m in plan.config.metrics.values() for name in m.predicts}
+        return [c for c in cells if c.metric in predicted]
     return [c for c in cells if args.kind in (None, c.kind)]
 
 

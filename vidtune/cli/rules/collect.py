@@ -11,4 +11,4 @@ arguments = add_plan
 
 def run(args: argparse.Namespace) -> None:
     plan = read_plan(args)
-    write_text(plan.root / "rows.csv", rows.to_csv(results.gather(plan)))
+    write_text(plan.root / "rows.csv", rows.rows_to_csv(results.gather(plan)))

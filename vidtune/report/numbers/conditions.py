@@ -26,14 +26,14 @@ def parse_conditions(text: str) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-def stated(numbers: Numbers, row: str) -> dict[str, str]:
+def stated_conditions(numbers: Numbers, row: str) -> dict[str, str]:
     """The conditions that a published table states of one of its rows."""
     under = numbers.under(row)
     values = {key: getattr(under, key) for key in STATED}
     return {key: str(value) for key, value in values.items() if value is not None}
 
 
-def same(key: str, one: str, other: str) -> bool:
+def agree(key: str, one: str, other: str) -> bool:
     """Whether two conditions agree; GPUs by their model: "A100 80G", "NVIDIA A100-SXM4-80GB"."""
     if key != "gpu":
         return one == other
@@ -41,12 +41,12 @@ def same(key: str, one: str, other: str) -> bool:
     return None not in models and len({m[0] for m in models if m}) == 1
 
 
-def needed(plan: Plan, numbers: Numbers, variant: str) -> dict[str, str]:
+def required(plan: Plan, numbers: Numbers, variant: str) -> dict[str, str]:
     """The conditions that a measurement must share with the published one to be compared with it.
 
     Frames are as declared: where print has 8 frames of DiST, its model takes 16.
     """
-    conditions = stated(numbers, variant.split("/")[1])
+    conditions = stated_conditions(numbers, variant.split("/")[1])
     v = plan.variants.get(variant)
     if v is None:
         return conditions

@@ -17,7 +17,7 @@ from typing import Any
 from vidtune import provenance
 from vidtune.plan import Plan
 from vidtune.report.numbers.conditions import format_conditions
-from vidtune.report.numbers.result_files import checked, made_by, model_results, paper_path
+from vidtune.report.numbers.result_files import made_by, model_results, paper_path, read_checked
 from vidtune.report.numbers.rows import BUSY, FULL_SIZE, HERE, OOM, REFERENCE, Row, our_row
 
 GB = 2**30 / 1e9  # of one GiB
@@ -91,7 +91,7 @@ def measured(plan: Plan) -> Iterator[Row]:
         for path in sorted(folder.glob("*/*/*.json")):
             name = f"{path.parent.name}/{path.stem}"
             if name in plan.models:
-                bench = checked(path, ("status", "conditions"))
+                bench = read_checked(path, ("status", "conditions"))
                 yield from _bench_rows(plan, name, bench, path, scale)
 
 

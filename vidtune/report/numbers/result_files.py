@@ -19,13 +19,13 @@ from vidtune.spec import UserError, load_json
 COUNTED = ("gmacs", "views", "params_total", "params_tuned", "tokens", "output_tokens")
 
 
-def checked(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
-    """The content of a results file, which must have `keys`."""
-    return having(path, load_json(path), keys)
+def read_checked(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
+    """Read a results file, which must have `keys`."""
+    return require_keys(path, load_json(path), keys)
 
 
-def having(path: Path, data: Any, keys: tuple[str, ...]) -> dict[str, Any]:
-    """`data`, a part of a results file, which must have `keys`."""
+def require_keys(path: Path, data: Any, keys: tuple[str, ...]) -> dict[str, Any]:
+    """Return `data`, a part of a results file; it must have `keys`."""
     if not isinstance(data, dict):
         raise UserError(f"{path}: expected an object; delete the file and run again")
     missing = [k for k in keys if k not in data]
@@ -60,7 +60,7 @@ def model_results(
     for name in plan.models:
         paper = name.split("/")[0]
         if name in by_paper.get(paper, {}):
-            known[name] = having(paths[paper], by_paper[paper][name], keys)
+            known[name] = require_keys(paths[paper], by_paper[paper][name], keys)
     return known
 
 
@@ -85,7 +85,7 @@ class Outcomes:
     devices: tuple[str, ...]
 
 
-def outcomes(plan: Plan) -> Outcomes:
+def read_outcomes(plan: Plan) -> Outcomes:
     """What the results folder holds besides rows."""
     evals = _existing({run: eval_path(plan, run) for run in plan.runs}, ("status",))
     train_paths = {run: eval_path(plan, run).with_name("train.json") for run in plan.runs}
@@ -114,7 +114,7 @@ def outcomes(plan: Plan) -> Outcomes:
 
 
 def _existing(paths: dict[str, Path], keys: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    return {name: checked(path, keys) for name, path in paths.items() if path.exists()}
+    return {name: read_checked(path, keys) for name, path in paths.items() if path.exists()}
 
 
 def _tokens(layers: list[dict[str, int]]) -> list[int]:

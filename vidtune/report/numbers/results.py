@@ -10,7 +10,7 @@ from typing import Any
 from vidtune import provenance
 from vidtune.plan import Plan
 from vidtune.report.numbers import device_costs, settings
-from vidtune.report.numbers.result_files import checked, costs, eval_path, made_by, paper_path
+from vidtune.report.numbers.result_files import costs, eval_path, made_by, paper_path, read_checked
 from vidtune.report.numbers.rows import FULL_SIZE, Row, our_row, published
 from vidtune.spec import UserError
 
@@ -59,7 +59,7 @@ def learned(plan: Plan, name: str, result: dict[str, Any], where: str) -> Iterat
             n=result["n"],
             coverage=_coverage(where, result.get("coverage", {})),
             device=result.get("provenance", {}).get("device", ""),
-            condition=_differences(result),
+            condition=_clip_differences(result),
             **code,
         )
 
@@ -74,7 +74,7 @@ def _coverage(where: str, splits: dict[str, dict[str, int]]) -> float | None:
         ) from None
 
 
-def _differences(result: dict[str, Any]) -> str:
+def _clip_differences(result: dict[str, Any]) -> str:
     """How the clips that were read differ from the dataset's own videos."""
     texts = []
     if copy := result.get("resized"):
@@ -90,12 +90,12 @@ def _differences(result: dict[str, Any]) -> str:
 
 def gather(plan: Plan) -> list[Row]:
     """All rows of what the plan declares and the results folder holds."""
-    rows = [*published(plan), *settings.gather(plan)]
+    rows = [*published(plan), *settings.declared(plan)]
     for name, cost in costs(plan).items():
         rows += counted(plan, name, cost, str(paper_path(plan, "costs", name.split("/")[0])))
     rows += [*device_costs.predicted(plan), *device_costs.measured(plan)]
     for name in plan.runs:
         path = eval_path(plan, name)
         if path.exists():
-            rows += learned(plan, name, checked(path, ("metrics", "n", "status")), str(path))
+            rows += learned(plan, name, read_checked(path, ("metrics", "n", "status")), str(path))
     return rows

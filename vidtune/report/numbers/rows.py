@@ -80,7 +80,7 @@ def published(plan: Plan) -> Iterator[Row]:
         )
 
 
-def to_csv(rows: Iterable[Row]) -> str:
+def rows_to_csv(rows: Iterable[Row]) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, list(Row.model_fields), lineterminator="\n")
     writer.writeheader()
@@ -88,7 +88,7 @@ def to_csv(rows: Iterable[Row]) -> str:
     return out.getvalue()
 
 
-def from_csv(path: Path) -> list[Row]:
+def rows_from_csv(path: Path) -> list[Row]:
     """The rows of a `rows.csv`. Raises `UserError` with the line that is wrong."""
     try:
         text = path.read_text(encoding="utf-8")

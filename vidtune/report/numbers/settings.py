@@ -60,15 +60,15 @@ def _kept(removed: int | None) -> int | None:
     return None if removed is None else 100 - removed
 
 
-def gather(plan: Plan) -> Iterator[Row]:
+def declared(plan: Plan) -> Iterator[Row]:
     """What the configuration says of every printed setting that a variant has."""
     c = plan.config
     for name, metric in dict.fromkeys((p.variant, p.metric) for p in published_cells(plan)):
         v, m = plan.variants.get(name), c.metrics[metric]
         if v is None or m.kind != "setting" or metric not in READ:
             continue
-        declared = Declared(plan.models[name], c.recipes[v.recipe], c.datasets[v.dataset])
-        value = READ[metric](declared)
+        variant = Declared(plan.models[name], c.recipes[v.recipe], c.datasets[v.dataset])
+        value = READ[metric](variant)
         if value is not None:
             yield our_row(
                 m,

@@ -15,8 +15,8 @@ from vidtune import __version__, provenance
 from vidtune.plan import Plan
 from vidtune.report import formats, plots, tables, texts, verdicts
 from vidtune.report.claims import STATUSES, findings
-from vidtune.report.numbers.result_files import outcomes
-from vidtune.report.numbers.rows import Row, from_csv, index_rows
+from vidtune.report.numbers.result_files import read_outcomes
+from vidtune.report.numbers.rows import Row, index_rows, rows_from_csv
 from vidtune.report.plots.style import SERIES, inline
 from vidtune.spec import write_text
 from vidtune.spec.read import write_bytes
@@ -27,18 +27,18 @@ FORMATS = {"md": formats.to_md, "csv": formats.to_csv, "tex": formats.to_tex}
 
 def write(plan: Plan) -> None:
     """Write tables/, plots/ and report.html. Raises `UserError` without a sound rows.csv."""
-    every = from_csv(plan.root / "rows.csv")
+    every = rows_from_csv(plan.root / "rows.csv")
     rows = [r for r in every if r.source == "paper" or r.variant in plan.variants]  # still declared
-    ended = outcomes(plan)
+    outcomes = read_outcomes(plan)
     shown = tables.build(plan, rows)
-    made, absent = plots.draw(plan, rows, ended)
+    made, absent = plots.draw(plan, rows, outcomes)
     for table in shown:
         for ending, render in FORMATS.items():
             write_text(plan.root / "tables" / f"{table.name}.{ending}", render(table))
     for plot in made.values():
         write_text(plan.root / "plots" / f"{plot.name}.svg", plot.svg)
         write_bytes(plan.root / "plots" / f"{plot.name}.png", plot.png)
-    html = _render(plan, rows, ended=ended, tables=shown, plots=made, absent=absent)
+    html = _render(plan, rows, outcomes=outcomes, tables=shown, plots=made, absent=absent)
     write_text(plan.root / "report.html", html)
 
 

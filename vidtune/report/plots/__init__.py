@@ -18,10 +18,10 @@ PLOTS = {
 
 
 def draw(
-    plan: Plan, rows: list[Row], ended: Outcomes
+    plan: Plan, rows: list[Row], outcomes: Outcomes
 ) -> tuple[dict[str, style.Plot], dict[str, str]]:
     """Plots by name, and for each of the others the reason why it is absent."""
     with matplotlib.rc_context(style.RC):
-        drawn = {name: plot(plan, rows, ended) for name, plot in PLOTS.items()}
+        drawn = {name: plot(plan, rows, outcomes) for name, plot in PLOTS.items()}
         made = {name: style.export(name, d) for name, d in drawn.items() if not isinstance(d, str)}
     return made, {name: reason for name, reason in drawn.items() if isinstance(reason, str)}

@@ -12,7 +12,7 @@ from vidtune.report.plots import style
 from vidtune.report.plots.style import Drawn
 
 
-def gflops(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
+def gflops(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
     """Printed against counted GFLOPs, and how far apart they are."""
     ours, printed = (
         {r.variant: r.value for r in rows if r.metric == "gflops" and r.source == source}
@@ -65,10 +65,10 @@ def _deviations(
     axes.grid(axis="y", visible=False)
 
 
-def tokens(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
+def tokens(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
     """Tokens of a video after each layer of the retrieval models, one panel per backbone."""
     variants: dict[str, dict[tuple[int, ...], list[str]]] = {}  # by backbone and token counts
-    for name, counts in ended.tokens.items():
+    for name, counts in outcomes.tokens.items():
         model = plan.models[name]
         if model.task == "retrieval":
             curves = variants.setdefault(model.backbone.name, {})

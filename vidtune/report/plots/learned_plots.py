@@ -24,7 +24,7 @@ def _values(rows: list[Row], metric: str) -> dict[str, list[float]]:
     return {variant: [r.value for r in seeds] for (variant, m), seeds in ours if m == metric}
 
 
-def accuracy(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
+def accuracy(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
     """Accuracy learned at this scale against the cost of the declared model."""
     cost = {variant: value for variant, (value,) in _values(rows, "gflops").items()}
     panels: dict[str, Points] = {}
@@ -96,7 +96,7 @@ def _write_names(axes: Axes, at: dict[str, tuple[float, float]]) -> None:
         axes.text(math.exp(left), height, name, fontsize=7.5, va="center", color=style.INK)
 
 
-def ablations(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
+def ablations(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
     """Top-1 learned at this scale, one panel per published ablation, with chance and the frozen
     probe."""
     values = _values(rows, "top1")
@@ -134,8 +134,8 @@ def _bars(axes: Axes, labels: dict[str, str], values: dict[str, list[float]]) ->
         mean, end = statistics.fmean(seeds), max(seeds)
         axes.barh(y, mean, height=0.56, color=style.SERIES[0], alpha=0.55)
         axes.plot(seeds, [y] * len(seeds), "o", color=style.SERIES[0], markersize=3.5)
-        beside = {"x": end - 4, "ha": "right"} if end > 80 else {"x": end + 3.5, "ha": "left"}
-        axes.text(y=y, s=f"{mean:.1f}", va="center", fontsize=8, color=style.INK, **beside)
+        place = {"x": end - 4, "ha": "right"} if end > 80 else {"x": end + 3.5, "ha": "left"}
+        axes.text(y=y, s=f"{mean:.1f}", va="center", fontsize=8, color=style.INK, **place)
     axes.set_yticks(range(len(labels)), labels.values())
     axes.set(xlim=(0, 100), ylim=(len(labels) - 0.5, -0.5))
     axes.grid(axis="y", visible=False)
@@ -159,25 +159,25 @@ def _references(
             panel.axvline(probes[data.name], color=style.SERIES[1], linewidth=1.2, linestyle="--")
 
 
-def training(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
+def training(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
     """Loss curves: one panel per published table, a line per run."""
-    if not ended.losses:
+    if not outcomes.losses:
         return f"no run at scale {plan.scale.name} has left a loss curve yet"
-    groups = _groups(plan, ended)
+    groups = _groups(plan, outcomes)
     figure, axes = style.canvas(len(groups), 1.9, across=4)
     for panel, (title, variants) in zip(axes, groups.items(), strict=True):
         for k, variant in enumerate(variants):
-            mine = [n for n in ended.losses if n.rpartition("@")[0] == variant]
+            mine = [n for n in outcomes.losses if n.rpartition("@")[0] == variant]
             for seed, name in enumerate(mine):
-                _curve(panel, ended, name, k, "" if seed else variant.split("/")[1])
+                _curve(panel, outcomes, name, k, "" if seed else variant.split("/")[1])
         panel.set_title(title, fontsize=8.5)
         panel.legend(fontsize=6.8, handlelength=1, labelspacing=0.2, borderaxespad=0)
         panel.locator_params(nbins=4)
         panel.set_ylim(bottom=0)
     figure.supxlabel("step", color=style.MUTED)
     figure.supylabel("training loss, nats", color=style.MUTED)
-    bad = f"{len(ended.failed)} failed (marked x)" if ended.failed else "none failed"
-    title = f"Did training settle? {len(ended.losses)} runs at scale {plan.scale.name}, {bad}"
+    bad = f"{len(outcomes.failed)} failed (marked x)" if outcomes.failed else "none failed"
+    title = f"Did training settle? {len(outcomes.losses)} runs at scale {plan.scale.name}, {bad}"
     caption = (
         "Mean training loss between two points, per run and seed; a variant that stands in several "
         "published tables is drawn in each."
@@ -185,9 +185,9 @@ def training(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
     return Drawn(figure, title, caption)
 
 
-def _groups(plan: Plan, ended: Outcomes) -> dict[str, list[str]]:
+def _groups(plan: Plan, outcomes: Outcomes) -> dict[str, list[str]]:
     """Published table -> its trained variants, then the others; no table is part of another."""
-    trained = list(dict.fromkeys(n.rpartition("@")[0] for n in ended.losses))
+    trained = list(dict.fromkeys(n.rpartition("@")[0] for n in outcomes.losses))
     out: dict[str, list[str]] = {}
     for paper in plan.config.papers.values():
         for n in paper.numbers:
@@ -201,19 +201,19 @@ def _groups(plan: Plan, ended: Outcomes) -> dict[str, list[str]]:
     return out | ({"in no published table": rest} if rest else {})
 
 
-def _curve(axes: Axes, ended: Outcomes, name: str, k: int, label: str) -> None:
-    points = [(s, v) for s, v in ended.losses[name] if math.isfinite(v)]
+def _curve(axes: Axes, outcomes: Outcomes, name: str, k: int, label: str) -> None:
+    points = [(s, v) for s, v in outcomes.losses[name] if math.isfinite(v)]
     if not points:
         return
     look = {"color": style.look(k)["color"], "linewidth": 1.1, "alpha": 0.85}
     axes.plot(*zip(*points, strict=True), **look, label=label or None)
-    if name in ended.failed:
+    if name in outcomes.failed:
         axes.plot(*points[-1], "x", color=style.INK, markersize=7, markeredgewidth=1.6)
 
 
-def premise(plan: Plan, rows: list[Row], ended: Outcomes) -> Drawn | str:
+def premise(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
     """Zero-shot accuracy per attribute; the frozen probe within pairs against chance."""
-    checks = {b: p for b, p in ended.premises.items() if p.get("zero_shot") or p.get("probe")}
+    checks = {b: p for b, p in outcomes.premises.items() if p.get("zero_shot") or p.get("probe")}
     if not checks:
         return f"the premise has not been checked at scale {plan.scale.name} yet"
     figure, axes = style.canvas(2 * len(checks), 2.6, across=2)
@@ -264,8 +264,8 @@ def _dots(axes: Axes, values: dict[str, float], colour: str) -> None:
     for y, x in enumerate(values.values()):
         axes.plot([0, x], [y, y], color=colour, linewidth=1.4, alpha=0.5)
         axes.plot(x, y, "o", color=colour, markersize=6)
-        beside = {"ha": "right", "x": 86} if x > 80 else {"ha": "left", "x": x + 2.5}
-        axes.text(y=y - 0.24, s=f"{x:.1f}", va="center", fontsize=8, color=style.INK, **beside)
+        place = {"ha": "right", "x": 86} if x > 80 else {"ha": "left", "x": x + 2.5}
+        axes.text(y=y - 0.24, s=f"{x:.1f}", va="center", fontsize=8, color=style.INK, **place)
     axes.set_yticks(range(len(values)), values)
     axes.set(xlim=(0, 103), ylim=(len(values) - 0.4, -0.65))
     axes.grid(axis="y", visible=False)
