@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from vidtune.datasets import standing
+from vidtune.datasets import readiness
 from vidtune.datasets.stages import STAGES, training_waits_for
 from vidtune.gpu import devices
 from vidtune.plan import Plan, load
@@ -30,9 +30,9 @@ class Workflow:
     def __init__(self, config: dict[str, Any]) -> None:
         self.plan = load("config", config)
         self.plan.write_specs()
-        self.standings = standing.standings(self.plan)  # of each dataset that a run reads
+        self.readiness = readiness.readiness_by_name(self.plan)  # of each dataset that a run reads
         runs = self.plan.runs.values()
-        self.runs = [r.name for r in runs if self.standings[r.dataset.name] != "absent"]
+        self.runs = [r.name for r in runs if self.readiness[r.dataset.name] != "absent"]
         self.waiting = len(runs) - len(self.runs)  # runs that lack their data
         self.root = str(self.plan.root)
         self.data = self.plan.config.settings.data
@@ -42,7 +42,7 @@ class Workflow:
         """Weights and videos of a run: generated ones, staged real ones, or the user's own lists."""
         run = self.plan.runs[run_name]
         name = run.dataset.name
-        if self.standings[name] in ("generated", "own"):
+        if self.readiness[name] in ("generated", "own"):
             videos = f"{run.data}/manifest.json"
         else:
             videos = self.done_file(name, training_waits_for(run.dataset))
@@ -56,12 +56,12 @@ class Workflow:
 
     def stage_inputs(self, dataset: str, stage: str) -> list[str]:
         """The file that a stage of a dataset waits for, if any."""
-        before = standing.stage_before(self.plan, dataset, stage)
+        before = readiness.stage_before(self.plan, dataset, stage)
         return [self.done_file(*before)] if before else []
 
     def described(self) -> list[str]:
         """The done files of the real datasets whose files are placed or may be fetched."""
-        names = (name for name, at in self.standings.items() if at in ("placed", "open"))
+        names = (name for name, at in self.readiness.items() if at in ("placed", "open"))
         return [self.done_file(name, "describe") for name in names]
 
     def measurements(self) -> list[str]:
@@ -114,7 +114,7 @@ def estimate(plan: Plan) -> dict[str, Any]:
         "seconds_2_cores": total,
         "disk_mb": round(clips * CLIP_MB + len(plan.runs) * CHECKPOINT_MB + downloads + 5),
         "downloads": sorted(f"{f.urls[0]} ({cache.format_size(f.bytes)})" for f in released),
-        "bring": standing.describe_absent(standing.absent_datasets(plan)),
+        "bring": readiness.describe_absent(readiness.absent_datasets(plan)),
     }
 
 

@@ -134,7 +134,7 @@ def test_the_first_verified_download_is_what_later_ones_must_be(server, root, tm
     with pytest.raises(UserError, match="nothing verified yet; run `vidtune data extract d`"):
         lock.run(data, root, tmp_path)
     extract.run(data, root, show=False)
-    lines = lock.run(data, root, tmp_path)
+    lines = lock.summary(root, lock.run(data, root, tmp_path))
     sha = hashlib.sha256(server.files["v.zip"]).hexdigest()
     assert len(lines) == 2 and any(sha in line for line in lines)
     held = lock.locked_files(tmp_path, "d")

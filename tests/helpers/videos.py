@@ -1,4 +1,4 @@
-"""Writes small videos for tests in all forms that files have; each frame shows its number."""
+"""Write small videos for tests in all forms that files have; each frame shows its number."""
 
 import struct
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Decodes videos with PyAV: exactly the frames asked for, or an error; never a black frame instead.
+"""Decode videos with PyAV: exactly the frames asked for, or an error; never a black frame instead.
 
 Frames are counted from 0 in the order in which they are shown. The packets of MP4 and Matroska say
 when each frame is shown and where decoding can begin. So only stretches from a key frame to a

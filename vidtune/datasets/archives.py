@@ -1,4 +1,4 @@
-"""Reads the files of a zip or tar archive one by one, and refuses what is unsafe to write.
+"""Read the files of a zip or tar archive one by one, and refuse what is unsafe to write.
 
 An archive may be published in parts, which are read as one stream where they are.
 
@@ -115,7 +115,7 @@ def safe_path(name: str) -> PurePosixPath | None:
 
 
 class _Limit:
-    """Counts what comes out of an archive of `size` bytes. Raises `Unsafe` beyond the limits."""
+    """A count of what comes out of an archive of `size` bytes. Raises `Unsafe` beyond the limits."""
 
     def __init__(self, size: int) -> None:
         self.most = max(FLOOR, RATIO * size)
@@ -217,7 +217,7 @@ def joined_members(paths: Sequence[Path], pattern: str) -> Iterator[Member]:
 
 
 def _check_complete(names: list[str], pattern: str) -> None:
-    """Raises `Torn` unless the numbers in the names count from 0 or 1 without a gap."""
+    """Raise `Torn` unless the numbers in the names count from 0 or 1 without a gap."""
     if not names:
         raise Torn(f"has no part named {pattern}")
     numbers = [int(m[1]) for name in names if (m := re.search(r"(\d+)\D*$", name))]

@@ -17,7 +17,7 @@ from typing import Any
 from vidtune.data import records
 from vidtune.data.jpg_folder import decode_jpg, list_frames
 from vidtune.data.video import cores, cut_short, decode
-from vidtune.datasets import dataset_paths, split, stage_state
+from vidtune.datasets import dataset_paths, split, stage_state, training_lists
 from vidtune.datasets.json_lines import Entry, appending, complete_lines, write_lines
 from vidtune.datasets.training_lists import COUNTS, Coverage, write_lists
 from vidtune.progress import progress
@@ -26,6 +26,7 @@ from vidtune.spec import SPLITS, Dataset, UserError
 CRASHES = "the decoder crashes on it"
 CHANGED = "is not the file that was indexed; run `vidtune data index` again"
 AT_ONCE = 8  # clips that a process gets at once
+summary = training_lists.summary
 
 
 def run(dataset: Dataset, root: Path, workers: int | None = None, show: bool = True) -> Coverage:

@@ -64,6 +64,10 @@ def run(dataset: Dataset, root: Path) -> Facts:
     return facts
 
 
+def summary(root: Path, _: Facts) -> list[str]:
+    return [str(root / "describe" / "index.html")]
+
+
 def _clip_facts(clips: Sequence[Record]) -> dict[str, Any]:
     """What the clips of a split that can be used are like."""
     captions = [text for c in clips for text in c.captions]

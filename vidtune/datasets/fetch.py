@@ -109,7 +109,7 @@ class _Fetch:
         return None
 
     def _check_room(self, files: Sequence[Wanted]) -> None:
-        """Raises `UserError` where files of known size do not fit on the disk."""
+        """Raise `UserError` where files of known size do not fit on the disk."""
         parts = [Path(f"{self._path(f)}.part") for f in files]
         have = sum(p.stat().st_size for p in parts if p.exists())
         need = sum(f.bytes or 0 for f in files) - have

@@ -26,6 +26,7 @@ NO_VIDEOS = {
     *(".srt", ".vtt", ".jpg", ".jpeg", ".png", ".part", ".tmp"),
     *(".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz"),
 }
+summary = training_lists.summary
 
 
 @dataclass
@@ -129,7 +130,7 @@ def _advice(dataset: Dataset) -> str:
 
 
 def _check_leak(dataset: Dataset, splits: dict[str, list[Listed]], paths: dict[str, str]) -> None:
-    """Raises `UserError` where two splits have the same file under two ids."""
+    """Raise `UserError` where two splits have the same file under two ids."""
     owners: dict[str, tuple[str, str]] = {}
     for name, clips in splits.items():
         for clip in clips:

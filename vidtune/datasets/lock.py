@@ -26,8 +26,8 @@ def locked_files(config: Path, dataset: str) -> dict[str, Locked]:
         ) from None
 
 
-def run(dataset: Dataset, root: Path, config: Path) -> list[str]:
-    """Hash every file that was fetched and extracted without an error. Return a line for each.
+def run(dataset: Dataset, root: Path, config: Path) -> dict[str, Locked]:
+    """Return the hash of every file that was fetched and extracted without an error, by its name.
 
     Raises `UserError`, a line for each file that differs from what is declared or locked, and
     where nothing has been extracted yet.
@@ -58,7 +58,11 @@ def run(dataset: Dataset, root: Path, config: Path) -> list[str]:
     entries = load_json(path) if path.exists() else {}
     entries[dataset.name] = {k: vars(v) for k, v in sorted((known | hashed).items())}
     write_json(path, entries)
-    return [f"{dataset.name}: {k}: {v.bytes:,} bytes, sha256 {v.sha256}" for k, v in hashed.items()]
+    return hashed
+
+
+def summary(root: Path, hashed: dict[str, Locked]) -> list[str]:
+    return [f"{root.name}: {k}: {v.bytes:,} bytes, sha256 {v.sha256}" for k, v in hashed.items()]
 
 
 def _hash(path: Path) -> Locked:

@@ -85,6 +85,10 @@ def run(
     return facts
 
 
+def summary(root: Path, facts: dict[str, Any]) -> list[str]:
+    return [f"{root.name}: {facts['clips']:,} of {facts['of']:,} videos have a smaller copy"]
+
+
 def _original_name(row: dict[str, Any]) -> str:
     """The original video of a list's line, which may name its copy."""
     return str(row.get("copy_of", row["video"]))

@@ -40,7 +40,7 @@ def downloads(root: Path) -> Path:
 
 
 def check_readable(root: Path) -> None:
-    """Raises `UserError` where a folder of the dataset is unreadable: it would look empty."""
+    """Raise `UserError` where a folder of the dataset is unreadable: it would look empty."""
     for folder in (root, downloads(root), *(root / f for f in FOLDERS.values())):
         try:
             unreadable = folder.exists() and not os.access(folder, os.R_OK | os.X_OK)

@@ -38,6 +38,10 @@ def run(dataset: Dataset, root: Path) -> dict[str, Any]:
     return facts
 
 
+def summary(root: Path, facts: dict[str, Any]) -> list[str]:
+    return [f"{root.name}: {', '.join(f'{n:,} {s}' for s, n in facts['clips'].items())}"]
+
+
 def declaration_hash(dataset: Dataset) -> str:
     """Hash what the splits depend on, apart from the lists themselves."""
     return stage_state.data_hash(dataset.deciding())
@@ -48,7 +52,7 @@ def _count_captions(clips: list[Listed]) -> int:
 
 
 def check_lists(dataset: Dataset, lists: Lists) -> None:
-    """Raises `UserError` for an empty list, a leak, and numbers that are not the declared ones."""
+    """Raise `UserError` for an empty list, a leak, and numbers that are not the declared ones."""
     where = f"config/datasets.yaml: datasets.{dataset.name}"
     for split, clips in lists.splits.items():
         if not clips:

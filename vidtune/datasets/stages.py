@@ -1,7 +1,8 @@
 """The one list of the stages that prepare a real dataset.
 
 Each stage is a module of this folder with a function `run(dataset, root, ...)`, a rule of
-workflow/rules/data.smk and a command, `vidtune data <stage>`. `lock` is a command alone.
+workflow/rules/data.smk and a command, `vidtune data <stage>`, which prints the lines of the
+module's `summary(root, result)` where `run` returns a result. `lock` is a command alone.
 """
 
 from vidtune.spec import Dataset

@@ -1,4 +1,4 @@
-"""Runs one function on many items in threads. (FFmpeg and zlib work without Python's lock.)"""
+"""Run one function on many items in threads. (FFmpeg and zlib work without Python's lock.)"""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Writes what training reads: `<split>.jsonl`, `coverage.json` and `manifest.json`.
+"""Write what training reads: `<split>.jsonl`, `coverage.json` and `manifest.json`.
 
 `index` writes them; `check` writes them again without the videos that it could not decode.
 """
@@ -52,6 +52,11 @@ def write_lists(
     }
     write_json(root / "manifest.json", manifest)
     return coverage
+
+
+def summary(root: Path, coverage: Coverage) -> list[str]:
+    clips = {s: f"{c['decodable']:,} of {c['expected']:,} clips" for s, c in coverage.items()}
+    return [f"{root.name}: {split}: {text}" for split, text in clips.items()]
 
 
 def _record(root: Path, videos: Path, clip: Listed, entry: Entry) -> dict[str, Any]:

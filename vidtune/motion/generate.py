@@ -1,4 +1,4 @@
-"""Writes the generated dataset "motion": videos, their lists, and a manifest.
+"""Write the generated dataset "motion": videos, their lists, and a manifest.
 
 The mp4 files are bit-identical for one FFmpeg/x264 build; other builds may write other bytes that
 decode to nearly the same pixels. `manifest.json` names the versions; vidtune/data/records.py shows

@@ -1,4 +1,4 @@
-"""Renders anti-aliased textured shapes on textured backgrounds, with NumPy alone.
+"""Render anti-aliased textured shapes on textured backgrounds, with NumPy alone.
 
 A frame shows one shape on a background and, in some clips, a small gray diamond that never moves.
 `Looks` holds what stays the same in a clip, `Poses` what changes from frame to frame. Both are

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtune.cli.inputs import add_plan, add_plan_json, print_result, read_plan
-from vidtune.datasets import stage_state
+from vidtune.datasets import lock, stage_state
 from vidtune.datasets.stages import LOCK, SHARED, STAGES
 from vidtune.plan import Plan
 from vidtune.spec import Dataset, UserError, write_text
@@ -55,24 +55,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _run_stage(stage: str, dataset: Dataset, root: Path, config: Path) -> list[str]:
-    """Run the stage's module of `vidtune.datasets`; lines that say what it made."""
-    module, name = import_module(f"vidtune.datasets.{stage}"), dataset.name
-    more: list[Any] = []
-    if stage == "fetch":
-        more = [import_module("vidtune.datasets.lock").locked_files(config, name)]
-    elif stage == "lock":
-        more = [config]
-    made = module.run(dataset, root, *more)
+    """Run the stage's module of `vidtune.datasets` and return the lines of its summary."""
+    module: Any = import_module(f"vidtune.datasets.{stage}")
     if stage == "lock":
-        return list(made)
-    if stage == "split":
-        return [f"{name}: {', '.join(f'{n:,} {s}' for s, n in made['clips'].items())}"]
-    if stage in ("index", "check"):
-        clips = {s: f"{c['decodable']:,} of {c['expected']:,} clips" for s, c in made.items()}
-        return [f"{name}: {split}: {text}" for split, text in clips.items()]
-    if stage == "resize":
-        return [f"{name}: {made['clips']:,} of {made['of']:,} videos have a smaller copy"]
-    return [str(root / "describe" / "index.html")] if stage == "describe" else []
+        made = lock.run(dataset, root, config)
+    elif stage == "fetch":
+        made = module.run(dataset, root, lock.locked_files(config, dataset.name))
+    else:
+        made = module.run(dataset, root)
+    return [] if made is None else module.summary(root, made)
 
 
 def _check_real(plan: Plan, name: str) -> str:

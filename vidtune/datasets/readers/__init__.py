@@ -1,4 +1,4 @@
-"""Reads the official lists of each dataset in the form in which their owner publishes them.
+"""Read the official lists of each dataset in the form in which their owner publishes them.
 
 There is a module for each form (`format` in config/datasets.yaml). Its docstring shows the form; its
 `read` returns which clips each split has, the file names that their videos may have, and their

@@ -16,7 +16,7 @@ from vidtune.spec import Dataset, Source
 
 # own: the user wrote lists and manifest; placed: all files are on disk; open: a run may fetch the
 # rest; absent: the user must provide something
-Standing = Literal["generated", "own", "placed", "open", "absent"]
+Readiness = Literal["generated", "own", "placed", "open", "absent"]
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class Absent:
     runs: int  # how many wait for it
 
 
-def standing(plan: Plan, dataset: Dataset) -> Standing:
-    """How far a dataset is, judged by the files in its folder."""
+def readiness(plan: Plan, dataset: Dataset) -> Readiness:
+    """Return how far a dataset is, judged by the files in its folder."""
     root = _root(plan, dataset)
     if dataset.generated:
         return "generated"
@@ -82,10 +82,10 @@ def stage_before(plan: Plan, name: str, stage: str) -> tuple[str, str] | None:
     return name, order[order.index(stage) - 1]
 
 
-def standings(plan: Plan) -> dict[str, Standing]:
-    """The standing of every dataset that a run of the plan reads."""
+def readiness_by_name(plan: Plan) -> dict[str, Readiness]:
+    """The readiness of every dataset that a run of the plan reads."""
     names = dict.fromkeys(run.dataset.name for run in plan.runs.values())
-    return {name: standing(plan, plan.config.datasets[name]) for name in names}
+    return {name: readiness(plan, plan.config.datasets[name]) for name in names}
 
 
 def absent_datasets(plan: Plan) -> list[Absent]:
@@ -93,7 +93,7 @@ def absent_datasets(plan: Plan) -> list[Absent]:
     waiting = [run.dataset.name for run in plan.runs.values()]
     return [
         Absent(d, _root(plan, d), tuple(_absent_sources(plan, d)), waiting.count(d.name))
-        for name, at in standings(plan).items()
+        for name, at in readiness_by_name(plan).items()
         if at == "absent" and (d := plan.config.datasets[name])
     ]
 

@@ -15,7 +15,7 @@ from helpers import miniature
 from helpers.common import REPO
 from helpers.served import serving
 
-from vidtune.datasets import standing
+from vidtune.datasets import readiness
 from vidtune.nn.clip import CLIP
 from vidtune.plan import load
 
@@ -140,19 +140,19 @@ def test_one_dataset_is_enough_for_its_rows_and_an_open_one_is_fetched_if_asked_
         assert "rule train" not in out and "rule evaluate" not in out
 
 
-def test_standings(place, tmp_path):
+def test_readiness(place, tmp_path):
     p = load(place / "config", {"data": str(tmp_path)})
     of = p.config.datasets
-    assert standing.standing(p, of["motion-class"]) == "generated"
-    assert standing.standing(p, of["msvd"]) == "absent"
+    assert readiness.readiness(p, of["motion-class"]) == "generated"
+    assert readiness.readiness(p, of["msvd"]) == "absent"
     asked = load(place / "config", {"data": str(tmp_path), "fetch": ["msvd", "vatex"]})
-    assert standing.standing(asked, of["msvd"]) == "open"
-    assert standing.standing(asked, of["vatex"]) == "absent"  # its videos are gated
+    assert readiness.readiness(asked, of["msvd"]) == "open"
+    assert readiness.readiness(asked, of["vatex"]) == "absent"  # its videos are gated
     for file in ("YouTubeClips.tar", "msvd_data.zip"):
-        assert standing.standing(p, of["msvd"]) == "absent"
+        assert readiness.readiness(p, of["msvd"]) == "absent"
         (tmp_path / "msvd/downloads").mkdir(parents=True, exist_ok=True)
         (tmp_path / "msvd/downloads" / file).write_bytes(b"")
-    assert standing.standing(p, of["msvd"]) == "placed"
+    assert readiness.readiness(p, of["msvd"]) == "placed"
     (tmp_path / "lsmdc").mkdir()
     (tmp_path / "lsmdc/manifest.json").write_text("{}")
-    assert standing.standing(p, of["lsmdc"]) == "own"
+    assert readiness.readiness(p, of["lsmdc"]) == "own"
