@@ -129,7 +129,7 @@ def _segments(n: int, frames: int, recipe: Recipe, rng: Rng, view: int, views: i
 
 
 def _tsn(n: int, frames: int, recipe: Recipe, rng: Rng, view: int, views: int) -> list[int]:
-    """Extend the official rule, which has one clip: the k-th of n lies k / (n + 1) into segments.
+    """Take clip k of n at k / (n + 1) of each segment; the official rule has one, in the middle.
 
     Drawn: a frame of each segment, bounds included on both sides.
     """
