@@ -71,7 +71,8 @@ def test_a_row_is_whole_and_consistent(plan, clips, m):
 
 def test_the_watching_process_is_part_of_the_row(plan, tmp_path, monkeypatch):
     processes = [{"pid": 10**9, "usedGpuMemory": 1}]
-    fake_nvml.install(tmp_path, monkeypatch, {"processes": processes})
+    energy = [1000, 4000]  # mJ: the same difference however often a short phase is polled
+    fake_nvml.install(tmp_path, monkeypatch, {"processes": processes, "energy": energy})
     row = measure.measure(job(plan), tmp_path, GPU)
     train = row["train"]
     assert row["status"] == "ok" and row["conditions"]["driver"] == "580.1"
