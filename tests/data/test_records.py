@@ -19,6 +19,8 @@ from vidtune.spec import UserError
         ({"video": "videos/none.mp4"}, "video: .*none.mp4 is missing"),
         ({"id": "train_00000"}, "id: 'train_00000' is on line 1 already"),
         ({"frames": 0}, "frames: expected more than 0"),
+        ({"gallery": "a"}, "gallery: expected a whole number or null; found 'a'"),
+        ({"gallery": 3}, "gallery: expected a number on every line or on none; found 3"),
         ({"fps": "fast"}, "fps: expected frames per second; found 'fast'"),
     ],
 )
@@ -45,3 +47,15 @@ def test_a_missing_or_torn_list_says_so(copy: Path):
     (copy / "manifest.json").unlink()
     with pytest.raises(UserError, match=r"manifest\.json: .*no manifest; generate the data"):
         records.read(copy, "train")
+
+
+def test_galleries_are_of_every_clip_or_of_none(copy: Path):
+    for number in range(12):
+        edit(copy, "test", number, gallery=number // 6, group=f"pair {number // 2}")
+    clips = records.read(copy, "test")
+    assert records.galleries(clips) == [0] * 6 + [1] * 6
+    assert records.twins(clips) == [(k, k + 1) for k in range(0, 12, 2)]
+    for number in range(12):
+        edit(copy, "test", number, gallery=None, group=None)
+    clips = records.read(copy, "test")
+    assert records.galleries(clips) is None and records.twins(clips) == []

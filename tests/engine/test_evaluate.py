@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.generated import edit
 
 from vidtune.engine import metrics
 from vidtune.engine.checkpoints import load_checkpoint, save
@@ -45,6 +46,18 @@ def test_every_caption_is_a_query_and_every_video_is_encoded_once(short_run, tmp
     assert several["n"] == single["n"] == 12
     # the same caption twice: a video ranks captions as before
     assert several["metrics"]["v2t_mnr"] == pytest.approx(single["metrics"]["v2t_mnr"])
+
+
+def test_texts_look_for_their_video_in_its_gallery(short_run, tmp_path):
+    run = short_run(RETRIEVAL, steps=1)
+    data = Path(shutil.copytree(run.data, tmp_path / "data"))
+    for number in range(12):
+        edit(data, "test", number, gallery=number // 2)
+    train(run, tmp_path / "model.pt")
+    together = evaluate(run, tmp_path / "model.pt")["metrics"]
+    apart = evaluate(run.model_copy(update={"data": str(data)}), tmp_path / "model.pt")["metrics"]
+    assert apart["mnr"] <= 2 and apart["v2t_mnr"] <= 2 and together["mnr"] > 2
+    assert apart["pair"] == together["pair"]
 
 
 def test_probabilities_are_averaged_over_views(short_run, tmp_path, monkeypatch):

@@ -49,3 +49,24 @@ def test_several_captions_of_a_video(ties):
     assert out["r1"] == pytest.approx(100 / 3)  # the first caption alone finds its video
     assert out["mdr"] == 2.0 and out["mnr"] == pytest.approx(5 / 3)
     assert out["v2t_r1"] == 100.0
+
+
+@pytest.mark.parametrize("ties", ["middle", "official"])
+def test_ranks_are_those_within_the_galleries(ties):
+    torch.manual_seed(0)
+    owner = torch.tensor([0, 1, 1, 2, 3, 4, 5])
+    gallery = [7, 3, 7, 3, 7, 3]  # of videos 0, 2, 4 and 1, 3, 5
+    sim = torch.rand(7, 6).round(decimals=1)  # with ties
+    out = metrics.retrieval(sim, owner, [(0, 2)], ties, gallery)
+    a = metrics.retrieval(sim[[0, 3, 5]][:, [0, 2, 4]], torch.arange(3), [(0, 1)], ties)
+    b = metrics.retrieval(sim[[1, 2, 4, 6]][:, [1, 3, 5]], torch.tensor([0, 0, 1, 2]), [], ties)
+    assert out["pair"] == a["pair"]
+    if ties == "middle":
+        for key in ("r1", "rsum", "mnr"):  # 3 and 4 texts
+            assert out[key] == pytest.approx((3 * a[key] + 4 * b[key]) / 7)
+            assert out[f"v2t_{key}"] == pytest.approx((a[f"v2t_{key}"] + b[f"v2t_{key}"]) / 2)
+    assert out["r5"] == 100.0  # of three candidates
+    sim[0, 1] = sim[1, 0] = 2.0  # between galleries: nobody ranks it
+    assert metrics.retrieval(sim, owner, [(0, 2)], ties, gallery) == out
+    one = metrics.retrieval(sim, owner, [(0, 2)], ties, [1] * 6)
+    assert one == metrics.retrieval(sim, owner, [(0, 2)], ties)

@@ -10,8 +10,9 @@ A line of `train.jsonl`, broken into several for reading:
      "appearance": {"size": "small", "colour": "red", ...}}
 
 `video` is relative to the list. `label` is a class of the manifest or null. `group`, which twins
-share, and `appearance` may be absent. Where `video` is a smaller copy made by `vidtune data
-resize`, `copy_of` names the original.
+share, and `appearance` may be absent. `gallery`, a number, may stand on every line or on none:
+retrieval ranks a clip among those of its gallery only. Where `video` is a smaller copy made by
+`vidtune data resize`, `copy_of` names the original.
 
 `manifest.json` (other keys say where the data come from):
 
@@ -63,6 +64,7 @@ class Record:
     mirrored_captions: tuple[str, ...]
     group: str | None  # clips of a group differ only in motion
     appearance: dict[str, str]
+    gallery: int | None = None  # clips that retrieval ranks together; None: all of the split
 
 
 def manifest(directory: Path) -> dict[str, Any]:
@@ -103,14 +105,34 @@ def rows(path: Path) -> list[dict[str, Any]]:
     """
     lines = read_text(path, "expected one record a line; generate the data").splitlines()
     read_rows: dict[str, dict[str, Any]] = {}
+    open_to_all = True
     for number, line in enumerate(lines, 1):
         place = f"{path}:{number}"
         row = _row(line, place)
+        if read_rows and (row.get("gallery") is None) != open_to_all:
+            raise UserError(
+                f"{place}: gallery: expected a number on every line or on none; found "
+                f"{row.get('gallery')!r} after lines {'without' if open_to_all else 'with'} one"
+            )
+        open_to_all = row.get("gallery") is None
         if row["id"] in read_rows:
             first = 1 + list(read_rows).index(row["id"])
             raise UserError(f"{place}: id: {row['id']!r} is on line {first} already; rename one")
         read_rows[row["id"]] = row
     return list(read_rows.values())
+
+
+def twins(clips: list[Record]) -> list[tuple[int, int]]:
+    """Return pairs of places: clips whose captions differ only in motion."""
+    groups: dict[str | None, list[int]] = {}
+    for i, clip in enumerate(clips):
+        groups.setdefault(clip.group, []).append(i)
+    return [(g[0], g[1]) for name, g in groups.items() if name is not None and len(g) == 2]
+
+
+def galleries(clips: list[Record]) -> list[int] | None:
+    """Return the gallery of each clip; None where retrieval ranks all clips together."""
+    return [clip.gallery for clip in clips if clip.gallery is not None] or None
 
 
 def count_coverage(dataset: Dataset, directory: Path) -> dict[str, dict[str, int]]:
@@ -164,6 +186,9 @@ def _row(line: str, place: str) -> dict[str, Any]:
             raise UserError(f"{place}: {key}: missing; add {what}")
         if not isinstance(row[key], types) or isinstance(row[key], bool):
             raise UserError(f"{place}: {key}: expected {what}; found {row[key]!r}")
+    gallery = row.get("gallery")
+    if isinstance(gallery, bool) or not isinstance(gallery, int | None):
+        raise UserError(f"{place}: gallery: expected a whole number or null; found {gallery!r}")
     for key in ("frames", "fps", "seconds"):
         if not row[key] > 0:
             raise UserError(f"{place}: {key}: expected more than 0; found {row[key]}; fix the line")
@@ -204,4 +229,5 @@ def _record(
         mirrored_captions=mirrored_captions,
         group=row.get("group"),
         appearance=row.get("appearance") or {},
+        gallery=row.get("gallery"),
     )

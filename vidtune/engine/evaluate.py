@@ -13,7 +13,6 @@ import torch
 from vidtune import provenance
 from vidtune.data import records
 from vidtune.data.batches import Batches
-from vidtune.data.records import Record
 from vidtune.engine import metrics
 from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import load_checkpoint, load_tuned
@@ -89,7 +88,9 @@ def _retrieval(run: Run, model: Retriever, device: torch.device) -> dict[str, An
     scores = torch.cat(rows)  # (Q, V)
     if not scores.isfinite().all():
         return {"status": "diverged"}
-    values = metrics.retrieval(scores, owner, _twins(data.records), run.dataset.ties)
+    clips = data.records
+    apart = records.twins(clips), run.dataset.ties, records.galleries(clips)
+    values = metrics.retrieval(scores, owner, *apart)
     return {"n": len(data.records), "metrics": values}
 
 
@@ -106,11 +107,3 @@ def _reversal(run: Run) -> list[int] | None:
         return None
     classes: list[str] = manifest["classes"]
     return [classes.index(manifest["reversed"][name]) for name in classes]
-
-
-def _twins(clips: list[Record]) -> list[tuple[int, int]]:
-    """Pairs of clips whose captions differ only in motion."""
-    groups: dict[str | None, list[int]] = {}
-    for i, clip in enumerate(clips):
-        groups.setdefault(clip.group, []).append(i)
-    return [(g[0], g[1]) for name, g in groups.items() if name is not None and len(g) == 2]

@@ -6,6 +6,9 @@ the middle rank and no gift. `entries` (`ties: official`, for numbers that stand
 ones): the official codes find the right score in the sorted row, so a row whose right score is
 tied enters once for every place it fills, and the denominators exceed the number of queries.
 
+Galleries. Where the clips have galleries, a text is ranked among the videos of its own gallery and
+a video among the texts of its own; recalls and ranks are those of all galleries' queries together.
+
 Several captions of a video (MSVD, VATEX): every caption looks for its video; a video looks for a
 video's captions by the best of them. `ties: official` then ranks captions by `places`, which gives
 each query one rank, and takes the lower of two middle ranks as the median.
@@ -13,6 +16,8 @@ each query one rank, and takes the lower of two middle ranks as the median.
 Checked against github.com/ArrowLuo/CLIP4Clip at 508ffa3 and LunarShen/TempMe at e624930 (metrics.py).
 Shapes: Q texts, V videos, N candidates.
 """
+
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -73,21 +78,28 @@ def best_captions(sim: Tensor, owner: Tensor) -> Tensor:
 
 
 def retrieval(
-    sim: Tensor, owner: Tensor, twins: list[tuple[int, int]], ties: str = "middle"
+    sim: Tensor,
+    owner: Tensor,
+    twins: list[tuple[int, int]],
+    ties: str = "middle",
+    gallery: list[int] | None = None,
 ) -> dict[str, float]:
     """Both directions of (Q, V) similarities; text q describes video `owner[q]`, texts in order.
 
     `twins` are pairs of clips whose captions differ only in motion: `pair` is the share of their
-    captions that prefer their own video to its twin.
+    captions that prefer their own video to its twin. `gallery` has the number of each video's
+    gallery; None: all videos are in one.
     """
-    videos = torch.arange(sim.shape[1])
-    several = len(owner) > len(videos)
+    several = len(owner) > sim.shape[1]
     by_text = places if several else entries
     rules = (by_text, entries) if ties == "official" else (ranks, ranks)
-    t2v = rules[0](sim, owner)
-    v2t = rules[1](best_captions(sim, owner), videos)
+    t2v, v2t = [], []
+    for inside, own in _galleries(sim, owner, gallery):
+        t2v.append(rules[0](inside, own))
+        v2t.append(rules[1](best_captions(inside, own), torch.arange(inside.shape[1])))
     lower = several and ties == "official"
-    out = _summary("", t2v, "lower" if lower else "linear") | _summary("v2t_", v2t, "linear")
+    out = _summary("", torch.cat(t2v), "lower" if lower else "linear")
+    out |= _summary("v2t_", torch.cat(v2t), "linear")
     if twins:
         partner = dict(twins) | {b: a for a, b in twins}
         texts = [q for q, video in enumerate(owner.tolist()) if video in partner]
@@ -96,6 +108,20 @@ def retrieval(
         two = torch.stack([sim[texts, own], sim[texts, other]], 1)  # (Q, 2)
         out["pair"] = top(ranks(two, torch.zeros_like(own)), 1)
     return out
+
+
+def _galleries(
+    sim: Tensor, owner: Tensor, gallery: list[int] | None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield each gallery's similarities and, of its texts, the owners' places in the gallery."""
+    if gallery is None:
+        yield sim, owner
+        return
+    numbers = torch.tensor(gallery)  # (V,)
+    for number in numbers.unique():
+        videos = (numbers == number).nonzero()[:, 0]
+        texts = (numbers[owner] == number).nonzero()[:, 0]
+        yield sim[texts][:, videos], torch.searchsorted(videos, owner[texts])
 
 
 def _summary(prefix: str, rank: Tensor, median: str) -> dict[str, float]:
