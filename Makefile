@@ -50,4 +50,5 @@ bench-data: $(READY)  # decord and OpenCV are compared where installed
 	$(BIN)/python benchmarks/decoding.py --out benchmarks/decoding.md
 
 clean:
-	rm -rf results/smoke results/mini results/full data/motion data/motion-smoke .snakemake .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf results/smoke results/mini results/mini-long results/mini-other results/full \
+		data/motion data/motion-other data/motion-smoke .snakemake .pytest_cache .ruff_cache .import_linter_cache

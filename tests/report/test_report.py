@@ -220,7 +220,7 @@ def test_diverged_runs_and_stale_results_are_named(made):
     assert "diverged" in failed
     assert "eval.json" in text[text.index('id="stale"') : text.index('id="citations"')]
     ours = [r for r in results.gather(made) if r.source == "ours" and r.kind == "learned"]
-    assert DIVERGED.split("@")[0] not in {r.variant for r in ours}
+    assert DIVERGED not in {f"{r.variant}@{r.seed}" for r in ours}
 
 
 def test_every_plot_is_there_and_the_same_again(made):

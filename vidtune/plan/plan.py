@@ -14,7 +14,7 @@ from typing import Any
 
 from vidtune.plan.config import Config, read_config
 from vidtune.plan.registry import options_class, resolve
-from vidtune.plan.scale import Scale, map_options, seeds_of, swap
+from vidtune.plan.scale import Scale, map_options, swap
 from vidtune.spec import (
     Costing,
     Dataset,
@@ -113,7 +113,7 @@ def load(folder: Path | str = "config", overrides: dict[str, Any] | None = None)
     premises: dict[str, Premise] = {}
     for name, v in variants.items():
         models[name] = _model(config, v)
-        for seed in seeds_of(scale, name):
+        for seed in scale.seeds if scale.trains(name) else ():
             run = _run(config, scale, root, v, models[name], seed)
             runs[run.name] = run
             backbone = run.model.backbone
@@ -223,9 +223,9 @@ def _predicting(paper: Paper, models: dict[str, Model], only: tuple[str, ...]) -
 
 
 def _check_patterns(c: Config, scale: Scale, variants: dict[str, Variant]) -> None:
-    """Patterns of `learn`, `skip`, `seeds` and `memory` match a variant, unless its paper is left out."""
+    """Patterns of `learn`, `skip` and `memory` match a variant, unless its paper is left out."""
     left_out = {path.stem for path in Path(c.folder, "papers").glob("*.yaml")} - c.papers.keys()
-    for key in ("learn", "skip", "seeds", "memory"):
+    for key in ("learn", "skip", "memory"):
         for pattern in getattr(scale, key):
             used = pattern.split("/")[0] not in left_out
             if used and not any(fnmatch(v, pattern) for v in variants):

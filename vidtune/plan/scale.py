@@ -16,29 +16,25 @@ class Scale(Frozen):
     backbones: dict[str, str]
     datasets: dict[str, str]
     recipes: dict[str, str]
-    seeds: dict[str, tuple[int, ...]]  # pattern of variants -> seeds
+    seeds: tuple[int, ...]  # of all that is trained, so that comparisons are paired by seed
     learn: tuple[str, ...]  # variants that are trained
     skip: tuple[str, ...] = ()  # variants that `learn` matches and that are not trained
     memory: tuple[str, ...] = ("*",)  # which rows' memory is predicted
     seconds: dict[str, float]  # rule -> how long a job takes, for estimates
 
     def problems(self) -> Iterator[str]:
-        for pattern, seeds in self.seeds.items():
-            if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
-                yield f"seeds.{pattern}: expected distinct numbers from 0; found {seeds}"
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
+            yield f"seeds: expected distinct numbers from 0; found {list(self.seeds)}"
+
+    def trains(self, variant: str) -> bool:
+        """Whether "<paper>/<variant>" is trained."""
+        learned, skipped = (any(fnmatch(variant, p) for p in ps) for ps in (self.learn, self.skip))
+        return learned and not skipped
 
 
 def swap(table: dict[str, str], name: str) -> str:
     """The value of the first pattern that matches `name`; `name` itself where none does."""
     return next((new for pattern, new in table.items() if fnmatch(name, pattern)), name)
-
-
-def seeds_of(scale: Scale, variant: str) -> tuple[int, ...]:
-    """The seeds of "<paper>/<variant>", by the first pattern that matches; () where it is not trained."""
-    learned = any(fnmatch(variant, pattern) for pattern in scale.learn)
-    if not learned or any(fnmatch(variant, pattern) for pattern in scale.skip):
-        return ()
-    return next((s for p, s in scale.seeds.items() if fnmatch(variant, p)), (0,))
 
 
 def map_options(

@@ -44,7 +44,7 @@ def _writable(schema: dict[str, Any], *kinds: str) -> dict[str, Any]:
         target = schema.get("$defs", {}).get(kind, schema)
         target.get("properties", {}).pop("name", None)
         target["required"] = [k for k in target.get("required", []) if k != "name"]
-        if kind in ("Variant", "Recipe", "Backbone", "Dataset"):
+        if kind in ("Variant", "Recipe", "Backbone", "Dataset", "GeneratedSet", "Scale"):
             target["properties"]["base"] = {"type": "string"}
             target["required"] = []
         if kind == "Variant":
