@@ -1,11 +1,13 @@
 """Batches of a split's clips with their targets, in an order that seed and epoch decide.
 
-Where nothing random happens to the clips and they fit into memory, they are decoded once and kept.
-Otherwise worker processes decode them as training goes.
+Where nothing random happens to the clips and they fit into memory, they are decoded once and kept,
+generated ones on disk too (vidtune/data/decoded.py). Otherwise worker processes decode them as
+training goes.
 
 Shapes: B clips, T frames, S pixels, L words, Q captions.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from torch.utils.data import DataLoader
 
 from vidtune.data import records
 from vidtune.data.clips import Clips, read_all
+from vidtune.data.decoded import read_kept
 from vidtune.data.text import tokenizer
 from vidtune.data.video import cores
 from vidtune.nn.pixels import normalise
@@ -72,9 +75,12 @@ class Batches:
         self.features: tuple[Tensor, ...] | None = None  # (items, ...) kept in place of the videos
         self.videos: Tensor | None = None  # uint8 (items, T, 3, S, S)
         self.real: Tensor | None = None  # (items, T)
-        bytes_of_videos = len(self.clips) * m.frames * 3 * m.backbone.image**2
-        if self.clips.deterministic and bytes_of_videos <= KEEP:
-            self.videos = read_all(self.clips, f"{run.name}: read {split}")
+        if self.clips.deterministic and math.prod(self.clips.shape) <= KEEP:
+            label = f"{run.name}: read {split}"
+            if run.dataset.generated:
+                self.videos = read_kept(self.clips, label, Path(run.data))
+            else:
+                self.videos = read_all(self.clips, label)
             self.real = self.clips.real() if self.pads else None
 
     def _labels(self) -> Tensor:  # (items,)

@@ -75,6 +75,11 @@ class Clips(Dataset[dict[str, Any]]):
         return len(self.items)
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """(items, T, 3, S, S)"""
+        return len(self), self.frames, 3, self.side, self.side
+
+    @property
     def deterministic(self) -> bool:
         """Whether items are the same in every epoch, so that results computed of them may be kept."""
         r = self.recipe
@@ -144,7 +149,7 @@ class Clips(Dataset[dict[str, Any]]):
 def read_all(clips: Clips, label: str) -> Tensor:
     """Read all videos of a deterministic split into one uint8 tensor (items, T, 3, S, S)."""
     assert clips.deterministic
-    videos = torch.empty(len(clips), clips.frames, 3, clips.side, clips.side, dtype=torch.uint8)
+    videos = torch.empty(clips.shape, dtype=torch.uint8)
     items: dict[int, list[int]] = {}  # record -> its items: the captions of a video share it
     for i, (which, _) in enumerate(clips.items):
         items.setdefault(which, []).append(i)

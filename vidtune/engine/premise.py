@@ -20,7 +20,8 @@ from torch.nn import functional as F
 from vidtune import provenance
 from vidtune.data import records
 from vidtune.data.batches import AT_ONCE
-from vidtune.data.clips import Clips, read_all
+from vidtune.data.clips import Clips
+from vidtune.data.decoded import read_kept
 from vidtune.data.records import Record
 from vidtune.engine.checkpoints import load_weights
 from vidtune.engine.device import device_name, pick_device
@@ -72,7 +73,7 @@ def premise(job: Premise, weights: Path) -> dict[str, Any]:
 def _features(clip: CLIP, job: Premise, split: list[Record], name: str) -> Tensor:
     """Every sampled frame's image feature of unit length, (N, T, E)."""
     clips = Clips(split, job.probe, job.frames, job.backbone.image, train=False, seed=0)
-    videos = read_all(clips, f"premise: read {name}")
+    videos = read_kept(clips, f"premise: read {name}", Path(job.data))
     parts = []
     for batch in videos.split(AT_ONCE):
         frames = normalise(batch.to(clip.logit_scale.device)).flatten(0, 1)  # (B*T, 3, S, S)

@@ -1,7 +1,7 @@
 """A recipe: optimiser, schedule, frames and augmentation."""
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -110,6 +110,10 @@ class Recipe(Frozen):
             yield f"random_train_frames: {self.sampler} has no random rule; drop it"
         if self.sampler == "clip4clip" and self.task != "retrieval":
             yield "sampler: clip4clip pads short videos, which only retrieval masks"
+
+    def frame_rule(self) -> dict[str, Any]:
+        """The fields that decide which frames of a clip a test sees, and how large they become."""
+        return self.model_dump(include={"fps", "sampler", "stride", "slice_framepos", "resize"})
 
     @property
     def warmup_share(self) -> float:
