@@ -1,22 +1,24 @@
 """The papers' claims, tested on their own numbers and on ours.
 
 A counted claim is always judged. One about memory is judged on predicted raw GiB, and says so. A
-learned one is judged at the scale at hand, and only where every variant has at least two seeds: a
-difference counts when it exceeds twice its standard error.
+learned one is judged at the scale at hand, from the intervals of its differences over paired seeds
+(`vidtune.report.comparisons`): an order holds if every pair does, and fails if one does.
+
+What only compares print with print, and our own controls, decide nothing about a paper: each finding
+says which numbers it rests on.
 """
 
 import itertools
-import math
 import statistics
-from typing import Literal, get_args
+from typing import Literal
 
 from vidtune.plan import Plan
+from vidtune.report.comparisons import Comparison, Learned, Status, judge_all, learned, pairs
 from vidtune.report.numbers.rows import Row, RowIndex, index_rows
 from vidtune.spec import ClaimTest, Frozen, Metric
 from vidtune.spec.paper import Claim
 
-Status = Literal["holds", "fails", "within noise", "not judged"]
-STATUSES = get_args(Status)
+Numbers = Literal["ours", "ours and print", "print"]
 Values = dict[str, list[Row]]  # row of the paper -> its number, of ours one a seed
 
 
@@ -32,13 +34,21 @@ class Finding(Frozen):
     paper: Status
     ours: Status
     detail: str  # our numbers, their scale, or why the test is not judged
+    control: bool  # ours, not the paper's
+    numbers: Numbers  # what `ours` rests on, or would
+    comparisons: tuple[Comparison, ...] = ()  # of a learned test
+
+    @property
+    def of_paper(self) -> bool:
+        """Whether our numbers can say something of a claim of the paper's."""
+        return not self.control and self.numbers != "print"
 
 
 def findings(plan: Plan, rows: list[Row]) -> list[Finding]:
     """Every test of every claim, in the papers' order."""
-    printed, ours = index_rows(rows, "paper"), index_rows(rows)
+    printed, ours, trained = index_rows(rows, "paper"), index_rows(rows), learned(plan, rows)
     return [
-        _finding(plan, printed, ours, f"{paper.name}/{key}", claim, test)
+        _finding(plan, printed, ours, trained, f"{paper.name}/{key}", claim, test)
         for paper in plan.config.papers.values()
         for key, claim in paper.claims.items()
         for test in claim.tests
@@ -46,7 +56,13 @@ def findings(plan: Plan, rows: list[Row]) -> list[Finding]:
 
 
 def _finding(
-    plan: Plan, printed: RowIndex, ours: RowIndex, name: str, claim: Claim, test: ClaimTest
+    plan: Plan,
+    printed: RowIndex,
+    ours: RowIndex,
+    trained: Learned,
+    name: str,
+    claim: Claim,
+    test: ClaimTest,
 ) -> Finding:
     paper, metric = name.split("/")[0], plan.config.metrics[test.metric]
     # of memory our number is the first predicted one
@@ -57,6 +73,9 @@ def _finding(
     theirs = {n: printed.get((f"{paper}/{n}", metric.name), [])[:1] for n in names}
     values = _our_values(plan, ours, paper, test, judged, theirs)
     status, detail = _judge_test(test, judged, values)
+    compared = _compare(paper, trained, test, metric, theirs) if metric.kind == "learned" else ()
+    if compared:
+        status = judge_all(c.status for c in compared)
     if test.best_first:
         says = f"{metric.label}, best first: " + " > ".join(test.best_first)
     else:
@@ -71,7 +90,33 @@ def _finding(
         paper=_judge_test(test, metric, theirs, printed=True)[0],
         ours=status,
         detail=detail,
+        control=claim.control,
+        numbers=_rests_on(plan, paper, values),
+        comparisons=compared,
     )
+
+
+def _compare(
+    paper: str, trained: Learned, test: ClaimTest, metric: Metric, theirs: Values
+) -> tuple[Comparison, ...]:
+    """Each pair of a learned test, with the difference in print beside it."""
+    sign, out = 1 if metric.better == "higher" else -1, []
+    for pair in pairs(paper, test, metric):
+        better, worse = (theirs[name.split("/")[1]] for name in pair)
+        published = sign * (better[0].value - worse[0].value) if better and worse else None
+        out.append(trained.compare(*pair, metric.name, published))
+    return tuple(out)
+
+
+def _rests_on(plan: Plan, paper: str, values: Values) -> Numbers:
+    """Which numbers a test is judged on: a cited system has none of ours, and some are borrowed."""
+    printed = {
+        name: f"{paper}/{name}" not in plan.variants or (rows[:1] and rows[0].source == "paper")
+        for name, rows in values.items()
+    }
+    if all(printed.values()):
+        return "print"
+    return "ours and print" if any(printed.values()) else "ours"
 
 
 def _our_values(
@@ -104,24 +149,19 @@ def _under_one_condition(values: Values) -> Values:
 def _judge_test(
     test: ClaimTest, metric: Metric, values: Values, printed: bool = False
 ) -> tuple[Status, str]:
-    """The status of a test on printed values or on ours, and the numbers it rests on."""
+    """The status of a test on printed values or on ours, and the numbers it rests on; our learned
+    values need more than their means for a status."""
     if missing := [name for name, rows in values.items() if not rows]:
         return "not judged", f"no number for {', '.join(missing)}"
-    learned = metric.kind == "learned" and not printed
-    if learned and (short := [name for name, rows in values.items() if len(rows) < 2]):
-        return "not judged", f"fewer than two seeds of {', '.join(short)}"
     mean = {name: statistics.fmean(r.value for r in rows) for name, rows in values.items()}
     detail = ", ".join(f"{name} {mean[name]:.{metric.digits}f}" for name in mean)
     borrowed = [n for n, rows in values.items() if not printed and rows[0].source == "paper"]
     if borrowed:
         detail += f" (published: {', '.join(borrowed)})"
-    if learned:
-        seeds = "-".join(str(n) for n in sorted({len(rows) for rows in values.values()}))
-        detail += f"; scale {next(iter(values.values()))[0].scale}, {seeds} seeds"
     if metric.kind == "predicted":
         detail += f" {metric.unit} (predicted)"
     if test.percent is None:
-        return _judge_order(metric, mean, values, learned), detail
+        return _judge_order(metric, mean), detail
     a, b = mean.values()
     change = 100 * (a / b - 1)
     holds = abs(change - test.percent) <= test.within
@@ -130,18 +170,8 @@ def _judge_test(
     return ("holds" if holds else "fails"), detail
 
 
-def _judge_order(metric: Metric, mean: dict[str, float], values: Values, learned: bool) -> Status:
-    """`holds` if each is better than the next; a learned difference may be within the noise."""
+def _judge_order(metric: Metric, mean: dict[str, float]) -> Status:
+    """`holds` if each is better than the next."""
     sign = 1 if metric.better == "higher" else -1
-    noisy = False
-    for a, b in itertools.pairwise(mean):
-        gap = sign * (mean[a] - mean[b])
-        noise = 2 * math.hypot(_stderr(values[a]), _stderr(values[b])) if learned else 0.0
-        if gap < -noise or (not learned and gap <= 0):
-            return "fails"
-        noisy |= learned and gap <= noise
-    return "within noise" if noisy else "holds"
-
-
-def _stderr(rows: list[Row]) -> float:
-    return statistics.stdev(r.value for r in rows) / math.sqrt(len(rows))
+    better = (sign * (mean[a] - mean[b]) > 0 for a, b in itertools.pairwise(mean))
+    return "holds" if all(better) else "fails"

@@ -14,7 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from vidtune import __version__, provenance
 from vidtune.plan import Plan
 from vidtune.report import formats, plots, tables, texts, verdicts
-from vidtune.report.claims import STATUSES, findings
+from vidtune.report.claims import findings
+from vidtune.report.comparisons import STATUSES
 from vidtune.report.numbers.result_files import read_outcomes
 from vidtune.report.numbers.rows import Row, index_rows, rows_from_csv
 from vidtune.report.plots.style import SERIES, inline
