@@ -49,6 +49,11 @@ class Workflow:
         released = [f"{self.root}/fetched/{file.name}" for file in cache.needed(run)]
         return [*filter(None, [run.weights]), *released, videos]
 
+    def premise_videos(self, backbone: str) -> list[str]:
+        """The manifests of the videos that a backbone's premise is judged on."""
+        probes = self.plan.premises[backbone].probes.values()
+        return sorted({f"{probe.data}/manifest.json" for probe in probes})
+
     def done_file(self, dataset: str, stage: str) -> str:
         """The file that says that a stage is done. What the stage makes lies in the data folder as no
         rule's output, because Snakemake would delete it before the stage runs again."""

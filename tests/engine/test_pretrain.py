@@ -14,7 +14,16 @@ from vidtune.engine.premise import chance_interval, fit, premise, probe
 from vidtune.engine.pretrain import appearance_index, contrastive, pretrain, zero_shot
 from vidtune.motion import generate
 from vidtune.motion.words import APPEARANCES, ATTRIBUTES
-from vidtune.spec import Backbone, GeneratedSet, Premise, Pretraining, Recipe, TextTower, UserError
+from vidtune.spec import (
+    Backbone,
+    GeneratedSet,
+    Premise,
+    Pretraining,
+    Probe,
+    Recipe,
+    TextTower,
+    UserError,
+)
 
 BACKBONE = Backbone(
     name="tiny",
@@ -71,15 +80,29 @@ def test_too_few_stills_for_a_batch_are_refused(tmp_path: Path):
 def test_the_premise_is_judged_on_videos(tmp_path: Path):
     generate.generate(STILLS_SET, tmp_path)
     pretrain(job(), tmp_path / "clip.pt")
-    probing = recipe("recognition", sampler="segments")
-    check = Premise(backbone=BACKBONE, data=str(tmp_path), probe=probing, frames=4)
-    result = premise(check, tmp_path / "clip.pt")
-    assert result["probe"]["n"] == 16
-    assert result["probe"]["chance"] == chance_interval(16, 0.99)
-    assert set(result["holds"]) == {"appearance", "within_pairs_at_chance"}
-    assert not result["holds"]["appearance"]  # twelve steps teach nothing
-    assert result["sampler"] == {"name": "segments", "fps": None, "frames": 4}
-    assert result["probe"]["top1"] <= result["probe"]["top1_pairs_merged"]
+    how = {
+        "recognition": recipe("recognition", sampler="segments"),
+        "retrieval": recipe("retrieval", fps=8, max_words=16),
+    }
+    probes = {k: Probe(data=str(tmp_path), recipe=r, frames=4) for k, r in how.items()}
+    result = premise(Premise(backbone=BACKBONE, probes=probes), tmp_path / "clip.pt")
+    for task, sampler in (("recognition", "segments"), ("retrieval", "uniform")):
+        check = result[task]
+        assert check["probe"]["n"] == 16
+        assert check["probe"]["chance"] == chance_interval(16, 0.99)
+        assert set(check["holds"]) == {"appearance", "within_pairs_at_chance"}
+        assert not check["holds"]["appearance"]  # twelve steps teach nothing
+        assert check["sampler"] == {"name": sampler, "fps": how[task].fps}
+        assert check["frames"] == 4
+        assert check["probe"]["top1"] <= check["probe"]["top1_pairs_merged"]
+    assert len(list((tmp_path / "decoded").iterdir())) == 6  # other frames of the same three splits
+    within, known = result["recognition"]["probe"]["within_pairs"], result["references"]
+    assert known["recognition"]["chance"] == {"top1": 12.5, "pair": 50.0}
+    assert known["recognition"]["linear probe"]["pair"] == pytest.approx(100 * within)
+    assert set(known["retrieval"]) == {"chance", "appearance oracle", "zero-shot CLIP"}
+    assert known["retrieval"]["chance"]["r1"] == pytest.approx(100 / 16)
+    for values in known["retrieval"].values():
+        assert {"r1", "r5", "r10", "rsum", "pair"} <= set(values)
 
 
 def test_stills_of_one_caption_are_no_negatives():

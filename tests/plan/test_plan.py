@@ -112,6 +112,24 @@ def test_another_data_seed_changes_the_videos_alone(mini):
     assert theirs.weights == "results/mini-other/backbones/mini/clip.pt"
 
 
+def test_the_premise_takes_clips_as_the_runs_of_each_task_do(mini, config):
+    probes = mini.premises["mini"].probes
+    for name in ("side4video/b16-ssv1@0", "tempme/lora-b32@0"):
+        run = mini.runs[name]
+        probe = probes[run.model.task]
+        assert probe.recipe.frame_rule() == run.recipe.frame_rule()
+        assert (probe.data, probe.frames) == (run.data, run.model.frames)
+        assert probe.recipe.max_words == run.model.max_words
+    recipes = config / "recipes.yaml"
+    text = recipes.read_text()
+    head, mini_recipe = text.split("mini-recognition:\n", 1)
+    recipes.write_text(f"{head}mini-recognition:\n{mini_recipe.replace('lr: ', 'lr: 1', 1)}")
+    assert load(config).premises == mini.premises
+    sampled = mini_recipe.replace("sampler: segments", "sampler: tsn", 1)
+    recipes.write_text(f"{head}mini-recognition:\n{sampled}")
+    assert load(config).premises != mini.premises
+
+
 def test_one_sampler_for_all_methods_of_a_table(mini):
     """A table compares methods, not samplers."""
     for paper in mini.config.papers.values():

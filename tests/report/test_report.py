@@ -43,7 +43,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Plan:
         trained = {"status": status, "seconds": 2.0, "losses": losses}
         write_json(result_files.eval_path(plan, name).with_name("train.json"), trained)
     probe = {"top1": 0.4, "within_pairs": 0.5, "n": 320, "chance": [0.43, 0.57]}
-    premise = {"zero_shot": {"colour": 1.0, "size": 0.98}, "probe": probe, "holds": {"all": True}}
+    check = {"zero_shot": {"colour": 1.0, "size": 0.98}, "probe": probe, "holds": {"all": True}}
+    premise = {"recognition": check, "retrieval": check, "references": {}}
     write_json(plan.root / "backbones" / "mini" / "premise.json", premise)
     write_text(plan.root / "rows.csv", rows.rows_to_csv(results.gather(plan)))
     page.write(plan)

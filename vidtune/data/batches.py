@@ -105,9 +105,8 @@ class Batches:
 
     def queries(self) -> tuple[Tensor, Tensor]:
         """Return token ids (Q, L) of every caption, and the index of its video (Q,)."""
-        captions = [(i, text) for i, r in enumerate(self.records) for text in r.captions]
-        owner, texts = zip(*captions, strict=True)
-        return self.tokenize(list(texts)), torch.tensor(owner)
+        texts, owner = records.queries(self.records)
+        return self.tokenize(texts), torch.tensor(owner)
 
     def normalised(self, videos: Tensor) -> Tensor:
         """Turn uint8 (B, T, 3, S, S) into normalised floats on the device."""

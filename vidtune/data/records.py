@@ -122,6 +122,12 @@ def rows(path: Path) -> list[dict[str, Any]]:
     return list(read_rows.values())
 
 
+def queries(clips: list[Record]) -> tuple[list[str], list[int]]:
+    """Return every caption, and the place of the clip that each describes."""
+    captions = [(text, i) for i, clip in enumerate(clips) for text in clip.captions]
+    return [text for text, _ in captions], [i for _, i in captions]
+
+
 def twins(clips: list[Record]) -> list[tuple[int, int]]:
     """Return pairs of places: clips whose captions differ only in motion."""
     groups: dict[str | None, list[int]] = {}

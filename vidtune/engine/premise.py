@@ -1,12 +1,13 @@
 """Check the premise: the mini CLIP knows what a video shows, and frames without order do not tell
 how it moves.
 
-It is judged on the generated videos themselves, decoded and sampled as in training. A linear probe
-on a clip's averaged frame features may recognise the kind of motion (shrunk and grown shapes look
-different from shifted ones) but not its direction: within a time-reversed pair it must be at
-chance.
+It is judged on the generated videos themselves, decoded and sampled as in training, for each task
+apart. A linear probe on a clip's averaged frame features may recognise the kind of motion (shrunk
+and grown shapes look different from shifted ones) but not its direction: within a time-reversed pair
+it must be at chance. What such a probe and others without a sense of order reach is a reference for
+the learned results (vidtune/engine/references.py).
 
-Shapes: N clips, T frames, E joint embedding, C classes.
+Shapes: N clips, T frames, E joint embedding, C classes, Q captions.
 """
 
 from pathlib import Path
@@ -23,23 +24,26 @@ from vidtune.data.batches import AT_ONCE
 from vidtune.data.clips import Clips
 from vidtune.data.decoded import read_kept
 from vidtune.data.records import Record
+from vidtune.data.text import tokenizer
+from vidtune.engine import references
 from vidtune.engine.checkpoints import load_weights
 from vidtune.engine.device import device_name, pick_device
 from vidtune.engine.pretrain import appearance_tokens, zero_shot
 from vidtune.motion.words import ATTRIBUTES
 from vidtune.nn.clip import CLIP
 from vidtune.nn.pixels import normalise
-from vidtune.spec import Premise
+from vidtune.spec import Backbone, Premise, Probe
 
 APPEARANCE_AT_LEAST = 0.9  # zero-shot accuracy of every attribute
 CONFIDENCE = 0.99  # of the interval that chance stays in
+TEXTS_AT_ONCE = 256
 DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)  # L2 strengths tried on the validation split
 
 Splits = dict[str, list[Record]]
 
 
 def premise(job: Premise, weights: Path) -> dict[str, Any]:
-    """Zero-shot appearance and the converged linear probe, with what must hold and whether it does.
+    """`{<task>: what is seen and what must hold, references: {<task>: in percent}, provenance}`.
 
     Raises `UserError` where data or weights are missing.
     """
@@ -47,33 +51,53 @@ def premise(job: Premise, weights: Path) -> dict[str, Any]:
     clip = CLIP(job.backbone)
     clip.load_state_dict(load_weights(weights, job.backbone))
     clip.to(device).eval()
-    data = Path(job.data)
-    clips: Splits = {split: records.read(data, split) for split in ("train", "val", "test")}
-    features = {k: _features(clip, job, v, k) for k, v in clips.items()}  # (N, T, E)
-    seen = appearance(clip, job, features["test"], clips["test"])
-    manifest = records.manifest(data)
-    judged = probe({k: f.mean(dim=1) for k, f in features.items()}, clips, manifest)
-    low, high = judged["chance"]
-    holds = {
-        "appearance": min(seen[attribute] for attribute in ATTRIBUTES) >= APPEARANCE_AT_LEAST,
-        "within_pairs_at_chance": low <= judged["within_pairs"] <= high,
-    }
+    result: dict[str, Any] = {"references": {}}
+    for task, one in job.probes.items():
+        data = Path(one.data)
+        clips: Splits = {split: records.read(data, split) for split in ("train", "val", "test")}
+        label = f"premise: {task}: read"
+        features = {
+            k: _features(clip, job.backbone, one, v, f"{label} {k}") for k, v in clips.items()
+        }  # (N, T, E)
+        seen = appearance(clip, job.backbone, features["test"], clips["test"])
+        means = {k: f.mean(dim=1) for k, f in features.items()}  # (N, E)
+        judged = probe(means, clips, records.manifest(data))
+        result[task] = _check(one, seen, judged)
+        if task == "recognition":
+            known = references.recognition(judged, len(records.manifest(data)["classes"]))
+        else:
+            tokens = tokenizer(job.backbone.text.vocabulary, one.recipe.max_words)
+            texts, owner = records.queries(clips["test"])
+            text = _texts(clip, tokens(texts))  # (Q, E)
+            known = references.retrieval(clips["test"], text, means["test"], owner)
+        result["references"][task] = known
     code = provenance.digest("vidtune.engine.premise")
+    return result | {"provenance": provenance.stamp(code, device_name(device))}
+
+
+def _check(one: Probe, seen: dict[str, float], judged: dict[str, Any]) -> dict[str, Any]:
+    """Zero-shot appearance and the converged probe, with what must hold and whether it does."""
+    low, high = judged["chance"]
     return {
-        "sampler": {"fps": job.probe.fps, "name": job.probe.sampler, "frames": job.frames},
+        "sampler": {"fps": one.recipe.fps, "name": one.recipe.sampler},
+        "frames": one.frames,
         "zero_shot": seen,
         "probe": judged,
         "thresholds": {"appearance_at_least": APPEARANCE_AT_LEAST, "confidence": CONFIDENCE},
-        "holds": holds,
-        "provenance": provenance.stamp(code, device_name(device)),
+        "holds": {
+            "appearance": min(seen[attribute] for attribute in ATTRIBUTES) >= APPEARANCE_AT_LEAST,
+            "within_pairs_at_chance": low <= judged["within_pairs"] <= high,
+        },
     }
 
 
 @torch.no_grad()
-def _features(clip: CLIP, job: Premise, split: list[Record], name: str) -> Tensor:
+def _features(
+    clip: CLIP, backbone: Backbone, one: Probe, split: list[Record], label: str
+) -> Tensor:
     """Every sampled frame's image feature of unit length, (N, T, E)."""
-    clips = Clips(split, job.probe, job.frames, job.backbone.image, train=False, seed=0)
-    videos = read_kept(clips, f"premise: read {name}", Path(job.data))
+    clips = Clips(split, one.recipe, one.frames, backbone.image, train=False, seed=0)
+    videos = read_kept(clips, label, Path(one.data))
     parts = []
     for batch in videos.split(AT_ONCE):
         frames = normalise(batch.to(clip.logit_scale.device)).flatten(0, 1)  # (B*T, 3, S, S)
@@ -82,9 +106,18 @@ def _features(clip: CLIP, job: Premise, split: list[Record], name: str) -> Tenso
 
 
 @torch.no_grad()
-def appearance(clip: CLIP, job: Premise, features: Tensor, split: list[Record]) -> dict[str, float]:
+def _texts(clip: CLIP, tokens: Tensor) -> Tensor:
+    """The features of token ids (Q, L), (Q, E)."""
+    parts = tokens.to(clip.logit_scale.device).split(TEXTS_AT_ONCE)
+    return torch.cat([clip.encode_text(part) for part in parts]).cpu()
+
+
+@torch.no_grad()
+def appearance(
+    clip: CLIP, backbone: Backbone, features: Tensor, split: list[Record]
+) -> dict[str, float]:
     """Zero-shot accuracy over all frames of the videos, each frame judged alone."""
-    text = clip.encode_text(appearance_tokens(job.backbone).to(clip.logit_scale.device))  # (U, E)
+    text = clip.encode_text(appearance_tokens(backbone).to(clip.logit_scale.device))  # (U, E)
     frames = features.shape[1]
     indices = {
         key: np.repeat([values.index(r.appearance[key]) for r in split], frames)

@@ -25,6 +25,7 @@ from vidtune.spec import (
     Prediction,
     Premise,
     Pretraining,
+    Probe,
     Recipe,
     Run,
     UserError,
@@ -124,9 +125,9 @@ def load(folder: Path | str = "config", overrides: dict[str, Any] | None = None)
                 )
                 pretrainings.setdefault(backbone.name, job)
                 premise = premises.get(backbone.name)
-                tasks = premise and (premise.probe.task, run.model.task)
-                if tasks in (None, ("retrieval", "recognition")):
-                    premises[backbone.name] = _premise(run)
+                probes = premise.probes if premise else {}
+                probes = {run.model.task: _probe(run)} | probes  # the first run's of each task
+                premises[backbone.name] = Premise(backbone=backbone, probes=probes)
     names = filter(None, (run.dataset.generated for run in runs.values()))
     generated = {name: config.generated[name] for name in names}
     _check_patterns(config, scale, variants)
@@ -197,14 +198,14 @@ def _run(c: Config, scale: Scale, root: Path, v: Variant, declared: Model, seed:
     )
 
 
-def _premise(run: Run) -> Premise:
-    """Make the check of a run's backbone, with the run's sampler.
+def _probe(run: Run) -> Probe:
+    """How a run takes its clips.
 
     Its rates and lengths are constants, so that editing a recipe's repeats no premise.
     """
-    taken = run.recipe.model_dump(include={"task", "fps", "sampler", "stride", "slice_framepos"})
-    probe = Recipe(name="probe", lr=1.0, weight_decay=0.0, batch=1, steps=1, warmup=0.0, **taken)
-    return Premise(backbone=run.model.backbone, data=run.data, probe=probe, frames=run.model.frames)
+    taken = {"task": run.recipe.task, "max_words": run.model.max_words, **run.recipe.frame_rule()}
+    recipe = Recipe(name="probe", lr=1.0, weight_decay=0.0, batch=1, steps=1, warmup=0.0, **taken)
+    return Probe(data=run.data, recipe=recipe, frames=run.model.frames)
 
 
 def _predicting(paper: Paper, models: dict[str, Model], only: tuple[str, ...]) -> Predicting:

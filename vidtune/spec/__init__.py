@@ -8,7 +8,16 @@ from vidtune.spec.method_options import Depth, Layers, Options, Tokens, Width
 from vidtune.spec.paper import Assumed, ClaimTest, Contradiction, Fit, Numbers, Paper, Variant, slug
 from vidtune.spec.read import load_json, parse, write_json, write_text
 from vidtune.spec.recipe import Recipe
-from vidtune.spec.run import Costing, Model, Predicting, Prediction, Premise, Pretraining, Run
+from vidtune.spec.run import (
+    Costing,
+    Model,
+    Predicting,
+    Prediction,
+    Premise,
+    Pretraining,
+    Probe,
+    Run,
+)
 from vidtune.spec.source import Source, is_safe
 from vidtune.spec.table import Kind, Metric, Table
 from vidtune.spec.yaml_files import read_yaml

@@ -72,13 +72,19 @@ class Predicting(Frozen):
     rows: tuple[Prediction, ...]
 
 
+class Probe(Frozen):
+    """How the runs of a task take their clips."""
+
+    data: str  # directory of the generated videos
+    recipe: Recipe  # of which only how frames are taken matters, and how long captions are
+    frames: Count
+
+
 class Premise(Frozen):
     """The job that checks what a small backbone sees, with the sampler used in training."""
 
     backbone: Backbone
-    data: str  # directory of the generated videos
-    probe: Recipe  # of which only how frames are taken matters
-    frames: Count
+    probes: dict[Task, Probe]
 
 
 class Run(Frozen):

@@ -23,7 +23,7 @@ rule premise:
     input:
         spec=f"{SPECS}/premises/{{backbone}}.json",
         weights=f"{ROOT}/backbones/{{backbone}}/clip.pt",
-        videos=lambda wildcards: f"{PLAN.premises[wildcards.backbone].data}/manifest.json",
+        videos=lambda wildcards: JOBS.premise_videos(wildcards.backbone),
     output:
         f"{ROOT}/backbones/{{backbone}}/premise.json",
     log:

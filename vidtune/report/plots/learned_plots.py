@@ -213,12 +213,17 @@ def _curve(axes: Axes, outcomes: Outcomes, name: str, k: int, label: str) -> Non
 
 def premise(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
     """Zero-shot accuracy per attribute; the frozen probe within pairs against chance."""
-    checks = {b: p for b, p in outcomes.premises.items() if p.get("zero_shot") or p.get("probe")}
+    checks = {
+        (backbone, task): found[task]
+        for backbone, found in outcomes.premises.items()
+        for task in ("recognition", "retrieval")
+        if task in found
+    }
     if not checks:
         return f"the premise has not been checked at scale {plan.scale.name} yet"
     figure, axes = style.canvas(2 * len(checks), 2.6, across=2)
-    for k, (backbone, check) in enumerate(checks.items()):
-        _attributes(axes[2 * k], check, backbone)
+    for k, ((backbone, task), check) in enumerate(checks.items()):
+        _attributes(axes[2 * k], check, f"{backbone}, frames of {task}")
         _probe(axes[2 * k + 1], check)
     holds = [v for check in checks.values() for v in check.get("holds", {}).values()]
     title = "Does the small CLIP see what is shown, but not which way it moves?"
@@ -233,13 +238,13 @@ def premise(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
     return Drawn(figure, title, caption)
 
 
-def _attributes(axes: Axes, check: dict[str, Any], backbone: str) -> None:
+def _attributes(axes: Axes, check: dict[str, Any], what: str) -> None:
     shares = check.get("zero_shot", {})
     least = check.get("thresholds", {}).get("appearance_at_least")
     _dots(axes, {k: 100 * v for k, v in shares.items()}, style.SERIES[0])
     if least:
         axes.axvline(100 * least, color=style.SERIES[1], linestyle="--", linewidth=1.2)
-    axes.set(title=f"What is shown ({backbone}, zero-shot)", xlabel="accuracy, %")
+    axes.set(title=f"What is shown ({what})", xlabel="accuracy, %")
 
 
 def _probe(axes: Axes, check: dict[str, Any]) -> None:
