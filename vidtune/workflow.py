@@ -31,12 +31,19 @@ class Workflow:
         self.plan = load("config", config)
         self.plan.write_specs()
         self.readiness = readiness.readiness_by_name(self.plan)  # of each dataset that a run reads
-        runs = self.plan.runs.values()
-        self.runs = [r.name for r in runs if self.readiness[r.dataset.name] != "absent"]
-        self.waiting = len(runs) - len(self.runs)  # runs that lack their data
+        evaluated = dict.fromkeys(self.plan.evaluation_of.values())
+        self.runs = [name for name in evaluated if self._has_data(name)]
+        self.waiting = len(evaluated) - len(self.runs)  # runs that lack their data
         self.root = str(self.plan.root)
         self.data = self.plan.config.settings.data
         self.device = devices.slug()  # of the machine that Snakemake runs on: "cpu", "nvidia-h200"
+
+    def _has_data(self, run_name: str) -> bool:
+        return self.readiness[self.plan.runs[run_name].dataset.name] != "absent"
+
+    def checkpoint(self, run_name: str) -> str:
+        """The model.pt of a run: its own, or that of the run with the same training."""
+        return f"{self.root}/runs/{self.plan.training_of[run_name]}/model.pt"
 
     def inputs(self, run_name: str) -> list[str]:
         """Weights and videos of a run: generated ones, staged real ones, or the user's own lists."""
@@ -111,13 +118,14 @@ def estimate(plan: Plan) -> dict[str, Any]:
         rules.append({"rule": rule, "jobs": count, "seconds": seconds})
     known = [r["seconds"] for r in rules]
     total = None if None in known else round(sum(known) / 2)
+    trainings = len({*plan.training_of.values()})
     clips = sum(sum(f.clips.values()) for f in plan.generated.values())
     downloads = sum(f.bytes or 0 for f in released) / 1e6
     return {
         "scale": plan.scale.name,
         "rules": rules,
         "seconds_2_cores": total,
-        "disk_mb": round(clips * CLIP_MB + len(plan.runs) * CHECKPOINT_MB + downloads + 5),
+        "disk_mb": round(clips * CLIP_MB + trainings * CHECKPOINT_MB + downloads + 5),
         "downloads": sorted(f"{f.urls[0]} ({cache.format_size(f.bytes)})" for f in released),
         "bring": readiness.describe_absent(readiness.absent_datasets(plan)),
     }

@@ -52,6 +52,22 @@ def test_train_and_evaluate(name, short_run, tmp_path):
     assert set(result["coverage"]) == {"train", run.dataset.evaluate_on}
 
 
+def test_a_run_is_evaluated_from_another_ones_checkpoint(short_run, tmp_path, vidtune):
+    """Runs that differ in their views share a training."""
+    run = short_run(RECOGNITION)
+    train(run, tmp_path / "model.pt")
+    several = run.model_copy(update={"model": run.model.model_copy(update={"views": "1x3"})})
+    write_json(tmp_path / "spec.json", several)
+    out = tmp_path / "other" / "eval.json"
+    given = ("--spec", tmp_path / "spec.json", "--out", out)
+    code, _, err = vidtune("evaluate", *given)
+    assert code == 2 and "other/model.pt: No such file" in err
+    assert vidtune("evaluate", *given, "--checkpoint", tmp_path / "model.pt")[0] == 0
+    expected = evaluate(several, tmp_path / "model.pt")["metrics"]
+    assert load_json(out)["metrics"] == expected
+    assert vidtune("evaluate", *given, "--official", "x.pt", "--checkpoint", "x.pt")[0] == 2
+
+
 def test_training_shows_the_loss(short_run, tmp_path, capsys):
     train(short_run(RECOGNITION), tmp_path / "model.pt")
     _, last = load_json(tmp_path / "train.json")["losses"][-1]

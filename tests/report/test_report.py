@@ -81,7 +81,7 @@ def test_learned_numbers_stand_apart_and_name_their_scale(shown):
 
 
 def test_a_row_says_where_its_videos_are_copies_or_were_replaced(plan):
-    name = f"{SEEDED}@0"
+    name = "side4video/b16-ssv1-l4@0"
     result = {"metrics": {"top1": 50.0}, "n": 9}
     copy = {"short": 256, "form": "h264", "quality": "crf 18"}
     copy |= {"clips": 8, "of": 9, "difference": 0.7}
@@ -94,6 +94,23 @@ def test_a_row_says_where_its_videos_are_copies_or_were_replaced(plan):
         "which a model sees 0.7 grey levels off"
     )
     assert replaced == "3 times another clip in place of a broken one in training"
+
+
+def test_equal_runs_share_a_file_and_say_so(made):
+    ours = [r for r in results.gather(made) if r.kind == "learned" and r.source == "ours"]
+    by_name = {(r.variant, r.seed): r for r in ours if r.metric == "r1"}
+    first, again = by_name["tempme/lora-b32", 1], by_name["tempme/lora-b16", 1]
+    assert first.where == again.where and "tempme/lora-b32@1" in again.where
+    assert first.value == again.value and first.stale == again.stale
+    assert (first.condition, again.condition) == (
+        "",
+        "at this scale the same run as tempme/lora-b32",
+    )
+    outcomes = result_files.read_outcomes(made)
+    trainings = len({*made.training_of.values()})
+    assert (
+        outcomes.done == outcomes.runs == trainings and outcomes.seconds["train"] == 2 * trainings
+    )
 
 
 def test_a_row_shows_options_and_what_the_scale_makes_of_them(shown):

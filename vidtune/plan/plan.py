@@ -2,13 +2,14 @@
 
 <results>/<scale>/specs/{generated,datasets,backbones,premises,runs,costs,memory}/....json   what a job is
 <results>/<scale>/backbones/<name>/                 clip.pt pretrain.json premise.json
-<results>/<scale>/runs/<paper>/<variant>@<seed>/    model.pt train.json eval.json
+<results>/<scale>/runs/<paper>/<variant>@<seed>/    model.pt train.json eval.json, once for equal runs
 <results>/<scale>/costs/<paper>.json                of all its models, at the papers' full size
 <results>/<scale>/memory/<paper>.json               of the rows whose memory it prints, likewise
 """
 
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,32 @@ class Plan:
     generated: dict[str, GeneratedSet]  # sets that the runs need
     root: Path = field(default=Path())  # <results>/<scale>
 
+    @cached_property
+    def training_of(self) -> dict[str, str]:
+        """Run -> the first run with the same training, whose model.pt and train.json are its own."""
+        first: dict[str, str] = {}
+        return {name: first.setdefault(run.trained(), name) for name, run in self.runs.items()}
+
+    @cached_property
+    def evaluation_of(self) -> dict[str, str]:
+        """Run -> the first run that is the same but for names, whose eval.json is its own."""
+        first: dict[str, str] = {}
+        return {name: first.setdefault(run.tested(), name) for name, run in self.runs.items()}
+
+    def run_of(self, variant: str) -> str | None:
+        """The first variant whose runs are those of `variant` at this scale; None: not trained."""
+        run = self.evaluation_of.get(f"{variant}@{self.scale.seeds[0]}")
+        return run and run.rpartition("@")[0]
+
+    def same_run(self, a: str, b: str) -> bool:
+        """Whether two variants are the same run at this scale, so that it cannot tell them apart."""
+        return self.run_of(a) is not None and self.run_of(a) == self.run_of(b)
+
     def specs(self) -> dict[Path, Any]:
         """Path -> content of every spec file."""
         out: dict[Path, Any] = {}
-        for name, run in self.runs.items():
-            out[self.spec_of("runs", name)] = run
+        for name in self.evaluation_of.values():
+            out[self.spec_of("runs", name)] = self.runs[name]
         for name, paper in self.config.papers.items():
             models = tuple(m for m in self.models.values() if m.name.split("/")[0] == name)
             out[self.spec_of("costs", name)] = Costing(paper=name, models=models)
@@ -93,8 +115,8 @@ class Plan:
             "generate": len(self.generated),
             "pretrain": len(self.pretrainings),
             "premise": len(self.premises),
-            "train": len(self.runs),
-            "evaluate": len(self.runs),
+            "train": len({*self.training_of.values()}),
+            "evaluate": len({*self.evaluation_of.values()}),
             "cost": len(self.config.papers),
             "memory": len(self.config.papers),
             "collect": 1,

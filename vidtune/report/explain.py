@@ -147,7 +147,7 @@ def _recompute(plan: Plan, named: CellName) -> list[str]:
 def _train(plan: Plan, variant: str) -> str:
     """The command that trains a variant at this scale, else at full, with the settings that differ
     from config.yaml's."""
-    runs = [r.name for r in plan.runs.values() if r.model.name == variant]
+    runs = [plan.evaluation_of[r.name] for r in plan.runs.values() if r.model.name == variant]
     scale = plan.scale.name if runs else "full"
     folder = plan.root.parent / scale / "runs"
     files = [str(folder / run / "eval.json") for run in runs or [f"{variant}@0"]]

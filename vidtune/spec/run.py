@@ -98,3 +98,13 @@ class Run(Frozen):
     seed: int
     data: str
     weights: str | None  # of a pre-trained small backbone; None: released ones, from the cache
+
+    def tested(self) -> str:
+        """What decides the result: the spec without its names."""
+        unnamed = {"name": True, "model": {"name"}, "recipe": {"name"}}
+        return self.model_dump_json(exclude=unnamed)
+
+    def trained(self) -> str:
+        """What decides the training: `tested` without the views, which only testing reads."""
+        model = self.model.model_copy(update={"views": "1x1"})
+        return self.model_copy(update={"model": model}).tested()

@@ -57,7 +57,7 @@ rule evaluate:
     input:
         lambda wildcards: JOBS.inputs(wildcards.run),
         spec=f"{SPECS}/runs/{{run}}.json",
-        model=f"{ROOT}/runs/{{run}}/model.pt",
+        model=lambda wildcards: JOBS.checkpoint(wildcards.run),
     output:
         f"{ROOT}/runs/{{run}}/eval.json",
     log:
@@ -67,4 +67,4 @@ rule evaluate:
     params:
         lease=LEASE,
     shell:
-        "{params.lease} -- python -m vidtune evaluate --spec {input.spec:q} --out {output:q} > {log:q} 2>&1"
+        "{params.lease} -- python -m vidtune evaluate --spec {input.spec:q} --checkpoint {input.model:q} --out {output:q} > {log:q} 2>&1"

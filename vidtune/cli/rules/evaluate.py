@@ -1,14 +1,14 @@
 """Evaluate one run, or a released checkpoint.
 
-With --spec and --out: the run's own checkpoint, model.pt in the folder of --out. With --official:
-the checkpoint of the method's authors, for a variant or a spec.
+With --spec and --out: the run's own checkpoint, --checkpoint or model.pt in the folder of --out.
+With --official: the checkpoint of the method's authors, for a variant or a spec.
 """
 
 import argparse
 import json
 from pathlib import Path
 
-from vidtune.cli.inputs import add_plan, read_plan, read_spec, run_job
+from vidtune.cli.inputs import add_plan, read_plan, read_spec
 from vidtune.spec import Run, UserError, write_json
 
 
@@ -17,6 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("variant", nargs="?", help="with --official: <paper>/<variant> it is of")
     parser.add_argument("--spec", help="the job's spec file")
     parser.add_argument("--out", help="JSON file to write (with --official, default: print)")
+    parser.add_argument("--checkpoint", help="of the run (default: model.pt beside --out)")
     parser.add_argument("--official", help="checkpoint of the method's authors")
 
 
@@ -24,7 +25,9 @@ def run(args: argparse.Namespace) -> None:
     if not args.official:
         if args.variant or not (args.spec and args.out):
             raise UserError("give --spec and --out, or a variant and --official CHECKPOINT")
-        return run_job(args, Run, "vidtune.engine.evaluate:evaluate", "model.pt")
+        return _evaluate_run(args)
+    if args.checkpoint:
+        raise UserError("give --checkpoint or --official, not both")
     from vidtune.engine.evaluate_official import evaluate_official
 
     result = evaluate_official(_declared_run(args), Path(args.official))
@@ -32,6 +35,14 @@ def run(args: argparse.Namespace) -> None:
         write_json(Path(args.out), result)
     else:
         print(json.dumps(result, indent=1))
+
+
+def _evaluate_run(args: argparse.Namespace) -> None:
+    from vidtune.engine.evaluate import evaluate
+
+    out = Path(args.out)
+    checkpoint = Path(args.checkpoint) if args.checkpoint else out.with_name("model.pt")
+    write_json(out, evaluate(read_spec(Run, args), checkpoint))
 
 
 def _declared_run(args: argparse.Namespace) -> Run:

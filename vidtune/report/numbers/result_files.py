@@ -2,7 +2,7 @@
 
 <results>/<scale>/costs/<paper>.json            counted costs of every model of a paper
 <results>/<scale>/memory/<paper>.json           predicted memory
-<results>/<scale>/runs/<run>/{train,eval}.json  status, losses, metrics
+<results>/<scale>/runs/<run>/{train,eval}.json  status, losses, metrics; once for equal runs
 <results>/<scale>/backbones/<name>/*.json       pre-training and the premise
 
 A file that is absent is a job that has not run; a file that cannot be read is a `UserError`.
@@ -47,7 +47,8 @@ def paper_path(plan: Plan, folder: Literal["costs", "memory"], paper: str) -> Pa
 
 
 def eval_path(plan: Plan, run: str) -> Path:
-    return plan.root / "runs" / run / "eval.json"
+    """The result of a run, which may stand under the name of the same run of another variant."""
+    return plan.root / "runs" / plan.evaluation_of[run] / "eval.json"
 
 
 def model_results(
@@ -74,7 +75,8 @@ class Outcomes:
     """How the jobs ended, and what the page and the plots show besides rows."""
 
     failed: dict[str, str]  # run -> "diverged" or "oom"
-    done: int  # runs evaluated
+    done: int  # runs evaluated, each once
+    runs: int  # runs to evaluate
     counted: int  # models
     losses: dict[str, list[tuple[int, float]]]  # run -> (step, loss)
     tokens: dict[str, list[int]]  # model -> tokens into the first layer, then out of each layer
@@ -87,9 +89,10 @@ class Outcomes:
 
 def read_outcomes(plan: Plan) -> Outcomes:
     """What the results folder holds besides rows."""
-    evals = _existing({run: eval_path(plan, run) for run in plan.runs}, ("status",))
-    train_paths = {run: eval_path(plan, run).with_name("train.json") for run in plan.runs}
-    trains = _existing(train_paths, ("status",))
+    eval_paths = {run: eval_path(plan, run) for run in plan.evaluation_of.values()}
+    folders = {run: plan.root / "runs" / run for run in plan.training_of.values()}
+    evals = _existing(eval_paths, ("status",))
+    trains = _existing({run: folder / "train.json" for run, folder in folders.items()}, ("status",))
     counted = costs(plan)
     folder = plan.root / "backbones"
     pretrained = _existing({b: folder / b / "pretrain.json" for b in plan.pretrainings}, ())
@@ -100,6 +103,7 @@ def read_outcomes(plan: Plan) -> Outcomes:
     return Outcomes(
         failed={run: status for run, status in statuses.items() if status != "ok"},
         done=len(evals),
+        runs=len(eval_paths),
         counted=len(counted),
         losses={
             run: [tuple(p) for p in t["losses"]] for run, t in trains.items() if t.get("losses")

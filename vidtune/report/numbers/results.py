@@ -36,13 +36,18 @@ def counted(plan: Plan, name: str, cost: dict[str, Any], where: str) -> Iterator
 
 
 def learned(plan: Plan, name: str, result: dict[str, Any], where: str) -> Iterator[Row]:
-    """Rows of one `eval.json`; none where the training diverged or ran out of memory."""
+    """Rows of a run from its `eval.json`; none where the training diverged or ran out of memory.
+
+    The file may be that of the same run under another variant's name, which the condition says.
+    """
     if "official" in result:
         raise UserError(
             f"{where}: made from {result['official']}, not from our training; move it elsewhere"
         )
-    run = plan.runs[name]
-    code = made_by(result, provenance.run_digest(run), provenance.spec_digest(run))
+    run, first = plan.runs[name], plan.runs[plan.evaluation_of[name]]
+    code = made_by(result, provenance.run_digest(first), provenance.spec_digest(first))
+    same = "" if run is first else f"at this scale the same run as {first.model.name}"
+    condition = "; ".join(filter(None, [same, _clip_differences(result)]))
     for metric, value in result["metrics"].items():
         m = plan.config.metrics.get(metric)
         if m is None:
@@ -59,7 +64,7 @@ def learned(plan: Plan, name: str, result: dict[str, Any], where: str) -> Iterat
             n=result["n"],
             coverage=_coverage(where, result.get("coverage", {})),
             device=result.get("provenance", {}).get("device", ""),
-            condition=_clip_differences(result),
+            condition=condition,
             **code,
         )
 
