@@ -10,15 +10,23 @@ import pytest
 from helpers.common import REPO, one_line, plan_at
 
 from vidtune.plan import Plan, load
-from vidtune.report import formats, plots, tables, verdicts
+from vidtune.report import comparisons, formats, plots, tables, verdicts
 from vidtune.report.columns import describe_rows
 from vidtune.report.numbers import result_files, results, rows
 from vidtune.report.page import page
-from vidtune.report.plots import style
+from vidtune.report.plots import ablation_plot, style
 from vidtune.spec import write_json, write_text
 
 DIVERGED, SEEDED = "side4video/b16-ssv1-w512@0", "side4video/b16-ssv1"
-SHARES = {"top1": 60.0, "top5": 90.0, "pair": 80.0, "r1": 20.0, "r5": 50.0, "r10": 70.0}
+SHARES = {
+    "top1": 60.0,
+    "top5": 90.0,
+    "pair": 80.0,
+    "r1": 20.0,
+    "r5": 50.0,
+    "r10": 70.0,
+    "rsum": 140.0,
+}
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 STAMP = {"digest": "000000000000", "device": "cpu", "commit": "abc", "versions": {"torch": "2"}}
 
@@ -35,7 +43,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Plan:
         write_json(result_files.paper_path(plan, "costs", paper), dict.fromkeys(models, one))
     for name, run in plan.runs.items():
         status = "diverged" if name == DIVERGED else "ok"
-        keys = ("top1", "top5", "pair") if run.model.task == "recognition" else ("r1", "r5", "r10")
+        keys = ("top1", "top5", "pair")
+        keys = keys if run.model.task == "recognition" else ("r1", "r5", "r10", "rsum")
         metrics = {k: SHARES[k] + run.seed for k in keys} if status == "ok" else {}
         result = {"status": status, "metrics": metrics, "n": 320, "seconds": 1.0}
         write_json(result_files.eval_path(plan, name), {**result, "provenance": STAMP})
@@ -44,7 +53,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Plan:
         write_json(result_files.eval_path(plan, name).with_name("train.json"), trained)
     probe = {"top1": 0.4, "within_pairs": 0.5, "n": 320, "chance": [0.43, 0.57]}
     check = {"zero_shot": {"colour": 1.0, "size": 0.98}, "probe": probe, "holds": {"all": True}}
-    premise = {"recognition": check, "retrieval": check, "references": {}}
+    premise = {"recognition": check, "retrieval": check}
+    premise["references"] = {
+        "recognition": {"chance": {"top1": 12.5, "pair": 50.0}, "linear probe": {"top1": 14.0}},
+        "retrieval": {"chance": {"r1": 1.0, "pair": 50.0}, "zero-shot CLIP": {"r1": 15.0}},
+    }
     write_json(plan.root / "backbones" / "mini" / "premise.json", premise)
     write_text(plan.root / "rows.csv", rows.rows_to_csv(results.gather(plan)))
     page.write(plan)
@@ -78,6 +91,42 @@ def test_learned_numbers_stand_apart_and_name_their_scale(shown):
     assert cell.learned == (61.0, 1.0, 3, 320, "mini")
     assert "ours" not in groups
     assert "seeds: 0, 1, 2" in describe_rows(cell.rows)
+
+
+def test_references_stand_below_the_learned_rows_of_their_task(made, shown):
+    by_name = {t.name: t for t in shown}
+    for name, metric, expected in (
+        ("side4video-table9b", "top1", {"chance": "12.5", "linear probe": "14.0"}),
+        ("tempme-table8", "r1", {"chance": "1.0", "zero-shot CLIP": "15.0"}),
+    ):
+        table = by_name[name]
+        column = next(c for c in table.columns if (c.metric, c.what) == (metric, "learned"))
+        below = {r.label: column.text(r.cells[metric]) for r in table.rows if r.part == "reference"}
+        assert below == expected
+        assert [r.part for r in table.rows][-len(below) :] == ["reference"] * len(below)
+        assert [row.label for row, ruled in table.ruled() if ruled][-1] == next(iter(below))
+        assert "| chance | reference |" in formats.to_md(table)
+    assert not any(r.part == "reference" for r in by_name["side4video-table12"].rows)
+    (cell,) = (r.cells["r1"] for r in by_name["tempme-table8"].rows if r.label == "chance")
+    assert "premise.json" in describe_rows(cell.rows)
+
+
+def test_references_are_lines_in_the_learned_plots(made):
+    for name in ("accuracy", "ablations"):
+        svg = (made.root / "plots" / f"{name}.svg").read_text(encoding="utf-8")
+        assert "chance" in svg and "linear probe" in svg
+
+
+def test_an_ablation_shows_our_difference_beside_prints(made):
+    """Every published table that a learned claim names, with the row that the paper puts first."""
+    read = rows.rows_from_csv(made.root / "rows.csv")
+    shown = ablation_plot._ablations(made, comparisons.learned(made, read))
+    places = {(one.paper, one.numbers.where): (one.metric, one.first) for one in shown}
+    assert places["side4video", "Table 9 (b)"] == ("top1", "b16-ssv1")
+    assert places["tempme", "Table 9"] == ("rsum", "b32-temporal-only")
+    assert {f"Table 9 ({k})" for k in "abcdef"} <= {where for _, where in places}
+    svg = (made.root / "plots" / "ablations.svg").read_text(encoding="utf-8")
+    assert "ours" in svg and "print" in svg and "against 3D Conv" in svg
 
 
 def test_a_row_says_where_its_videos_are_copies_or_were_replaced(plan):

@@ -10,7 +10,8 @@ from vidtune.spec import Frozen, Kind, Numbers
 
 
 class Learned(NamedTuple):
-    """Mean and standard deviation over seeds (None for one seed); `clips` is the test set."""
+    """Mean and standard deviation over seeds (None for one seed); `clips` is the test set. A reference
+    has no seeds."""
 
     mean: float
     sd: float | None
@@ -62,7 +63,8 @@ class Cell(Frozen):
             return None
         values, first = [r.value for r in self.rows], self.rows[0]
         sd = statistics.stdev(values) if len(values) > 1 else None
-        return Learned(statistics.fmean(values), sd, len(values), first.n, first.scale)
+        seeds = sum(r.seed is not None for r in self.rows)
+        return Learned(statistics.fmean(values), sd, seeds, first.n, first.scale)
 
     @property
     def stale(self) -> bool:

@@ -7,11 +7,13 @@ size, what was learned at the scale at hand, the verdict, and where each of them
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from vidtune.plan import Plan
 from vidtune.report.cell_names import label
 from vidtune.report.cells import Cell
 from vidtune.report.columns import Column, columns, headings, identity, predicted_convention
+from vidtune.report.numbers import references
 from vidtune.report.numbers.rows import Row, RowIndex, index_rows
 from vidtune.report.texts import contradictions
 from vidtune.report.verdicts import make_cell
@@ -31,7 +33,7 @@ class TableRow:
     cells: dict[str, Cell]  # by metric
     notes: tuple[int, ...]  # footnotes of the row
     cell_notes: dict[str, tuple[int, ...]]  # metric -> footnotes, which stand at the printed number
-    added: bool  # through `also`: not a row of the published table
+    part: Literal["published", "added", "reference"]  # added: through `also`, not in print
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,9 @@ class ShownTable:
         return [(group, len(list(same))) for group, same in groups]
 
     def ruled(self) -> list[tuple[TableRow, bool]]:
-        """Rows, each with whether a rule parts it from the published ones above."""
+        """Rows, each with whether a rule parts it from those of another kind above."""
         pairs = itertools.pairwise([None, *self.rows])
-        return [(row, bool(above and row.added and not above.added)) for above, row in pairs]
+        return [(row, bool(above and row.part != above.part)) for above, row in pairs]
 
 
 @dataclass
@@ -88,8 +90,34 @@ class Builder:
             cells=cells,
             notes=self.note(noted and noted.note),
             cell_notes=cell_notes,
-            added=bool(table.paper) and not printed,
+            part="added" if table.paper and not printed else "published",
         )
+
+    def references(self, table: Table, shown: tuple[Column, ...], dataset: bool) -> list[TableRow]:
+        """What stands below the learned numbers of a table's tasks: chance, a probe and the like."""
+        learned = [column.metric for column in shown if column.what == "learned"]
+        members = _members(self.plan, table)
+        tasks = dict.fromkeys(self.plan.models[v].task for v in members if v in self.plan.models)
+        every = [row for rows in self.ours.values() for row in rows]
+        named = {v: name for task in tasks for name, v in references.names(every, task).items()}
+        rows = []
+        for variant, name in named.items():
+            if not any((variant, metric) in self.ours for metric in learned):
+                continue
+            rows.append(
+                TableRow(
+                    variant=variant,
+                    label=name,
+                    identity=("reference", *[""] * (len(headings(self.plan, dataset)) - 1)),
+                    cells={
+                        m: make_cell(self.plan, self.ours, variant, m, None) for m in table.columns
+                    },
+                    notes=(),
+                    cell_notes={m: () for m in table.columns},
+                    part="reference",
+                )
+            )
+        return rows
 
     def cell_notes(self, cell: Cell, printing: list[Numbers]) -> tuple[int, ...]:
         """Footnotes of a cell: a reason, contradictions, and other values printed elsewhere."""
@@ -120,7 +148,9 @@ def _table(builder: Builder, table: Table) -> ShownTable:
     members = _members(plan, table)
     several = len({plan.variants[v].dataset for v in members if v in plan.variants}) > 1
     dataset = several and table.paper is None
-    rows = tuple(builder.row(table, name, printed, dataset) for name, printed in members.items())
+    rows = [builder.row(table, name, printed, dataset) for name, printed in members.items()]
+    shown = columns(plan, table, [row.cells for row in rows])
+    rows += builder.references(table, shown, dataset)
     blocks = {id(n): n for printed in members.values() for n in printed} if table.paper else {}
     remarks = [table.note] if table.note else []
     for n in blocks.values():
@@ -132,8 +162,8 @@ def _table(builder: Builder, table: Table) -> ShownTable:
         title=table.title,
         paper=table.paper,
         headings=headings(plan, dataset),
-        columns=columns(plan, table, [row.cells for row in rows]),
-        rows=rows,
+        columns=shown,
+        rows=tuple(rows),
         notes=tuple(builder.notes),
         remarks=(*remarks, *predicted_convention(plan, cells)),
     )

@@ -3,6 +3,9 @@ rule collect:
         expand(f"{ROOT}/costs/{{paper}}.json", paper=PLAN.config.papers),
         expand(f"{ROOT}/memory/{{paper}}.json", paper=PLAN.config.papers),
         expand(f"{ROOT}/runs/{{run}}/eval.json", run=JOBS.runs),
+        expand(
+            f"{ROOT}/backbones/{{backbone}}/premise.json", backbone=PLAN.pretrainings
+        ),
         JOBS.measurements(),
         CONFIG,
     output:
@@ -21,9 +24,6 @@ rule collect:
 rule report:
     input:
         f"{ROOT}/rows.csv",
-        expand(
-            f"{ROOT}/backbones/{{backbone}}/premise.json", backbone=PLAN.pretrainings
-        ),
         CONFIG,
     output:
         f"{ROOT}/report.html",

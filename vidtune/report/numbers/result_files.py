@@ -109,12 +109,18 @@ def read_outcomes(plan: Plan) -> Outcomes:
             run: [tuple(p) for p in t["losses"]] for run, t in trains.items() if t.get("losses")
         },
         tokens={name: _tokens(c["tokens"]) for name, c in counted.items() if c.get("tokens")},
-        premises=_existing({b: folder / b / "premise.json" for b in plan.pretrainings}, ()),
+        premises=premises(plan),
         seconds={k: sum(r.get("seconds", 0.0) for r in v.values()) for k, v in steps.items() if v},
         commits=_distinct(s.get("commit") for s in stamps),
         versions={k: _distinct(v.get(k) for v in versions) for k in sorted(set().union(*versions))},
         devices=_distinct(r.get("provenance", {}).get("device") for r in evals.values()),
     )
+
+
+def premises(plan: Plan) -> dict[str, dict[str, Any]]:
+    """Backbone -> what the check of its premise found."""
+    folder = plan.root / "backbones"
+    return _existing({b: folder / b / "premise.json" for b in plan.pretrainings}, ())
 
 
 def _existing(paths: dict[str, Path], keys: tuple[str, ...]) -> dict[str, dict[str, Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from vidtune import provenance
 from vidtune.plan import Plan
-from vidtune.report.numbers import device_costs, settings
+from vidtune.report.numbers import device_costs, references, settings
 from vidtune.report.numbers.result_files import costs, eval_path, made_by, paper_path, read_checked
 from vidtune.report.numbers.rows import FULL_SIZE, Row, our_row, published
 from vidtune.spec import UserError
@@ -103,4 +103,4 @@ def gather(plan: Plan) -> list[Row]:
         path = eval_path(plan, name)
         if path.exists():
             rows += learned(plan, name, read_checked(path, ("metrics", "n", "status")), str(path))
-    return rows
+    return [*rows, *references.references(plan)]

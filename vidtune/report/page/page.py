@@ -16,6 +16,7 @@ from vidtune.plan import Plan
 from vidtune.report import formats, plots, tables, texts, verdicts
 from vidtune.report.claims import findings
 from vidtune.report.comparisons import STATUSES
+from vidtune.report.numbers.references import is_reference
 from vidtune.report.numbers.result_files import read_outcomes
 from vidtune.report.numbers.rows import Row, index_rows, rows_from_csv
 from vidtune.report.plots.style import SERIES, inline
@@ -29,7 +30,8 @@ FORMATS = {"md": formats.to_md, "csv": formats.to_csv, "tex": formats.to_tex}
 def write(plan: Plan) -> None:
     """Write tables/, plots/ and report.html. Raises `UserError` without a sound rows.csv."""
     every = rows_from_csv(plan.root / "rows.csv")
-    rows = [r for r in every if r.source == "paper" or r.variant in plan.variants]  # still declared
+    declared = {*plan.variants, *(r.variant for r in every if is_reference(r))}
+    rows = [r for r in every if r.source == "paper" or r.variant in declared]
     outcomes = read_outcomes(plan)
     shown = tables.build(plan, rows)
     made, absent = plots.draw(plan, rows, outcomes)

@@ -5,14 +5,14 @@ import matplotlib
 from vidtune.plan import Plan
 from vidtune.report.numbers.result_files import Outcomes
 from vidtune.report.numbers.rows import Row
-from vidtune.report.plots import cost_plots, learned_plots, style
+from vidtune.report.plots import ablation_plot, cost_plots, learned_plots, style
 
 PLOTS = {
     "premise": learned_plots.premise,
     "gflops": cost_plots.gflops,
     "tokens": cost_plots.tokens,
     "accuracy": learned_plots.accuracy,
-    "ablations": learned_plots.ablations,
+    "ablations": ablation_plot.ablations,
     "training": learned_plots.training,
 }
 

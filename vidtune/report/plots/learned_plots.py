@@ -1,18 +1,18 @@
 """Plots of what is learned at the scale at hand, which every title or caption names: the premise,
-accuracy, ablations and loss curves."""
+accuracy and loss curves."""
 
 import math
 import statistics
-import textwrap
 from typing import Any
 
 from matplotlib.axes import Axes
 
 from vidtune.plan import Plan
+from vidtune.report.numbers import references
 from vidtune.report.numbers.result_files import Outcomes
 from vidtune.report.numbers.rows import Row, index_rows
 from vidtune.report.plots import style
-from vidtune.report.plots.style import Drawn
+from vidtune.report.plots.style import Drawn, reference_lines
 
 LETTER = 0.0175  # of an axis' width, per letter of a name
 Points = dict[str, tuple[float, list[float]]]  # variant -> (GMACs of a view, one value per seed)
@@ -41,17 +41,19 @@ def accuracy(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
     methods = sorted({plan.models[v].method for points in panels.values() for v in points})
     figure, axes = style.canvas(len(panels), 4.7)
     for panel, (metric, points) in zip(axes, panels.items(), strict=True):
+        task = plan.models[next(iter(points))].task
+        reference_lines(panel.axhline, references.values(rows, task, metric))
         _accuracy_panel(plan, panel, points, methods)
         m = plan.config.metrics[metric]
         panel.set(title=f"{m.label} at scale {plan.scale.name}", ylabel=f"{m.label}, {m.unit}")
         panel.set_xlabel("GMACs of one view, declared model at full size")
-    handles = {h: k for p in axes for k, h in zip(*p.get_legend_handles_labels(), strict=True)}
-    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=6)
+    style.legend(figure, axes)
     title = f"What does accuracy at scale {plan.scale.name} cost?"
     caption = (
         f"Accuracy is learned at scale {plan.scale.name} ({plan.scale.says}) and says nothing "
         "about the papers' data; GFLOPs are counted for the declared model at full size. Bars are "
-        "± one standard deviation over seeds, where there are several."
+        "± one standard deviation over seeds, where there are several. Lines: what is reached by "
+        "chance or without a sense of motion."
     )
     return Drawn(figure, title, caption)
 
@@ -94,69 +96,6 @@ def _write_names(axes: Axes, at: dict[str, tuple[float, float]]) -> None:
         taken.append((left, right, height))
         axes.plot([x, math.exp(left)], [y, height], color=style.MUTED, linewidth=0.5)
         axes.text(math.exp(left), height, name, fontsize=7.5, va="center", color=style.INK)
-
-
-def ablations(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
-    """Top-1 learned at this scale, one panel per published ablation, with chance and the frozen
-    probe."""
-    values = _values(rows, "top1")
-    panels: list[tuple[str, str, dict[str, str]]] = []  # paper, title, label of each variant
-    for paper in plan.config.papers.values():
-        for n in paper.numbers:
-            labels = {f"{paper.name}/{row}": n.labels.get(row, row) for row in n.rows}
-            if "(" in n.where and labels.keys() & values.keys():
-                panels.append((paper.name, f"{n.where}: {n.caption.partition(',')[0]}", labels))
-    if not panels:
-        return f"no ablation of recognition has a result at scale {plan.scale.name} yet"
-    figure, axes = style.canvas(len(panels), 1.55, sharex=True)
-    for panel, (_, title, labels) in zip(axes, panels, strict=True):
-        panel.set_title(textwrap.fill(title, 40), fontsize=8.5, x=-0.38)
-        _bars(panel, labels, values)
-    _references(plan, axes, values, [labels for _, _, labels in panels])
-    for panel in axes[-3:]:
-        panel.tick_params(labelbottom=True)
-        panel.set_xlabel(f"top-1 at scale {plan.scale.name}, %")
-    names = " and ".join(dict.fromkeys(paper for paper, _, _ in panels))
-    title = f"Do the ablations of {names} come out at scale {plan.scale.name}?"
-    caption = (
-        f"Learned at scale {plan.scale.name}: {plan.scale.says}. Bars are means, dots single "
-        "seeds; dashed: a linear probe on the frozen backbone; dotted: chance."
-    )
-    return Drawn(figure, title, caption)
-
-
-def _bars(axes: Axes, labels: dict[str, str], values: dict[str, list[float]]) -> None:
-    for y, variant in enumerate(labels):
-        seeds = values.get(variant, [])
-        if not seeds:
-            axes.text(1, y, "no result", va="center", fontsize=8, color=style.MUTED)
-            continue
-        mean, end = statistics.fmean(seeds), max(seeds)
-        axes.barh(y, mean, height=0.56, color=style.SERIES[0], alpha=0.55)
-        axes.plot(seeds, [y] * len(seeds), "o", color=style.SERIES[0], markersize=3.5)
-        place = {"x": end - 4, "ha": "right"} if end > 80 else {"x": end + 3.5, "ha": "left"}
-        axes.text(y=y, s=f"{mean:.1f}", va="center", fontsize=8, color=style.INK, **place)
-    axes.set_yticks(range(len(labels)), labels.values())
-    axes.set(xlim=(0, 100), ylim=(len(labels) - 0.5, -0.5))
-    axes.grid(axis="y", visible=False)
-
-
-def _references(
-    plan: Plan, axes: list[Axes], values: dict[str, list[float]], panels: list[dict[str, str]]
-) -> None:
-    """Chance and the frozen probe, as lines through every panel of the same data."""
-    runs = {r.model.name: r for r in plan.runs.values()}
-    probes = {
-        runs[variant].dataset.name: statistics.fmean(seeds)
-        for variant, seeds in values.items()
-        if variant in runs and runs[variant].model.method == "linear_probe"
-    }
-    for panel, labels in zip(axes, panels, strict=True):
-        data = next((runs[variant].dataset for variant in labels if variant in runs), None)
-        if data and data.classes:
-            panel.axvline(100 / data.classes, color=style.MUTED, linewidth=1.1, linestyle=":")
-        if data and data.name in probes:
-            panel.axvline(probes[data.name], color=style.SERIES[1], linewidth=1.2, linestyle="--")
 
 
 def training(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:

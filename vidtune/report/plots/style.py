@@ -7,6 +7,7 @@ they say. Inside the page every colour becomes a CSS variable, so that plots fol
 import io
 import math
 import re
+from collections.abc import Callable
 from html import escape
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 INK, MUTED, LINE, PAPER = "#1d2430", "#5c6573", "#d5dae1", "#fefefe"
 SERIES = ("#0072b2", "#d55e00", "#009e73", "#c2609a", "#b58200", "#3f9bd1", "#7d7f86")
 MARKERS = "osD^vPX"
+LINES = {"chance": ":", "linear probe": "--", "appearance oracle": "-."}  # of references
 VARIABLES = {INK: "--ink", MUTED: "--muted", LINE: "--line", PAPER: "--card"}
 VARIABLES |= {colour: f"--s{k}" for k, colour in enumerate(SERIES)}
 WIDTH = 8.4  # inches
@@ -90,6 +92,19 @@ def canvas(panels: int, height: float, across: int = 3, **kw: Any) -> tuple[Figu
     for spare in axes.flat[panels:]:
         spare.set_visible(False)
     return figure, list(axes.flat[:panels])
+
+
+def reference_lines(line: Callable[..., Any], values: dict[str, float]) -> None:
+    """Draw a line for each reference with `axhline` or `axvline`; the legend names them."""
+    for name, value in values.items():
+        dashes = LINES.get(name, (0, (7, 2)))
+        line(value, color=MUTED, linewidth=1.1, linestyle=dashes, label=name, zorder=1)
+
+
+def legend(figure: Figure, axes: list[Axes]) -> None:
+    """One legend for all panels, below them; a label stands once."""
+    handles = {h: k for p in axes for k, h in zip(*p.get_legend_handles_labels(), strict=True)}
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=6)
 
 
 def log_scale(axes: Axes, which: str) -> None:
