@@ -55,6 +55,10 @@ def test_galleries_are_of_every_clip_or_of_none(copy: Path):
     clips = records.read(copy, "test")
     assert records.galleries(clips) == [0] * 6 + [1] * 6
     assert records.twins(clips) == [(k, k + 1) for k in range(0, 12, 2)]
+    edit(copy, "test", 3, gallery=1)
+    with pytest.raises(UserError, match=r"test\.jsonl:4: gallery: expected 0, as the other") as e:
+        records.read(copy, "test")
+    assert "\n" not in str(e.value)
     for number in range(12):
         edit(copy, "test", number, gallery=None, group=None)
     clips = records.read(copy, "test")

@@ -87,8 +87,15 @@ def read(directory: Path, split: str) -> list[Record]:
     path = directory / f"{split}.jsonl"
     labels = {name: i for i, name in enumerate(dataset["classes"])}
     records: list[Record] = []
+    gallery_of: dict[str, int | None] = {}  # by group
     for number, row in enumerate(rows(path), 1):
         place = f"{path}:{number}"
+        group, gallery = row.get("group"), row.get("gallery")
+        if group is not None and gallery_of.setdefault(group, gallery) != gallery:
+            raise UserError(
+                f"{place}: gallery: expected {gallery_of[group]}, as the other clips of group "
+                f"{group!r}; found {gallery}; put twins into one gallery"
+            )
         if "copy_of" in row and "resized" not in dataset:
             raise UserError(
                 f"{place}: video: a smaller copy, but manifest.json describes no copies; "

@@ -82,15 +82,18 @@ def _retrieval(run: Run, model: Retriever, device: torch.device) -> dict[str, An
     """Every caption is a query; every video is encoded once."""
     data = Batches(run, run.dataset.evaluate_on, train=False, device=device)
     tokens, owner = data.queries()
-    videos = tuple(torch.cat(column) for column in zip(*_outputs(model, data), strict=True))
-    parts = tokens.to(device).split(TEXTS_AT_ONCE)
-    rows = [model.similarity(model.encode_text(part), videos).float().cpu() for part in parts]
-    scores = torch.cat(rows)  # (Q, V)
+    features = tuple(torch.cat(column) for column in zip(*_outputs(model, data), strict=True))
+    gallery = records.galleries(data.records)
+    scores = torch.zeros(len(owner), len(data.records))  # (Q, V); between galleries it stays 0
+    for texts, videos in metrics.blocks(owner, gallery):
+        inside = tuple(feature[videos] for feature in features)
+        for part in texts.split(TEXTS_AT_ONCE):
+            text = model.encode_text(tokens[part].to(device))
+            scores[part[:, None], videos] = model.similarity(text, inside).float().cpu()
     if not scores.isfinite().all():
         return {"status": "diverged"}
-    clips = data.records
-    apart = records.twins(clips), run.dataset.ties, records.galleries(clips)
-    values = metrics.retrieval(scores, owner, *apart)
+    twins, ties = records.twins(data.records), run.dataset.ties
+    values = metrics.retrieval(scores, owner, twins, ties, gallery)
     return {"n": len(data.records), "metrics": values}
 
 

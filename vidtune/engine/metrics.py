@@ -17,8 +17,6 @@ Checked against github.com/ArrowLuo/CLIP4Clip at 508ffa3 and LunarShen/TempMe at
 Shapes: Q texts, V videos, N candidates.
 """
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
@@ -77,6 +75,17 @@ def best_captions(sim: Tensor, owner: Tensor) -> Tensor:
     return torch.stack([part.amax(dim=0) for part in parts]).T
 
 
+def blocks(owner: Tensor, gallery: list[int] | None) -> list[tuple[Tensor, Tensor]]:
+    """Return the texts and the videos of each gallery, ascending; see `retrieval`."""
+    if gallery is None:
+        return [(torch.arange(len(owner)), owner.unique())]
+    numbers = torch.tensor(gallery)  # (V,)
+    return [
+        ((numbers[owner] == number).nonzero()[:, 0], (numbers == number).nonzero()[:, 0])
+        for number in numbers.unique()
+    ]
+
+
 def retrieval(
     sim: Tensor,
     owner: Tensor,
@@ -88,15 +97,17 @@ def retrieval(
 
     `twins` are pairs of clips whose captions differ only in motion: `pair` is the share of their
     captions that prefer their own video to its twin. `gallery` has the number of each video's
-    gallery; None: all videos are in one.
+    gallery; None: all videos are in one. Similarities between galleries are not looked at.
     """
     several = len(owner) > sim.shape[1]
     by_text = places if several else entries
     rules = (by_text, entries) if ties == "official" else (ranks, ranks)
     t2v, v2t = [], []
-    for inside, own in _galleries(sim, owner, gallery):
+    for texts, videos in blocks(owner, gallery):
+        inside = sim[texts][:, videos]
+        own = torch.searchsorted(videos, owner[texts])
         t2v.append(rules[0](inside, own))
-        v2t.append(rules[1](best_captions(inside, own), torch.arange(inside.shape[1])))
+        v2t.append(rules[1](best_captions(inside, own), torch.arange(len(videos))))
     lower = several and ties == "official"
     out = _summary("", torch.cat(t2v), "lower" if lower else "linear")
     out |= _summary("v2t_", torch.cat(v2t), "linear")
@@ -108,20 +119,6 @@ def retrieval(
         two = torch.stack([sim[texts, own], sim[texts, other]], 1)  # (Q, 2)
         out["pair"] = top(ranks(two, torch.zeros_like(own)), 1)
     return out
-
-
-def _galleries(
-    sim: Tensor, owner: Tensor, gallery: list[int] | None
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield each gallery's similarities and, of its texts, the owners' places in the gallery."""
-    if gallery is None:
-        yield sim, owner
-        return
-    numbers = torch.tensor(gallery)  # (V,)
-    for number in numbers.unique():
-        videos = (numbers == number).nonzero()[:, 0]
-        texts = (numbers[owner] == number).nonzero()[:, 0]
-        yield sim[texts][:, videos], torch.searchsorted(videos, owner[texts])
 
 
 def _summary(prefix: str, rank: Tensor, median: str) -> dict[str, float]:

@@ -13,6 +13,7 @@ Shapes: Q captions, V videos, E joint embedding.
 
 from collections import Counter
 from collections.abc import Callable, Hashable
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -55,7 +56,6 @@ def guessed(clips: list[Record], alike: Callable[[Record], Hashable]) -> dict[st
     groups = [alike(clip) for clip in clips for _ in clip.captions]
     size = Counter(alike(clip) for clip in clips)
     recall = {
-        f"r{k}": 100 * sum(min(k, size[g]) / size[g] for g in groups) / len(groups)
-        for k in metrics.SUM_AT
+        f"r{k}": 100 * fmean(min(k, size[g]) / size[g] for g in groups) for k in metrics.SUM_AT
     }
     return recall | {"rsum": sum(recall.values()), "pair": 50.0}
