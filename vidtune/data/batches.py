@@ -125,8 +125,7 @@ class Batches:
         self.clips.epoch = number
         order = torch.arange(len(self.clips))
         if self.train:
-            generator = torch.Generator().manual_seed(self.run.seed * 100_003 + number)
-            order = torch.randperm(len(self.clips), generator=generator)
+            order = shuffled(len(self.clips), self.run.seed, number)
         batches = [order[i * self.size : (i + 1) * self.size] for i in range(first, len(self))]
         streamed = self.videos is None and self.features is None
         return self._stream(batches) if streamed else map(self._kept, batches)
@@ -154,6 +153,12 @@ class Batches:
             target = batch["label"] if recognition else self.tokenize(batch["caption"])
             masks = {"mask": batch["real"].to(self.device)} if self.pads else {}
             yield Batch((self.normalised(batch["video"]),), target.to(self.device), masks)
+
+
+def shuffled(items: int, seed: int, epoch: int) -> Tensor:
+    """Return the order (items,) in which a training with this seed takes its items in an epoch."""
+    generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+    return torch.randperm(items, generator=generator)
 
 
 def workers() -> int:

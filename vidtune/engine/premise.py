@@ -7,10 +7,15 @@ and grown shapes look different from shifted ones) but not its direction: within
 it must be at chance. What such a probe and others without a sense of order reach is a reference for
 the learned results (vidtune/engine/references.py).
 
+Retrieval must also ask for the motion: a method learns it only where a training batch holds twins.
+
 Shapes: N clips, T frames, E joint embedding, C classes, Q captions.
 """
 
+import math
+from collections import Counter
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -20,7 +25,7 @@ from torch.nn import functional as F
 
 from vidtune import provenance
 from vidtune.data import records
-from vidtune.data.batches import AT_ONCE
+from vidtune.data.batches import AT_ONCE, shuffled
 from vidtune.data.clips import Clips
 from vidtune.data.decoded import read_kept
 from vidtune.data.records import Record
@@ -36,6 +41,8 @@ from vidtune.spec import Backbone, Premise, Probe
 
 APPEARANCE_AT_LEAST = 0.9  # zero-shot accuracy of every attribute
 CONFIDENCE = 0.99  # of the interval that chance stays in
+TWINS_AT_LEAST = 0.5  # of the captions of a training batch, the share with a twin in it
+EPOCHS = 10  # whose batches are looked at
 TEXTS_AT_ONCE = 256
 DECAYS = (1e-4, 1e-3, 1e-2, 1e-1)  # L2 strengths tried on the validation split
 
@@ -70,6 +77,9 @@ def premise(job: Premise, weights: Path) -> dict[str, Any]:
             texts, owner = records.queries(clips["test"])
             text = _texts(clip, tokens(texts))  # (Q, E)
             known = references.retrieval(clips["test"], text, means["test"], owner)
+            asked = twins_in_batches(clips["train"], one.recipe.batch)
+            result[task]["batches"] = asked
+            result[task]["holds"]["batches_hold_twins"] = asked["with_twin"] >= TWINS_AT_LEAST
         result["references"][task] = known
     code = provenance.digest("vidtune.engine.premise")
     return result | {"provenance": provenance.stamp(code, device_name(device))}
@@ -83,7 +93,11 @@ def _check(one: Probe, seen: dict[str, float], judged: dict[str, Any]) -> dict[s
         "frames": one.frames,
         "zero_shot": seen,
         "probe": judged,
-        "thresholds": {"appearance_at_least": APPEARANCE_AT_LEAST, "confidence": CONFIDENCE},
+        "thresholds": {
+            "appearance_at_least": APPEARANCE_AT_LEAST,
+            "confidence": CONFIDENCE,
+            "twins_at_least": TWINS_AT_LEAST,
+        },
         "holds": {
             "appearance": min(seen[attribute] for attribute in ATTRIBUTES) >= APPEARANCE_AT_LEAST,
             "within_pairs_at_chance": low <= judged["within_pairs"] <= high,
@@ -124,6 +138,31 @@ def appearance(
         for key, values in ATTRIBUTES.items()
     }
     return zero_shot(features.flatten(0, 1), text.cpu(), indices)
+
+
+def twins_in_batches(clips: list[Record], batch: int) -> dict[str, float]:
+    """Say what the batches of the first epochs ask of a training with seed 0.
+
+    `with_twin`: the share of captions with a twin in their batch. In nats: `appearance_loss`, the
+    least contrastive loss of a method that knows appearance alone, and `least_loss`, that of one
+    that knows the motion too (captions that repeat in a batch cannot be told apart).
+    """
+    texts, owner = records.queries(clips)
+    looks = [tuple(sorted(clips[i].appearance.items())) for i in owner]
+    size = min(batch, len(owner))
+    alike, same = [], []  # of each caption: how many of its batch have its appearance, its words
+    for epoch in range(EPOCHS):
+        order = shuffled(len(owner), 0, epoch)
+        for items in order[: len(owner) // size * size].view(-1, size).tolist():
+            looking, worded = (Counter(of[k] for k in items) for of in (looks, texts))
+            alike += [looking[looks[k]] for k in items]
+            same += [worded[texts[k]] for k in items]
+    return {
+        "batch": size,
+        "with_twin": fmean(a > s for a, s in zip(alike, same, strict=True)),
+        "appearance_loss": fmean(map(math.log, alike)),
+        "least_loss": fmean(map(math.log, same)),
+    }
 
 
 def probe(features: dict[str, Tensor], clips: Splits, manifest: dict[str, Any]) -> dict[str, Any]:

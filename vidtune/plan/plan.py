@@ -226,7 +226,8 @@ def _probe(run: Run) -> Probe:
     Its rates and lengths are constants, so that editing a recipe's repeats no premise.
     """
     taken = {"task": run.recipe.task, "max_words": run.model.max_words, **run.recipe.frame_rule()}
-    recipe = Recipe(name="probe", lr=1.0, weight_decay=0.0, batch=1, steps=1, warmup=0.0, **taken)
+    fixed = {"name": "probe", "lr": 1.0, "weight_decay": 0.0, "steps": 1, "warmup": 0.0}
+    recipe = Recipe(batch=run.recipe.batch, **fixed, **taken)
     return Probe(data=run.data, recipe=recipe, frames=run.model.frames)
 
 

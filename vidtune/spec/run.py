@@ -76,7 +76,7 @@ class Probe(Frozen):
     """How the runs of a task take their clips."""
 
     data: str  # directory of the generated videos
-    recipe: Recipe  # of which only how frames are taken matters, and how long captions are
+    recipe: Recipe  # how frames are taken, and captions and batches made; the rest is constant
     frames: Count
 
 
