@@ -17,6 +17,7 @@ from vidtune.datasets.stages import STAGES, training_waits_for
 from vidtune.gpu import devices
 from vidtune.plan import Plan, load
 from vidtune.remote import cache
+from vidtune.report import reference_runs
 from vidtune.report.numbers.device_costs import folders
 from vidtune.spec import UserError
 
@@ -75,6 +76,10 @@ class Workflow:
         """The done files of the real datasets whose files are placed or may be fetched."""
         names = (name for name, at in self.readiness.items() if at in ("placed", "open"))
         return [self.done_file(name, "describe") for name in names]
+
+    def references(self) -> list[str]:
+        """Reference results of scales, which the report shows beside its own."""
+        return [str(path) for path in reference_runs.paths(self.plan).values()]
 
     def measurements(self) -> list[str]:
         """Files of measured costs, of this machine and of the reference results."""

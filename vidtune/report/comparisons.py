@@ -14,7 +14,7 @@ from vidtune.plan import Plan
 from vidtune.report import statistics
 from vidtune.report.numbers.rows import Row
 from vidtune.report.statistics import Interval, Prior
-from vidtune.spec import ClaimTest, Frozen, Metric, Run
+from vidtune.spec import ClaimTest, Frozen, Metric
 
 Status = Literal["holds", "fails", "within noise", "not judged"]
 STATUSES = get_args(Status)
@@ -46,14 +46,19 @@ class Comparison(Frozen):
     def high(self) -> float | None:
         return None if self.gain is None or self.half is None else self.gain + self.half
 
+    def interval(self, digits: int) -> str:
+        """ "+3.1 (+0.9 to +5.3)"; "" where it is not judged."""
+        if self.gain is None:
+            return ""
+        return f"{self.gain:+.{digits}f} ({self.low:+.{digits}f} to {self.high:+.{digits}f})"
+
     def text(self, digits: int) -> str:
         """ "a over b: +3.1 (+0.9 to +5.3), 3 seeds, visible from 2.2; print +0.7"."""
-        numbers = [f"not judged: {self.why}"]
+        found = f"not judged: {self.why}"
         if self.gain is not None:
-            span = f"{self.low:+.{digits}f} to {self.high:+.{digits}f}"
-            numbers = [f"{self.gain:+.{digits}f} ({span}), {self.seeds} seeds"]
-            numbers += [f"visible from {self.half:.{digits}f}"]
-        text = f"{self.better} over {self.worse}: {', '.join(numbers)}"
+            seen = f"{self.seeds} seeds, visible from {self.half:.{digits}f}"
+            found = f"{self.interval(digits)}, {seen}"
+        text = f"{self.better} over {self.worse}: {found}"
         return text if self.published is None else f"{text}; print {self.published:+.{digits}f}"
 
 
@@ -87,22 +92,23 @@ class Learned:
 
     def _why_not(self, better: str, worse: str, metric: str) -> str:
         """Why two variants cannot be compared at this scale; "" where they can."""
-        runs = {name: run_of(self.plan, name) for name in (better, worse)}
-        scale = self.plan.scale.name
-        for name, run in runs.items():
-            if run is None:
-                cited = name not in self.plan.variants
-                return f"{name.split('/')[1]} is " + (
-                    "a cited system" if cited else f"not trained at scale {scale}"
-                )
+        plan, scale = self.plan, self.plan.scale.name
+        for name in (better, worse):
+            row = name.split("/")[1]
+            if name not in plan.variants:
+                return f"{row} is a cited system"
+            if plan.run_of(name) is None:
+                return f"{row} is not trained at scale {scale}"
             if not self.values.get((name, metric)):
-                return f"no number for {name.split('/')[1]}"
-        one, other = (_without_name(run) for run in runs.values() if run)
-        if one == other:
+                return f"no number for {row}"
+        if plan.same_run(better, worse):
             return f"the same run at scale {scale}"
-        declared = {self.plan.models[name].backbone.name for name in runs}
-        if len(declared) > 1 and one.model.backbone == other.model.backbone:
-            return f"scale {scale} has one trunk, {one.model.backbone.name}, in the place of two"
+        declared = {plan.models[name].backbone.name for name in (better, worse)}
+        used = {
+            plan.runs[f"{name}@{plan.scale.seeds[0]}"].model.backbone for name in (better, worse)
+        }
+        if len(declared) > 1 and len(used) == 1:
+            return f"scale {scale} has one trunk, {used.pop().name}, in the place of two"
         if len(self.gains(better, worse, metric)) < 2:
             return "fewer than two seeds that both have"
         return ""
@@ -128,13 +134,12 @@ def learned(plan: Plan, rows: Iterable[Row]) -> Learned:
             values.setdefault((row.variant, row.metric), {})[row.seed] = row.value
     alone = Learned(plan, values, {})
     families: dict[tuple[str, str], dict[statistics.Pair, list[float]]] = {}
-    known: dict[str, str] = {}  # a run's spec without its name -> the first variant that has it
     for paper in plan.config.papers.values():
         for test in (test for claim in paper.claims.values() for test in claim.tests):
             for pair in pairs(paper.name, test, plan.config.metrics[test.metric]):
                 if alone.compare(*pair, test.metric).status == "not judged":
                     continue
-                runs = (_first_alike(plan, known, pair[0]), _first_alike(plan, known, pair[1]))
+                runs = (plan.run_of(pair[0]), plan.run_of(pair[1]))
                 family = families.setdefault((plan.models[pair[0]].task, test.metric), {})
                 if runs not in family and runs[::-1] not in family:
                     family[runs] = alone.gains(*pair, test.metric)
@@ -155,20 +160,3 @@ def judge_all(statuses: Iterable[Status]) -> Status:
         if status in found:
             return status
     return "holds"
-
-
-def run_of(plan: Plan, variant: str) -> Run | None:
-    """A variant's run with the first of its seeds; None where it is not trained."""
-    return next((run for run in plan.runs.values() if run.model.name == variant), None)
-
-
-def _without_name(run: Run) -> Run:
-    return run.model_copy(
-        update={"name": "", "seed": 0, "model": run.model.model_copy(update={"name": ""})}
-    )
-
-
-def _first_alike(plan: Plan, known: dict[str, str], variant: str) -> str:
-    run = run_of(plan, variant)
-    assert run
-    return known.setdefault(_without_name(run).model_dump_json(), variant)

@@ -24,6 +24,7 @@ rule collect:
 rule report:
     input:
         f"{ROOT}/rows.csv",
+        JOBS.references(),
         CONFIG,
     output:
         f"{ROOT}/report.html",

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from vidtune import __version__, provenance
 from vidtune.plan import Plan
-from vidtune.report import formats, plots, tables, texts, verdicts
+from vidtune.report import formats, plots, reference_runs, tables, texts, verdicts
 from vidtune.report.claims import findings
 from vidtune.report.comparisons import STATUSES
 from vidtune.report.numbers.references import is_reference
@@ -56,6 +56,7 @@ def _render(plan: Plan, rows: list[Row], **shown: Any) -> str:
         keep_trailing_newline=True,
     )
     jinja.filters["duration"] = _duration
+    kept = reference_runs.read(plan)
     ours, papers, tested = index_rows(rows), plan.config.papers, findings(plan, rows)
     return jinja.get_template("report.html.j2").render(
         **shown,
@@ -63,6 +64,8 @@ def _render(plan: Plan, rows: list[Row], **shown: Any) -> str:
         cells=verdicts.cells(plan, rows),
         verdicts=verdicts.VERDICTS,
         findings=tested,
+        references=kept,
+        beside=reference_runs.beside(plan, tested, kept),
         claims={name: [f for f in tested if f.claim.startswith(f"{name}/")] for name in papers},
         statuses=STATUSES,
         contradictions={name: texts.contradictions(plan, name, ours) for name in papers},

@@ -1,0 +1,26 @@
+"""Keep the learned results of a scale under results/reference, to be committed.
+
+Pages of other scales show them beside their own. Every run of the scale must have been evaluated.
+"""
+
+import argparse
+
+from vidtune.cli.inputs import add_plan, read_plan
+from vidtune.report import reference_runs
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--machine", help='what it ran on, as in "2 cores of an AMD EPYC 7B13"')
+    what.add_argument(
+        "--again", action="store_true", help="judge the kept rows by today's claims and statistics"
+    )
+    add_plan(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    plan = read_plan(args)
+    if args.again:
+        print(reference_runs.judge_again(plan))
+    else:
+        print(reference_runs.keep(plan, args.machine))

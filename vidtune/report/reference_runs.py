@@ -1,0 +1,129 @@
+"""Learned results of a scale that are kept in git, and how their verdicts agree with a user's own.
+
+<results>/reference/<scale>/rows.csv     the learned rows, as in `numbers/rows.py`
+<results>/reference/<scale>/about.json   machine, date, versions, times, the premise, every learned test
+"""
+
+import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vidtune.plan import Plan
+from vidtune.report.claims import Finding, findings
+from vidtune.report.comparisons import Status
+from vidtune.report.numbers.result_files import read_outcomes
+from vidtune.report.numbers.rows import Row, published, rows_from_csv, rows_to_csv
+from vidtune.spec import Frozen, UserError, load_json, parse, write_json, write_text
+
+
+class ReferenceRun(Frozen):
+    """`about.json`."""
+
+    scale: str
+    says: str
+    seeds: tuple[int, ...]
+    machine: str  # as its owner describes it
+    devices: tuple[str, ...]
+    date: str  # when the results were kept, ISO 8601
+    seconds: dict[str, float]  # step -> of all its jobs together
+    commits: tuple[str, ...]
+    versions: dict[str, tuple[str, ...]]
+    stale: int  # results that were made by other code than that of the day
+    premises: dict[str, dict[str, Any]]  # by backbone, as premise.json
+    learned: tuple[Finding, ...]  # every test of a learned claim
+
+
+class Beside(NamedTuple):
+    """One learned test at several scales; a scale that has no such test has None."""
+
+    test: Finding  # as this scale has it
+    by_scale: dict[str, Finding | None]
+
+    @property
+    def is_reversed(self) -> bool:
+        """Whether one scale decides a pair one way and another the other way."""
+        ways: dict[tuple[str, str], set[Status]] = {}
+        for found in filter(None, self.by_scale.values()):
+            for one in found.comparisons:
+                ways.setdefault((one.better, one.worse), set()).add(one.status)
+        return any({"holds", "fails"} <= statuses for statuses in ways.values())
+
+
+def folder(plan: Plan, scale: str) -> Path:
+    """Where the reference results of a scale stand, whatever the scale of the plan."""
+    return Path(plan.config.settings.results) / "reference" / scale
+
+
+def keep(plan: Plan, machine: str) -> Path:
+    """Write the learned results of the plan's scale, and return their folder.
+
+    Raises `UserError` unless every run has been evaluated.
+    """
+    rows, outcomes = rows_from_csv(plan.root / "rows.csv"), read_outcomes(plan)
+    if outcomes.done < outcomes.runs:
+        raise UserError(
+            f"{plan.root}: {outcomes.done} of {outcomes.runs} runs are evaluated; "
+            f"run `snakemake --config scale={plan.scale.name}` first"
+        )
+    learned = [r for r in rows if r.source == "ours" and r.kind == "learned"]
+    about = ReferenceRun(
+        scale=plan.scale.name,
+        says=plan.scale.says,
+        seeds=plan.scale.seeds,
+        machine=machine,
+        devices=outcomes.devices,
+        date=datetime.date.today().isoformat(),
+        seconds=outcomes.seconds,
+        commits=outcomes.commits,
+        versions=outcomes.versions,
+        premises=outcomes.premises,
+        stale=len({r.where for r in learned if r.stale}),
+        learned=judge(plan, rows),
+    )
+    place = folder(plan, plan.scale.name)
+    write_text(place / "rows.csv", rows_to_csv(learned))
+    write_json(place / "about.json", about)
+    return place
+
+
+def judge(plan: Plan, rows: list[Row]) -> tuple[Finding, ...]:
+    """Every test of a learned claim on rows of the plan's scale, print's among them."""
+    return tuple(f for f in findings(plan, rows) if f.kind == "learned")
+
+
+def judge_again(plan: Plan) -> Path:
+    """Judge the kept rows of the plan's scale by today's claims and statistics; return their folder."""
+    place, known = folder(plan, plan.scale.name), read(plan).get(plan.scale.name)
+    if known is None:
+        raise UserError(f"{place}: no reference results to judge again; keep some with --machine")
+    rows = [*published(plan), *rows_from_csv(place / "rows.csv")]
+    write_json(place / "about.json", known.model_copy(update={"learned": judge(plan, rows)}))
+    return place
+
+
+def read(plan: Plan) -> dict[str, ReferenceRun]:
+    """Scale -> its reference results, in the order in which scales are declared."""
+    return {name: parse(ReferenceRun, load_json(path), path) for name, path in paths(plan).items()}
+
+
+def paths(plan: Plan) -> dict[str, Path]:
+    """Scale -> the `about.json` of its reference results, where there are any."""
+    known = {name: folder(plan, name) / "about.json" for name in plan.config.scales}
+    return {name: path for name, path in known.items() if path.is_file()}
+
+
+def beside(plan: Plan, tested: list[Finding], references: dict[str, ReferenceRun]) -> list[Beside]:
+    """The learned tests of this scale, each beside the reference results of other scales; without
+    those that none of them judges."""
+    others = {
+        name: {(f.claim, f.test): f for f in run.learned}
+        for name, run in references.items()
+        if name != plan.scale.name
+    }
+    lines = []
+    for f in (f for f in tested if f.kind == "learned"):
+        by_scale = {n: by.get((f.claim, f.test)) for n, by in others.items()}
+        line = Beside(f, {plan.scale.name: f, **by_scale})
+        if any(found and found.ours != "not judged" for found in line.by_scale.values()):
+            lines.append(line)
+    return lines
