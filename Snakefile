@@ -56,3 +56,8 @@ rule all:
         f"{ROOT}/rows.csv",
         f"{ROOT}/report.html",
         JOBS.described(),
+
+
+onsuccess:
+    if found := JOBS.found():
+        print(found)

@@ -17,7 +17,7 @@ from vidtune.datasets.stages import STAGES, training_waits_for
 from vidtune.gpu import devices
 from vidtune.plan import Plan, load
 from vidtune.remote import cache
-from vidtune.report import reference_runs
+from vidtune.report import reference_runs, summary
 from vidtune.report.numbers.device_costs import folders
 from vidtune.spec import UserError
 
@@ -80,6 +80,13 @@ class Workflow:
     def references(self) -> list[str]:
         """Reference results of scales, which the report shows beside its own."""
         return [str(path) for path in reference_runs.paths(self.plan).values()]
+
+    def found(self) -> str:
+        """What the results say, in five lines; "" before there are any."""
+        try:
+            return "\n".join(summary.read(self.plan))
+        except UserError as e:
+            return f"vidtune: {e}"
 
     def measurements(self) -> list[str]:
         """Files of measured costs, of this machine and of the reference results."""

@@ -83,6 +83,14 @@ def test_a_clone_ends_in_a_report(place):
     )
 
 
+def test_the_end_says_what_was_found(place):
+    found = [
+        line for line in place[1].splitlines() if re.match(r"(premise|motion|counted): ", line)
+    ]
+    assert [line.split(": ")[0] for line in found] == ["premise", "motion", "counted"]
+    assert "expected range: none is known of scale smoke" in place[1]
+
+
 def test_progress_with_an_estimate(place):
     lines = re.findall(r"vidtune: (\d+) of (\d+) jobs in .*, about .* left", place[1])
     assert len(lines) > 20 and lines[-1][0] == lines[-1][1]

@@ -11,6 +11,7 @@ from vidtune.plan.scale import Scale
 from vidtune.spec import (
     Backbone,
     Dataset,
+    Expected,
     Frozen,
     GeneratedSet,
     Metric,
@@ -50,6 +51,7 @@ class Config(Frozen):
     scales: dict[str, Scale]
     papers: dict[str, Paper]
     tables: dict[str, Table]
+    expected: dict[str, Expected]  # by scale
 
     def problems(self) -> Iterator[str]:
         """Yield names that one file uses and none declares, then what does not fit together."""
@@ -144,6 +146,7 @@ def read_config(folder: Path, overrides: dict[str, Any] | None = None) -> Config
         scales=_entries(Scale, folder / "scales.yaml"),
         papers=papers,
         tables=read_tables(folder, papers),
+        expected=_entries(Expected, folder / "expected.yaml"),
     )
     for problem in config.problems():
         raise UserError(f"{folder}/{problem}")

@@ -6,7 +6,7 @@ from pydantic import TypeAdapter
 
 from vidtune.plan.config import Settings
 from vidtune.plan.scale import Scale
-from vidtune.spec import Backbone, Dataset, Frozen, GeneratedSet, Metric, Paper, Recipe
+from vidtune.spec import Backbone, Dataset, Expected, Frozen, GeneratedSet, Metric, Paper, Recipe
 from vidtune.spec.table import Tables
 
 
@@ -24,6 +24,7 @@ def schemas() -> dict[str, dict[str, Any]]:
         "recipes": entries(Recipe),
         "metrics": entries(Metric),
         "scales": entries(Scale),
+        "expected": entries(Expected),
         "paper": _writable(Paper.model_json_schema(), "Paper", "Variant"),
         "tables": Tables.model_json_schema(),
     }

@@ -114,7 +114,7 @@ class Learned:
         return ""
 
 
-def pairs(paper: str, test: ClaimTest, metric: Metric) -> list[statistics.Pair]:
+def pairs(paper: str, test: ClaimTest, metric: Metric) -> list[tuple[str, str]]:
     """The variants that a test compares, each with the one that it is to be better than."""
     if test.best_first:
         rows = list(itertools.pairwise(test.best_first))
@@ -133,7 +133,7 @@ def learned(plan: Plan, rows: Iterable[Row]) -> Learned:
         if row.source == "ours" and row.kind == "learned" and row.seed is not None:
             values.setdefault((row.variant, row.metric), {})[row.seed] = row.value
     alone = Learned(plan, values, {})
-    families: dict[tuple[str, str], dict[statistics.Pair, list[float]]] = {}
+    families: dict[tuple[str, str], dict[statistics.Names, list[float]]] = {}
     for paper in plan.config.papers.values():
         for test in (test for claim in paper.claims.values() for test in claim.tests):
             for pair in pairs(paper.name, test, plan.config.metrics[test.metric]):

@@ -36,7 +36,7 @@ class Prior(NamedTuple):
     pooled_df: float
 
 
-Pair = tuple[str, str]  # the names of the variants that are compared
+Names = tuple[str, ...]  # of the variants that a difference or a value is of
 NO_PRIOR = Prior(variance=0.0, df=0.0, pooled_df=math.inf)
 
 
@@ -63,27 +63,41 @@ def paired(a: Mapping[int, float], b: Mapping[int, float]) -> list[float]:
 
 def interval(values: Sequence[float], prior: Prior = NO_PRIOR) -> Interval:
     """The mean of two or more values with its moderated interval; without a prior, Student's."""
-    n, df = len(values), len(values) - 1
+    variance, df = _shrink(values, prior)
+    half = quantile(df) * math.sqrt(variance / len(values))
+    return Interval(statistics.fmean(values), half, len(values))
+
+
+def prediction(values: Sequence[float], prior: Prior, n: int, confidence: float) -> Interval:
+    """Where the mean of `n` further values will be, with that confidence: around the mean of these,
+    with their scatter and that of the further ones."""
+    variance, df = _shrink(values, prior)
+    half = quantile(df, confidence) * math.sqrt(variance * (1 / len(values) + 1 / n))
+    return Interval(statistics.fmean(values), half, n)
+
+
+def _shrink(values: Sequence[float], prior: Prior) -> tuple[float, float]:
+    """The moderated variance s̃² of a single value, and its degrees of freedom f."""
+    df = len(values) - 1
     total = prior.df + df
     if math.isinf(prior.df):
-        variance = prior.variance
-    else:
-        variance = (prior.df * prior.variance + df * statistics.variance(values)) / total
-    t = quantile(min(total, prior.pooled_df))
-    return Interval(statistics.fmean(values), t * math.sqrt(variance / n), n)
+        return prior.variance, prior.pooled_df
+    variance = (prior.df * prior.variance + df * statistics.variance(values)) / total
+    return variance, min(total, prior.pooled_df)
 
 
-def quantile(df: float) -> float:
-    """The two-sided 95 % quantile of Student's t with `df` degrees of freedom, which need not be whole.
+def quantile(df: float, confidence: float = CONFIDENCE) -> float:
+    """The two-sided quantile of Student's t with `df` degrees of freedom, which need not be whole.
 
     >>> round(quantile(2), 2)
     4.3
     """
-    return float(stdtrit(df, (1 + CONFIDENCE) / 2))
+    return float(stdtrit(df, (1 + confidence) / 2))
 
 
-def fit_prior(comparisons: Mapping[Pair, Sequence[float]]) -> Prior:
-    """Fit s₀² and f₀ to the variances of comparisons, as Smyth (2004, section 6.2) does, by moments.
+def fit_prior(comparisons: Mapping[Names, Sequence[float]]) -> Prior:
+    """Fit s₀² and f₀ to the variances of comparisons, or of single variants' values, by moments as Smyth
+    (2004, section 6.2) does.
 
     With e_g = ln s_g² - ψ(f_g / 2) + ln(f_g / 2), ψ the digamma function and f_g = n_g - 1, the
     variance of the e_g over that of chance gives f₀: trigamma(f₀ / 2) = var(e) - mean
@@ -113,7 +127,7 @@ def fit_prior(comparisons: Mapping[Pair, Sequence[float]]) -> Prior:
     return Prior(math.exp(log_variance), 2 * half_df, pooled.pooled_df)
 
 
-def _pooled_df(dfs: Mapping[Pair, int]) -> float:
+def _pooled_df(dfs: Mapping[Names, int]) -> float:
     """Satterthwaite's degrees of freedom of the pooled variance, D² / (D + Σ min(f1, f2) / 4): D is the
     sum of all f, and Σ runs over the ordered pairs of comparisons that share a variant. Their
     differences correlate by ½ where all variants scatter alike, and so their variances by ¼."""

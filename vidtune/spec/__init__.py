@@ -3,6 +3,7 @@
 from vidtune.spec.backbone import Backbone, TextTower, Weights
 from vidtune.spec.dataset import Annotations, Dataset, GeneratedSet, Resized
 from vidtune.spec.errors import UserError, unknown
+from vidtune.spec.expected import Expected
 from vidtune.spec.frozen import SPLITS, Attention, Count, Frozen, Precision
 from vidtune.spec.method_options import Depth, Layers, Options, Tokens, Width
 from vidtune.spec.paper import Assumed, ClaimTest, Contradiction, Fit, Numbers, Paper, Variant, slug

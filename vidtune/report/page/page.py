@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from vidtune import __version__, provenance
 from vidtune.plan import Plan
-from vidtune.report import formats, plots, reference_runs, tables, texts, verdicts
+from vidtune.report import formats, plots, reference_runs, summary, tables, texts, verdicts
 from vidtune.report.claims import findings
 from vidtune.report.comparisons import STATUSES
 from vidtune.report.numbers.references import is_reference
@@ -57,11 +57,14 @@ def _render(plan: Plan, rows: list[Row], **shown: Any) -> str:
     )
     jinja.filters["duration"] = _duration
     kept = reference_runs.read(plan)
+    cells = verdicts.cells(plan, rows)
     ours, papers, tested = index_rows(rows), plan.config.papers, findings(plan, rows)
     return jinja.get_template("report.html.j2").render(
         **shown,
         plan=plan,
-        cells=verdicts.cells(plan, rows),
+        cells=cells,
+        found=summary.lines(plan, rows, shown["outcomes"], tested, cells),
+        limits=summary.limits(plan, tested),
         verdicts=verdicts.VERDICTS,
         findings=tested,
         references=kept,
