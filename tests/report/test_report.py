@@ -10,11 +10,11 @@ import pytest
 from helpers.common import REPO, one_line, plan_at
 
 from vidtune.plan import Plan, load
-from vidtune.report import comparisons, formats, plots, tables, verdicts
+from vidtune.report import ablations, comparisons, formats, plots, tables, verdicts
 from vidtune.report.columns import describe_rows
 from vidtune.report.numbers import result_files, results, rows
 from vidtune.report.page import page
-from vidtune.report.plots import ablation_plot, style
+from vidtune.report.plots import style
 from vidtune.spec import write_json, write_text
 
 DIVERGED, SEEDED = "side4video/b16-ssv1-w512@0", "side4video/b16-ssv1"
@@ -120,13 +120,17 @@ def test_references_are_lines_in_the_learned_plots(made):
 def test_an_ablation_shows_our_difference_beside_prints(made):
     """Every published table that a learned claim names, with the row that the paper puts first."""
     read = rows.rows_from_csv(made.root / "rows.csv")
-    shown = ablation_plot._ablations(made, comparisons.learned(made, read))
+    known = comparisons.learned(made, read)
+    shown = ablations.find_ablations(made, known)
     places = {(one.paper, one.numbers.where): (one.metric, one.first) for one in shown}
     assert places["side4video", "Table 9 (b)"] == ("top1", "b16-ssv1")
     assert places["tempme", "Table 9"] == ("rsum", "b32-temporal-only")
     assert {f"Table 9 ({k})" for k in "abcdef"} <= {where for _, where in places}
     svg = (made.root / "plots" / "ablations.svg").read_text(encoding="utf-8")
     assert "ours" in svg and "print" in svg and "against 3D Conv" in svg
+    gap = known.compare("side4video/b16-ssv1-attention", SEEDED, "top1")
+    text = (made.root / "tables" / "side4video-table9b.md").read_text(encoding="utf-8")
+    assert f"Attention {gap.interval(1)}, visible from {gap.half:.1f}" in text
 
 
 def test_a_row_says_where_its_videos_are_copies_or_were_replaced(plan):

@@ -5,14 +5,15 @@ size, what was learned at the scale at hand, the verdict, and where each of them
 """
 
 import itertools
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
 from vidtune.plan import Plan
+from vidtune.report.ablations import differences, find_ablations
 from vidtune.report.cell_names import label
 from vidtune.report.cells import Cell
 from vidtune.report.columns import Column, columns, headings, identity, predicted_convention
+from vidtune.report.comparisons import learned
 from vidtune.report.numbers import references
 from vidtune.report.numbers.rows import Row, RowIndex, index_rows
 from vidtune.report.texts import contradictions
@@ -65,6 +66,7 @@ class Builder:
     plan: Plan
     ours: RowIndex
     contradictions: dict[str, list[Contradiction]]  # by paper
+    differences: dict[tuple[str, str], str]  # paper and place of an ablation -> between its rows
     notes: list[str] = field(default_factory=list)
 
     def note(self, text: str | None) -> tuple[int, ...]:
@@ -136,11 +138,17 @@ class Builder:
         return footnotes
 
 
-def build(plan: Plan, rows: Iterable[Row]) -> list[ShownTable]:
+def build(plan: Plan, rows: list[Row]) -> list[ShownTable]:
     """Every table to show: overviews first, then the published ones, as the papers number them."""
-    ours = index_rows(rows)
+    ours, trained = index_rows(rows), learned(plan, rows)
     known = {name: contradictions(plan, name, ours) for name in plan.config.papers}
-    return [_table(Builder(plan, ours, known), table) for table in plan.config.tables.values()]
+    gaps = {
+        (one.paper, one.numbers.where): differences(plan, trained, one)
+        for one in find_ablations(plan, trained)
+    }
+    return [
+        _table(Builder(plan, ours, known, gaps), table) for table in plan.config.tables.values()
+    ]
 
 
 def _table(builder: Builder, table: Table) -> ShownTable:
@@ -156,6 +164,8 @@ def _table(builder: Builder, table: Table) -> ShownTable:
     for n in blocks.values():
         trust = f"how the numbers were transcribed: {n.trust} ({TRUST})" if n.trust else None
         remarks += [f"{n.where}: {text}" for text in (n.text, trust) if text]
+    if table.paper and table.where:
+        remarks += filter(None, [builder.differences.get((table.paper, table.where))])
     cells = [cell for row in rows for cell in row.cells.values()]
     return ShownTable(
         name=table.name,

@@ -3,44 +3,26 @@ paper puts first, with the difference in print."""
 
 import statistics
 import textwrap
-from typing import NamedTuple
 
 from matplotlib.axes import Axes
 
 from vidtune.plan import Plan
+from vidtune.report.ablations import Ablation, find_ablations
 from vidtune.report.comparisons import Learned, learned
 from vidtune.report.numbers import references
 from vidtune.report.numbers.result_files import Outcomes
 from vidtune.report.numbers.rows import Row, RowIndex, index_rows
 from vidtune.report.plots import style
 from vidtune.report.plots.style import Drawn
-from vidtune.spec import Numbers
 
 OURS, PRINT = style.SERIES[0], style.SERIES[1]
 ROW, HEAD = 0.24, 0.75  # inches
 
 
-class Ablation(NamedTuple):
-    """A published table with a learned claim of its own: its first row is what others stand beside."""
-
-    paper: str
-    numbers: Numbers
-    metric: str
-    first: str
-    rows: tuple[str, ...]  # with a number of ours, `first` among them
-
-    @property
-    def title(self) -> str:
-        return f"{self.paper}, {self.numbers.where}: {self.numbers.caption.partition(',')[0]}"
-
-    def label(self, row: str) -> str:
-        return self.numbers.labels.get(row, row)
-
-
 def ablations(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
     """A published ablation a line: on the left our means, on the right differences, ours and print's."""
     known, printed = learned(plan, rows), index_rows(rows, "paper")
-    shown = _ablations(plan, known)
+    shown = find_ablations(plan, known)
     if not shown:
         return f"no published ablation has two results at scale {plan.scale.name} yet"
     heights = [HEAD + ROW * len(one.rows) for one in shown]
@@ -61,28 +43,6 @@ def ablations(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
         "that could have been seen."
     )
     return Drawn(figure, title, caption)
-
-
-def _ablations(plan: Plan, known: Learned) -> list[Ablation]:
-    """Tables that a claim names as its place, with the metric and the first row of its test."""
-    found: dict[tuple[str, str], Ablation] = {}
-    for paper in plan.config.papers.values():
-        tables = {numbers.where: numbers for numbers in paper.numbers}
-        for claim in paper.claims.values():
-            for test in claim.tests:
-                numbers = tables.get(claim.where)
-                if not numbers or not test.best_first:
-                    continue
-                first = test.best_first[0]
-                rows = tuple(
-                    row
-                    for row in numbers.rows
-                    if (f"{paper.name}/{row}", test.metric) in known.values
-                )
-                if first in rows and len(rows) > 1:
-                    one = Ablation(paper.name, numbers, test.metric, first, rows)
-                    found.setdefault((paper.name, claim.where), one)
-    return list(found.values())
 
 
 def _means(axes: Axes, plan: Plan, known: Learned, rows: list[Row], one: Ablation) -> None:
