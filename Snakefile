@@ -1,4 +1,4 @@
-"""vidtune's DAG: generate -> pretrain -> train -> evaluate, cost beside it, then collect -> report.
+"""vidtune's DAG: generate -> pretrain -> learn, cost beside it, then collect -> report.
 
     snakemake --cores all                          # the embedded default (scale mini)
     snakemake --cores all --config scale=smoke     # the same rules in a minute
@@ -30,12 +30,13 @@ SELECTED = (
     f"--papers {' '.join(SETTINGS.papers)}"
 )
 
-logger.addHandler(Eta(PLAN.scale.seconds, workflow.cores))
+logger.addHandler(Eta(PLAN.scale.job_seconds, workflow.cores))
 shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 
 wildcard_constraints:
     run=r"[^/]+/[^/]+@\d+",
+    learned=r"[^/]+/[^/@]+",
     paper=r"[^/]+",
     backbone=r"[^/]+",
     generated=r"[^/]+",

@@ -125,7 +125,7 @@ def estimate(plan: Plan) -> dict[str, Any]:
     rules: list[dict[str, Any]] = []
     released = cache.needed(*plan.runs.values())
     for rule, count in {**plan.counts(), "fetch": len(released)}.items():
-        each = plan.scale.seconds.get(rule)
+        each = plan.scale.job_seconds.get(rule)
         seconds = None if each is None and count else round((each or 0) * count)
         rules.append({"rule": rule, "jobs": count, "seconds": seconds})
     known = [r["seconds"] for r in rules]

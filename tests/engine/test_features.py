@@ -7,7 +7,8 @@ from vidtune.data import batches
 from vidtune.data.batches import Batches
 from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import load_checkpoint
-from vidtune.engine.train import remember, train
+from vidtune.engine.features import remember
+from vidtune.engine.train import train
 
 RECOGNITION, CLIP4CLIP = "side4video/b16-ssv1@0", "side4video/clip4clip-b32-msrvtt@0"
 CPU = torch.device("cpu")

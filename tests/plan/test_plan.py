@@ -165,7 +165,11 @@ def test_plan_estimates(vidtune):
     code, out, _ = vidtune("plan", "--json")
     jobs = json.loads(out)
     assert code == 0 and jobs["seconds_2_cores"] <= 40 * 60
-    assert {r["rule"] for r in jobs["rules"]} >= {"generate", "pretrain", "train", "cost", "report"}
+    assert {r["rule"] for r in jobs["rules"]} >= {"generate", "pretrain", "learn", "cost", "report"}
+    seconds = {r["rule"]: r["seconds"] / r["jobs"] for r in jobs["rules"] if r["jobs"]}
+    scale = load(REPO / "config").scale
+    assert seconds["learn"] == pytest.approx(3 * scale.seconds["learn"])  # a job has three seeds
+    assert seconds["pretrain"] == scale.seconds["pretrain"]
     full = json.loads(vidtune("plan", "--scale", "full", "--json")[1])
     assert full["seconds_2_cores"] is None  # nobody has measured it
     assert any("ViT-B-16.pt" in d for d in full["downloads"])
@@ -229,7 +233,9 @@ def test_equal_runs_are_one(mini):
     assert mini.training_of == mini.evaluation_of  # one view
     specs = {str(p.relative_to(mini.root / "specs")) for p in mini.specs()}
     assert "runs/tempme/lora-b32@0.json" in specs and "runs/tempme/lora-b16@0.json" not in specs
-    assert mini.counts()["train"] == len({*mini.training_of.values()}) < len(mini.runs)
+    learned = {first.rpartition("@")[0] for first in mini.evaluation_of.values()}
+    assert mini.counts()["learn"] == len(learned) and "train" not in mini.counts()
+    assert 3 * len(learned) == len({*mini.training_of.values()}) < len(mini.runs)
 
 
 def test_runs_that_differ_in_views_share_their_training():

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import re
 import shutil
 import subprocess
@@ -34,7 +35,7 @@ def planned(place: Path) -> set[tuple[str, str]]:
     out = snakemake(place, "-n", "--quiet", "reason")
     jobs = set()
     for job in re.split(r"\nrule ", out)[1:]:
-        name = re.search(r"wildcards: (?:run|paper)=([\w/-]+)", job)
+        name = re.search(r"wildcards: (?:learned|run|paper)=([\w/-]+)", job)
         jobs.add((job.split(":")[0], name[1] if name else ""))
     return jobs - {("all", "")}
 
@@ -93,7 +94,8 @@ def test_the_end_says_what_was_found(place):
 
 def test_progress_with_an_estimate(place):
     lines = re.findall(r"vidtune: (\d+) of (\d+) jobs in .*, about .* left", place[1])
-    assert len(lines) > 20 and lines[-1][0] == lines[-1][1]
+    assert [int(done) for done, _ in lines] == [*range(1, int(lines[-1][1]) + 1)]
+    assert len(lines) > 15
 
 
 def test_an_added_method_has_its_row_everywhere(place):
@@ -115,6 +117,28 @@ def test_an_added_method_has_its_row_everywhere(place):
 
 def test_nothing_to_do_twice(place):
     assert "Nothing to be done" in snakemake(place[0])
+
+
+def test_a_missing_result_is_made_again_without_training(place):
+    folder = place[0] / "results/smoke/runs/toy/b16-ssv1@0"
+    result, trained = folder / "eval.json", (folder / "model.pt").stat().st_mtime_ns
+    before = json.loads(result.read_text())
+    result.unlink()
+    snakemake(place[0], "--", str(result.relative_to(place[0])))
+    assert json.loads(result.read_text())["metrics"] == before["metrics"]
+    assert (folder / "model.pt").stat().st_mtime_ns == trained
+    snakemake(place[0])  # what follows of it is made again
+
+
+def test_where_seeds_are_not_together_a_training_and_a_test_are_jobs(place):
+    scales = place[0] / "config/scales.yaml"
+    before = scales.read_text()
+    scales.write_text(before.replace("  together: true\n", "", 1))
+    name = "side4video/b16-ssv1"
+    results = [f"other/smoke/runs/{name}@0/eval.json", "results=other"]
+    out = snakemake(place[0], results[1], "-n", "--quiet", "reason", "--", results[0])
+    assert re.findall(r"\nrule (train|evaluate|learn):", out) == ["train", "evaluate"]
+    scales.write_text(before)
 
 
 def test_a_published_number_reruns_collect_and_report_only(place):
@@ -167,7 +191,7 @@ def test_an_option_reruns_its_variant_only(place):
     assert before.count("{pool: vit_cls}") == 1
     paper.write_text(before.replace("{pool: vit_cls}", "{pool: vit_cls, fuse: sum}"))
     name = "side4video/b16-ssv1-cls"
-    expected = {("train", name), ("evaluate", name), ("cost", "side4video")}
+    expected = {("learn", name), ("cost", "side4video")}
     assert planned(place[0]) == expected | {("collect", ""), ("report", "")}
     out = snakemake(place[0], "--until", "cost")
     log = (place[0] / "results/smoke/logs/cost/side4video.log").read_text()

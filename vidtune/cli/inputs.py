@@ -33,8 +33,8 @@ def read_plan(args: argparse.Namespace) -> Plan:
     return load(args.config, {k: v for k, v in given.items() if v is not None})
 
 
-def read_spec(kind: type[M], args: argparse.Namespace) -> M:
-    return parse(kind, load_json(Path(args.spec)), Path(args.spec))
+def read_spec(kind: type[M], path: Path) -> M:
+    return parse(kind, load_json(path), path)
 
 
 def job(
@@ -55,7 +55,7 @@ def run_job(args: argparse.Namespace, kind: type[M], function: str, sibling: str
     With `sibling`, a file or folder next to --out, call it with the spec and that path, and write
     its result to --out.
     """
-    spec, out, call = read_spec(kind, args), Path(args.out), resolve_name(function)
+    spec, out, call = read_spec(kind, Path(args.spec)), Path(args.out), resolve_name(function)
     if sibling:
         write_json(out, call(spec, out.parent / sibling))
     else:

@@ -8,8 +8,9 @@ Shapes: B clips, T frames, S pixels, L words, Q captions.
 """
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from copy import copy
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ class Batches:
         )
         self.size = min(run.recipe.batch, len(self.clips)) if train else AT_ONCE
         self.pads = run.recipe.sampler == "clip4clip"  # its models learn which frames are real
+        self.shared = False  # whether other runs read the same clips
         self.replaced = 0  # broken videos replaced by another one so far
         if m.task == "retrieval":
             self.tokenize = tokenizer(m.backbone.text.vocabulary, m.max_words)
@@ -102,6 +104,12 @@ class Batches:
         if silent:
             raise UserError(f"{self.run.data}: {silent}: captions: none; retrieval needs one")
         return self.tokenize([self.records[i].captions[c] for i, c in self.clips.items])
+
+    def of(self, run: Run) -> "Batches":
+        """Return the same clips, or features, in the order of a run that differs in its seed alone."""
+        other = copy(self)
+        other.run, other.clips, other.replaced = run, replace(self.clips, seed=run.seed), 0
+        return other
 
     def queries(self) -> tuple[Tensor, Tensor]:
         """Return token ids (Q, L) of every caption, and the index of its video (Q,)."""
@@ -159,6 +167,26 @@ def shuffled(items: int, seed: int, epoch: int) -> Tensor:
     """Return the order (items,) in which a training with this seed takes its items in an epoch."""
     generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
     return torch.randperm(items, generator=generator)
+
+
+MakeBatches = Callable[..., Batches]  # arguments as of `Batches`
+
+
+class SharedBatches:
+    """Make the `Batches` of runs that differ in their seed alone, with the clips read once."""
+
+    def __init__(self) -> None:
+        self.made: dict[tuple[str, bool, int], Batches] = {}
+
+    def __call__(
+        self, run: Run, split: str, train: bool, device: torch.device, view: int = 0
+    ) -> Batches:
+        key = split, train, view
+        if key in self.made:
+            return self.made[key].of(run)
+        made = self.made[key] = Batches(run, split, train, device, view)
+        made.shared = True
+        return made
 
 
 def workers() -> int:

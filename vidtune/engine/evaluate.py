@@ -12,11 +12,12 @@ import torch
 
 from vidtune import provenance
 from vidtune.data import records
-from vidtune.data.batches import Batches
+from vidtune.data.batches import Batches, MakeBatches
 from vidtune.engine import metrics
 from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import load_checkpoint, load_tuned
 from vidtune.engine.device import device_name, out_of_memory, pick_device
+from vidtune.engine.features import remember
 from vidtune.nn.task import Retriever, VideoModel
 from vidtune.progress import progress
 from vidtune.spec import Run
@@ -24,7 +25,7 @@ from vidtune.spec import Run
 TEXTS_AT_ONCE = 256
 
 
-def evaluate(run: Run, checkpoint: Path) -> dict[str, Any]:
+def evaluate(run: Run, checkpoint: Path, make_batches: MakeBatches = Batches) -> dict[str, Any]:
     """`{status, metrics, n, coverage, seconds, provenance}`; no metrics where training failed."""
     trained = load_checkpoint(checkpoint)
 
@@ -33,12 +34,18 @@ def evaluate(run: Run, checkpoint: Path) -> dict[str, Any]:
         load_tuned(model, trained["state"], checkpoint)
         return model
 
-    result = evaluate_model(run, trained["status"], load_model, provenance.run_digest(run))
+    result = evaluate_model(
+        run, trained["status"], load_model, provenance.run_digest(run), make_batches
+    )
     return result | ({"replaced": n} if (n := trained.get("replaced")) else {})
 
 
 def evaluate_model(
-    run: Run, status: str, load_model: Callable[[torch.device], VideoModel], digest: str
+    run: Run,
+    status: str,
+    load_model: Callable[[torch.device], VideoModel],
+    digest: str,
+    make_batches: MakeBatches = Batches,
 ) -> dict[str, Any]:
     """The result of `evaluate` for the model that `load_model` gives.
 
@@ -51,7 +58,7 @@ def evaluate_model(
         score = _recognition if run.model.task == "recognition" else _retrieval
         try:
             with torch.no_grad():
-                result |= score(run, load_model(device).eval(), device)
+                result |= score(run, load_model(device).eval(), device, make_batches)
         except (RuntimeError, MemoryError) as e:
             if not out_of_memory(e):
                 raise
@@ -64,11 +71,13 @@ def evaluate_model(
     return result
 
 
-def _recognition(run: Run, model: VideoModel, device: torch.device) -> dict[str, Any]:
+def _recognition(
+    run: Run, model: VideoModel, device: torch.device, make_batches: MakeBatches
+) -> dict[str, Any]:
     """With several views the mean of their probabilities counts (DiST's sum ranks alike)."""
     logits = []
     for view in range(run.model.n_views):
-        data = Batches(run, run.dataset.evaluate_on, train=False, device=device, view=view)
+        data = make_batches(run, run.dataset.evaluate_on, train=False, device=device, view=view)
         logits.append(torch.cat([out.float().cpu() for out in _outputs(model, data)]))  # (N, C)
     several = len(logits) > 1
     scores = torch.stack(logits).softmax(dim=-1).mean(dim=0) if several else logits[0]  # (N, C)
@@ -78,9 +87,11 @@ def _recognition(run: Run, model: VideoModel, device: torch.device) -> dict[str,
     return {"n": len(data.records), "metrics": values}
 
 
-def _retrieval(run: Run, model: Retriever, device: torch.device) -> dict[str, Any]:
+def _retrieval(
+    run: Run, model: Retriever, device: torch.device, make_batches: MakeBatches
+) -> dict[str, Any]:
     """Every caption is a query; every video is encoded once."""
-    data = Batches(run, run.dataset.evaluate_on, train=False, device=device)
+    data = make_batches(run, run.dataset.evaluate_on, train=False, device=device)
     tokens, owner = data.queries()
     features = tuple(torch.cat(column) for column in zip(*_outputs(model, data), strict=True))
     gallery = records.galleries(data.records)
@@ -98,9 +109,10 @@ def _retrieval(run: Run, model: Retriever, device: torch.device) -> dict[str, An
 
 
 def _outputs(model: VideoModel, data: Batches) -> Iterator[Any]:
-    """The outputs for every batch. Each clip is seen once, so no features are remembered."""
+    """The outputs for every batch. Features are remembered only for other runs: clips are seen once."""
+    forward = model if data.shared and remember(model, data) else model.at_once
     for batch in progress(data.epoch(0), len(data), f"{data.run.name}: evaluate"):
-        yield model.at_once(*batch.inputs, **batch.masks)
+        yield forward(*batch.inputs, **batch.masks)
 
 
 def _reversal(run: Run) -> list[int] | None:

@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from vidtune import provenance
-from vidtune.data import batches
-from vidtune.data.batches import Batches
+from vidtune.data.batches import Batches, MakeBatches
 from vidtune.engine import optim
 from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import save, tuned_state
 from vidtune.engine.device import device_name, out_of_memory, pick_device, precision
+from vidtune.engine.features import remember
 from vidtune.engine.snapshot import LossCurve, Snapshot
 from vidtune.engine.step import Step
 from vidtune.nn.task import VideoModel
@@ -22,7 +22,7 @@ from vidtune.progress import progress
 from vidtune.spec import Run, write_json
 
 
-def train(run: Run, out: Path) -> None:
+def train(run: Run, out: Path, make_batches: MakeBatches = Batches) -> None:
     """Write the tuned parameters to `out` and the course of training to `train.json` beside it.
 
     Running out of memory and diverging are results: `status` says so and nothing is tuned.
@@ -34,7 +34,7 @@ def train(run: Run, out: Path) -> None:
     report: dict[str, Any] = {"status": "ok", "losses": [], "steps": 0, "replaced": 0}
     state: dict[str, Tensor] = {}
     try:
-        model, curve, data = _trained(run, device, snapshot)
+        model, curve, data = _trained(run, device, snapshot, make_batches)
         report |= {"losses": curve.points, "steps": curve.steps, "replaced": data.replaced}
         if curve.diverged:
             report["status"] = "diverged"
@@ -51,32 +51,14 @@ def train(run: Run, out: Path) -> None:
     snapshot.unlink(missing_ok=True)
 
 
-def remember(model: VideoModel, data: Batches) -> bool:
-    """Put the outputs of `model.prepare` in place of the clips, and say whether it was done.
-
-    They are not remembered where tuned parameters reach them, where clips are not kept either, and
-    where they would take too much room. `forward` takes them; clips go to `model.at_once`.
-    """
-    if not model.cacheable or data.videos is None:
-        return False
-    parts = []
-    for videos in data.videos.split(batches.AT_ONCE):
-        features = model.prepare(data.normalised(videos))
-        parts.append(tuple(feature.cpu() for feature in features))
-        bytes_per_item = sum(feature.nbytes for feature in parts[0]) // len(parts[0][0])
-        if bytes_per_item * len(data.videos) > batches.KEEP:
-            return False
-    data.features = tuple(torch.cat(column) for column in zip(*parts, strict=True))
-    data.videos = None
-    return True
-
-
-def _trained(run: Run, device: torch.device, path: Path) -> tuple[VideoModel, LossCurve, Batches]:
+def _trained(
+    run: Run, device: torch.device, path: Path, make_batches: MakeBatches
+) -> tuple[VideoModel, LossCurve, Batches]:
     """The model after its last step, or after the one in which the loss was no number."""
     torch.manual_seed(run.seed)
     recipe = run.recipe
     model, pretrained = build_run(run, device)
-    data = Batches(run, "train", train=True, device=device)
+    data = make_batches(run, "train", train=True, device=device)
     with precision(recipe, device):
         forward = model if remember(model, data) else model.at_once
     steps = optim.total_steps(recipe, len(data))

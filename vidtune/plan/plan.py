@@ -111,12 +111,14 @@ class Plan:
 
     def counts(self) -> dict[str, int]:
         """Jobs per rule."""
+        trained, tested = ({*names.values()} for names in (self.training_of, self.evaluation_of))
+        apart = {"train": len(trained), "evaluate": len(tested)}
+        together = {"learn": len({self.runs[name].model.name for name in tested})}
         return {
             "generate": len(self.generated),
             "pretrain": len(self.pretrainings),
             "premise": len(self.premises),
-            "train": len({*self.training_of.values()}),
-            "evaluate": len({*self.evaluation_of.values()}),
+            **(together if self.scale.together else apart),
             "cost": len(self.config.papers),
             "memory": len(self.config.papers),
             "collect": 1,

@@ -17,14 +17,21 @@ class Scale(Frozen):
     datasets: dict[str, str]
     recipes: dict[str, str]
     seeds: tuple[int, ...]  # of all that is trained, so that comparisons are paired by seed
+    together: bool = False  # all seeds of a variant in one job; else each training and each test
     learn: tuple[str, ...]  # variants that are trained
     skip: tuple[str, ...] = ()  # variants that `learn` matches and that are not trained
     memory: tuple[str, ...] = ("*",)  # which rows' memory is predicted
-    seconds: dict[str, float]  # rule -> how long a job takes, for estimates
+    seconds: dict[str, float]  # rule -> how long a job takes, of `learn` one seed; for estimates
 
     def problems(self) -> Iterator[str]:
         if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
             yield f"seeds: expected distinct numbers from 0; found {list(self.seeds)}"
+
+    @property
+    def job_seconds(self) -> dict[str, float]:
+        """Rule -> how long a job takes."""
+        one = self.seconds.get("learn")
+        return self.seconds | ({} if one is None else {"learn": one * len(self.seeds)})
 
     def trains(self, variant: str) -> bool:
         """Whether "<paper>/<variant>" is trained."""

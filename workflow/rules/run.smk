@@ -1,4 +1,5 @@
 # On a machine with GPUs each job has one; jobs on mini backbones share them.
+SEEDS = PLAN.scale.seeds
 LEASE = "python -m vidtune.gpu" + (" --shared" if PLAN.pretrainings else "")
 
 
@@ -36,35 +37,57 @@ rule premise:
         "{params.lease} -- python -m vidtune premise --spec {input.spec:q} --out {output:q} > {log:q} 2>&1"
 
 
-rule train:
-    input:
-        lambda wildcards: JOBS.inputs(wildcards.run),
-        spec=f"{SPECS}/runs/{{run}}.json",
-    output:
-        model=f"{ROOT}/runs/{{run}}/model.pt",
-        facts=f"{ROOT}/runs/{{run}}/train.json",
-    log:
-        f"{ROOT}/logs/train/{{run}}.log",
-    conda:
-        "../../environment.yml"
-    params:
-        lease=LEASE,
-    shell:
-        "{params.lease} -- python -m vidtune train --spec {input.spec:q} --out {output.model:q} > {log:q} 2>&1"
+# `learn` trains and tests all seeds of a variant. Its model.pt and train.json are no outputs, so that a
+# job which was stopped goes on with the seed it was at: Snakemake deletes every output of a job that
+# failed, or that runs again.
+if PLAN.scale.together:
 
+    rule learn:
+        input:
+            lambda wildcards: JOBS.inputs(f"{wildcards.learned}@{SEEDS[0]}"),
+            specs=expand(f"{SPECS}/runs/{{{{learned}}}}@{{seed}}.json", seed=SEEDS),
+        output:
+            expand(f"{ROOT}/runs/{{{{learned}}}}@{{seed}}/eval.json", seed=SEEDS),
+        log:
+            f"{ROOT}/logs/learn/{{learned}}.log",
+        conda:
+            "../../environment.yml"
+        params:
+            lease=LEASE,
+            runs=lambda wildcards, output: Path(output[0]).parents[2],
+        shell:
+            "{params.lease} -- python -m vidtune learn --spec {input.specs:q} --out {params.runs:q} > {log:q} 2>&1"
 
-rule evaluate:
-    input:
-        lambda wildcards: JOBS.inputs(wildcards.run),
-        spec=f"{SPECS}/runs/{{run}}.json",
-        model=lambda wildcards: JOBS.checkpoint(wildcards.run),
-    output:
-        f"{ROOT}/runs/{{run}}/eval.json",
-    log:
-        f"{ROOT}/logs/evaluate/{{run}}.log",
-    conda:
-        "../../environment.yml"
-    params:
-        lease=LEASE,
-    shell:
-        "{params.lease} -- python -m vidtune evaluate --spec {input.spec:q} --checkpoint {input.model:q} --out {output:q} > {log:q} 2>&1"
+else:
+
+    rule train:
+        input:
+            lambda wildcards: JOBS.inputs(wildcards.run),
+            spec=f"{SPECS}/runs/{{run}}.json",
+        output:
+            model=f"{ROOT}/runs/{{run}}/model.pt",
+            facts=f"{ROOT}/runs/{{run}}/train.json",
+        log:
+            f"{ROOT}/logs/train/{{run}}.log",
+        conda:
+            "../../environment.yml"
+        params:
+            lease=LEASE,
+        shell:
+            "{params.lease} -- python -m vidtune train --spec {input.spec:q} --out {output.model:q} > {log:q} 2>&1"
+
+    rule evaluate:
+        input:
+            lambda wildcards: JOBS.inputs(wildcards.run),
+            spec=f"{SPECS}/runs/{{run}}.json",
+            model=lambda wildcards: JOBS.checkpoint(wildcards.run),
+        output:
+            f"{ROOT}/runs/{{run}}/eval.json",
+        log:
+            f"{ROOT}/logs/evaluate/{{run}}.log",
+        conda:
+            "../../environment.yml"
+        params:
+            lease=LEASE,
+        shell:
+            "{params.lease} -- python -m vidtune evaluate --spec {input.spec:q} --checkpoint {input.model:q} --out {output:q} > {log:q} 2>&1"

@@ -42,7 +42,7 @@ def _evaluate_run(args: argparse.Namespace) -> None:
 
     out = Path(args.out)
     checkpoint = Path(args.checkpoint) if args.checkpoint else out.with_name("model.pt")
-    write_json(out, evaluate(read_spec(Run, args), checkpoint))
+    write_json(out, evaluate(read_spec(Run, Path(args.spec)), checkpoint))
 
 
 def _declared_run(args: argparse.Namespace) -> Run:
@@ -50,7 +50,7 @@ def _declared_run(args: argparse.Namespace) -> Run:
     if bool(args.variant) == bool(args.spec):
         raise UserError("--official: give a variant (see `vidtune ls`) or --spec, and not both")
     if args.spec:
-        return read_spec(Run, args)
+        return read_spec(Run, Path(args.spec))
     args.scale = args.scale or "full"
     runs = {run.model.name: run for run in reversed(read_plan(args).runs.values())}
     if args.variant not in runs:
