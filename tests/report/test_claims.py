@@ -152,6 +152,12 @@ def test_scatter_is_shrunk_towards_that_of_the_same_task_and_metric(plan):
     assert found.half == pytest.approx(statistics.interval([1.0, 3.0, 2.0], by_hand).half)
 
 
+def test_a_test_whose_rows_a_scale_does_not_train_says_so(plan):
+    lacking = finding(plan, [], "side4video/best-frozen-ssv2", "top1")
+    assert lacking.lacks_rows and "not trained at scale mini" in lacking.comparisons[0].why
+    assert not finding(plan, [], CONV, "top1").lacks_rows  # trained, without a number yet
+
+
 def test_print_against_print_and_controls_are_told_apart(plan):
     every = claims.findings(plan, list(published(plan)))
     by_claim = {f.claim: f for f in every}

@@ -43,6 +43,11 @@ class Finding(Frozen):
         """Whether our numbers can say something of a claim of the paper's."""
         return not self.control and self.numbers != "print"
 
+    @property
+    def lacks_rows(self) -> bool:
+        """Whether it is not judged because the scale does not train all of its rows."""
+        return self.ours == "not judged" and any(c.absent for c in self.comparisons)
+
 
 def findings(plan: Plan, rows: list[Row]) -> list[Finding]:
     """Every test of every claim, in the papers' order."""

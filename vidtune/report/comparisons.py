@@ -33,6 +33,7 @@ class Comparison(Frozen):
     metric: str
     status: Status
     why: str = ""  # why it is not judged
+    absent: bool = False  # because one of the two is not trained at this scale
     gain: float | None = None
     half: float | None = None
     seeds: int = 0
@@ -77,7 +78,8 @@ class Learned:
         rows = (better.split("/")[1], worse.split("/")[1])
         named = {"better": rows[0], "worse": rows[1], "metric": metric, "published": published}
         if why := self._why_not(better, worse, metric):
-            return Comparison(**named, status="not judged", why=why)
+            absent = None in map(self.plan.run_of, (better, worse))
+            return Comparison(**named, status="not judged", why=why, absent=absent)
         prior = self.priors.get((self.plan.models[better].task, metric), statistics.NO_PRIOR)
         found = statistics.interval(self.gains(better, worse, metric), prior)
         return Comparison(

@@ -78,6 +78,8 @@ def _claims(tested: list[Finding]) -> str:
         names = [f.claim.split("/")[1] for f in tests if f.ours == status]
         named = f" ({', '.join(dict.fromkeys(names))})" if names and status != "not judged" else ""
         texts.append(f"{len(names)} {SAID.get(status, status)}{named}")
+    if lacking := sum(f.lacks_rows for f in tests):
+        texts[-1] += f", {lacking} of them because a row is not trained at this scale"
     return f"of {len(tests)} tests, {', '.join(texts)}"
 
 
