@@ -1,6 +1,9 @@
 """Lists and manifests: each bad line names file, line and key."""
 
 import json
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -63,3 +66,18 @@ def test_galleries_are_of_every_clip_or_of_none(copy: Path):
         edit(copy, "test", number, gallery=None, group=None)
     clips = records.read(copy, "test")
     assert records.galleries(clips) is None and records.twins(clips) == []
+
+
+def test_shares_of_the_clips_are_nested_and_of_every_class(made: Path):
+    (one, *_) = records.read(made, "train")
+    labels = [0] * 40 + [1] * 21 + [2] * 2 + [None] * 10
+    clips = [replace(one, id=f"clip{k}", label=label) for k, label in enumerate(labels)]
+    taken = {share: records.take_share(clips, share) for share in (0.05, 0.1, 0.2, 0.5, 1.0)}
+    for small, large in pairwise(taken.values()):
+        assert {r.id for r in small} < {r.id for r in large}
+    assert Counter(r.label for r in taken[0.05]) == {0: 2, 1: 1, 2: 1, None: 1}
+    assert Counter(r.label for r in taken[0.5]) == {0: 20, 1: 10, 2: 1, None: 5}
+    assert taken[1.0] == clips and [r for r in clips if r in taken[0.1]] == taken[0.1]
+    assert {r.id for r in taken[0.5]} != {r.id for r in clips[:20]}  # not the first of the list
+    again = records.take_share([*reversed(clips)], 0.2)  # the list's order decides nothing
+    assert [*reversed(again)] == taken[0.2]

@@ -1,9 +1,11 @@
 """Batches for a model: clips that are kept or streamed, and features in place of clips."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
-from vidtune.data import batches
+from vidtune.data import batches, records
 from vidtune.data.batches import Batches
 from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import load_checkpoint
@@ -66,6 +68,15 @@ def test_an_augmented_epoch_holds_every_clip_twice(damageable_run):
     assert all(map(torch.equal, targets[0], targets[1]))
     test = Batches(run, "test", train=False, device=CPU)
     assert sum(len(batch.target) for batch in test.epoch(0)) == 4
+
+
+def test_a_share_of_the_clips_is_trained_on(short_run):
+    """Fewer clips than a batch are one; all test clips stay."""
+    few = short_run(RECOGNITION, batch=16).model_copy(update={"train_share": 0.2})
+    data = Batches(few, "train", train=True, device=CPU)
+    assert [len(batch.target) for batch in data.epoch(0)] == [len(data.clips)] == [8]
+    assert data.records == records.take_share(records.read(Path(few.data), "train"), 0.2)
+    assert len(Batches(few, "test", train=False, device=CPU).clips) == 12
 
 
 def test_clip4clip_learns_which_frames_are_real(short_run, streaming):

@@ -29,6 +29,7 @@ def test_ls_lists_every_variant_with_its_settings(vidtune):
         "frames",
         "views",
         "recipe",
+        "train_share",
         "options",
     }
     assert all(set(i) == keys for i in items.values())
@@ -250,6 +251,24 @@ def test_runs_that_differ_in_views_share_their_training():
     assert all(full.evaluation_of[run] == run for run in full.runs)
     assert full.counts()["train"] == full.counts()["evaluate"] - 4 == len(full.runs) - 4
     assert not full.same_run("side4video/b16-ssv1-f8", "side4video/b16-ssv1")
+
+
+def test_figure_4_is_trained_on_shares_of_the_clips(mini):
+    full = load(REPO / "config", {"scale": "full"})
+    (figure,) = (n for n in mini.config.papers["side4video"].numbers if n.where == "Figure 4")
+    for row in figure.rows:
+        name, _, percent = f"side4video/{row}".partition("-share")
+        variant, whole = f"side4video/{row}", "e14-ssv2-f8" if "e14" in row else name.split("/")[1]
+        run = full.runs[f"{variant}@0"]
+        all_clips = full.runs[f"side4video/{whole}@0"]
+        assert run.train_share == float(percent or 100) / 100
+        same = {"name": "", "train_share": 1.0}
+        assert run.model.model_copy(update={"name": ""}) == all_clips.model.model_copy(
+            update={"name": ""}
+        )
+        assert run.model_copy(update=same).recipe == all_clips.recipe
+        assert (f"{variant}@0" in mini.runs) == (not percent or "e14" not in row)
+    assert mini.run_of("side4video/b16-ssv2-share5") == "side4video/b16-ssv2-share5"
 
 
 def test_every_row_that_a_method_can_express_is_a_variant(mini):

@@ -56,6 +56,8 @@ class Batches:
         self.records = records.read(Path(run.data), split)
         if not self.records:
             raise UserError(f"{run.data}/{split}.jsonl: no clips; expected at least one")
+        if train:
+            self.records = records.take_share(self.records, run.train_share)
         m = run.model
         self.clips = Clips(
             self.records,

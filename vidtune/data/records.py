@@ -24,6 +24,7 @@ retrieval ranks a clip among those of its gallery only. Where `video` is a small
 describes the smaller copies.
 """
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -103,6 +104,21 @@ def read(directory: Path, split: str) -> list[Record]:
             )
         records.append(_record(row, directory, labels, dataset.get("mirrored", {}), place))
     return records
+
+
+def take_share(clips: list[Record], share: float) -> list[Record]:
+    """Return a share of the clips of every class, in the order of the list.
+
+    Of a class with n clips these are the round(share * n), at least one, whose ids have the smallest
+    SHA-256. So a smaller share lies within a larger one, and neither method nor seed decides. Clips
+    without a class count as one class.
+    """
+    by_class: dict[int | None, list[Record]] = {}
+    for clip in sorted(clips, key=lambda clip: hashlib.sha256(clip.id.encode()).digest()):
+        by_class.setdefault(clip.label, []).append(clip)
+    firsts = (some[: max(1, round(share * len(some)))] for some in by_class.values())
+    taken = {clip.id for some in firsts for clip in some}
+    return [clip for clip in clips if clip.id in taken]
 
 
 def rows(path: Path) -> list[dict[str, Any]]:

@@ -216,6 +216,7 @@ def _run(c: Config, scale: Scale, root: Path, v: Variant, declared: Model, seed:
         model=model,
         dataset=dataset.deciding(),
         recipe=recipe.model_copy(update={"source": None}),
+        train_share=v.train_share,
         seed=seed,
         data=str(Path(c.settings.data) / (dataset.generated or dataset.name)),
         weights=weights,

@@ -133,6 +133,8 @@ def identity(plan: Plan, name: str, dataset: bool) -> tuple[str, ...]:
         at_scale = "; ".join(steps) or "same options"
     defaults = options_class(model.method).model_construct().model_dump(mode="json")
     changed = {k: v for k, v in model.options.items() if k not in defaults or defaults[k] != v}
+    if (share := plan.variants[name].train_share) != 1:
+        changed |= {"train_share": share}
     return (
         model.method,
         model.backbone.name,

@@ -108,7 +108,7 @@ def _configuration_differences(plan: Plan, name: str, other: str) -> list[str]:
     if name not in plan.variants or other not in plan.variants:
         return []
     mine, theirs = plan.variants[name], plan.variants[other]
-    fields = ("method", "backbone", "dataset", "frames", "views", "recipe")
+    fields = ("method", "backbone", "dataset", "frames", "views", "recipe", "train_share")
     pairs = [(f, getattr(theirs, f), getattr(mine, f)) for f in fields]
     if mine.method == theirs.method:
         options = plan.models[name].options

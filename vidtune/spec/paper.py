@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
-from vidtune.spec.frozen import Attention, Count, Frozen, Precision, Views
+from vidtune.spec.frozen import Attention, Count, Frozen, Precision, Share, Views
 
 NUMBER = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?", re.IGNORECASE)
 
@@ -30,10 +30,15 @@ class Variant(Frozen):
     frames: Count
     views: Views = "1x1"  # crops x clips
     recipe: str
+    train_share: Share = 1.0  # of the training clips that are used
     options: dict[str, Any] = Field(default_factory=dict)
     label: str | None = None  # the row's name in the paper
     note: str | None = None
     fitted: tuple[str, ...] = ()  # metrics whose printed value the reading was chosen to have
+
+    def problems(self) -> Iterator[str]:
+        if self.train_share == 0:
+            yield "train_share: expected a share above 0; found 0"
 
 
 class Fit(Frozen):

@@ -8,7 +8,7 @@ from typing import Any
 
 from vidtune.spec.backbone import Backbone
 from vidtune.spec.dataset import Dataset, GeneratedSet
-from vidtune.spec.frozen import Attention, Count, Frozen, Precision, Task, Views
+from vidtune.spec.frozen import Attention, Count, Frozen, Precision, Share, Task, Views
 from vidtune.spec.paper import Fit
 from vidtune.spec.recipe import Recipe
 
@@ -95,6 +95,9 @@ class Run(Frozen):
     model: Model
     dataset: Dataset
     recipe: Recipe
+    train_share: Share = (
+        1.0  # of the training clips that are used: `vidtune.data.records.take_share`
+    )
     seed: int
     data: str
     weights: str | None  # of a pre-trained small backbone; None: released ones, from the cache

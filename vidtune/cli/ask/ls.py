@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from vidtune.cli.inputs import add_plan_json, print_result, read_plan
-from vidtune.spec import Model
+from vidtune.spec import Model, Variant
 
 arguments = add_plan_json
 
@@ -18,11 +18,11 @@ def run(args: argparse.Namespace) -> None:
     else:
         variants = plan.variants
         listed = {k: (m, variants[k].dataset, variants[k].recipe) for k, m in plan.models.items()}
-    items = [_item(*one) for one in listed.values()]
+    items = [_item(plan.variants[name], *one) for name, one in listed.items()]
     print_result(args, items, "\n".join(map(_format_item, items)))
 
 
-def _item(model: Model, dataset: str, recipe: str) -> dict[str, Any]:
+def _item(variant: Variant, model: Model, dataset: str, recipe: str) -> dict[str, Any]:
     return {
         "name": model.name,
         "paper": model.name.split("/")[0],
@@ -32,11 +32,13 @@ def _item(model: Model, dataset: str, recipe: str) -> dict[str, Any]:
         "frames": model.frames,
         "views": model.views,
         "recipe": recipe,
+        "train_share": variant.train_share,
         "options": model.options,
     }
 
 
 def _format_item(i: dict[str, Any]) -> str:
-    options = " ".join(f"{k}={v}" for k, v in i["options"].items())
+    share = {} if i["train_share"] == 1 else {"train_share": i["train_share"]}
+    options = " ".join(f"{k}={v}" for k, v in (i["options"] | share).items())
     size = f"{i['method']:12} {i['backbone']:8} {i['dataset']:12} {i['frames']:3} x {i['views']}"
     return f"{i['name']:40} {size}  {i['recipe']:22} {options}"
