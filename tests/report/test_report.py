@@ -133,6 +133,12 @@ def test_an_ablation_shows_our_difference_beside_prints(made):
     assert f"Attention {gap.interval(1)}, visible from {gap.half:.1f}" in text
 
 
+def test_data_efficiency_is_drawn_by_share(made):
+    svg = (made.root / "plots" / "shares.svg").read_text(encoding="utf-8")
+    ticks = [f">{share}<" for share in (5, 10, 20, 50, 100)]
+    assert all(tick in svg for tick in (*ticks, ">dist, vit-b16<", ">side4video, vit-b16<"))
+
+
 def test_a_row_says_where_its_videos_are_copies_or_were_replaced(plan):
     name = "side4video/b16-ssv1-l4@0"
     result = {"metrics": {"top1": 50.0}, "n": 9}

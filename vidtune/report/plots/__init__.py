@@ -5,7 +5,7 @@ import matplotlib
 from vidtune.plan import Plan
 from vidtune.report.numbers.result_files import Outcomes
 from vidtune.report.numbers.rows import Row
-from vidtune.report.plots import ablation_plot, cost_plots, learned_plots, style
+from vidtune.report.plots import ablation_plot, cost_plots, learned_plots, share_plot, style
 
 PLOTS = {
     "premise": learned_plots.premise,
@@ -13,6 +13,7 @@ PLOTS = {
     "tokens": cost_plots.tokens,
     "accuracy": learned_plots.accuracy,
     "ablations": ablation_plot.ablations,
+    "shares": share_plot.shares,
     "training": learned_plots.training,
 }
 
