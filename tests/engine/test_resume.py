@@ -1,5 +1,9 @@
 """A stopped training resumes bit for bit and counts nothing twice."""
 
+import os
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +20,9 @@ from vidtune.spec import Run, load_json
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adamw_hf": optim.AdamWHF, "bertadam": optim.BertAdam}
 
 
-def train_with_a_stop(run: Run, out: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+def train_with_a_stop(
+    run: Run, out: Path, monkeypatch: pytest.MonkeyPatch, between: Callable[[], None] = lambda: None
+) -> int:
     """Train, stopped in the fourth step and taken up again; the number of steps begun."""
     monkeypatch.setattr("vidtune.engine.snapshot.SAVE_EVERY", -1.0)
     update, calls = Step.update, []
@@ -31,6 +37,7 @@ def train_with_a_stop(run: Run, out: Path, monkeypatch: pytest.MonkeyPatch) -> i
     with pytest.raises(KeyboardInterrupt):
         train(run, out)
     assert [p.name for p in out.parent.iterdir()] == ["resume.pt"]
+    between()
     train(run, out)
     assert not (out.parent / "resume.pt").exists()
     return len(calls)
@@ -45,6 +52,14 @@ def test_a_stopped_training_resumes(optimizer, short_run, tmp_path, monkeypatch)
     states = load_checkpoint(whole)["state"], load_checkpoint(stopped)["state"]
     for key in states[0]:
         assert torch.equal(states[0][key], states[1][key]), key
+
+
+def test_a_training_on_new_weights_does_not_resume(short_run, tmp_path, monkeypatch):
+    weights = tmp_path / "clip.pt"
+    weights.write_bytes(Path(short_run("tempme/lora-b32@0").weights).read_bytes())
+    run = short_run("tempme/lora-b32@0", steps=6).model_copy(update={"weights": str(weights)})
+    exchange = partial(os.utime, weights, (time.time() + 9, time.time() + 9))
+    assert train_with_a_stop(run, tmp_path / "a" / "model.pt", monkeypatch, exchange) == 4 + 6
 
 
 def test_a_stopped_training_counts_no_broken_video_twice(damageable_run, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ from pathlib import Path
 from vidtune import provenance
 from vidtune.data.batches import SharedBatches
 from vidtune.engine.evaluate import evaluate
+from vidtune.engine.snapshot import follows, inputs
 from vidtune.engine.train import train
 from vidtune.spec import Run, UserError, load_json, write_json
 
@@ -28,21 +29,20 @@ def learn(runs: list[Run], folder: Path) -> None:
             )
     batches = SharedBatches()
     for run in runs:
-        inputs = [Path(run.data) / "manifest.json", *([Path(run.weights)] if run.weights else [])]
         model, report, result = (
             folder / run.name / n for n in ("model.pt", "train.json", "eval.json")
         )
-        if not (model.is_file() and _is_current(run, report, inputs)):
+        if not (model.is_file() and _is_current(run, report, inputs(run))):
             train(run, model, batches)
-        if not _is_current(run, result, [*inputs, model]):
+        if not _is_current(run, result, [*inputs(run), model]):
             write_json(result, evaluate(run, model, batches))
 
 
-def _is_current(run: Run, made: Path, inputs: list[Path]) -> bool:
+def _is_current(run: Run, made: Path, of: list[Path]) -> bool:
     """Whether a file of results is of this very run and code, and no older than its inputs."""
     try:
         stamp = load_json(made)["provenance"]
-        newer = made.stat().st_mtime >= max(path.stat().st_mtime for path in inputs)
+        newer = follows(made, of)
     except (UserError, OSError, KeyError, TypeError):
         return False
     wanted = provenance.run_digest(run), provenance.spec_digest(run)

@@ -11,9 +11,20 @@ from vidtune import provenance
 from vidtune.data.batches import Batches
 from vidtune.engine.checkpoints import load_checkpoint, load_tuned, save, tuned_state
 from vidtune.nn.task import VideoModel
+from vidtune.spec import Run
 
 POINTS = 60  # of the loss curve that is kept
 SAVE_EVERY = 60.0  # seconds between snapshots
+
+
+def inputs(run: Run) -> list[Path]:
+    """The files that say which clips and weights a run is made of."""
+    return [Path(run.data) / "manifest.json", *([Path(run.weights)] if run.weights else [])]
+
+
+def follows(made: Path, of: list[Path]) -> bool:
+    """Whether a file is no older than what it is made of. Raises `OSError` where one is missing."""
+    return made.stat().st_mtime >= max(path.stat().st_mtime for path in of)
 
 
 class LossCurve:
@@ -76,8 +87,8 @@ class Snapshot:
         save(self.path, content)
 
     def restore(self) -> int:
-        """The steps done: 0 unless the file is a snapshot of this very run and code."""
-        if not self.path.is_file():
+        """The steps done: 0 unless the file is a snapshot of this very run, its inputs and code."""
+        if not self.path.is_file() or not follows(self.path, inputs(self.data.run)):
             return 0
         content = load_checkpoint(self.path)
         if content["made_by"] != self.made_by:
