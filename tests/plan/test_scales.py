@@ -1,0 +1,150 @@
+"""What each scale trains, with which seeds, and which of its runs are the same."""
+
+import json
+from fnmatch import fnmatch
+
+import pytest
+from helpers.common import REPO
+
+from vidtune.plan import load
+
+
+@pytest.fixture(scope="module")
+def mini():
+    return load(REPO / "config")
+
+
+def test_scales_keep_variants_apart(mini):
+    assert len(mini.models) == len(mini.variants)
+    run = mini.runs["side4video/b16-ssv1@2"]
+    assert (run.seed, run.scale, run.model.backbone.name) == (2, "mini", "mini")
+    assert run.model.classes == run.dataset.classes != 174
+    assert mini.models["side4video/b16-ssv1"].classes == 174
+    smoke = load(REPO / "config", {"scale": "smoke"})
+    patterns = smoke.scale.learn
+    assert {r.model.name for r in smoke.runs.values()} == {
+        v for v in smoke.variants if any(fnmatch(v, p) for p in patterns)
+    }
+    full = load(REPO / "config", {"scale": "full"})
+    assert full.runs["side4video/b16-ssv2@0"].recipe.epochs == 30
+    assert full.runs["side4video/b16-ssv2@0"].model == full.models["side4video/b16-ssv2"]
+    assert not full.pretrainings and not full.generated
+
+
+def test_every_training_of_a_scale_has_the_same_seeds(mini):
+    longer, other = (load(REPO / "config", {"scale": s}) for s in ("mini-long", "mini-other"))
+    for plan, seeds in ((mini, range(3)), (longer, range(6)), (other, range(6))):
+        trained = {r.model.name for r in plan.runs.values()}
+        assert set(plan.runs) == {f"{v}@{k}" for v in trained for k in seeds}
+
+
+def test_another_data_seed_changes_the_videos_alone(mini):
+    other = load(REPO / "config", {"scale": "mini-other"})
+    (videos,) = other.generated.values()
+    assert videos == mini.generated["motion"].model_copy(update={"name": "motion-other", "seed": 2})
+    ours, theirs = (p.runs["side4video/b16-ssv1@0"] for p in (mini, other))
+    assert theirs.data == "data/motion-other" and theirs.recipe == ours.recipe
+    assert theirs.model == ours.model
+    assert theirs.weights == "results/mini-other/backbones/mini/clip.pt"
+
+
+def test_one_sampler_for_all_methods_of_a_table(mini):
+    """A table compares methods, not samplers."""
+    for paper in mini.config.papers.values():
+        for numbers in paper.numbers:
+            names = {f"{paper.name}/{row}" for row in numbers.rows}
+            recipes = {r.recipe for r in mini.runs.values() if r.model.name in names}
+            for task in ("recognition", "retrieval"):
+                taken = [r for r in recipes if r.task == task]
+                assert len({(r.sampler, r.fps, r.random_train_frames) for r in taken}) <= 1
+
+
+def test_plan_estimates(vidtune):
+    code, out, _ = vidtune("plan", "--json")
+    jobs = json.loads(out)
+    assert code == 0 and jobs["seconds_2_cores"] <= 40 * 60
+    assert {r["rule"] for r in jobs["rules"]} >= {"generate", "pretrain", "learn", "cost", "report"}
+    seconds = {r["rule"]: r["seconds"] / r["jobs"] for r in jobs["rules"] if r["jobs"]}
+    scale = load(REPO / "config").scale
+    assert seconds["learn"] == pytest.approx(3 * scale.seconds["learn"])  # a job has three seeds
+    assert seconds["pretrain"] == scale.seconds["pretrain"]
+    full = json.loads(vidtune("plan", "--scale", "full", "--json")[1])
+    assert full["seconds_2_cores"] is None  # nobody has measured it
+    assert any("ViT-B-16.pt" in d for d in full["downloads"])
+    assert any(d.startswith("ssv2: ") and d.endswith("in data/ssv2") for d in full["bring"])
+
+
+def test_a_new_paper_is_trained_at_the_default_scale(config):
+    """As the README says of one file and one yaml."""
+    (config / "papers" / "mine.yaml").write_text(
+        "cite: {key: me2026, title: Mine, arxiv: '2601.00000', code: me/mine@0123abc}\n"
+        "variants:\n"
+        "  b16-ssv1: {method: side4video, backbone: vit-b16, dataset: ssv1, frames: 8, "
+        "recipe: side4video-ss1-b}\n"
+    )
+    settings = config / "config.yaml"
+    settings.write_text(settings.read_text().replace("[side4video, tempme]", "[mine]"))
+    plan = load(config)
+    assert plan.scale.name == "mini" and set(plan.runs) == {f"mine/b16-ssv1@{k}" for k in range(3)}
+
+
+def test_mini_trains_every_method_and_all_that_tempme_ablates(mini):
+    """Larger trunks, more frames and what takes long are left to full scale."""
+    trained = {r.model.name for r in mini.runs.values()}
+    methods = {mini.models[name].method for name in trained}
+    assert {v.method for v in mini.variants.values()} == methods
+    for name in ("st-adapter", "aim", "evl", "dist"):
+        assert f"side4video/{name}-b16" in trained
+    assert not [name for name in trained if "l14" in name]
+    for where in ("Table 1", "Table 8", "Table 9", "Table 10", "Table 15", "Table 16"):
+        for numbers in mini.config.papers["tempme"].numbers:
+            if numbers.where == where:
+                assert {f"tempme/{row}" for row in numbers.rows} <= trained
+
+
+def test_equal_runs_are_one(mini):
+    assert mini.run_of("tempme/lora-b16") == "tempme/lora-b32"
+    assert mini.run_of("tempme/lora-b32") == "tempme/lora-b32"
+    assert mini.run_of("side4video/l14-ssv2") is None  # not trained
+    assert mini.same_run("side4video/b16-ssv1", "side4video/b16-ssv2")
+    assert not mini.same_run("side4video/b16-ssv1", "side4video/b16-ssv1-no-shift")
+    assert not mini.same_run("side4video/l14-ssv1-f16", "side4video/l14-ssv2-f16")
+    assert mini.evaluation_of["tempme/lora-b16@2"] == "tempme/lora-b32@2"
+    assert mini.training_of == mini.evaluation_of  # one view
+    specs = {str(p.relative_to(mini.root / "specs")) for p in mini.specs()}
+    assert "runs/tempme/lora-b32@0.json" in specs and "runs/tempme/lora-b16@0.json" not in specs
+    learned = {first.rpartition("@")[0] for first in mini.evaluation_of.values()}
+    assert mini.counts()["learn"] == len(learned) and "train" not in mini.counts()
+    assert 3 * len(learned) == len({*mini.training_of.values()}) < len(mini.runs)
+
+
+def test_runs_that_differ_in_views_share_their_training():
+    full = load(REPO / "config", {"scale": "full"})
+    shared = {run: first for run, first in full.training_of.items() if run != first}
+    assert {run.split("/")[1]: first.split("/")[1] for run, first in shared.items()} == {
+        "b16-ssv1-f8@0": "b16-ssv1@0",
+        "b16-ssv2-f8@0": "b16-ssv2@0",
+        "l14-ssv2-f8@0": "l14-ssv2@0",
+        "e14-ssv1-f8@0": "e14-ssv1-interval@0",
+    }
+    assert all(full.evaluation_of[run] == run for run in full.runs)
+    assert full.counts()["train"] == full.counts()["evaluate"] - 4 == len(full.runs) - 4
+    assert not full.same_run("side4video/b16-ssv1-f8", "side4video/b16-ssv1")
+
+
+def test_figure_4_is_trained_on_shares_of_the_clips(mini):
+    full = load(REPO / "config", {"scale": "full"})
+    (figure,) = (n for n in mini.config.papers["side4video"].numbers if n.where == "Figure 4")
+    for row in figure.rows:
+        name, _, percent = f"side4video/{row}".partition("-share")
+        variant, whole = f"side4video/{row}", "e14-ssv2-f8" if "e14" in row else name.split("/")[1]
+        run = full.runs[f"{variant}@0"]
+        all_clips = full.runs[f"side4video/{whole}@0"]
+        assert run.train_share == float(percent or 100) / 100
+        same = {"name": "", "train_share": 1.0}
+        assert run.model.model_copy(update={"name": ""}) == all_clips.model.model_copy(
+            update={"name": ""}
+        )
+        assert run.model_copy(update=same).recipe == all_clips.recipe
+        assert (f"{variant}@0" in mini.runs) == (not percent or "e14" not in row)
+    assert mini.run_of("side4video/b16-ssv2-share5") == "side4video/b16-ssv2-share5"
