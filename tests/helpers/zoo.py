@@ -77,6 +77,7 @@ RETRIEVAL = {
     "tempme": [
         TEMPME,
         TEMPME | {"merge_layers": [4], "merge_frames": [4]},
+        TEMPME | {"merge_frames": [2, 1]},  # as of half the frames
         TEMPME | {"clip_merge": "cross"},
         TEMPME | {"clip_merge": "intra"},
         TEMPME | {"clip_merge": "none", "img_merge": 1},
@@ -147,6 +148,9 @@ def unread(m: Model) -> set[str]:
         return {f"dist.layers.2.to_temporal.{p}" for p in ("weight", "bias")}
     if m.options.get("cross") == 0 or m.options.get("clip_merge") == "intra":
         return {f"positions.{i}" for i in m.options["merge_layers"]}  # nothing merges across
+    if m.method == "tempme":  # a join of 1 has nothing to merge across
+        joins = zip(m.options["merge_layers"], m.options["merge_frames"], strict=True)
+        return {f"positions.{i}" for i, clips in joins if clips == 1}
     return set()
 
 

@@ -73,6 +73,12 @@ def test_mapping_of_options(mini):
     here = map_options("tempme", tempme, mini.config.backbones["vit-b32"], small)
     assert here["merge_layers"] == [3, 4, 5] and here["img_merge"] == 1
     assert map_options("tempme", {**tempme, "img_merge": 0}, b16, small)["img_merge"] == 0
+    for joins, half in {(2, 2, 3): [2, 3, 1], (2, 2, 2): [2, 2, 1], (4, 4, 4): [2, 4, 4]}.items():
+        given = {**tempme, "merge_frames": list(joins)}
+        assert map_options("tempme", given, b16, b16, 0.5) == {**given, "merge_frames": half}
+        assert map_options("tempme", given, b16, b16) == given
+    given = {**tempme, "merge_frames": [3, 2, 2]}  # the first that can be halved
+    assert map_options("tempme", given, b16, b16, 0.5)["merge_frames"] == [3, 2, 1]
     evl = options_class("evl")(layers=4).model_dump(mode="json")
     here = map_options("evl", evl, b16, small)
     assert (here["layers"], here["width"]) == (2, 0)  # 0 stays what it says: the trunk's

@@ -1,12 +1,14 @@
 """What each scale trains, with which seeds, and which of its runs are the same."""
 
 import json
+import math
 from fnmatch import fnmatch
 
 import pytest
 from helpers.common import REPO
 
 from vidtune.plan import load
+from vidtune.spec import UserError
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +48,42 @@ def test_another_data_seed_changes_the_videos_alone(mini):
     assert theirs.data == "data/motion-other" and theirs.recipe == ours.recipe
     assert theirs.model == ours.model
     assert theirs.weights == "results/mini-other/backbones/mini/clip.pt"
+
+
+def test_runs_see_the_scales_share_of_the_declared_frames(mini):
+    assert mini.scale.frames == load(REPO / "config", {"scale": "mini-other"}).scale.frames == 0.5
+    for run in mini.runs.values():
+        assert 2 * run.model.frames == mini.models[run.model.name].frames
+        assert 2 * run.model.frames == mini.variants[run.model.name].frames
+        if run.model.method == "tempme":  # as many clips in the end as of the declared frames
+            joins = (m.options["merge_frames"] for m in (run.model, mini.models[run.model.name]))
+            assert 2 * math.prod(next(joins)) == math.prod(next(joins))
+    run = mini.runs["tempme/tempme-b32@0"].model
+    assert (run.frames, run.options["merge_frames"]) == (6, [2, 3, 1])
+    assert mini.runs["side4video/dist-b16@0"].model.frames == 8
+    assert {task: p.frames for task, p in mini.premises["mini"].probes.items()} == {
+        "recognition": 4,
+        "retrieval": 6,
+    }
+    full = load(REPO / "config", {"scale": "full"})
+    assert full.scale.frames == 1 and full.models == mini.models
+    assert all(run.model.frames == full.models[run.model.name].frames for run in full.runs.values())
+
+
+@pytest.mark.parametrize(
+    ("share", "problem"),
+    [
+        ("0.3", "mini: side4video/b16-ssv2: frames: expected a share of 8 frames that is whole; "),
+        ("0.25", r"mini: tempme/tempme-b32: frames: none of the joins \[2, 2, 3\] leaves a whole"),
+        ("0", "smoke.frames: .*greater than 0"),
+    ],
+)
+def test_a_share_of_the_frames_that_does_not_fit_is_one_line(config, share, problem):
+    scales = config / "scales.yaml"
+    scales.write_text(scales.read_text().replace("  frames: 0.5\n", f"  frames: {share}\n"))
+    with pytest.raises(UserError, match=problem) as e:
+        load(config)
+    assert "scales.yaml" in str(e.value) and "\n" not in str(e.value)
 
 
 def test_one_sampler_for_all_methods_of_a_table(mini):

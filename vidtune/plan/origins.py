@@ -28,6 +28,7 @@ RULES = {
     "layers": "by share of the trunk's layers",
     "width": "by the ratio of the trunks' widths",
     "tokens": "by share of a frame's patches",
+    "joins": "by the scale's share of the frames",
 }
 
 
@@ -61,6 +62,7 @@ def at_scale(plan: Plan, name: str) -> list[Origin]:
         return []
     v, model, scale = plan.variants[name], plan.models[name], plan.scale
     path = Path(plan.config.folder) / "scales.yaml"
+    known, chain = places(path), bases(path, "scales", read_yaml(path), scale.name)
     swaps = {
         "backbone": (scale.backbones, v.backbone, v.backbone, run.model.backbone.name),
         "dataset": (scale.datasets, f"{model.task}/{v.dataset}", v.dataset, run.dataset.name),
@@ -69,9 +71,12 @@ def at_scale(plan: Plan, name: str) -> list[Origin]:
     out = []
     for field, (table, asked, declared, used) in swaps.items():
         if pattern := next((p for p in table if fnmatch(asked, p)), None):
-            place = places(path)[scale.name, f"{field}s", pattern]
-            says = f"in place of {declared}"
-            out.append(_origin("scale", field, used, f"scale {scale.name}", place, says))
+            of, place = _given_by(known, chain, f"{field}s", pattern)
+            out.append(_origin("scale", field, used, of, place, f"in place of {declared}"))
+    if run.model.frames != model.frames:
+        of, place = _given_by(known, chain, "frames")
+        says = f"in place of {model.frames}"
+        out.append(_origin("scale", "frames", run.model.frames, of, place, says))
     rules = marks(options_class(v.method))
     defaults = field_places(options_class(v.method))
     for field, value in run.model.options.items():
@@ -92,6 +97,14 @@ def method_source(method: str) -> str:
     checked = re.search(r"Checked against (.+?)(?:\.\s|\.$|\n\n|$)", text or "", re.DOTALL)
     suffix = f"; checked against {' '.join(checked[1].split())}" if checked else ""
     return lines[0].rstrip(".") + suffix if lines else ""
+
+
+def _given_by(
+    known: dict[tuple[str | int, ...], Place], chain: list[str], *keys: str
+) -> tuple[str, Place]:
+    """(who, where) of the first scale of a chain that gives a value."""
+    entry = next(entry for entry in chain if (entry, *keys) in known)
+    return f"scale {entry}", known[entry, *keys]
 
 
 def _variant(plan: Plan, v: Variant) -> list[Origin]:

@@ -197,13 +197,16 @@ def _run(c: Config, scale: Scale, root: Path, v: Variant, declared: Model, seed:
         task = f"is for {declared.task}; {recipe.name} or {dataset.name} is not"
         raise UserError(f"{where} {task}")
     try:
-        options = map_options(v.method, declared.options, declared.backbone, backbone)
+        frames = scale.frames_of(v.frames)
+        swapped = (declared.backbone, backbone, scale.frames)
+        options = map_options(v.method, declared.options, *swapped)
     except ValueError as e:
         raise UserError(f"{where}: {e}") from None
     model = declared.model_copy(
         update={
             "options": options,
             "backbone": backbone,
+            "frames": frames,
             "classes": dataset.classes,
             "views": declared.views if backbone == declared.backbone else "1x1",
             "max_words": min(recipe.max_words, backbone.text.context),

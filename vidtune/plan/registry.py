@@ -48,7 +48,7 @@ def resolve(
 
 
 def marks(cls: type[Options]) -> dict[str, Mark]:
-    """Field -> how a scale maps it: depth, layers, width or tokens."""
+    """Field -> how a scale maps it: depth, layers, width, tokens or joins."""
     return {
         name: mark
         for name, field in cls.model_fields.items()

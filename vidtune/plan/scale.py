@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator
 from fnmatch import fnmatch
-from typing import Any
+from fractions import Fraction
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from vidtune.plan.registry import marks, options_class
 from vidtune.spec import Backbone, Frozen
@@ -16,6 +19,7 @@ class Scale(Frozen):
     backbones: dict[str, str]
     datasets: dict[str, str]
     recipes: dict[str, str]
+    frames: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of the declared frames that runs see
     seeds: tuple[int, ...]  # of all that is trained, so that comparisons are paired by seed
     together: bool = False  # all seeds of a variant in one job; else each training and each test
     learn: tuple[str, ...]  # variants that are trained
@@ -33,6 +37,16 @@ class Scale(Frozen):
         one = self.seconds.get("learn")
         return self.seconds | ({} if one is None else {"learn": one * len(self.seeds)})
 
+    def frames_of(self, declared: int) -> int:
+        """How many frames a run sees. Raises `ValueError` where its share of them is not whole."""
+        frames = declared * Fraction(str(self.frames))
+        if frames.denominator != 1:
+            raise ValueError(
+                f"frames: expected a share of {declared} frames that is whole; "
+                f"found {self.frames:g}, which is {float(frames):g}; give another share"
+            )
+        return int(frames)
+
     def trains(self, variant: str) -> bool:
         """Whether "<paper>/<variant>" is trained."""
         learned, skipped = (any(fnmatch(variant, p) for p in ps) for ps in (self.learn, self.skip))
@@ -45,21 +59,45 @@ def swap(table: dict[str, str], name: str) -> str:
 
 
 def map_options(
-    method: str, options: dict[str, Any], declared: Backbone, used: Backbone
+    method: str, options: dict[str, Any], declared: Backbone, used: Backbone, frames: float = 1.0
 ) -> dict[str, Any]:
-    """Map options written for the declared backbone to the one that is used."""
-    if declared == used:
-        return options
+    """Map options written for the declared backbone and frames to those that are used: another
+    backbone, a share `frames` of the frames. Raises `ValueError` where one cannot be mapped."""
     rules = {
         "depth": lambda n: max(1, round(n * used.layers / declared.layers)) if n else 0,
         "layers": lambda ns: _indices(ns, declared.layers, used.layers),
         "width": lambda n: max(8, round(n * used.width / declared.width / 8) * 8) if n else 0,
         "tokens": lambda n: max(1, round(n * used.patches / declared.patches)) if n else 0,
     }
+    if declared == used:
+        rules = dict.fromkeys(rules, lambda same: same)
+    rules["joins"] = lambda ns: _joins(ns, frames)
     mapped = {
         field: rules[mark](options[field]) for field, mark in marks(options_class(method)).items()
     }
     return {**options, **mapped}
+
+
+def _joins(joins: list[int], share: float) -> list[int]:
+    """Join a share of the frames to as many clips in the end.
+
+    The first join whose share is whole becomes that share. Where that is 1, the later joins move up
+    one layer, and the 1, which joins nothing, stands last.
+
+    >>> _joins([2, 2, 3], 0.5), _joins([2, 3, 3], 0.5), _joins([4, 4, 4], 0.5)
+    ([2, 3, 1], [3, 3, 1], [2, 4, 4])
+    """
+    if share == 1:
+        return joins
+    left = [n * Fraction(str(share)) for n in joins]
+    k = next((k for k, n in enumerate(left) if n.denominator == 1), None)
+    if k is None:
+        raise ValueError(
+            f"frames: none of the joins {joins} leaves a whole one at a share of {share:g}; "
+            "give another share, or skip the variant"
+        )
+    before, n, after = joins[:k], int(left[k]), joins[k + 1 :]
+    return [*before, *after, 1] if n == 1 else [*before, n, *after]
 
 
 def _indices(indices: list[int], declared: int, used: int) -> list[int]:

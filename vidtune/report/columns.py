@@ -123,12 +123,13 @@ def headings(plan: Plan, dataset: bool) -> tuple[str, ...]:
 
 def identity(plan: Plan, name: str, dataset: bool) -> tuple[str, ...]:
     """What identifies a variant: method, backbone, frames, options, and what the scale makes of
-    them, as "layers 12 → 6; width 320 → 24". Mostly empty for a cited system."""
+    them, as "frames 8 → 4; layers 12 → 6". Mostly empty for a cited system."""
     if name not in plan.variants:
         return ("cited", *[""] * (4 + dataset))
     model, at_scale = plan.models[name], "not trained"
     if run := next((r.model for r in plan.runs.values() if r.model.name == name), None):
         pairs = [(k, v, run.options[k]) for k, v in model.options.items()]
+        pairs.insert(0, ("frames", model.frames, run.frames))
         steps = [f"{k} {as_yaml(v)} → {as_yaml(mapped)}" for k, v, mapped in pairs if mapped != v]
         at_scale = "; ".join(steps) or "same options"
     defaults = options_class(model.method).model_construct().model_dump(mode="json")

@@ -8,11 +8,12 @@ from typing import Annotated, ClassVar, Literal
 
 from vidtune.spec.frozen import Frozen
 
-Mark = Literal["depth", "layers", "width", "tokens"]
+Mark = Literal["depth", "layers", "width", "tokens", "joins"]
 Depth = Annotated[int, "depth"]  # a number of layers: scales with the trunk's depth
 Layers = Annotated[tuple[int, ...], "layers"]  # 0-based layer indices: by fraction, kept distinct
 Width = Annotated[int, "width"]  # channels: scale with the trunk's width, in multiples of 8
 Tokens = Annotated[int, "tokens"]  # tokens removed: scale with the patches of a frame
+Joins = Annotated[tuple[int, ...], "joins"]  # frames that become one: follow the share of frames
 
 
 class Options(Frozen):

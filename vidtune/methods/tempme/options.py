@@ -16,7 +16,7 @@ class Options(spec.Options):
     # before the first joining layer; "before_join" keeps to the blocks that merge in full TempMe.
     img_merge_layers: Literal["before_join", "all"] = "before_join"
     merge_layers: spec.Layers = (8, 9, 10)  # 0-based blocks that join clips (ClipMe); main.py:77
-    merge_frames: tuple[int, ...] = (2, 2, 3)  # how many neighbours become one; main.py:78
+    merge_frames: spec.Joins = (2, 2, 3)  # how many neighbours become one; main.py:78
     # Percent of tokens REMOVED across and within clips, as in the code. The paper's R_C and R_I
     # are what is kept: 70 and 90 %. main.py:81
     cross: int = Field(default=30, ge=0, le=100)

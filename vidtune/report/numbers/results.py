@@ -38,16 +38,19 @@ def counted(plan: Plan, name: str, cost: dict[str, Any], where: str) -> Iterator
 def learned(plan: Plan, name: str, result: dict[str, Any], where: str) -> Iterator[Row]:
     """Rows of a run from its `eval.json`; none where the training diverged or ran out of memory.
 
-    The file may be that of the same run under another variant's name, which the condition says.
+    The condition says if the scale takes other frames than are declared, and if the file is that of
+    the same run under another variant's name.
     """
     if "official" in result:
         raise UserError(
             f"{where}: made from {result['official']}, not from our training; move it elsewhere"
         )
     run, first = plan.runs[name], plan.runs[plan.evaluation_of[name]]
+    seen, declared = run.model.frames, plan.models[run.model.name].frames
+    frames = "" if seen == declared else f"at this scale {seen} frames in place of {declared}"
     code = made_by(result, provenance.run_digest(first), provenance.spec_digest(first))
     same = "" if run is first else f"at this scale the same run as {first.model.name}"
-    condition = "; ".join(filter(None, [same, _clip_differences(result)]))
+    condition = "; ".join(filter(None, [frames, same, _clip_differences(result)]))
     for metric, value in result["metrics"].items():
         m = plan.config.metrics.get(metric)
         if m is None:
