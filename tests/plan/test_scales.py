@@ -126,14 +126,19 @@ def test_a_new_paper_is_trained_at_the_default_scale(config):
     assert plan.scale.name == "mini" and set(plan.runs) == {f"mine/b16-ssv1@{k}" for k in range(3)}
 
 
-def test_mini_trains_every_method_and_all_that_tempme_ablates(mini):
+def test_mini_trains_nearly_every_method_and_all_that_tempme_ablates(mini):
     """Larger trunks, more frames and what takes long are left to full scale."""
     trained = {r.model.name for r in mini.runs.values()}
     methods = {mini.models[name].method for name in trained}
-    assert {v.method for v in mini.variants.values()} == methods
+    left_out = {v.method for v in mini.variants.values()} - methods
+    assert left_out == {"adapter", "cross_modal_adapter"}  # no number of theirs is known
     for name in ("st-adapter", "aim", "evl", "dist"):
         assert f"side4video/{name}-b16" in trained
     assert not [name for name in trained if "l14" in name]
+    assert {name for name in trained if "e14" in name} == {
+        "side4video/e14-ssv1-top",  # Table 9 (a) fuses at ViT-E alone
+        "side4video/e14-ssv1-interval",
+    }
     for where in ("Table 1", "Table 8", "Table 9", "Table 10", "Table 15", "Table 16"):
         for numbers in mini.config.papers["tempme"].numbers:
             if numbers.where == where:
@@ -184,5 +189,5 @@ def test_figure_4_is_trained_on_shares_of_the_clips(mini):
             update={"name": ""}
         )
         assert run.model_copy(update=same).recipe == all_clips.recipe
-        assert (f"{variant}@0" in mini.runs) == (not percent or "e14" not in row)
+        assert (f"{variant}@0" in mini.runs) == ("e14" not in row)
     assert mini.run_of("side4video/b16-ssv2-share5") == "side4video/b16-ssv2-share5"
