@@ -5,7 +5,8 @@ import math
 import pytest
 
 from vidtune.plan import Plan
-from vidtune.report import claims, comparisons, statistics
+from vidtune.report import claims, comparisons, statistics, summary
+from vidtune.report.numbers.result_files import read_outcomes
 from vidtune.report.numbers.rows import Row, published
 
 BASE, ATTENTION = "side4video/b16-ssv1", "side4video/b16-ssv1-attention"
@@ -156,6 +157,46 @@ def test_a_test_whose_rows_a_scale_does_not_train_says_so(plan):
     lacking = finding(plan, [], "side4video/best-frozen-ssv2", "top1")
     assert lacking.lacks_rows and "not trained at scale mini" in lacking.comparisons[0].why
     assert not finding(plan, [], CONV, "top1").lacks_rows  # trained, without a number yet
+
+
+def test_a_test_of_runs_that_an_earlier_one_compares_is_judged_and_counted_once(plan):
+    """At mini MSR-VTT, MSVD and VATEX are one dataset: three tests, one comparison."""
+    claim, ours = "side4video/retrieval-beats-frozen-baseline", []
+    for data in ("msrvtt", "msvd", "vatex"):
+        ours += seeds(plan, f"side4video/b32-{data}", "r1", {0: 20, 1: 21, 2: 22})
+        ours += seeds(plan, f"side4video/clip4clip-frozen-b32-{data}", "r1", {0: 10, 1: 12, 2: 11})
+    every = claims.findings(plan, [*published(plan), *ours])
+    tests = [f for f in every if f.claim == claim]
+    assert [(f.ours, f.repeats) for f in tests] == [
+        ("holds", False),
+        ("holds", True),
+        ("holds", True),
+    ]
+    assert {f.claim for f in every if f.repeats} == {claim}
+    total = sum(f.of_paper and f.kind == "learned" for f in every)
+    line = summary.lines(plan, ours, read_outcomes(plan), every, [])[2]
+    assert f"of {total} tests, of which 2 repeat another and are not counted again, 1 hold" in line
+    # what is not judged repeats nothing, and neither does another metric or a new pair
+    assert not any(f.repeats for f in claims.findings(plan, [*published(plan), *ours[:6]]))
+
+
+def test_a_test_with_a_new_pair_is_no_repetition(plan):
+    """Orders are counted as long as one of their pairs is new; controls repeat nothing."""
+    rows = {
+        "b16-ssv1": 60,
+        "b16-ssv1-cls": 50,
+        "b16-ssv1-extra-cls": 40,
+        "b16-ssv1-no-temporal": 30,
+    }
+    ours = [
+        row
+        for metric in ("top1", "pair")
+        for name, mean in rows.items()
+        for row in seeds(plan, f"side4video/{name}", metric, {k: mean + k % 2 for k in range(3)})
+    ]
+    every = claims.findings(plan, [*published(plan), *ours])
+    assert [f.claim for f in every if f.ours == "holds" and f.kind == "learned"]
+    assert not any(f.repeats for f in every)
 
 
 def test_print_against_print_and_controls_are_told_apart(plan):

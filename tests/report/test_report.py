@@ -248,6 +248,12 @@ def test_the_page_is_well_formed_and_needs_nothing_else(made, read):
     assert not re.search(r"url\((?!#)", text)
 
 
+def test_the_page_counts_a_repeated_test_once(made):
+    text = (made.root / "report.html").read_text(encoding="utf-8")
+    assert "2 repeat another, with the same runs, and are not counted again" in text
+    assert text.count("the same runs as in an earlier test") == 2
+
+
 def test_every_published_cell_is_on_the_page_as_printed(made, read):
     assert read.published == {c.cell: c.print for c in verdicts.cells(made, [])}
 

@@ -5,7 +5,8 @@ learned one is judged at the scale at hand, from the intervals of its difference
 (`vidtune.report.comparisons`): an order holds if every pair does, and fails if one does.
 
 What only compares print with print, and our own controls, decide nothing about a paper: each finding
-says which numbers it rests on.
+says which numbers it rests on. Where a scale makes the same runs of what a paper trains on several
+datasets, the tests of each are judged and counted once.
 """
 
 import itertools
@@ -37,6 +38,7 @@ class Finding(Frozen):
     control: bool  # ours, not the paper's
     numbers: Numbers  # what `ours` rests on, or would
     comparisons: tuple[Comparison, ...] = ()  # of a learned test
+    repeats: bool = False  # earlier tests of the paper compare the same runs; not counted again
 
     @property
     def of_paper(self) -> bool:
@@ -52,12 +54,31 @@ class Finding(Frozen):
 def findings(plan: Plan, rows: list[Row]) -> list[Finding]:
     """Every test of every claim, in the papers' order."""
     printed, ours, trained = index_rows(rows, "paper"), index_rows(rows), learned(plan, rows)
-    return [
+    tested = [
         _finding(plan, printed, ours, trained, f"{paper.name}/{key}", claim, test)
         for paper in plan.config.papers.values()
         for key, claim in paper.claims.items()
         for test in claim.tests
     ]
+    return _mark_repeats(plan, tested)
+
+
+def _mark_repeats(plan: Plan, tested: list[Finding]) -> list[Finding]:
+    """Mark a paper's test if earlier ones of that paper judge each of its comparisons already: the
+    same metric of the same two runs."""
+    seen: set[tuple[str | None, ...]] = set()
+    out = []
+    for test in tested:
+        paper = test.claim.split("/")[0]
+        judged = [c for c in test.comparisons if c.status != "not judged"]
+        made = {
+            (paper, test.metric, *(plan.run_of(f"{paper}/{row}") for row in (c.better, c.worse)))
+            for c in (judged if test.of_paper else ())
+        }
+        repeats = bool(made) and made <= seen and len(judged) == len(test.comparisons)
+        out.append(test.model_copy(update={"repeats": repeats}))
+        seen |= made
+    return out
 
 
 def _finding(

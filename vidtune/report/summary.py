@@ -71,16 +71,18 @@ def _motion(plan: Plan, rows: list[Row]) -> str:
 
 
 def _claims(tested: list[Finding]) -> str:
-    """How many tests have which status, with the names of their claims."""
-    tests = [f for f in tested if f.of_paper and f.kind == "learned"]
-    texts = []
+    """How many tests have which status, with the names of their claims; repeated ones count once."""
+    every = [f for f in tested if f.of_paper and f.kind == "learned"]
+    tests, texts = [f for f in every if not f.repeats], []
     for status in STATUSES:
         names = [f.claim.split("/")[1] for f in tests if f.ours == status]
         named = f" ({', '.join(dict.fromkeys(names))})" if names and status != "not judged" else ""
         texts.append(f"{len(names)} {SAID.get(status, status)}{named}")
     if lacking := sum(f.lacks_rows for f in tests):
         texts[-1] += f", {lacking} of them because a row is not trained at this scale"
-    return f"of {len(tests)} tests, {', '.join(texts)}"
+    repeated = len(every) - len(tests)
+    again = f", of which {repeated} repeat another and are not counted again" if repeated else ""
+    return f"of {len(every)} tests{again}, {', '.join(texts)}"
 
 
 def _counted(cells: list[Cell]) -> str:
