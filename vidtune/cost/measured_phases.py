@@ -31,7 +31,17 @@ from vidtune.spec import Attention, Count, Frozen, GeneratedSet, Model, Recipe, 
 
 # Roughly the size, frame rate and length of Something-Something's clips.
 SIZES = {"train": 16, "val": 0, "test": 0}
-CLIPS = GeneratedSet(name="bench", seed=0, clips=SIZES, side=240, fps=12, seconds=(2.0, 5.0))
+CLIPS = GeneratedSet(
+    name="bench",
+    seed=0,
+    motions=("moving",),
+    extent=(0.5, 1.0),
+    clips=SIZES,
+    side=240,
+    fps=12,
+    seconds=(2.0, 5.0),
+    stills=1,
+)
 Phase = Literal["train", "inference", "loader"]
 
 

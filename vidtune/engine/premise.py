@@ -33,7 +33,7 @@ from vidtune.data.text import tokenizer
 from vidtune.engine import references
 from vidtune.engine.checkpoints import load_weights
 from vidtune.engine.device import device_name, pick_device
-from vidtune.engine.pretrain import appearance_tokens, zero_shot
+from vidtune.engine.pretrain import caption_tokens, zero_shot
 from vidtune.motion.words import ATTRIBUTES
 from vidtune.nn.clip import CLIP
 from vidtune.nn.pixels import normalise
@@ -130,8 +130,9 @@ def _texts(clip: CLIP, tokens: Tensor) -> Tensor:
 def appearance(
     clip: CLIP, backbone: Backbone, features: Tensor, split: list[Record]
 ) -> dict[str, float]:
-    """Zero-shot accuracy over all frames of the videos, each frame judged alone."""
-    text = clip.encode_text(appearance_tokens(backbone).to(clip.logit_scale.device))  # (U, E)
+    """Zero-shot accuracy over all frames of the videos, each frame judged alone, in what captions of
+    videos name."""
+    text = clip.encode_text(caption_tokens(backbone).to(clip.logit_scale.device))  # (U, E)
     frames = features.shape[1]
     indices = {
         key: np.repeat([values.index(r.appearance[key]) for r in split], frames)

@@ -24,28 +24,28 @@ from vidtune.engine.checkpoints import save
 from vidtune.engine.device import device_name, pick_device
 from vidtune.engine.step import clamp_logit_scale
 from vidtune.motion import draw
-from vidtune.motion.words import APPEARANCES, ATTRIBUTES
+from vidtune.motion.words import SEEN, STILL_CAPTIONS
 from vidtune.nn.clip import CLIP
 from vidtune.nn.pixels import normalise
 from vidtune.progress import progress
 from vidtune.spec import Backbone, Pretraining, Recipe, UserError, write_json
 
-SIZES = [len(values) for values in ATTRIBUTES.values()]  # of the axes of `APPEARANCES`
+SIZES = [len(words) for words in SEEN.values()]  # of the axes of `STILL_CAPTIONS`
 HELD_OUT = 1000  # stills that zero-shot accuracy is measured on
 
 
 def pretrain(job: Pretraining, out: Path) -> None:
     """Write the backbone's state dict to `out` and `pretrain.json` beside it.
 
-    Raises `UserError` where the generated set has fewer stills than a batch.
+    Raises `UserError` where there are fewer stills than a batch.
     """
     start = time.monotonic()
     device = pick_device()
     torch.manual_seed(job.seed)
-    if job.generated.stills < job.recipe.batch:
+    if job.stills.count < job.recipe.batch:
         raise UserError(
-            f"generated.{job.generated.name}: stills: expected at least a batch "
-            f"({job.recipe.batch}); found {job.generated.stills}; raise it"
+            f"{job.backbone.name}: stills: expected at least a batch ({job.recipe.batch}); found "
+            f"{job.stills.count}; raise stills of the generated set in config/datasets.yaml"
         )
     clip = CLIP(job.backbone).to(device)
     losses = _train(clip, job, device)
@@ -54,7 +54,7 @@ def pretrain(job: Pretraining, out: Path) -> None:
     report = {
         "loss": sum(last) / len(last),
         "steps": len(losses),
-        "stills": job.generated.stills,
+        "stills": job.stills.count,
         "zero_shot_stills": _held_out_accuracy(clip, job, device),
         "held_out": HELD_OUT,
         "seconds": time.monotonic() - start,
@@ -66,11 +66,11 @@ def pretrain(job: Pretraining, out: Path) -> None:
 
 def _train(clip: CLIP, job: Pretraining, device: torch.device) -> list[float]:
     """The loss of every step."""
-    recipe, n = job.recipe, job.generated.stills
-    images, indices = draw.stills(job.generated, n, job.seed, job.backbone.image)
+    recipe, n = job.recipe, job.stills.count
+    images, indices = draw.stills(job.stills, n, job.seed, job.backbone.image)
     pixels = torch.from_numpy(images)
-    caption_of = torch.from_numpy(appearance_index(indices))  # (N,)
-    captions = appearance_tokens(job.backbone).to(device)  # (U, L)
+    caption_of = torch.from_numpy(caption_index(indices))  # (N,)
+    captions = caption_tokens(job.backbone).to(device)  # (U, L)
     per_epoch = n // recipe.batch
     steps = optim.total_steps(recipe, per_epoch)
     optimizer = torch.optim.AdamW(
@@ -120,40 +120,43 @@ def decay_groups(clip: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     ]
 
 
-def appearance_index(indices: dict[str, np.ndarray]) -> np.ndarray:
-    """The row of `APPEARANCES`, (N,), of attribute indices, each (N,)."""
-    return np.ravel_multi_index([indices[k] for k in ATTRIBUTES], SIZES)
+def caption_index(indices: dict[str, np.ndarray]) -> np.ndarray:
+    """The row of `STILL_CAPTIONS`, (N,), of what each still shows, indices of (N,)."""
+    return np.ravel_multi_index([indices[k] for k in SEEN], SIZES)
 
 
-def appearance_tokens(backbone: Backbone) -> Tensor:
-    """The captions of all `APPEARANCES` in their order, (U, L), without common padding."""
+def caption_tokens(backbone: Backbone) -> Tensor:
+    """All `STILL_CAPTIONS` in their order, (U, L), without common padding."""
     tokenize = tokenizer(backbone.text.vocabulary, backbone.text.context)
-    ids = tokenize([a.caption() for a in APPEARANCES])
+    ids = tokenize(list(STILL_CAPTIONS))
     return ids[:, : int((ids > 0).sum(dim=1).max())]  # (U, L)
 
 
 def zero_shot(features: Tensor, text: Tensor, indices: dict[str, np.ndarray]) -> dict[str, float]:
-    """Accuracy of the nearest caption's attributes and of the whole caption.
+    """Accuracy in each of the `indices` of `SEEN`, each (N,), and, as "caption", in all of them at once.
 
-    `features` (N, E) and `text` (U, E) need no normalising. An attribute's score is the sum of the
-    probabilities of all captions that name it, so it is judged over all wordings.
+    `features` (N, E) and `text` (U, E) need no normalising. The score of a word is the sum of the
+    probabilities of all captions that have it, so it is judged over all wordings.
     """
     cosine = F.normalize(features, dim=-1) @ F.normalize(text, dim=-1).T  # (N, U)
-    table = (100 * cosine).softmax(dim=-1).unflatten(-1, SIZES)  # (N, size, colour, shape, back)
-    accuracy = {}
-    for axis, attribute in enumerate(ATTRIBUTES, 1):
-        others = tuple(i for i in range(1, len(SIZES) + 1) if i != axis)
-        guess = table.sum(dim=others).argmax(dim=-1).cpu()  # (N,)
-        accuracy[attribute] = float((guess == torch.from_numpy(indices[attribute])).float().mean())
-    right = cosine.argmax(dim=-1).cpu() == torch.from_numpy(appearance_index(indices))
-    return {**accuracy, "caption": float(right.float().mean())}
+    table = (100 * cosine).softmax(dim=-1).unflatten(-1, SIZES).cpu()  # (N, one axis for each)
+    axes = {name: axis for axis, name in enumerate(SEEN, 1)}
+
+    def accuracy(*names: str) -> float:
+        others = tuple(axis for name, axis in axes.items() if name not in names)
+        scores = table.sum(dim=others) if others else table
+        sizes = scores.shape[1:]
+        right = np.ravel_multi_index([indices[name] for name in axes if name in names], sizes)
+        return float((scores.flatten(1).argmax(dim=-1) == torch.from_numpy(right)).float().mean())
+
+    return {name: accuracy(name) for name in indices} | {"caption": accuracy(*indices)}
 
 
 @torch.no_grad()
 def _held_out_accuracy(clip: CLIP, job: Pretraining, device: torch.device) -> dict[str, float]:
     """Zero-shot accuracy on stills of another seed than the training's."""
     clip.eval()
-    images, indices = draw.stills(job.generated, HELD_OUT, job.seed + 1, job.backbone.image)
+    images, indices = draw.stills(job.stills, HELD_OUT, job.seed + 1, job.backbone.image)
     features = clip.encode_image(normalise(torch.from_numpy(images).to(device)))  # (N, E)
-    text = clip.encode_text(appearance_tokens(job.backbone).to(device))  # (U, E)
+    text = clip.encode_text(caption_tokens(job.backbone).to(device))  # (U, E)
     return zero_shot(features, text, indices)

@@ -13,17 +13,27 @@ Shapes: M clips, N stills, S pixels of the side.
 """
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from vidtune.motion.render import SIZES, Floats, Looks, Poses, render
-from vidtune.motion.words import APPEARANCES, ATTRIBUTES, MOTIONS, PAIRS, Appearance
-from vidtune.spec import SPLITS, GeneratedSet, UserError
+from vidtune.motion.render import BACKGROUNDS, Floats, Looks, Poses, render
+from vidtune.motion.words import (
+    APPEARANCES,
+    ATTRIBUTES,
+    MOTIONS,
+    PAIRS,
+    SEEN,
+    STATES,
+    Appearance,
+)
+from vidtune.spec import SPLITS, GeneratedSet, Stills, UserError
 
-PAIRED = 0.5  # share of the test clips that have a twin
 STILL = 1 << 20  # stream of random numbers for stills, which no split uses
+MOMENTS = 24  # frames of a clip that a still is taken from
+JITTER, FLICKER = 0.005, 0.02  # of places and of brightness from frame to frame, standard deviations
 
 
 @dataclass(frozen=True)
@@ -33,84 +43,101 @@ class Clip:
     number: int
     appearance: Appearance
     motion: str
-    group: int | None  # shared by twins
+    group: int | None = None  # shared by twins
+    gallery: int | None = None  # of the test clips that are ranked together
+
+
+def motions(generated: GeneratedSet) -> tuple[str, ...]:
+    """The classes of a set, in the order of their labels."""
+    return tuple(name for kind in generated.motions for name in PAIRS[kind])
 
 
 def plan_clips(generated: GeneratedSet, split: str) -> list[Clip]:
-    """Choose the clips of a split.
+    """Choose the clips of a split, every appearance with every motion equally often.
 
-    In the test split half of the clips are twins (one appearance with a motion and its reversal)
-    and no two clips share a caption. Raises `UserError` where a test split is too large for that.
+    Test clips come as twins (one appearance with a motion and its reversal) in galleries, in which
+    no two clips share a caption; the last gallery may be smaller. Raises `UserError` where the
+    number of test clips is odd.
     """
     count = generated.clips.get(split, 0)
     rng = np.random.default_rng([generated.seed, SPLITS.index(split)])
     if split != "test":
-        motions = [MOTIONS[i % len(MOTIONS)] for i in range(count)]
-        chosen = rng.integers(len(APPEARANCES), size=count)
+        both = list(product(APPEARANCES, motions(generated)))
         order = rng.permutation(count)
-        return [Clip(i, APPEARANCES[a], motions[order[i]], None) for i, a in enumerate(chosen)]
-    clips: list[Clip] = []
-    twins = int(count * PAIRED) // 2
-    room = len(APPEARANCES) * len(PAIRS)
-    if count - twins > room:
+        return [Clip(i, *both[order[i] % len(both)]) for i in range(count)]
+    if count % 2:
         raise UserError(
-            f"generated.{generated.name}: clips.test: expected at most {int(room / (1 - PAIRED / 2))}, "
-            f"so that each clip has a caption of its own; found {count}; ask for fewer"
+            f"generated.{generated.name}: clips.test: expected an even number, because test clips are "
+            f"twins; found {count}"
         )
-    order = rng.permutation(len(APPEARANCES))
-    for n in range(count - twins):
-        turn, place = divmod(n, len(order))  # each turn gives an appearance another pair
-        pair, turned = PAIRS[(n + turn) % len(PAIRS)], n // len(PAIRS) % 2
-        for motion in pair if n < twins else pair[turned : turned + 1]:
-            group = n if n < twins else None
-            clips.append(Clip(len(clips), APPEARANCES[order[place]], motion, group))
+    pairs = list(product(APPEARANCES, generated.motions))
+    clips: list[Clip] = []
+    for group in range(count // 2):
+        gallery, place = divmod(group, len(pairs))
+        if place == 0:
+            order = rng.permutation(len(pairs))
+        look, kind = pairs[order[place]]
+        clips += [Clip(2 * group + k, look, PAIRS[kind][k], group, gallery) for k in range(2)]
     return clips
 
 
-def _forward(rng: Generator, pair: int, radius: float, p: Floats) -> tuple[Floats, ...]:
-    """Return x, y, radius and opacity along the progress `p` in 0..1 of the pair's forward motion.
+def _forward(rng: Generator, kind: str, extent: float, p: Floats) -> Poses:
+    """Return the poses along the progress `p` in 0..1 of the kind's forward motion.
 
-    Samplers prefer early frames by about 2 % of the extent; starts vary by several times as much.
+    `extent` is the share of the largest change. What does not change is anything it could be.
+    Samplers prefer early frames by half a frame, 1 to 2 % of a change; where changes start varies by
+    several times as much.
     """
-    x = np.full_like(p, rng.uniform(0.15, 0.85))
-    y = np.full_like(p, rng.uniform(0.15, 0.85))
-    r = np.full_like(p, radius * np.exp(rng.uniform(-0.1, 0.1)))
-    alpha = np.full_like(p, rng.uniform(0.85, 1.0))
-    if pair < 2:
-        extent = rng.uniform(0.55, 0.8)
-        line = rng.uniform(0, 1 - extent) + extent * p  # a shape may leave the image by half
-        x, y = (line, y) if pair == 0 else (x, line)
-    elif pair == 2:
-        r = r * np.exp(rng.uniform(0.4, 0.55) * (p - 0.5))  # growth by 1.5 to 1.7
+    x = np.full_like(p, rng.uniform(0.2, 0.8))
+    y = np.full_like(p, rng.uniform(0.2, 0.8))
+    radius = np.full_like(p, 0.24 * np.exp(rng.uniform(-0.3, 0.3)))
+    alpha = np.full_like(p, rng.uniform(0.7, 1.0))
+    ground = np.full_like(p, rng.uniform(0.45, 1.6))
+    if kind == "moving":
+        far = 0.3 + 0.55 * extent  # at least by the width of a patch of the mini backbone
+        x = rng.uniform(0.05, 0.95 - far) + far * p
+        y = np.full_like(p, rng.uniform(0.35, 0.65))
+        radius = np.full_like(p, 0.26 * np.exp(rng.uniform(-0.2, 0.2)))
+    elif kind == "growing":
+        radius = radius * np.exp(1.1 * extent * (p - 0.5))
+    elif kind == "appearing":
+        alpha = rng.uniform(0.15, 1 - 0.65 * extent) + 0.65 * extent * p
     else:
-        extent = rng.uniform(0.4, 0.55)
-        alpha = rng.uniform(0.25, 1 - extent) + extent * p
-    return x, y, r, alpha
+        ground = 0.4 * np.exp(rng.uniform(0, 1.45 - 0.95 * extent) + 0.95 * extent * p)
+    shake, glow = JITTER * rng.standard_normal((3, len(p))), FLICKER * rng.standard_normal((2, len(p)))
+    return Poses(
+        clip=np.zeros(len(p), np.int64),
+        x=x + shake[0],
+        y=y + shake[1],
+        radius=radius * np.exp(2 * shake[2]),
+        alpha=np.clip(alpha + glow[0], 0.1, 1),
+        ground=ground * np.exp(2 * glow[1]),
+    )
 
 
-def _draw(rng: Generator, clip: Clip, generated: GeneratedSet) -> tuple[Looks, Poses]:
-    """Draw the columns of one clip (M = 1)."""
-    look = clip.appearance
-    frames = round(generated.fps * rng.uniform(*generated.seconds))
-    start, stop = rng.uniform(0.0, 0.15), rng.uniform(0.85, 1.0)  # the shape may rest before, after
+def _draw(
+    rng: Generator, clip: Clip, span: tuple[float, float], frames: int
+) -> tuple[Looks, Poses]:
+    """Draw the columns of one clip (M = 1), whose change is a share in `span` of the largest."""
+    start, stop = rng.uniform(0.0, 0.15), rng.uniform(0.85, 1.0)  # it may rest before, after
     time = np.linspace(0, 1, frames, dtype=np.float32)
     progress = np.clip((time - start) / (stop - start), 0, 1)
-    pair = MOTIONS.index(clip.motion) // 2
-    path = _forward(rng, pair, SIZES[look.size], progress)
-    if clip.motion == PAIRS[pair][1]:
-        path = tuple(column[::-1] for column in path)
-    x, y, radius, alpha = (np.asarray(column, np.float32) for column in path)
+    kind = next(kind for kind, pair in PAIRS.items() if clip.motion in pair)
+    poses = _forward(rng, kind, rng.uniform(*span), progress)
+    if clip.motion == PAIRS[kind][1]:
+        poses = Poses(*(column[::-1] for column in poses))
     diamond = (rng.uniform(0.1, 0.9), rng.uniform(0.1, 0.9), float(rng.random() < 0.5))
     looks = Looks(
-        shape=np.array([ATTRIBUTES["shape"].index(look.shape)]),
-        colour=np.array([ATTRIBUTES["colour"].index(look.colour)]),
-        background=np.array([ATTRIBUTES["background"].index(look.background)]),
+        shape=np.array([ATTRIBUTES["shape"].index(clip.appearance.shape)]),
+        colour=np.array([ATTRIBUTES["colour"].index(clip.appearance.colour)]),
+        background=rng.integers(len(BACKGROUNDS), size=1),
         # patterns hardly shift, so that a patch shows the same wherever it is
         phase=rng.uniform(-0.7, 0.7, (1, 3)).astype(np.float32),
         tint=rng.uniform(0.85, 1.1, (1, 3)).astype(np.float32),
         diamond=np.array([diamond], np.float32),
     )
-    return looks, Poses(np.zeros(frames, np.int64), x, y, radius, alpha)
+    columns = (np.asarray(column, np.float32) for column in poses[1:])
+    return looks, Poses(poses.clip, *columns)
 
 
 def _stack(drawn: list[tuple[Looks, Poses]]) -> tuple[Looks, Poses]:
@@ -123,40 +150,42 @@ def _stack(drawn: list[tuple[Looks, Poses]]) -> tuple[Looks, Poses]:
 def frames(generated: GeneratedSet, split: str, clips: list[Clip]) -> list[NDArray[np.uint8]]:
     """Draw the frames of some clips before encoding, each (frames, S, S, 3)."""
     stream = SPLITS.index(split)
-    drawn = [
-        _draw(np.random.default_rng([generated.seed, stream, c.number]), c, generated)
-        for c in clips
-    ]
+    drawn = []
+    for clip in clips:
+        rng = np.random.default_rng([generated.seed, stream, clip.number])
+        length = round(generated.fps * rng.uniform(*generated.seconds))
+        drawn.append(_draw(rng, clip, generated.extent, length))
     looks, poses = _stack(drawn)
     ends = np.cumsum([len(p.clip) for _, p in drawn])[:-1]
     return np.split(render(looks, poses, generated.side), ends)
 
 
 def stills(
-    generated: GeneratedSet, count: int, seed: int, side: int
+    job: Stills, count: int, seed: int, side: int
 ) -> tuple[NDArray[np.uint8], dict[str, NDArray[np.int64]]]:
-    """Draw single frames for pre-training: (N, 3, side, side), and their attributes (N,).
+    """Draw single frames for pre-training: (N, 3, side, side), and what each shows, (N,).
 
-    Each is one frame, at a random moment, of a clip of its own, resized as frames of videos are.
-    Attributes are indices into `ATTRIBUTES`.
+    Each is one frame, at a random moment, of a clip of its own with any of all motions, resized as
+    frames of videos are. What it shows are indices into `SEEN`.
     """
     from vidtune.nn.pixels import resize  # the one step that needs torch
 
-    rng = np.random.default_rng([generated.seed, STILL, seed])
-    chosen = rng.integers(len(APPEARANCES), size=count)
+    rng = np.random.default_rng([job.seed, STILL, seed])
     images = np.empty((count, 3, side, side), np.uint8)
+    seen: dict[str, list[NDArray[np.int64]]] = {name: [] for name in SEEN}
     for at in range(0, count, 512):
         rows = range(at, min(at + 512, count))
-        clips = [
-            Clip(i, APPEARANCES[chosen[i]], MOTIONS[rng.integers(len(MOTIONS))], None) for i in rows
-        ]
-        drawn = [_draw(rng, clip, generated) for clip in clips]
-        picked = []
-        for looks, poses in drawn:
-            frame = [rng.integers(len(poses.clip))]
-            picked.append((looks, Poses(*(column[frame] for column in poses))))
-        pixels = render(*_stack(picked), generated.side)
-        images[rows.start : rows.stop] = resize(pixels, side).numpy()
-    shown = [APPEARANCES[i] for i in chosen]
-    indices = {k: np.array([v.index(getattr(a, k)) for a in shown]) for k, v in ATTRIBUTES.items()}
-    return images, indices
+        drawn = []
+        for i in rows:
+            look, motion = rng.integers(len(APPEARANCES)), rng.integers(len(MOTIONS))
+            clip = Clip(i, APPEARANCES[look], MOTIONS[motion])
+            looks, poses = _draw(rng, clip, (0.0, 1.0), MOMENTS)
+            frame = [rng.integers(MOMENTS)]
+            drawn.append((looks, Poses(*(column[frame] for column in poses))))
+        looks, poses = _stack(drawn)
+        images[rows.start : rows.stop] = resize(render(looks, poses, job.side), side).numpy()
+        for name in ATTRIBUTES:
+            seen[name].append(getattr(looks, name))
+        for name, (column, split, _) in STATES.items():
+            seen[name].append((getattr(poses, column) >= split).astype(np.int64))
+    return images, {name: np.concatenate(parts) for name, parts in seen.items()}

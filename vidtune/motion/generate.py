@@ -7,6 +7,7 @@ a line of the lists.
 
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,12 @@ from numpy.typing import NDArray
 
 from vidtune.motion import draw
 from vidtune.motion.draw import Clip
-from vidtune.motion.words import ATTRIBUTES, MIRRORED, MOTIONS, PARTNER, WORDS
+from vidtune.motion.words import ATTRIBUTES, MIRRORED, PARTNER, WORDS
 from vidtune.progress import progress
 from vidtune.spec import SPLITS, GeneratedSet, UserError, write_json, write_text
 from vidtune.spec.read import write_bytes
 
-FORMAT = 1  # raise it whenever the same seed gives other clips
+FORMAT = 2  # raise it whenever the same seed gives other clips
 PACK = 32  # clips drawn at once
 
 
@@ -59,6 +60,7 @@ def _record(clip: Clip, split: str, frames: int, fps: int) -> dict[str, Any]:
         "captions": [clip.appearance.caption(clip.motion)],
         "appearance": {k: getattr(clip.appearance, k) for k in ATTRIBUTES},
         "group": None if clip.group is None else f"{split}_pair_{clip.group:04d}",
+        "gallery": clip.gallery,
     }
 
 
@@ -76,18 +78,16 @@ def _complete(generated: GeneratedSet, out: Path) -> bool:
 
 
 def _manifest(generated: GeneratedSet, plans: dict[str, list[Clip]]) -> dict[str, Any]:
-    test = plans["test"]
-    paired = sum(clip.group is not None for clip in test)
+    classes = draw.motions(generated)
     return {
         "format": FORMAT,
         "files": generated.model_dump(mode="json"),
         "counts": {split: len(clips) for split, clips in plans.items()},
-        "classes": list(MOTIONS),
-        "reversed": PARTNER,
-        "mirrored": MIRRORED,
+        "classes": list(classes),
+        "reversed": {name: PARTNER[name] for name in classes},
+        "mirrored": {a: b for a, b in MIRRORED.items() if a in classes},
         "attributes": {k: list(v) for k, v in ATTRIBUTES.items()},
         "words": list(WORDS),
-        "test_share_differing_only_in_motion": paired / len(test) if test else 0.0,
         "versions": {
             "av": av.__version__,
             "numpy": np.__version__,
@@ -107,6 +107,7 @@ def generate(generated: GeneratedSet, out: Path) -> None:
     plans = {split: draw.plan_clips(generated, split) for split in SPLITS}
     try:
         (out / "manifest.json").unlink(missing_ok=True)  # a stopped run must not look complete
+        shutil.rmtree(out / "decoded", ignore_errors=True)  # frames of the clips that were here
     except OSError as e:
         raise UserError(f"{out}: cannot write: {e.strerror}; choose another place") from None
     packs = [

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-SIZES = {"small": 0.16, "large": 0.34}  # radius of a shape
 COLOURS = {
     "red": (0.92, 0.10, 0.10),
     "green": (0.10, 0.80, 0.15),
@@ -32,8 +31,6 @@ DIAMOND = 0.07  # radius of the diamond
 SHAPES: dict[str, tuple[Callable[[Floats, Floats], Floats], float | None]] = {
     "circle": (lambda x, y: np.sqrt(x * x + y * y) - 1, None),
     "square": (lambda x, y: np.maximum(np.abs(x), np.abs(y)) - 0.88, 1.0),
-    # equilateral, pointing up; its centroid lies a little below the centre
-    "triangle": (lambda x, y: np.maximum(y - 0.75, 0.866 * np.abs(x) - 0.5 * (y + 1.0)), 0.0),
 }
 CORE = 0.55  # radius of the core, in radii of the shape
 
@@ -64,6 +61,7 @@ class Poses(NamedTuple):
     y: Floats  # (N,)
     radius: Floats  # (N,)
     alpha: Floats  # (N,) opacity
+    ground: Floats  # (N,) brightness of the background, 1 as painted
 
 
 def _grid(side: int) -> tuple[Floats, Floats]:
@@ -114,7 +112,7 @@ def render(looks: Looks, poses: Poses, side: int) -> NDArray[np.uint8]:
     stripes = 0.86 + 0.14 * np.sin(5 * (u + v) + looks.phase[poses.clip, 2, None, None])
     frames = np.empty((len(poses.clip), side, side, 3), np.uint8)
     for c in range(3):  # one channel at a time: a third of the memory
-        ground = backgrounds[..., c][poses.clip]  # (N, S, S)
+        ground = backgrounds[..., c][poses.clip] * poses.ground[:, None, None]  # (N, S, S)
         paint = stripes * colour[:, c, None, None]  # (N, S, S)
         paint += core_cover * (inner[:, c, None, None] - paint)
         ground += cover * (paint - ground)

@@ -6,40 +6,46 @@ Generated captions are made of these few words. (CLIP's tokenizer is used at ful
 from dataclasses import dataclass
 from itertools import product
 
-from vidtune.motion.render import BACKGROUNDS, COLOURS, SHAPES, SIZES
+from vidtune.motion.render import COLOURS, SHAPES
 
-# (forward, reversed): a clip of the second is a clip of the first played backwards
-PAIRS = (
-    ("moving right", "moving left"),
-    ("moving down", "moving up"),
-    ("growing", "shrinking"),
-    ("appearing", "vanishing"),
-)
-MOTIONS = tuple(name for pair in PAIRS for name in pair)
-PARTNER = {a: b for pair in PAIRS for a, b in (pair, pair[::-1])}
-MIRRORED = dict((PAIRS[0], PAIRS[0][::-1]))  # the classes that a horizontal flip swaps
-ATTRIBUTES = {
-    "size": tuple(SIZES),
-    "colour": tuple(COLOURS),
-    "shape": tuple(SHAPES),
-    "background": tuple(BACKGROUNDS),
+# kind -> (forward, reversed): a clip of the second is a clip of the first played backwards
+PAIRS = {
+    "moving": ("moving right", "moving left"),
+    "growing": ("growing", "shrinking"),
+    "appearing": ("appearing", "vanishing"),
+    "brightening": ("brightening", "darkening"),  # of the background
 }
+MOTIONS = tuple(name for pair in PAIRS.values() for name in pair)
+PARTNER = {a: b for pair in PAIRS.values() for a, b in (pair, pair[::-1])}
+MIRRORED = dict((PAIRS["moving"], PAIRS["moving"][::-1]))  # the classes that a flip swaps
+# What a clip's caption says of every frame ...
+ATTRIBUTES = {"colour": tuple(COLOURS), "shape": tuple(SHAPES)}
+# ... and what changes within a clip: words of stills alone, split at a value of a frame's pose.
+STATES = {
+    "size": ("radius", 0.24, ("small", "large")),
+    "light": ("alpha", 0.6, ("faint", "bright")),
+    "ground": ("ground", 0.85, ("dark", "light")),
+}
+SEEN = {**ATTRIBUTES, **{name: words for name, (_, _, words) in STATES.items()}}
 
 
 @dataclass(frozen=True)
 class Appearance:
-    """What every single frame shows."""
+    """What every frame of a clip shows."""
 
-    size: str
     colour: str
     shape: str
-    background: str
 
     def caption(self, motion: str | None = None) -> str:
         doing = f" {motion}" if motion else ""
-        return f"a {self.size} {self.colour} {self.shape}{doing} on a {self.background} background"
+        return f"a {self.colour} {self.shape}{doing}"
+
+
+def still_caption(colour: str, shape: str, size: str, light: str, ground: str) -> str:
+    """What a still shows, in the order of `SEEN`."""
+    return f"a {light} {size} {colour} {shape} on {ground}"
 
 
 APPEARANCES = tuple(Appearance(*values) for values in product(*ATTRIBUTES.values()))
-_PHRASES = ("a on background", *MOTIONS, *(word for words in ATTRIBUTES.values() for word in words))
-WORDS = tuple(sorted(set(" ".join(_PHRASES).split())))
+STILL_CAPTIONS = tuple(still_caption(*values) for values in product(*SEEN.values()))
+WORDS = tuple(sorted(set(" ".join((*STILL_CAPTIONS, *MOTIONS)).split())))

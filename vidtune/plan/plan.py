@@ -17,6 +17,7 @@ from vidtune.plan.config import Config, read_config
 from vidtune.plan.registry import options_class, resolve
 from vidtune.plan.scale import Scale, map_options, swap
 from vidtune.spec import (
+    Backbone,
     Costing,
     Dataset,
     GeneratedSet,
@@ -29,6 +30,7 @@ from vidtune.spec import (
     Probe,
     Recipe,
     Run,
+    Stills,
     UserError,
     Variant,
 )
@@ -143,11 +145,13 @@ def load(folder: Path | str = "config", overrides: dict[str, Any] | None = None)
             runs[run.name] = run
             backbone = run.model.backbone
             if backbone.pretraining:
-                recipe, videos = config.recipes[backbone.pretraining], run.dataset.generated
-                job = Pretraining(
-                    backbone=backbone, generated=config.generated[videos], recipe=recipe, seed=0
-                )
-                pretrainings.setdefault(backbone.name, job)
+                job = _pretraining(config, backbone, config.generated[run.dataset.generated])
+                if pretrainings.setdefault(backbone.name, job) != job:
+                    raise UserError(
+                        f"{config.folder}/datasets.yaml: generated.{run.dataset.generated}: expected "
+                        f"the seed, side and stills of the other sets of scale {scale.name}, because "
+                        f"{backbone.name} is pre-trained once; make them equal"
+                    )
                 premise = premises.get(backbone.name)
                 probes = premise.probes if premise else {}
                 probes = {run.model.task: _probe(run)} | probes  # the first run's of each task
@@ -156,6 +160,14 @@ def load(folder: Path | str = "config", overrides: dict[str, Any] | None = None)
     generated = {name: config.generated[name] for name in names}
     _check_patterns(config, scale, variants)
     return Plan(config, scale, variants, models, runs, pretrainings, premises, generated, root)
+
+
+def _pretraining(c: Config, backbone: Backbone, of: GeneratedSet) -> Pretraining:
+    """Make the pre-training of a backbone on the stills of a generated set."""
+    stills = Stills(seed=of.seed, count=of.stills, side=of.side)
+    return Pretraining(
+        backbone=backbone, stills=stills, recipe=c.recipes[backbone.pretraining], seed=0
+    )
 
 
 def _model(c: Config, v: Variant) -> Model:

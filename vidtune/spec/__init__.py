@@ -1,7 +1,7 @@
 """The specs of the project, frozen and strict. Imports nothing of the package and no torch."""
 
 from vidtune.spec.backbone import Backbone, TextTower, Weights
-from vidtune.spec.dataset import Annotations, Dataset, GeneratedSet, Resized
+from vidtune.spec.dataset import Annotations, Dataset, GeneratedSet, Resized, Stills
 from vidtune.spec.errors import UserError, unknown
 from vidtune.spec.expected import Expected
 from vidtune.spec.frozen import SPLITS, Attention, Count, Frozen, Precision

@@ -25,19 +25,36 @@ EXTRA: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 # Fields that decide no number: prose, addresses and folders.
 PROSE = ("title", "licence", "citation", "sources", "folder", "official", "source")
+Motion = Literal["moving", "growing", "appearing", "brightening"]
 COLUMNS = ("id", "video", "caption", "label", "split")
 
 
+class Stills(Frozen):
+    """Rendered images with captions of what they show, for pre-training."""
+
+    seed: int
+    count: Count
+    side: Count  # pixels
+
+
 class GeneratedSet(Frozen):
-    """Generated videos: how many clips, how large, from which seed."""
+    """Generated videos: what moves how far, how many clips, how large, from which seed."""
 
     name: str
     seed: int
+    motions: tuple[Motion, ...]  # kinds; each gives two classes, one the other played backwards
+    extent: tuple[Share, Share]  # least and most that a clip changes, of the largest change
     clips: dict[Split, int]
     side: Count  # pixels
     fps: Count
     seconds: tuple[float, float]  # shortest and longest clip
-    stills: int = 0  # rendered images with appearance captions for pre-training
+    stills: Count  # number of images that a backbone is pre-trained on
+
+    def problems(self) -> Iterator[str]:
+        if not self.motions or len(set(self.motions)) < len(self.motions):
+            yield f"motions: expected distinct kinds, at least one; found {list(self.motions)}"
+        if not self.extent[0] <= self.extent[1]:
+            yield f"extent: expected the least first; found {list(self.extent)}"
 
 
 class Annotations(Frozen):

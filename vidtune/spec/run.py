@@ -7,7 +7,7 @@ or an edited recipe costs nothing again.
 from typing import Any
 
 from vidtune.spec.backbone import Backbone
-from vidtune.spec.dataset import Dataset, GeneratedSet
+from vidtune.spec.dataset import Dataset, Stills
 from vidtune.spec.frozen import Attention, Count, Frozen, Precision, Share, Task, Views
 from vidtune.spec.paper import Fit
 from vidtune.spec.recipe import Recipe
@@ -49,7 +49,7 @@ class Pretraining(Frozen):
     """The job that makes a small backbone's weights from generated stills."""
 
     backbone: Backbone
-    generated: GeneratedSet
+    stills: Stills
     recipe: Recipe
     seed: int
 
