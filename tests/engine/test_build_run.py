@@ -80,17 +80,17 @@ def test_released_weights_come_from_the_cache(short_run, tmp_path, monkeypatch):
 def test_weights_of_another_model_are_listed_in_one_line(short_run):
     run = short_run("tempme/lora-b32@0")
     state = torch.load(run.weights, weights_only=True)
-    state["visual.conv1.weight"] = torch.zeros(64, 3, 16, 16)
+    state["visual.conv1.weight"] = torch.zeros(48, 3, 16, 16)
     del state["ln_final.bias"], state["ln_final.weight"]
     state |= {f"side.{i}": torch.zeros(2) for i in range(5)}
     with pytest.raises(UserError) as e:
         build_model(run.model, state=state)
     text = one_line(str(e.value))
     assert (
-        "2 missing: ln_final.bias (64,), ln_final.weight (64,); 5 unexpected: side.0 (2,)" in text
+        "2 missing: ln_final.bias (48,), ln_final.weight (48,); 5 unexpected: side.0 (2,)" in text
     )
     assert "side.2 (2,) and 2 more; 1 of another shape: visual.conv1.weight" in text
-    assert "(expected (64, 3, 8, 8), found (64, 3, 16, 16))" in text
+    assert "(expected (48, 3, 8, 8), found (48, 3, 16, 16))" in text
 
 
 @pytest.mark.parametrize(

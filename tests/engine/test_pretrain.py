@@ -18,9 +18,9 @@ from vidtune.engine.premise import (
     probe,
     twins_in_batches,
 )
-from vidtune.engine.pretrain import appearance_index, contrastive, pretrain, zero_shot
+from vidtune.engine.pretrain import caption_index, contrastive, pretrain, zero_shot
 from vidtune.motion import generate
-from vidtune.motion.words import APPEARANCES, ATTRIBUTES, MOTIONS
+from vidtune.motion.words import ATTRIBUTES, MOTIONS, SEEN, STILL_CAPTIONS
 from vidtune.spec import (
     Backbone,
     GeneratedSet,
@@ -28,6 +28,7 @@ from vidtune.spec import (
     Pretraining,
     Probe,
     Recipe,
+    Stills,
     TextTower,
     UserError,
 )
@@ -44,6 +45,8 @@ BACKBONE = Backbone(
 STILLS_SET = GeneratedSet(
     name="tiny",
     seed=1,
+    motions=("moving", "growing", "appearing", "brightening"),
+    extent=(0.2, 1.0),
     clips={"train": 16, "val": 8, "test": 16},
     side=64,
     fps=16,
@@ -57,10 +60,10 @@ def recipe(task: str, **changes: object) -> Recipe:
     return Recipe.model_validate({"name": "r", "task": task, **base, **changes})
 
 
-def job(**changes: object) -> Pretraining:
+def job(count: int = 256) -> Pretraining:
     return Pretraining(
         backbone=BACKBONE,
-        generated=STILLS_SET.model_copy(update=changes),
+        stills=Stills(seed=1, count=count, side=64),
         recipe=recipe("pretraining", clip_grad=1.0),
         seed=0,
     )
@@ -72,7 +75,7 @@ def test_pretraining_writes_weights_and_its_course(tmp_path: Path, capsys):
     a, b = (torch.load(tmp_path / n / "clip.pt", weights_only=True) for n in ("a", "b"))
     assert all(torch.equal(a[k], b[k]) for k in a)  # the same seed, the same weights
     report = json.loads((tmp_path / "a" / "pretrain.json").read_text())
-    assert set(report["zero_shot_stills"]) == {*ATTRIBUTES, "caption"}
+    assert set(report["zero_shot_stills"]) == {*SEEN, "caption"}
     assert report["steps"] == 12 and report["loss"] < np.log(32)
     last = f"pretrain tiny: 12/12, \\d+ s, 0 s left, loss {report['loss']:.4f}\n"
     assert len(re.findall(last, capsys.readouterr().err)) == 2
@@ -81,7 +84,7 @@ def test_pretraining_writes_weights_and_its_course(tmp_path: Path, capsys):
 
 def test_too_few_stills_for_a_batch_are_refused(tmp_path: Path):
     with pytest.raises(UserError, match=r"stills: expected at least a batch \(32\); found 8"):
-        pretrain(job(stills=8), tmp_path / "clip.pt")
+        pretrain(job(count=8), tmp_path / "clip.pt")
 
 
 def test_the_premise_is_judged_on_videos(tmp_path: Path):
@@ -151,15 +154,18 @@ def test_stills_of_one_caption_are_no_negatives():
     assert loss == pytest.approx(0.5 * 0.5 * np.log(2), abs=1e-4)
 
 
-def test_zero_shot_reads_every_attribute_off_the_caption():
-    shape = [len(values) for values in ATTRIBUTES.values()]
-    index = np.arange(len(APPEARANCES))
-    indices = dict(zip(ATTRIBUTES, np.unravel_index(index, shape), strict=True))
-    assert (appearance_index(indices) == index).all()
-    text = torch.eye(len(APPEARANCES))
+def test_zero_shot_reads_what_is_shown_off_the_caption():
+    shape = [len(words) for words in SEEN.values()]
+    index = np.arange(len(STILL_CAPTIONS))
+    indices = dict(zip(SEEN, np.unravel_index(index, shape), strict=True))
+    assert (caption_index(indices) == index).all()
+    text = torch.eye(len(STILL_CAPTIONS))
     assert set(zero_shot(text, text, indices).values()) == {1.0}
-    moved = zero_shot(text.roll(-1, dims=1), text, indices)  # the next background each time
-    assert moved["background"] == 0.0 and moved["caption"] == 0.0 and moved["size"] > 0.9
+    moved = zero_shot(text.roll(-1, dims=1), text, indices)  # the next ground each time
+    assert moved["ground"] == 0.0 and moved["caption"] == 0.0 and moved["colour"] > 0.9
+    known = zero_shot(text.roll(-1, dims=1), text, {k: indices[k] for k in ATTRIBUTES})
+    # of the 8 captions with the same colour and shape, the last one moves on to another
+    assert known.keys() == {*ATTRIBUTES, "caption"} and known["caption"] == 0.875
 
 
 def test_the_probe_converges_and_learns_the_labels():

@@ -8,6 +8,8 @@ from vidtune.spec import GeneratedSet, Recipe
 TINY_SET = GeneratedSet(
     name="tiny",
     seed=3,
+    motions=("moving", "growing", "appearing", "brightening"),
+    extent=(0.2, 1.0),
     clips={"train": 10, "val": 4, "test": 12},
     side=64,
     fps=16,

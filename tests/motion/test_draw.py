@@ -7,8 +7,8 @@ from helpers.generated import TINY_SET, recipe
 from vidtune.data.sampling import indices
 from vidtune.data.text import EOT, SOT, tokenizer
 from vidtune.motion import draw
-from vidtune.motion.words import APPEARANCES, MOTIONS, PAIRS, PARTNER, WORDS
-from vidtune.spec import UserError
+from vidtune.motion.words import APPEARANCES, MOTIONS, PAIRS, PARTNER, SEEN, STILL_CAPTIONS, WORDS
+from vidtune.spec import Stills, UserError
 
 
 def test_the_same_seed_draws_the_same_pixels_and_another_seed_others():
@@ -21,34 +21,57 @@ def test_the_same_seed_draws_the_same_pixels_and_another_seed_others():
     assert draw.plan_clips(other, "train") != draw.plan_clips(TINY_SET, "train")
 
 
-@pytest.mark.parametrize("pair", PAIRS)
+@pytest.mark.parametrize("pair", PAIRS.values())
 def test_a_reversed_clip_is_a_forward_clip_played_backwards(pair):
     forward, backward = (
-        draw.frames(TINY_SET, "val", [draw.Clip(7, APPEARANCES[5], name, None)])[0] for name in pair
+        draw.frames(TINY_SET, "val", [draw.Clip(7, APPEARANCES[5], name)])[0] for name in pair
     )
     assert np.array_equal(forward, backward[::-1])
     assert not np.array_equal(forward, backward)
 
 
-def test_test_clips_differ_in_captions_and_half_of_them_only_in_motion():
-    files = TINY_SET.model_copy(update={"clips": {"test": 320}})
+def test_test_clips_are_twins_in_galleries_without_repeated_captions():
+    files = TINY_SET.model_copy(update={"clips": {"test": 144}})  # two galleries of 64 and 16 more
     clips = draw.plan_clips(files, "test")
-    captions = [c.appearance.caption(c.motion) for c in clips]
-    assert len(set(captions)) == len(captions) == 320
-    groups: dict[int, list[draw.Clip]] = {}
+    galleries: dict[int | None, list[draw.Clip]] = {}
     for clip in clips:
-        if clip.group is not None:
-            groups.setdefault(clip.group, []).append(clip)
-    assert len(groups) == 80
-    for a, b in groups.values():
-        assert a.appearance == b.appearance and a.motion == PARTNER[b.motion]
-    counts = [sum(c.motion == name for c in clips) for name in MOTIONS]
-    assert max(counts) - min(counts) <= 1
+        galleries.setdefault(clip.gallery, []).append(clip)
+    assert [len(g) for g in galleries.values()] == [64, 64, 16]
+    for gallery in galleries.values():
+        captions = [c.appearance.caption(c.motion) for c in gallery]
+        assert len(set(captions)) == len(captions)
+        groups = [c.group for c in gallery]
+        assert all(groups.count(g) == 2 for g in groups)  # a clip's twin is in its gallery
+    for a, b in zip(clips[::2], clips[1::2], strict=True):
+        assert a.group == b.group and a.appearance == b.appearance and a.motion == PARTNER[b.motion]
 
 
-def test_too_many_test_clips_are_refused():
-    files = TINY_SET.model_copy(update={"clips": {"test": 10_000}})
-    with pytest.raises(UserError, match=r"clips\.test: expected at most 384"):
+def test_a_set_has_the_motions_that_it_names_equally_often():
+    files = TINY_SET.model_copy(
+        update={"motions": ("growing", "moving"), "clips": {"train": 96, "test": 64}}
+    )
+    for split in ("train", "test"):
+        named = [c.motion for c in draw.plan_clips(files, split)]
+        assert {m: named.count(m) for m in named} == {
+            m: len(named) // 4 for m in ("growing", "shrinking", "moving right", "moving left")
+        }
+    assert draw.motions(files) == ("growing", "shrinking", "moving right", "moving left")
+
+
+def test_the_extent_is_what_a_clip_changes():
+    """The shape's width at its largest against its smallest, in clips of a growing shape."""
+    for extent, low, high in (((0.0, 0.0), 1.0, 1.25), ((1.0, 1.0), 2.4, 3.6)):
+        files = TINY_SET.model_copy(update={"extent": extent})
+        clips = [draw.Clip(i, APPEARANCES[0], "growing") for i in range(8)]
+        for video in draw.frames(files, "train", clips):
+            red = (video[..., 0].astype(int) - video[..., 2] > 60).sum(axis=(1, 2)) ** 0.5
+            whole = red[-1] / red[0]
+            assert low - 0.25 < whole < high
+
+
+def test_an_odd_number_of_test_clips_is_refused():
+    files = TINY_SET.model_copy(update={"clips": {"test": 13}})
+    with pytest.raises(UserError, match=r"clips\.test: expected an even number.*found 13"):
         draw.plan_clips(files, "test")
 
 
@@ -64,7 +87,7 @@ def test_the_mean_frame_does_not_tell_a_pair_apart():
         )  # (N, S, S, 3)
         x = means.mean(axis=-1).reshape(len(clips), 8, 2, 8, 2).mean(axis=(2, 4)).reshape(-1, 64)
         right = 0
-        for pair in PAIRS:
+        for pair in PAIRS.values():
             rows = np.array([i for i, c in enumerate(clips) if c.motion in pair])
             y = np.array([1.0 if clips[i].motion == pair[0] else -1.0 for i in rows])
             z = (x[rows] - x[rows].mean(0)) / x[rows].std(0)
@@ -76,7 +99,7 @@ def test_the_mean_frame_does_not_tell_a_pair_apart():
 
 
 def test_captions_stay_within_the_vocabulary_and_fit():
-    captions = [a.caption(m) for a in APPEARANCES for m in (None, *MOTIONS)]
+    captions = [*STILL_CAPTIONS, *(a.caption(m) for a in APPEARANCES for m in MOTIONS)]
     assert {w for c in captions for w in c.split()} == set(WORDS)
     ids = tokenizer("motion", 16)(captions)
     assert ids.shape == (len(captions), 16)
@@ -84,9 +107,10 @@ def test_captions_stay_within_the_vocabulary_and_fit():
 
 
 def test_stills_carry_no_motion_and_are_drawn_again_alike():
-    images, indices = draw.stills(TINY_SET, 20, 0, 32)
-    again, _ = draw.stills(TINY_SET, 20, 0, 32)
+    job = Stills(seed=3, count=20, side=64)
+    images, indices = draw.stills(job, 20, 0, 32)
+    again, _ = draw.stills(job, 20, 0, 32)
     assert images.shape == (20, 3, 32, 32) and images.dtype == np.uint8
     assert np.array_equal(images, again)
-    assert set(indices) == {"size", "colour", "shape", "background"}
-    assert all(len(v) == 20 for v in indices.values())
+    assert set(indices) == set(SEEN)
+    assert all(len(v) == 20 and v.max() < len(SEEN[k]) for k, v in indices.items())

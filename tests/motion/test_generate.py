@@ -39,14 +39,14 @@ def test_generating_again_changes_nothing_and_a_changed_request_does(tmp_path: P
 def test_the_lists_say_what_the_files_hold(made: Path):
     manifest = records.manifest(made)
     assert manifest["counts"] == TINY_SET.clips and manifest["classes"] == list(MOTIONS)
-    assert manifest["test_share_differing_only_in_motion"] == 0.5
     for split, count in TINY_SET.clips.items():
         rows = records.read(made, split)
         assert len(rows) == count
         for row in rows:
             video = probe(row.path)
             assert (video.frames, video.fps, video.height) == (row.frames, row.fps, 64)
-            assert row.captions[0].split()[1] == row.appearance["size"]
+            assert row.captions[0].split()[1:3] == list(row.appearance.values())
+            assert (row.gallery is not None) == (split == "test")
             assert MOTIONS[row.label] in row.captions[0]
     assert GeneratedSet.model_validate_json(json.dumps(manifest["files"])) == TINY_SET
 

@@ -63,10 +63,10 @@ def test_a_folder_with_options_and_a_model_is_a_method():
 
 def test_mapping_of_options(mini):
     b16, l14, small = (mini.config.backbones[n] for n in ("vit-b16", "vit-l14", "mini"))
-    assert small.layers == 6 and small.width == 64 and small.patches == 16
+    assert small.layers == 6 and small.width == 48 and small.patches == 16
     side = options_class("side4video")(layers=12, width=320).model_dump(mode="json")
     here = map_options("side4video", side, b16, small)
-    assert (here["layers"], here["width"]) == (6, 24)  # all layers; 320/768 of 64, in eights
+    assert (here["layers"], here["width"]) == (6, 24)  # all layers; 320/768 of 48, in eights
     assert map_options("side4video", side, l14, small)["layers"] == 3
     assert map_options("side4video", side, b16, b16) == side
     tempme = options_class("tempme")().model_dump(mode="json")

@@ -42,8 +42,10 @@ def test_every_training_of_a_scale_has_the_same_seeds(mini):
 
 def test_another_data_seed_changes_the_videos_alone(mini):
     other = load(REPO / "config", {"scale": "mini-other"})
-    (videos,) = other.generated.values()
-    assert videos == mini.generated["motion"].model_copy(update={"name": "motion-other", "seed": 2})
+    assert set(other.generated) == {f"{name}-other" for name in mini.generated}
+    for name, videos in mini.generated.items():
+        twin = other.generated[f"{name}-other"]
+        assert twin == videos.model_copy(update={"name": f"{name}-other", "seed": 2})
     ours, theirs = (p.runs["side4video/b16-ssv1@0"] for p in (mini, other))
     assert theirs.data == "data/motion-other" and theirs.recipe == ours.recipe
     assert theirs.model == ours.model

@@ -66,7 +66,7 @@ def map_options(
     rules = {
         "depth": lambda n: max(1, round(n * used.layers / declared.layers)) if n else 0,
         "layers": lambda ns: _indices(ns, declared.layers, used.layers),
-        "width": lambda n: max(8, round(n * used.width / declared.width / 8) * 8) if n else 0,
+        "width": lambda n: max(8, int(n * used.width / declared.width / 8 + 0.5) * 8) if n else 0,
         "tokens": lambda n: max(1, round(n * used.patches / declared.patches)) if n else 0,
     }
     if declared == used:
