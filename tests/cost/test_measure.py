@@ -233,7 +233,7 @@ def test_a_run_of_the_scale_at_hand_is_measured_and_written(vidtune, tmp_path, c
     row = load_json(tmp_path / "row.json")
     assert code == 0 and row["conditions"]["backbone"] == "mini-smoke"
     assert "random weights" in out and "videos/s end to end" in out and "alone" in out
-    assert row["conditions"]["frames"] == 12 and TINY.image == 32
+    assert row["conditions"]["frames"] == 6 and TINY.image == 32
 
 
 def dry(tmp_path, *targets):

@@ -222,7 +222,7 @@ def test_with_nothing_there_status_names_every_file_and_command(
     code, out, err = vidtune("data", "status", "--config", config)
     assert code == 0 and not err
     names = {line.split()[0] for line in out.split("\n\n")[0].splitlines()[1:]}
-    assert names == {*miniature.MAKERS, "msrvtt-7k", "motion"}
+    assert names == {*miniature.MAKERS, "msrvtt-7k", "motion", "motion-retrieval"}
     assert "train 0/9,000, test 0/1,000" in out and "YouTubeClips.tar" in out
     for name in miniature.MAKERS:
         assert f"vidtune data extract {name}\n" in out

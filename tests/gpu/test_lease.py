@@ -232,5 +232,5 @@ def test_bad_use_is_one_line(job, vidtune, tmp_path, monkeypatch):
 def test_every_rule_that_may_use_a_gpu_leases_it():
     rules = (REPO / "workflow/rules/run.smk").read_text()
     commands = re.findall(r'^ +"(.*python -m vidtune .*) >', rules, re.M)
-    assert len(commands) == len(re.findall(r"^rule ", rules, re.M))
+    assert len(commands) == len(re.findall(r"^ *rule ", rules, re.M))
     assert all(command.startswith("{params.lease} -- python") for command in commands)

@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
     if bool(args.variant) == bool(args.spec):
         raise UserError("name a variant (see `vidtune ls`), or give --spec")
     if args.spec:
-        spec = read_spec(Run, args)
+        spec = read_spec(Run, Path(args.spec))
         model, recipe = spec.model, spec.recipe
     else:
         plan = read_plan(args)
