@@ -51,4 +51,4 @@ bench-data: $(READY)  # decord and OpenCV are compared where installed
 
 clean:
 	rm -rf results/smoke results/mini results/mini-long results/mini-other results/full \
-		data/motion data/motion-other data/motion-smoke .snakemake .pytest_cache .ruff_cache .import_linter_cache
+		data/motion data/motion-* .snakemake .pytest_cache .ruff_cache .import_linter_cache

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from helpers.generated import record
 
-from vidtune.data.records import Record
 from vidtune.data.text import EOT
 from vidtune.engine.premise import (
     TWINS_AT_LEAST,
@@ -121,17 +121,9 @@ def test_the_premise_is_judged_on_videos(tmp_path: Path):
 def test_few_appearances_put_twins_into_batches(appearances: int, batch: int):
     """Against the arithmetic of clips drawn at random, which the order of an epoch is not quite."""
     clips = [
-        Record(
-            id=str(k),
-            path=Path(),
-            frames=1,
-            fps=1.0,
-            seconds=1.0,
-            label=0,
-            mirrored=0,
+        record(
+            k,
             captions=(f"{k // 8 % appearances} {MOTIONS[k % 8]}",),
-            mirrored_captions=(),
-            group=None,
             appearance={"look": str(k // 8 % appearances)},
         )
         for k in range(8 * 144)
@@ -193,7 +185,7 @@ def test_within_pairs_is_judged_apart_from_the_kind():
         labels = torch.randint(4, (400,))
         features[split] = torch.randn(400, 3) + 6 * (labels // 2)[:, None]
         clips[split] = [
-            Record(str(i), Path(), 1, 1.0, 1.0, int(k), int(k), (), (), None, {})
+            record(i, label=int(k), mirrored=int(k), captions=(), appearance={})
             for i, k in enumerate(labels)
         ]
     result = probe(features, clips, manifest)

@@ -1,9 +1,8 @@
 """References of learned results: expected values against many random answers."""
 
-from pathlib import Path
-
 import pytest
 import torch
+from helpers.generated import record
 
 from vidtune.data.records import Record
 from vidtune.engine import metrics, references
@@ -15,16 +14,9 @@ CAPTIONS = [1, 2, 1, 1, 1, 1, 3, 1]
 
 def clips(gallery: list[int] | None = None) -> list[Record]:
     return [
-        Record(
-            id=str(k),
-            path=Path(),
-            frames=1,
-            fps=1.0,
-            seconds=1.0,
-            label=None,
-            mirrored=None,
+        record(
+            k,
             captions=("caption",) * CAPTIONS[k],
-            mirrored_captions=(),
             group=f"pair {k // 2}" if k < 2 else None,
             appearance={"colour": look},
             gallery=gallery[k] if gallery else None,

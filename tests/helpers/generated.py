@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from vidtune.data.records import Record
 from vidtune.spec import GeneratedSet, Recipe
 
 TINY_SET = GeneratedSet(
@@ -21,6 +22,13 @@ TINY_SET = GeneratedSet(
 def recipe(**changes: object) -> Recipe:
     base = {"lr": 1e-3, "weight_decay": 0.0, "batch": 4, "steps": 1, "warmup": 0.0}
     return Recipe.model_validate({"name": "r", "task": "recognition", **base, **changes})
+
+
+def record(k: int, **changes: object) -> Record:
+    """A clip of one frame, of which there is no video."""
+    base = {"label": None, "mirrored": None, "group": None, "mirrored_captions": ()}
+    one = {"id": str(k), "path": Path(), "frames": 1, "fps": 1.0, "seconds": 1.0}
+    return Record(**one, **base | changes)
 
 
 def edit(directory: Path, split: str, number: int, **changes: object) -> None:

@@ -33,10 +33,8 @@ from vidtune.spec import SPLITS, GeneratedSet, Stills, UserError
 
 STILL = 1 << 20  # stream of random numbers for stills, which no split uses
 MOMENTS = 24  # frames of a clip that a still is taken from
-JITTER, FLICKER = (
-    0.005,
-    0.02,
-)  # of places and of brightness from frame to frame, standard deviations
+JITTER = 0.005  # of places from frame to frame, standard deviation
+FLICKER = 0.02  # of brightness, likewise
 
 
 @dataclass(frozen=True)
@@ -107,10 +105,8 @@ def _forward(rng: Generator, kind: str, extent: float, p: Floats) -> Poses:
         alpha = rng.uniform(0.15, 1 - 0.65 * extent) + 0.65 * extent * p
     else:
         ground = 0.4 * np.exp(rng.uniform(0, 1.45 - 0.95 * extent) + 0.95 * extent * p)
-    shake, glow = (
-        JITTER * rng.standard_normal((3, len(p))),
-        FLICKER * rng.standard_normal((2, len(p))),
-    )
+    shake = JITTER * rng.standard_normal((3, len(p)))
+    glow = FLICKER * rng.standard_normal((2, len(p)))
     return Poses(
         clip=np.zeros(len(p), np.int64),
         x=x + shake[0],

@@ -83,7 +83,7 @@ def draw_backgrounds(looks: Looks, side: int) -> Floats:
         rows = np.flatnonzero(looks.background == kind)
         px, py = looks.phase[rows, 0, None, None], looks.phase[rows, 1, None, None]
         pattern[rows] = draw(turn * x + px, turn * y + py)  # (m, S, S)
-    # darker than every shape: otherwise directions of motion take far longer to learn
+    # dark as painted: beside a background as bright as the shapes, motions take far longer to learn
     image = looks.tint[:, None, None, :] * (0.20 + 0.08 * pattern[..., None])  # (M, S, S, 3)
     dx = x - looks.diamond[:, 0, None, None]
     dy = y - looks.diamond[:, 1, None, None]
