@@ -8,7 +8,7 @@ Shapes: B clips, T frames, S pixels, L words, Q captions.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,6 +68,10 @@ class Batches:
             seed=run.seed,
             view=view,
             views=(1, 1) if train or m.task == "retrieval" else m.view_grid,
+        )
+        contrasts = m.task == "retrieval"
+        self.sets = together(
+            self.records[i].group if contrasts else None for i, _ in self.clips.items
         )
         self.size = min(run.recipe.batch, len(self.clips)) if train else AT_ONCE
         self.pads = run.recipe.sampler == "clip4clip"  # its models learn which frames are real
@@ -135,7 +139,7 @@ class Batches:
         self.clips.epoch = number
         order = torch.arange(len(self.clips))
         if self.train:
-            order = shuffled(len(self.clips), self.run.seed, number)
+            order = shuffled(self.sets, self.run.seed, number)
         batches = [order[i * self.size : (i + 1) * self.size] for i in range(first, len(self))]
         streamed = self.videos is None and self.features is None
         return self._stream(batches) if streamed else map(self._kept, batches)
@@ -165,10 +169,20 @@ class Batches:
             yield Batch((self.normalised(batch["video"]),), target.to(self.device), masks)
 
 
-def shuffled(items: int, seed: int, epoch: int) -> Tensor:
+def together(groups: Iterable[str | None]) -> list[list[int]]:
+    """Return sets of items that follow each other in a training: those of one group, which contrast in
+    one respect; without one every item alone."""
+    sets: dict[Any, list[int]] = {}
+    for item, group in enumerate(groups):
+        sets.setdefault(item if group is None else group, []).append(item)
+    return list(sets.values())
+
+
+def shuffled(sets: list[list[int]], seed: int, epoch: int) -> Tensor:
     """Return the order (items,) in which a training with this seed takes its items in an epoch."""
     generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
-    return torch.randperm(items, generator=generator)
+    order = torch.randperm(len(sets), generator=generator)
+    return torch.tensor([item for i in order.tolist() for item in sets[i]])
 
 
 MakeBatches = Callable[..., Batches]  # arguments as of `Batches`

@@ -10,9 +10,10 @@ A line of `train.jsonl`, broken into several for reading:
      "appearance": {"size": "small", "colour": "red", ...}}
 
 `video` is relative to the list. `label` is a class of the manifest or null. `group`, which twins
-share, and `appearance` may be absent. `gallery`, a number, may stand on every line or on none:
-retrieval ranks a clip among those of its gallery only. Where `video` is a smaller copy made by
-`vidtune data resize`, `copy_of` names the original.
+share (retrieval trains on all clips of one in the same batch), and `appearance` may be absent.
+`gallery`, a number, may stand on every line or on none: retrieval ranks a clip among those of its
+gallery only. Where `video` is a smaller copy made by `vidtune data resize`, `copy_of` names the
+original.
 
 `manifest.json` (other keys say where the data come from):
 

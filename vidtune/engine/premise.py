@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from vidtune import provenance
 from vidtune.data import records
-from vidtune.data.batches import AT_ONCE, shuffled
+from vidtune.data.batches import AT_ONCE, shuffled, together
 from vidtune.data.clips import Clips
 from vidtune.data.decoded import read_kept
 from vidtune.data.records import Record
@@ -151,9 +151,10 @@ def twins_in_batches(clips: list[Record], batch: int) -> dict[str, float]:
     texts, owner = records.queries(clips)
     looks = [tuple(sorted(clips[i].appearance.items())) for i in owner]
     size = min(batch, len(owner))
+    sets = together(clips[i].group for i in owner)
     alike, same = [], []  # of each caption: how many of its batch have its appearance, its words
     for epoch in range(EPOCHS):
-        order = shuffled(len(owner), 0, epoch)
+        order = shuffled(sets, 0, epoch)
         for items in order[: len(owner) // size * size].view(-1, size).tolist():
             looking, worded = (Counter(of[k] for k in items) for of in (looks, texts))
             alike += [looking[looks[k]] for k in items]

@@ -56,16 +56,17 @@ def motions(generated: GeneratedSet) -> tuple[str, ...]:
 def plan_clips(generated: GeneratedSet, split: str) -> list[Clip]:
     """Choose the clips of a split, every appearance with every motion equally often.
 
-    Test clips come as twins (one appearance with a motion and its reversal) in galleries, in which
-    no two clips share a caption; the last gallery may be smaller. Raises `UserError` where the
-    number of test clips is odd.
+    Every clip has a partner, alike but for the motion's direction and what no caption says; retrieval
+    trains on both in one batch. Test clips come as twins (one appearance with a motion and its
+    reversal) in galleries, in which no two clips share a caption; the last gallery may be smaller.
+    Raises `UserError` where the number of test clips is odd.
     """
     count = generated.clips.get(split, 0)
     rng = np.random.default_rng([generated.seed, SPLITS.index(split)])
     if split != "test":
         both = list(product(APPEARANCES, motions(generated)))
         order = rng.permutation(count)
-        return [Clip(i, *both[order[i] % len(both)]) for i in range(count)]
+        return [Clip(i, *both[o % len(both)], _partners(o, len(both))) for i, o in enumerate(order)]
     if count % 2:
         raise UserError(
             f"generated.{generated.name}: clips.test: expected an even number, because test clips are "
@@ -80,6 +81,11 @@ def plan_clips(generated: GeneratedSet, split: str) -> list[Clip]:
         look, kind = pairs[order[place]]
         clips += [Clip(2 * group + k, look, PAIRS[kind][k], group, gallery) for k in range(2)]
     return clips
+
+
+def _partners(drawn: int, captions: int) -> int:
+    """The group of the clip `drawn`: motions come in pairs, and every caption recurs."""
+    return int(drawn // captions * captions // 2 + drawn % captions // 2)
 
 
 def _forward(rng: Generator, kind: str, extent: float, p: Floats) -> Poses:

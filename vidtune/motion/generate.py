@@ -23,7 +23,7 @@ from vidtune.progress import progress
 from vidtune.spec import SPLITS, GeneratedSet, UserError, write_json, write_text
 from vidtune.spec.read import write_bytes
 
-FORMAT = 2  # raise it whenever the same seed gives other clips
+FORMAT = 3  # raise it whenever the same seed gives other clips
 PACK = 32  # clips drawn at once
 
 

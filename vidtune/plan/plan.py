@@ -203,7 +203,8 @@ def _run(c: Config, scale: Scale, root: Path, v: Variant, declared: Model, seed:
     """Make the run of a variant at this scale, with one seed."""
     backbone = c.backbones[swap(scale.backbones, v.backbone)]
     dataset = c.datasets[swap(scale.datasets, f"{declared.task}/{v.dataset}").split("/")[-1]]
-    recipe = c.recipes[swap(scale.recipes, f"{declared.task}/{v.recipe}").split("/")[-1]]
+    named = swap(scale.recipes, f"{declared.task}/{v.recipe}", v.name)
+    recipe = c.recipes[named.split("/")[-1]]
     where = f"{c.folder}/scales.yaml: {scale.name}: {v.name}"
     if recipe.task != declared.task or dataset.task != declared.task:
         task = f"is for {declared.task}; {recipe.name} or {dataset.name} is not"
@@ -265,7 +266,8 @@ def _predicting(paper: Paper, models: dict[str, Model], only: tuple[str, ...]) -
 
 
 def _check_patterns(c: Config, scale: Scale, variants: dict[str, Variant]) -> None:
-    """Patterns of `learn`, `skip` and `memory` match a variant, unless its paper is left out."""
+    """Patterns of `learn`, `skip` and `memory` match a variant, unless its paper is left out; with all
+    papers those of `recipes` match a recipe or a variant that uses one."""
     left_out = {path.stem for path in Path(c.folder, "papers").glob("*.yaml")} - c.papers.keys()
     for key in ("learn", "skip", "memory"):
         for pattern in getattr(scale, key):
@@ -273,3 +275,9 @@ def _check_patterns(c: Config, scale: Scale, variants: dict[str, Variant]) -> No
             if used and not any(fnmatch(v, pattern) for v in variants):
                 problem = f"{pattern!r} matches no variant; fix or drop it"
                 raise UserError(f"{c.folder}/scales.yaml: {scale.name}.{key}: {problem}")
+    for pattern in scale.recipes if not left_out else ():
+        tasks = ((c.datasets[v.dataset].task, v) for v in variants.values())
+        names = ((f"{task}/{v.recipe}", v.name) for task, v in tasks)
+        if not any(fnmatch(name, pattern) for pair in names for name in pair):
+            problem = f"{pattern!r} matches no recipe in use and no variant; fix or drop it"
+            raise UserError(f"{c.folder}/scales.yaml: {scale.name}.recipes: {problem}")

@@ -12,7 +12,8 @@ from vidtune.spec import Backbone, Frozen
 
 
 class Scale(Frozen):
-    """One entry of `config/scales.yaml`. Patterns match "<task>/<name>" (backbones: the name)."""
+    """One entry of `config/scales.yaml`. Patterns match "<task>/<name>" (backbones: the name), those of
+    recipes "<paper>/<variant>" as well."""
 
     name: str
     says: str
@@ -53,9 +54,12 @@ class Scale(Frozen):
         return learned and not skipped
 
 
-def swap(table: dict[str, str], name: str) -> str:
-    """The value of the first pattern that matches `name`; `name` itself where none does."""
-    return next((new for pattern, new in table.items() if fnmatch(name, pattern)), name)
+def swap(table: dict[str, str], name: str, *also: str) -> str:
+    """The value of the first pattern that matches `name` or one of `also`; `name` itself where none
+    does."""
+    names = (name, *also)
+    found = (new for pattern, new in table.items() if any(fnmatch(n, pattern) for n in names))
+    return next(found, name)
 
 
 def map_options(
