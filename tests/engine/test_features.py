@@ -58,6 +58,18 @@ def test_features_are_remembered_where_they_are_frozen_and_fit(short_run, monkey
     assert torch.equal(model(*features.inputs), model.at_once(*features.inputs[:1]))
 
 
+def test_retrieval_trains_on_both_clips_of_a_twin_in_one_batch(short_run):
+    """And recognition takes every clip alone."""
+    for name, together in (("tempme/lora-b32@0", True), (RECOGNITION, False)):
+        data = Batches(short_run(name), "train", train=True, device=CPU)
+        order = batches.shuffled(data.sets, 3, 1).view(-1, 8).tolist()
+        assert sorted(sum(order, [])) == list(range(24))
+        grouped = [[data.records[data.clips.items[i][0]].group for i in batch] for batch in order]
+        halves = [len(set(groups)) == 4 for groups in grouped]
+        assert all(halves) if together else not any(halves)
+        assert order != batches.shuffled(data.sets, 3, 2).view(-1, 8).tolist()
+
+
 def test_an_augmented_epoch_holds_every_clip_twice(damageable_run):
     augment = {"randaugment": "rand-m7-n4-mstd0.5-inc1", "flip": 0.5, "repeats": 2}
     run = damageable_run(augment=augment)

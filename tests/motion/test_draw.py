@@ -46,6 +46,16 @@ def test_test_clips_are_twins_in_galleries_without_repeated_captions():
         assert a.group == b.group and a.appearance == b.appearance and a.motion == PARTNER[b.motion]
 
 
+def test_training_clips_have_partners_that_move_the_other_way():
+    files = TINY_SET.model_copy(update={"clips": {"train": 192}})  # every caption three times
+    groups: dict[int | None, list[draw.Clip]] = {}
+    for clip in draw.plan_clips(files, "train"):
+        groups.setdefault(clip.group, []).append(clip)
+    assert len(groups) == 96 and None not in groups
+    for a, b in groups.values():
+        assert a.appearance == b.appearance and a.motion == PARTNER[b.motion]
+
+
 def test_a_set_has_the_motions_that_it_names_equally_often():
     files = TINY_SET.model_copy(
         update={"motions": ("growing", "moving"), "clips": {"train": 96, "test": 64}}

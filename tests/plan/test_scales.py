@@ -88,6 +88,21 @@ def test_a_share_of_the_frames_that_does_not_fit_is_one_line(config, share, prob
     assert "scales.yaml" in str(e.value) and "\n" not in str(e.value)
 
 
+def test_a_recipe_is_chosen_by_its_name_or_by_the_variants(mini):
+    recipes = {v: mini.runs[f"side4video/{v}@0"].recipe.name for v in ("b16-ssv2", "dist-b16")}
+    assert recipes == {"b16-ssv2": "mini-recognition", "dist-b16": "mini-dist"}
+    for share in ("share5", "share50"):
+        names = [mini.runs[f"side4video/{m}-{share}@0"].recipe.name for m in ("b16-ssv2", "dist-b16")]
+        assert names == ["mini-shares", "mini-dist-shares"]
+
+
+def test_a_pattern_of_recipes_that_matches_nothing_is_one_line(config):
+    scales = config / "scales.yaml"
+    scales.write_text(scales.read_text().replace("side4video/*-share*: m", "side4video/*-part*: m"))
+    with pytest.raises(UserError, match=r"mini.recipes: 'side4video/\*-part\*' matches no recipe"):
+        load(config)
+
+
 def test_one_sampler_for_all_methods_of_a_table(mini):
     """A table compares methods, not samplers."""
     for paper in mini.config.papers.values():

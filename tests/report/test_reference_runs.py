@@ -60,6 +60,16 @@ def test_what_is_kept_is_read_again(tmp_path, vidtune):
     assert reference_runs.judge(plan, every) == run.learned
 
 
+def test_the_verdicts_of_all_scales_stand_side_by_side(tmp_path, vidtune):
+    for scale, attention in (("mini-long", 50.0), ("mini-other", 70.0)):
+        made(tmp_path, scale, attention=attention)
+        keep(vidtune, tmp_path, scale)
+    lines = (tmp_path / "reference/claims.md").read_text().splitlines()
+    assert "| Test | Published | mini-long | mini-other | |" in lines
+    line = next(line for line in lines if f"`{CLAIM}`" in line)
+    assert "**holds**" in line and "**fails**" in line and line.endswith("| reversed |")
+
+
 def test_the_kept_rows_are_judged_again(tmp_path, vidtune):
     made(tmp_path, "mini-long", attention=50.0)
     code, _, err = keep(vidtune, tmp_path, "mini-long", "--again")

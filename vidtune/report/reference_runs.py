@@ -2,9 +2,11 @@
 
 <results>/reference/<scale>/rows.csv     the learned rows, as in `numbers/rows.py`
 <results>/reference/<scale>/about.json   machine, date, versions, times, the premise, every learned test
+<results>/reference/claims.md            the verdicts of all scales that are kept, side by side
 """
 
 import datetime
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,6 +85,7 @@ def keep(plan: Plan, machine: str) -> Path:
     place = folder(plan, plan.scale.name)
     write_text(place / "rows.csv", rows_to_csv(learned))
     write_json(place / "about.json", about)
+    write_claims(plan)
     return place
 
 
@@ -98,7 +101,44 @@ def judge_again(plan: Plan) -> Path:
         raise UserError(f"{place}: no reference results to judge again; keep some with --machine")
     rows = [*published(plan), *rows_from_csv(place / "rows.csv")]
     write_json(place / "about.json", known.model_copy(update={"learned": judge(plan, rows)}))
+    write_claims(plan)
     return place
+
+
+def write_claims(plan: Plan) -> None:
+    """Write `claims.md` of all reference results."""
+    runs = read(plan)
+    (_, first), *_ = runs.items()
+    lines = _beside(first.learned, {name: run.learned for name, run in runs.items()})
+    text = [
+        "# Learned tests at the scales whose results are kept",
+        "",
+        "Differences over paired seeds in the metric's unit, with 95 % intervals; the published ones "
+        "are of other models and real videos. Written by `vidtune reference`.",
+        "",
+        *(f"- {name}: {run.says}; seeds {', '.join(map(str, run.seeds))}" for name, run in runs.items()),
+        "",
+        f"| Test | Published | {' | '.join(runs)} | |",
+        "|---|---|" + "---|" * len(runs) + "---|",
+    ]
+    for line in lines:
+        digits = plan.config.metrics[line.test.metric].digits
+        published = (c.published for c in line.test.comparisons)
+        cells = [
+            f"`{line.test.claim}`: {line.test.test}" + (" (control)" if line.test.control else ""),
+            "; ".join("" if p is None else f"{p:+.{digits}f}" for p in published),
+            *(_cell(found, digits) for found in line.by_scale.values()),
+            "reversed" if line.is_reversed else "",
+        ]
+        text.append(f"| {' | '.join(cells)} |")
+    write_text(folder(plan, "claims.md"), "\n".join([*text, ""]))
+
+
+def _cell(found: Finding | None, digits: int) -> str:
+    if found is None:
+        return ""
+    shown = (one.interval(digits) for one in found.comparisons if one.gain is not None)
+    return "; ".join([f"**{found.ours}**", *shown])
 
 
 def read(plan: Plan) -> dict[str, ReferenceRun]:
@@ -115,15 +155,16 @@ def paths(plan: Plan) -> dict[str, Path]:
 def beside(plan: Plan, tested: list[Finding], references: dict[str, ReferenceRun]) -> list[Beside]:
     """The learned tests of this scale, each beside the reference results of other scales; without
     those that none of them judges."""
-    others = {
-        name: {(f.claim, f.test): f for f in run.learned}
-        for name, run in references.items()
-        if name != plan.scale.name
-    }
+    learned = [f for f in tested if f.kind == "learned"]
+    own = {plan.scale.name: learned}
+    return _beside(learned, own | {n: r.learned for n, r in references.items() if n not in own})
+
+
+def _beside(tested: Iterable[Finding], by_scale: dict[str, Iterable[Finding]]) -> list[Beside]:
+    known = {name: {(f.claim, f.test): f for f in found} for name, found in by_scale.items()}
     lines = []
-    for f in (f for f in tested if f.kind == "learned"):
-        by_scale = {n: by.get((f.claim, f.test)) for n, by in others.items()}
-        line = Beside(f, {plan.scale.name: f, **by_scale})
+    for f in tested:
+        line = Beside(f, {name: by.get((f.claim, f.test)) for name, by in known.items()})
         if any(found and found.ours != "not judged" for found in line.by_scale.values()):
             lines.append(line)
     return lines
