@@ -63,7 +63,7 @@ def test_retrieval_trains_on_both_clips_of_a_twin_in_one_batch(short_run):
     for name, together in (("tempme/lora-b32@0", True), (RECOGNITION, False)):
         data = Batches(short_run(name), "train", train=True, device=CPU)
         order = batches.shuffled(data.sets, 3, 1).view(-1, 8).tolist()
-        assert sorted(sum(order, [])) == list(range(24))
+        assert sorted(item for batch in order for item in batch) == list(range(24))
         grouped = [[data.records[data.clips.items[i][0]].group for i in batch] for batch in order]
         halves = [len(set(groups)) == 4 for groups in grouped]
         assert all(halves) if together else not any(halves)

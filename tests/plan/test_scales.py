@@ -92,7 +92,9 @@ def test_a_recipe_is_chosen_by_its_name_or_by_the_variants(mini):
     recipes = {v: mini.runs[f"side4video/{v}@0"].recipe.name for v in ("b16-ssv2", "dist-b16")}
     assert recipes == {"b16-ssv2": "mini-recognition", "dist-b16": "mini-dist"}
     for share in ("share5", "share50"):
-        names = [mini.runs[f"side4video/{m}-{share}@0"].recipe.name for m in ("b16-ssv2", "dist-b16")]
+        names = [
+            mini.runs[f"side4video/{m}-{share}@0"].recipe.name for m in ("b16-ssv2", "dist-b16")
+        ]
         assert names == ["mini-shares", "mini-dist-shares"]
 
 

@@ -116,7 +116,10 @@ def write_claims(plan: Plan) -> None:
         "Differences over paired seeds in the metric's unit, with 95 % intervals; the published ones "
         "are of other models and real videos. Written by `vidtune reference`.",
         "",
-        *(f"- {name}: {run.says}; seeds {', '.join(map(str, run.seeds))}" for name, run in runs.items()),
+        *(
+            f"- {name}: {run.says}; seeds {', '.join(map(str, run.seeds))}"
+            for name, run in runs.items()
+        ),
         "",
         f"| Test | Published | {' | '.join(runs)} | |",
         "|---|---|" + "---|" * len(runs) + "---|",
