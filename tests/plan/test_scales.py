@@ -119,7 +119,7 @@ def test_one_sampler_for_all_methods_of_a_table(mini):
 def test_plan_estimates(vidtune):
     code, out, _ = vidtune("plan", "--json")
     jobs = json.loads(out)
-    assert code == 0 and jobs["seconds_2_cores"] <= 40 * 60
+    assert code == 0 and jobs["seconds_2_cores"] <= 20 * 60
     assert {r["rule"] for r in jobs["rules"]} >= {"generate", "pretrain", "learn", "cost", "report"}
     seconds = {r["rule"]: r["seconds"] / r["jobs"] for r in jobs["rules"] if r["jobs"]}
     scale = load(REPO / "config").scale
