@@ -35,7 +35,7 @@ def test_scales_keep_variants_apart(mini):
 
 def test_every_training_of_a_scale_has_the_same_seeds(mini):
     longer, other = (load(REPO / "config", {"scale": s}) for s in ("mini-long", "mini-other"))
-    for plan, seeds in ((mini, range(3)), (longer, range(6)), (other, range(6))):
+    for plan, seeds in ((mini, range(3)), (longer, range(6)), (other, range(3))):
         trained = {r.model.name for r in plan.runs.values()}
         assert set(plan.runs) == {f"{v}@{k}" for v in trained for k in seeds}
 
