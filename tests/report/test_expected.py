@@ -148,7 +148,7 @@ def test_readmes_expected_numbers_are_those_of_the_file(plan):
     for path in (REPO / "README.md", REPO / "docs/verdicts.md"):
         text = path.read_text(encoding="utf-8")
         assert quoted(text, plan) == []
-        assert text.count('](config/expected.yaml "') == len(QUOTED.findall(text)), path
+        assert text.count('config/expected.yaml "') == len(QUOTED.findall(text)), path
 
 
 def test_a_wrong_number_in_a_text_is_found(derived):
