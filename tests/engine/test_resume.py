@@ -1,6 +1,8 @@
 """A stopped training resumes bit for bit and counts nothing twice."""
 
+import math
 import os
+import signal
 import time
 from collections.abc import Callable
 from functools import partial
@@ -12,10 +14,11 @@ import torch
 from vidtune.data import records
 from vidtune.engine import optim
 from vidtune.engine.checkpoints import load_checkpoint
+from vidtune.engine.made import alone
 from vidtune.engine.snapshot import LossCurve
 from vidtune.engine.step import Step
 from vidtune.engine.train import train
-from vidtune.spec import Run, load_json
+from vidtune.spec import Run, UserError, load_json, write_json
 
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adamw_hf": optim.AdamWHF, "bertadam": optim.BertAdam}
 
@@ -24,7 +27,7 @@ def train_with_a_stop(
     run: Run, out: Path, monkeypatch: pytest.MonkeyPatch, between: Callable[[], None] = lambda: None
 ) -> int:
     """Train, stopped in the fourth step and taken up again; the number of steps begun."""
-    monkeypatch.setattr("vidtune.engine.snapshot.SAVE_EVERY", -1.0)
+    save_every_step(monkeypatch)
     update, calls = Step.update, []
 
     def stop(step: Step) -> None:
@@ -36,11 +39,16 @@ def train_with_a_stop(
     monkeypatch.setattr(Step, "update", stop)
     with pytest.raises(KeyboardInterrupt):
         train(run, out)
-    assert [p.name for p in out.parent.iterdir()] == ["resume.pt"]
+    assert sorted(p.name for p in out.parent.iterdir()) == ["resume-1.pt", "resume.pt"]
     between()
     train(run, out)
-    assert not (out.parent / "resume.pt").exists()
+    assert sorted(p.name for p in out.parent.iterdir()) == ["model.pt", "train.json"]
     return len(calls)
+
+
+def save_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vidtune.engine.snapshot.SAVE_EVERY", 0.0)
+    monkeypatch.setattr("vidtune.engine.snapshot.SHARE", math.inf)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -52,6 +60,109 @@ def test_a_stopped_training_resumes(optimizer, short_run, tmp_path, monkeypatch)
     states = load_checkpoint(whole)["state"], load_checkpoint(stopped)["state"]
     for key in states[0]:
         assert torch.equal(states[0][key], states[1][key]), key
+
+
+def test_dropout_resumes_too(short_run, tmp_path, monkeypatch):
+    """Its draws follow from the clips, also where workers decode them anew in every epoch."""
+    run = short_run("side4video/b16-ssv1@0", steps=6, random_train_frames=True)
+    options = {"layers": 2, "width": 16, "dropout": 0.5, "pre_mlp": True, "pre_attn": False}
+    model = run.model.model_copy(update={"method": "st_adapter", "options": options})
+    run = run.model_copy(update={"model": model})
+    train(run, tmp_path / "whole" / "model.pt")
+    train_with_a_stop(run, tmp_path / "stopped" / "model.pt", monkeypatch, perturb)
+    states = [load_checkpoint(tmp_path / k / "model.pt")["state"] for k in ("whole", "stopped")]
+    for key in states[0]:
+        assert torch.equal(states[0][key], states[1][key]), key
+
+
+def perturb() -> None:
+    torch.manual_seed(123)
+
+
+def test_told_to_stop_a_training_leaves_its_last_step(short_run, tmp_path, monkeypatch, vidtune):
+    """By a scheduler, which ends it soon: the code says that it can go on."""
+    run = short_run("tempme/lora-b32@0", steps=6)
+    write_json(tmp_path / "spec.json", run)
+    out, update, calls = tmp_path / "x" / "model.pt", Step.update, []
+
+    def told(step: Step) -> None:
+        update(step)
+        calls.append(1)
+        if len(calls) in (2, 3):
+            os.kill(os.getpid(), (signal.SIGTERM, signal.SIGUSR1)[len(calls) - 2])
+
+    monkeypatch.setattr(Step, "update", told)
+    for step in (2, 3):
+        code, _, err = vidtune("train", "--spec", tmp_path / "spec.json", "--out", out)
+        assert code == 75 and f"stopped after step {step} of 6" in err
+    assert "resume.pt" in [p.name for p in out.parent.iterdir()] and not out.exists()
+    assert vidtune("train", "--spec", tmp_path / "spec.json", "--out", out)[0] == 0
+    assert len(calls) == 6
+    train(run, tmp_path / "whole" / "model.pt")
+    states = [load_checkpoint(p)["state"] for p in (out, tmp_path / "whole" / "model.pt")]
+    assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_a_damaged_snapshot_is_set_aside(short_run, tmp_path, monkeypatch, capsys):
+    """The one before it is taken; with both damaged the training starts anew."""
+    for damaged, steps in ((["resume.pt"], 4 + 4), (["resume.pt", "resume-1.pt"], 4 + 6)):
+        out = tmp_path / str(len(damaged)) / "model.pt"
+
+        def damage(out: Path = out, names: list[str] = damaged) -> None:
+            for name in names:
+                content = bytearray((out.parent / name).read_bytes())
+                content[len(content) // 2] ^= 1
+                (out.parent / name).write_bytes(content)
+
+        run = short_run("tempme/lora-b32@0", steps=6)
+        with pytest.raises(AssertionError, match="damaged"):  # the file is still there to look at
+            train_with_a_stop(run, out, monkeypatch, damage)
+        monkeypatch.undo()
+        assert capsys.readouterr().err.count("a damaged snapshot") == len(damaged)
+        kept = sorted(p.name for p in out.parent.iterdir())
+        assert kept == sorted(["model.pt", "train.json", *(f"{n}.damaged" for n in damaged)])
+
+
+def test_a_snapshot_that_cannot_be_written_ends_nothing(short_run, tmp_path, monkeypatch, capsys):
+    def full(path: Path, data: bytes) -> None:
+        raise UserError(f"{path}: cannot write: No space left on device; free some space")
+
+    monkeypatch.setattr("vidtune.engine.snapshot.write_bytes", full)
+    save_every_step(monkeypatch)
+    train(short_run("tempme/lora-b32@0"), tmp_path / "model.pt")
+    assert capsys.readouterr().err.count("goes on without one") == 4
+    assert load_json(tmp_path / "train.json")["status"] == "ok"
+
+
+def test_hours_of_work_of_other_code_are_not_thrown_away(short_run, tmp_path, monkeypatch, capsys):
+    run, out = short_run("tempme/lora-b32@0", steps=6), tmp_path / "model.pt"
+    monkeypatch.setattr("vidtune.engine.snapshot.WORTH", 0.0)
+
+    def change() -> None:
+        monkeypatch.setattr("vidtune.provenance.run_digest", lambda run: "another")
+
+    with pytest.raises(UserError, match=r"resume.pt: a snapshot of step 3 .*made by code"):
+        train_with_a_stop(run, out, monkeypatch, change)
+    assert (out.parent / "resume.pt").exists()
+    monkeypatch.setattr("vidtune.engine.snapshot.WORTH", 600.0)
+    monkeypatch.setattr(Step, "update", Step.update)
+    train(run, out)
+    assert "made by other code (step 3 after 0 min); starting anew" in capsys.readouterr().err
+
+
+def test_one_run_is_trained_by_one_process(short_run, tmp_path):
+    run = short_run("tempme/lora-b32@0")
+    with alone(run, tmp_path), pytest.raises(UserError, match=f"process {os.getpid()} on"):
+        train(run, tmp_path / "model.pt")
+    mark = {"host": "another", "pid": 1}
+    write_json(tmp_path / "training.json", mark)
+    with pytest.raises(UserError, match="process 1 on another is training it"):
+        train(run, tmp_path / "model.pt")
+    os.utime(tmp_path / "training.json", (time.time() - 300, time.time() - 300))  # it has died
+    train(run, tmp_path / "model.pt")
+    made = (tmp_path / "model.pt").stat().st_mtime_ns
+    train(run, tmp_path / "model.pt")  # what is made is not made again
+    assert (tmp_path / "model.pt").stat().st_mtime_ns == made
 
 
 def test_a_training_on_new_weights_does_not_resume(short_run, tmp_path, monkeypatch):

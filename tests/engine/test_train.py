@@ -93,20 +93,28 @@ def test_frozen_weights_stay(short_run, tmp_path):
     assert not {f"clip.{k}" for k in original} & set(tuned)
 
 
-def test_divergence_and_lack_of_memory_are_results(short_run, tmp_path, monkeypatch):
-    run = short_run(RETRIEVAL, lr=1e30, clip_grad=None, steps=8)
+def test_divergence_is_a_result(short_run, tmp_path):
+    run = short_run(RETRIEVAL, lr=1e30, clip_grad=None, steps=40)
     train(run, tmp_path / "a" / "model.pt")
     report = load_json(tmp_path / "a" / "train.json")
     assert report["status"] == "diverged" and math.isnan(report["losses"][-1][1])
+    assert 10 < report["losses"][-1][0] < 40  # some steps without a number end it
     result = evaluate(run, tmp_path / "a" / "model.pt")
     assert result["status"] == "diverged" and result["metrics"] == {}
+
+
+def test_a_full_memory_ends_a_training_in_one_line(short_run, tmp_path, vidtune, monkeypatch):
+    """Nothing is left that looks finished: more memory, or a finer split, trains it."""
 
     def no_memory(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr("vidtune.engine.step.Step.loss", no_memory)
-    train(run, tmp_path / "b" / "model.pt")
-    assert evaluate(run, tmp_path / "b" / "model.pt")["status"] == "oom"
+    write_json(tmp_path / "spec.json", short_run(RETRIEVAL))
+    out = tmp_path / "b" / "model.pt"
+    monkeypatch.setattr("vidtune.engine.step.Step.backward", no_memory)
+    code, _, err = vidtune("train", "--spec", tmp_path / "spec.json", "--out", out, "--parts", "2")
+    assert code == 2 and "8 clips a step in 1 x 2 parts; train with more" in one_line(err)
+    assert not out.parent.exists()
 
 
 @pytest.mark.parametrize("name", [RECOGNITION, "tempme/tempme-b32@0"])

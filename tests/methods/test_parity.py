@@ -10,6 +10,7 @@ import torch
 from helpers import golden as goldens
 from helpers import vit
 from helpers.golden import Golden, check_gradients, close
+from helpers.golden_models import load, slots_of, without_chance
 from torch import Tensor, nn
 
 from vidtune.methods import load_official
@@ -43,30 +44,7 @@ VARIANTS = [
 def test_all_goldens_are_there():
     assert set(OURS.split()) <= set(goldens.names(goldens.HERE))
     assert KINDS, f"no goldens in {goldens.FOLDER}"
-    assert set(KINDS.values()) <= {"method", "variants", "extras"}
-
-
-def load(golden: Golden, config: dict | None = None, weights: Outputs | None = None) -> nn.Module:
-    config = golden.config if config is None else config
-    weights = golden.weights if weights is None else weights
-    if golden.method == "clip":
-        net = CLIP(Arguments("clip", config).backbone())
-        net.load_state_dict(weights)
-        return net
-    if golden.method == "tome":  # its ViT is timm's, which no method is built on
-        net = vit.ViT(config)
-        net.load_state_dict({vit.slot(key).name: value for key, value in weights.items()})
-        return net
-    state, backbone = parted(golden.method, weights)
-    return load_official.load(golden.method, config, state, backbone)
-
-
-def parted(method: str, weights: Outputs) -> tuple[Outputs, Outputs]:
-    """The method's own file, and OpenAI's weights where that file lacks them."""
-    if method != "evl":
-        return weights, {}
-    backbone = {k: v for k, v in weights.items() if k.startswith("visual.")}
-    return {k: v for k, v in weights.items() if k not in backbone}, backbone
+    assert set(KINDS.values()) <= {"method", "variants", "extras", "trajectory"}
 
 
 # --- what each kind of model gives, under the goldens' names
@@ -175,17 +153,6 @@ RUN: dict[str, Callable[[nn.Module, Golden, bool], Outputs]] = {
 }
 
 
-def slots_of(golden: Golden) -> dict[str, Slot]:
-    keys = golden.description["weights"]
-    if golden.method == "clip":
-        return {key: Slot(key) for key in keys}
-    if golden.method == "tome":
-        return {key: vit.slot(key) for key in keys}
-    state, _ = parted(golden.method, dict.fromkeys(keys))
-    known = load_official.slots_of(golden.method, state)
-    return {key: known.get(key, Slot(f"clip.{key}")) for key in keys}
-
-
 def compare(ours: Outputs, golden: Golden, prefix: str) -> None:
     reference = golden.under(prefix)
     reference = {k: v for k, v in reference.items() if not k.startswith("buffers/")}
@@ -217,13 +184,6 @@ def test_train(name: str):
     for key, value in golden.under("output/train/buffers/").items():
         close(slots[key].of(state[slots[key].name]), value, f"buffer {key}")
     check_tuned(golden, net, slots)
-
-
-def without_chance(net: nn.Module) -> None:
-    """The goldens were made with every stochastic part at rate 0."""
-    for module in net.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
 
 
 def check_tuned(golden: Golden, net: nn.Module, slots: dict[str, Slot]) -> None:

@@ -62,6 +62,13 @@ def run_job(args: argparse.Namespace, kind: type[M], function: str, sibling: str
         call(spec, out)
 
 
+def count(text: str) -> int:
+    """An argument that counts something."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0; found {text!r}")
+    return int(text)
+
+
 def declared_models(plan: Plan, names: list[str]) -> list[Model]:
     """Declared models by name; all of them where no name is given."""
     for name in names:

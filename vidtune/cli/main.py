@@ -16,7 +16,7 @@ from argcomplete import autocomplete
 from vidtune import __version__
 from vidtune.cli import ask, rules
 from vidtune.cli.ask.completion import declared
-from vidtune.spec import UserError
+from vidtune.spec import Stopped, UserError
 
 
 def find_verbs(folder: ModuleType) -> dict[str, ModuleType]:
@@ -48,15 +48,19 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """The exit code: 0 done; 1 a counted cell is off without a reason, or counters differ; 2 bad
-    input; 130 interrupted."""
+    input; 75 told to stop, start it again to go on; 130 interrupted."""
     parser = make_parser()
     autocomplete(parser, always_complete_options=False, default_completer=declared)
     args = parser.parse_args(argv)
+    args.given = sys.argv[1:] if argv is None else argv
     try:
         return args.run(args) or 0
     except UserError as e:
         print(f"vidtune {args.verb}: {e}", file=sys.stderr)
         return 2
+    except Stopped as e:
+        print(f"vidtune {args.verb}: {e}", file=sys.stderr)
+        return 75
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

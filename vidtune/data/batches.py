@@ -24,6 +24,7 @@ from vidtune.data.decoded import read_kept
 from vidtune.data.text import tokenizer
 from vidtune.data.video import cores
 from vidtune.nn.pixels import normalise
+from vidtune.nn.rows import Rows, mix
 from vidtune.spec import Run, UserError
 
 KEEP = 4 << 30  # bytes of decoded clips or features that a run may keep
@@ -35,32 +36,65 @@ MOST_WORKERS = 8  # processes that decode; further cores are their decoders' thr
 class Batch:
     """What a model takes and what it should answer, on the device."""
 
-    inputs: tuple[Tensor, ...]  # normalised clips (B, T, 3, S, S), or the features kept instead
+    clips: tuple[Tensor, ...]  # uint8 (B, T, 3, S, S), or the features kept instead
     target: Tensor  # labels (B,), or token ids (B, L)
     # {"mask": which frames are real (B, T)} where the sampler pads, else nothing
     masks: dict[str, Tensor]
+    rows: Rows | None = None  # what random choices for the clips follow from
+
+    @property
+    def inputs(self) -> tuple[Tensor, ...]:
+        """Normalised clips (B, T, 3, S, S), or features."""
+        return tuple(normalise(x) if x.dtype == torch.uint8 else x for x in self.clips)
+
+
+@dataclass(frozen=True)
+class Split:
+    """How the work is split: each of `ranks` processes takes neighbouring clips of every batch, in
+    training as `parts` of equal size one after another."""
+
+    rank: int = 0
+    ranks: int = 1
+    parts: int = 1
+
+    def of(self, size: int, part: int) -> slice:
+        """The places of one part in a batch of `size` clips."""
+        each = size // (self.ranks * self.parts)
+        first = (self.rank * self.parts + part) * each
+        return slice(first, first + each)
+
+
+WHOLE = Split()
 
 
 class Batches:
-    """One split of a run's data on one device, in tests one view of it.
+    """One split of a run's data on one device, in tests one view of it, in training this process's
+    parts of each batch.
 
     Raises `UserError` where the split is empty, lacks labels or captions, or does not hold the
-    smaller copies that the dataset declares.
+    smaller copies that the dataset declares, and where a batch cannot be split so.
     """
 
     def __init__(
-        self, run: Run, split: str, train: bool, device: torch.device, view: int = 0
+        self,
+        run: Run,
+        split: str,
+        train: bool,
+        device: torch.device,
+        view: int = 0,
+        work: Split = WHOLE,
     ) -> None:
         records.check_copies(run.dataset, Path(run.data))
-        self.run, self.train, self.device = run, train, device
+        self.run, self.train, self.device, self.work = run, train, device, work
         self.records = records.read(Path(run.data), split)
         if not self.records:
             raise UserError(f"{run.data}/{split}.jsonl: no clips; expected at least one")
         if train:
             self.records = records.take_share(self.records, run.train_share)
+        self.own = self.records if train else self.records[self._share()]
         m = run.model
         self.clips = Clips(
-            self.records,
+            self.own,
             run.recipe,
             m.frames,
             m.backbone.image,
@@ -74,6 +108,7 @@ class Batches:
             self.records[i].group if contrasts else None for i, _ in self.clips.items
         )
         self.size = min(run.recipe.batch, len(self.clips)) if train else AT_ONCE
+        self.groups = self._groups() if train else 1
         self.pads = run.recipe.sampler == "clip4clip"  # its models learn which frames are real
         self.shared = False  # whether other runs read the same clips
         self.replaced = 0  # broken videos replaced by another one so far
@@ -91,11 +126,37 @@ class Batches:
                 self.videos = read_all(self.clips, label)
             self.real = self.clips.real() if self.pads else None
 
+    def _share(self) -> slice:
+        """This process's records in a test: neighbouring batches, which are the same for any number of
+        processes."""
+        batches = -(-len(self.records) // AT_ONCE)
+        ends = [batches * r // self.work.ranks * AT_ONCE for r in (self.work.rank, self.work.rank + 1)]
+        return slice(*ends)
+
+    def _groups(self) -> int:
+        """Groups of clips in each part of a batch."""
+        ranks, parts, recipe = self.work.ranks, self.work.parts, self.run.recipe
+        part, rest = divmod(self.size, ranks * parts)
+        if rest:
+            raise UserError(
+                f"{self.run.name}: a batch has {self.size} clips, which {ranks} processes cannot take "
+                f"in {parts} equal parts each; choose divisors"
+            )
+        group = recipe.group or self.size
+        if part % group == 0:
+            return part // group
+        if part == self.size or not recipe.group:  # fewer clips than a group has, or none is asked for
+            return 1
+        raise UserError(
+            f"{self.run.name}: each of {ranks} x {parts} parts of a batch has {part} clips; expected a "
+            f"multiple of recipe {recipe.name}'s group of {group}"
+        )
+
     def _labels(self) -> Tensor:  # (items,)
-        unlabelled = next((r.id for r in self.records if r.label is None), None)
+        unlabelled = next((r.id for r in self.own if r.label is None), None)
         if unlabelled:
             raise UserError(f"{self.run.data}: {unlabelled}: label: missing; recognition needs one")
-        labels = [self.records[i].label for i, _ in self.clips.items]
+        labels = [self.own[i].label for i, _ in self.clips.items]
         classes = self.run.model.classes
         if classes is None or max(labels) >= classes:
             raise UserError(
@@ -106,10 +167,10 @@ class Batches:
 
     def _captions(self) -> Tensor:
         """Return token ids (items, L); in tests of first captions only, as `queries` has them all."""
-        silent = next((r.id for r in self.records if not r.captions), None)
+        silent = next((r.id for r in self.own if not r.captions), None)
         if silent:
             raise UserError(f"{self.run.data}: {silent}: captions: none; retrieval needs one")
-        return self.tokenize([self.records[i].captions[c] for i, c in self.clips.items])
+        return self.tokenize([self.own[i].captions[c] for i, c in self.clips.items])
 
     def of(self, run: Run) -> "Batches":
         """Return the same clips, or features, in the order of a run that differs in its seed alone."""
@@ -122,17 +183,14 @@ class Batches:
         texts, owner = records.queries(self.records)
         return self.tokenize(texts), torch.tensor(owner)
 
-    def normalised(self, videos: Tensor) -> Tensor:
-        """Turn uint8 (B, T, 3, S, S) into normalised floats on the device."""
-        return normalise(videos.to(self.device))
-
     def __len__(self) -> int:
         """Return the number of batches in an epoch; training drops an incomplete last one."""
         n = len(self.clips)
         return n // self.size if self.train else -(-n // self.size)
 
     def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch, in an order that follows from seed and epoch.
+        """Yield the batches of an epoch, in an order that follows from seed and epoch; of each its
+        parts for this process, one after another.
 
         Batches before `first` are not made: a resumed training has seen and counted them.
         """
@@ -141,23 +199,34 @@ class Batches:
         if self.train:
             order = shuffled(self.sets, self.run.seed, number)
         batches = [order[i * self.size : (i + 1) * self.size] for i in range(first, len(self))]
+        if self.train:
+            places = [self.work.of(self.size, part) for part in range(self.work.parts)]
+            batches = [batch[place] for batch in batches for place in places]
         streamed = self.videos is None and self.features is None
-        return self._stream(batches) if streamed else map(self._kept, batches)
+        made = self._stream(batches) if streamed else map(self._kept, batches)
+        for i, (batch, items) in enumerate(zip(made, batches, strict=True)):
+            yield replace(batch, rows=self._rows(items, number, i % self.work.parts))
 
     def from_step(self, number: int) -> Iterator[Batch]:
-        """Yield a training's batches from the step `number` on, epoch after epoch without end."""
+        """Yield a training's parts of batches from the step `number` on, epoch after epoch without
+        end."""
         epoch, first = divmod(number, len(self))
         while True:
             yield from self.epoch(epoch, first)
             epoch, first = epoch + 1, 0
 
+    def _rows(self, items: Tensor, epoch: int, part: int) -> Rows:
+        """What random choices for clips follow from: seed, epoch, item and which copy of it."""
+        augment = self.run.recipe.augment
+        copies = torch.arange(augment.repeats if self.train and augment else 1)
+        keys = mix(self.run.seed, epoch, items[:, None], copies).flatten()
+        return Rows(keys.to(self.device), self.groups, self.work.rank == 0 and part == 0)
+
     def _kept(self, items: Tensor) -> Batch:
-        if self.features is not None:
-            inputs = tuple(feature[items].to(self.device) for feature in self.features)
-        else:
-            inputs = (self.normalised(self.videos[items]),)
+        kept = (self.videos,) if self.features is None else self.features
         masks = {} if self.real is None else {"mask": self.real[items].to(self.device)}
-        return Batch(inputs, self.targets[items].to(self.device), masks)
+        clips = tuple(x[items].to(self.device) for x in kept)
+        return Batch(clips, self.targets[items].to(self.device), masks)
 
     def _stream(self, batches: list[Tensor]) -> Iterator[Batch]:
         """Decode in workers; targets are the batch's own, as a flip changes labels and captions."""
@@ -166,7 +235,7 @@ class Batches:
             recognition = self.run.model.task == "recognition"
             target = batch["label"] if recognition else self.tokenize(batch["caption"])
             masks = {"mask": batch["real"].to(self.device)} if self.pads else {}
-            yield Batch((self.normalised(batch["video"]),), target.to(self.device), masks)
+            yield Batch((batch["video"].to(self.device),), target.to(self.device), masks)
 
 
 def together(groups: Iterable[str | None]) -> list[list[int]]:
@@ -195,12 +264,18 @@ class SharedBatches:
         self.made: dict[tuple[str, bool, int], Batches] = {}
 
     def __call__(
-        self, run: Run, split: str, train: bool, device: torch.device, view: int = 0
+        self,
+        run: Run,
+        split: str,
+        train: bool,
+        device: torch.device,
+        view: int = 0,
+        work: Split = WHOLE,
     ) -> Batches:
         key = split, train, view
         if key in self.made:
             return self.made[key].of(run)
-        made = self.made[key] = Batches(run, split, train, device, view)
+        made = self.made[key] = Batches(run, split, train, device, view, work)
         made.shared = True
         return made
 

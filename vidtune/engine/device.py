@@ -8,8 +8,12 @@ import torch
 from vidtune.spec import Recipe
 
 
-def pick_device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def pick_device(index: int = 0) -> torch.device:
+    """The GPU of that number, of those that this process sees, or the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    torch.cuda.set_device(index)
+    return torch.device("cuda", index)
 
 
 def device_name(device: torch.device) -> str:

@@ -12,32 +12,39 @@ import torch
 
 from vidtune import provenance
 from vidtune.data import records
-from vidtune.data.batches import Batches, MakeBatches
-from vidtune.engine import metrics
+from vidtune.data.batches import AT_ONCE, Batches, MakeBatches, Split
+from vidtune.engine import metrics, ranks
 from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import load_checkpoint, load_tuned
-from vidtune.engine.device import device_name, out_of_memory, pick_device
+from vidtune.engine.device import device_name, out_of_memory, pick_device, precision
 from vidtune.engine.features import remember
 from vidtune.nn.task import Retriever, VideoModel
 from vidtune.progress import progress
-from vidtune.spec import Run
+from vidtune.spec import Run, UserError
 
 TEXTS_AT_ONCE = 256
 
 
 def evaluate(run: Run, checkpoint: Path, make_batches: MakeBatches = Batches) -> dict[str, Any]:
-    """`{status, metrics, n, coverage, seconds, provenance}`; no metrics where training failed."""
+    """`{status, metrics, n, coverage, seconds, provenance}`; no metrics where training failed.
+
+    All ranks that torchrun has started take part, each with its share of the videos; rank 0 has the
+    result, others an empty one.
+    """
     trained = load_checkpoint(checkpoint)
 
     def load_model(device: torch.device) -> VideoModel:
         model, _ = build_run(run, device)
+        if run.recipe.weights == "fp16":
+            model.to_half()
         load_tuned(model, trained["state"], checkpoint)
         return model
 
     result = evaluate_model(
         run, trained["status"], load_model, provenance.run_digest(run), make_batches
     )
-    return result | ({"replaced": n} if (n := trained.get("replaced")) else {})
+    replaced = trained["replaced"]
+    return result | ({"replaced": replaced} if result and replaced else {})
 
 
 def evaluate_model(
@@ -52,17 +59,23 @@ def evaluate_model(
     `status` is the training's, `digest` that of the code which decides the result.
     """
     start = time.monotonic()
-    device = pick_device()
+    device = pick_device(ranks.local_rank())
+    ranks.start(device)
     result: dict[str, Any] = {"status": status, "metrics": {}, "n": 0}
     if status == "ok":
         score = _recognition if run.model.task == "recognition" else _retrieval
         try:
-            with torch.no_grad():
+            with torch.no_grad(), precision(run.recipe, device):
                 result |= score(run, load_model(device).eval(), device, make_batches)
         except (RuntimeError, MemoryError) as e:
             if not out_of_memory(e):
                 raise
-            result["status"] = "oom"
+            raise UserError(
+                f"{run.name}: {device_name(device)} is full with {AT_ONCE} clips at once; test it on a "
+                "device with more memory"
+            ) from None
+    if ranks.rank():
+        return {}
     result["coverage"] = records.count_coverage(run.dataset, Path(run.data))
     if resized := records.manifest(Path(run.data)).get("resized"):
         result["resized"] = resized  # the model saw smaller copies
@@ -75,15 +88,21 @@ def _recognition(
     run: Run, model: VideoModel, device: torch.device, make_batches: MakeBatches
 ) -> dict[str, Any]:
     """With several views the mean of their probabilities counts (DiST's sum ranks alike)."""
-    logits = []
+    views, work = [], Split(ranks.rank(), ranks.count())
     for view in range(run.model.n_views):
-        data = make_batches(run, run.dataset.evaluate_on, train=False, device=device, view=view)
-        logits.append(torch.cat([out.float().cpu() for out in _outputs(model, data)]))  # (N, C)
+        data = make_batches(
+            run, run.dataset.evaluate_on, train=False, device=device, view=view, work=work
+        )
+        views.append(ranks.collect([out.float().cpu() for out in _outputs(model, data)]))
+    targets = ranks.collect([data.targets])
+    if ranks.rank():
+        return {}
+    logits = [torch.cat(outputs) for outputs in views]  # each (N, C)
     several = len(logits) > 1
     scores = torch.stack(logits).softmax(dim=-1).mean(dim=0) if several else logits[0]  # (N, C)
     if not scores.isfinite().all():
         return {"status": "diverged"}
-    values = metrics.recognition(scores, data.targets, _reversal(run))
+    values = metrics.recognition(scores, torch.cat(targets), _reversal(run))
     return {"n": len(data.records), "metrics": values}
 
 
@@ -91,13 +110,17 @@ def _retrieval(
     run: Run, model: Retriever, device: torch.device, make_batches: MakeBatches
 ) -> dict[str, Any]:
     """Every caption is a query; every video is encoded once."""
-    data = make_batches(run, run.dataset.evaluate_on, train=False, device=device)
+    work = Split(ranks.rank(), ranks.count())
+    data = make_batches(run, run.dataset.evaluate_on, train=False, device=device, work=work)
+    encoded = ranks.collect([tuple(x.cpu() for x in out) for out in _outputs(model, data)])
+    if ranks.rank():
+        return {}
+    features = tuple(torch.cat(column) for column in zip(*encoded, strict=True))
     tokens, owner = data.queries()
-    features = tuple(torch.cat(column) for column in zip(*_outputs(model, data), strict=True))
     gallery = records.galleries(data.records)
     scores = torch.zeros(len(owner), len(data.records))  # (Q, V); between galleries it stays 0
     for texts, videos in metrics.blocks(owner, gallery):
-        inside = tuple(feature[videos] for feature in features)
+        inside = tuple(feature[videos].to(device) for feature in features)
         for part in texts.split(TEXTS_AT_ONCE):
             text = model.encode_text(tokens[part].to(device))
             scores[part[:, None], videos] = model.similarity(text, inside).float().cpu()

@@ -4,6 +4,7 @@ import torch
 
 from vidtune.data import batches
 from vidtune.data.batches import Batches
+from vidtune.nn.pixels import normalise
 from vidtune.nn.task import VideoModel
 
 
@@ -19,7 +20,7 @@ def remember(model: VideoModel, data: Batches) -> bool:
         return False
     parts = []
     for videos in data.videos.split(batches.AT_ONCE):
-        features = model.prepare(data.normalised(videos))
+        features = model.prepare(normalise(videos.to(data.device)))
         parts.append(tuple(feature.cpu() for feature in features))
         bytes_per_item = sum(feature.nbytes for feature in parts[0]) // len(parts[0][0])
         if bytes_per_item * len(data.videos) > batches.KEEP:

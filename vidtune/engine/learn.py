@@ -5,12 +5,11 @@ What no seed decides is made once: decoded clips, and a frozen trunk's features 
 
 from pathlib import Path
 
-from vidtune import provenance
 from vidtune.data.batches import SharedBatches
 from vidtune.engine.evaluate import evaluate
-from vidtune.engine.snapshot import follows, inputs
+from vidtune.engine.made import inputs, is_current
 from vidtune.engine.train import train
-from vidtune.spec import Run, UserError, load_json, write_json
+from vidtune.spec import Run, UserError, write_json
 
 
 def learn(runs: list[Run], folder: Path) -> None:
@@ -29,21 +28,7 @@ def learn(runs: list[Run], folder: Path) -> None:
             )
     batches = SharedBatches()
     for run in runs:
-        model, report, result = (
-            folder / run.name / n for n in ("model.pt", "train.json", "eval.json")
-        )
-        if not (model.is_file() and _is_current(run, report, inputs(run))):
-            train(run, model, batches)
-        if not _is_current(run, result, [*inputs(run), model]):
+        model, result = (folder / run.name / name for name in ("model.pt", "eval.json"))
+        train(run, model, batches)
+        if not is_current(run, result, [*inputs(run), model]):
             write_json(result, evaluate(run, model, batches))
-
-
-def _is_current(run: Run, made: Path, of: list[Path]) -> bool:
-    """Whether a file of results is of this very run and code, and no older than its inputs."""
-    try:
-        stamp = load_json(made)["provenance"]
-        newer = follows(made, of)
-    except (UserError, OSError, KeyError, TypeError):
-        return False
-    wanted = provenance.run_digest(run), provenance.spec_digest(run)
-    return newer and (stamp.get("digest"), stamp.get("spec")) == wanted

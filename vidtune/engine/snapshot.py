@@ -1,7 +1,12 @@
 """What a training keeps besides the model: its loss curve, and the snapshot to resume from."""
 
+import hashlib
+import io
 import math
+import os
+import sys
 import time
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +14,17 @@ import torch
 
 from vidtune import provenance
 from vidtune.data.batches import Batches
-from vidtune.engine.checkpoints import load_checkpoint, load_tuned, save, tuned_state
+from vidtune.engine.checkpoints import load_tuned, tuned_state
+from vidtune.engine.made import follows, inputs
 from vidtune.nn.task import VideoModel
-from vidtune.spec import Run
+from vidtune.spec import UserError
+from vidtune.spec.read import write_bytes
 
 POINTS = 60  # of the loss curve that is kept
-SAVE_EVERY = 60.0  # seconds between snapshots
-
-
-def inputs(run: Run) -> list[Path]:
-    """The files that say which clips and weights a run is made of."""
-    return [Path(run.data) / "manifest.json", *([Path(run.weights)] if run.weights else [])]
-
-
-def follows(made: Path, of: list[Path]) -> bool:
-    """Whether a file is no older than what it is made of. Raises `OSError` where one is missing."""
-    return made.stat().st_mtime >= max(path.stat().st_mtime for path in of)
+SAVE_EVERY = 60.0  # seconds between snapshots, at least
+SHARE = 0.01  # of the time that snapshots may take
+PATIENCE = 10  # steps in a row without a finite loss that end a training
+WORTH = 600.0  # seconds of training that are not thrown away without being asked
 
 
 class LossCurve:
@@ -34,68 +34,141 @@ class LossCurve:
         self.steps = steps
         self.points: list[tuple[int, float]] = []
         self.recent: list[float] = []  # since the last point
+        self.number = 0  # of the last step
         self.last = 0.0
+        self.lost = 0  # steps in a row whose loss was no number
 
     def add(self, number: int, loss: float) -> None:
         """The loss of the step `number`, counted from 1."""
-        self.last = loss
+        self.number, self.last = number, loss
+        self.lost = 0 if math.isfinite(loss) else self.lost + 1
         self.recent.append(loss)
-        if self.diverged:
-            self.points.append((number, math.nan))
-        elif number % max(1, self.steps // POINTS) == 0 or number == self.steps:
+        if number % max(1, self.steps // POINTS) == 0 or number == self.steps or self.diverged:
             self.points.append((number, sum(self.recent) / len(self.recent)))
             self.recent = []
 
     @property
     def diverged(self) -> bool:
-        return not math.isfinite(self.last)
+        """Whether the loss was no number for several steps, or at the end."""
+        return self.lost >= PATIENCE or (self.lost > 0 and self.number == self.steps)
 
     def describe(self) -> str:
         return f"loss {self.last:.4f}"
 
     def state_dict(self) -> dict[str, Any]:
-        return {"points": self.points, "recent": self.recent, "last": self.last}
+        return deepcopy(vars(self))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.points, self.recent, self.last = state["points"], state["recent"], state["last"]
+        vars(self).update(state)
 
 
 class Snapshot:
-    """The file that a stopped training resumes from, bit for bit.
+    """The file that a stopped training resumes from, bit for bit, and the one before it.
 
-    `parts` have a state besides the model's: optimiser with scaler, schedule, loss curve.
+    `parts` have a state besides the model's: optimiser with scaler, schedule, loss curve. A file ends
+    with the SHA-256 of what is before.
     """
 
     def __init__(self, path: Path, model: VideoModel, data: Batches, parts: dict[str, Any]) -> None:
         self.path, self.model, self.data, self.parts = path, model, data, parts
-        self.made_by = f"{provenance.spec_digest(data.run)} {provenance.run_digest(data.run)}"
-        self.saved = time.monotonic()
+        self.older = path.with_name(f"{path.stem}-1{path.suffix}")
+        self.spec = provenance.spec_digest(data.run)
+        self.code = provenance.run_digest(data.run)
+        self.start = self.saved = time.monotonic()
+        self.pause = SAVE_EVERY
+        self.before = 0.0  # seconds of training in earlier processes
 
-    def save_when_due(self, number: int) -> None:
-        """Write the state after `number` steps, where the last one is older than `SAVE_EVERY`."""
-        if time.monotonic() - self.saved <= SAVE_EVERY:
-            return
-        self.saved = time.monotonic()
+    @property
+    def seconds(self) -> float:
+        """Of training so far, in this process and in those that it goes on from."""
+        return self.before + time.monotonic() - self.start
+
+    @property
+    def due(self) -> bool:
+        return time.monotonic() - self.saved > self.pause
+
+    def save(self, number: int) -> None:
+        """Write the state after `number` steps. Where that fails the training goes on."""
+        start = time.monotonic()
         content = {
-            "made_by": self.made_by,
+            "spec": self.spec,
+            "code": self.code,
             "done": number,
+            "seconds": self.seconds,
             "replaced": self.data.replaced,
             "model": tuned_state(self.model),
             "rng": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
         }
-        save(self.path, content)
+        buffer = io.BytesIO()
+        torch.save(content, buffer)
+        buffer.write(hashlib.sha256(buffer.getbuffer()).digest())
+        try:
+            if self.path.is_file():
+                os.replace(self.path, self.older)
+            write_bytes(self.path, buffer.getvalue())
+        except (UserError, OSError) as e:
+            self._say(f"no snapshot after step {number} ({e}); the training goes on without one")
+        self.saved = time.monotonic()
+        self.pause = max(SAVE_EVERY, (self.saved - start) / SHARE)
 
     def restore(self) -> int:
-        """The steps done: 0 unless the file is a snapshot of this very run, its inputs and code."""
-        if not self.path.is_file() or not follows(self.path, inputs(self.data.run)):
-            return 0
-        content = load_checkpoint(self.path)
-        if content["made_by"] != self.made_by:
-            return 0
-        load_tuned(self.model, content["model"], self.path)
+        """The steps done: 0 unless there is a snapshot of this very run, its inputs and code.
+
+        A damaged one is set aside. Raises `UserError` where another version of the code has left more
+        than a few minutes of work.
+        """
+        for path in (self.path, self.older):
+            if not path.is_file() or not follows(path, inputs(self.data.run)):
+                continue
+            content = self._read(path)
+            if content is None or content["spec"] != self.spec:
+                continue
+            if content["code"] != self.code:
+                self._refuse_or_drop(path, content)
+                continue
+            self._take_up(content, path)
+            return content["done"]
+        return 0
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
+        """The content; None, and the file set aside, where it is not what was written."""
+        data = path.read_bytes()
+        try:
+            if hashlib.sha256(data[:-32]).digest() != data[-32:]:
+                raise ValueError("its bytes have changed since")
+            return torch.load(io.BytesIO(data[:-32]), map_location="cpu", weights_only=True)
+        except Exception as e:
+            aside = path.with_name(f"{path.name}.damaged")
+            os.replace(path, aside)
+            self._say(f"{path}: a damaged snapshot ({e}); set aside as {aside.name}")
+            return None
+
+    def _refuse_or_drop(self, path: Path, content: dict[str, Any]) -> None:
+        spent = content["seconds"]
+        place = f"step {content['done']} after {spent / 60:.0f} min"
+        if spent > WORTH:
+            raise UserError(
+                f"{path}: a snapshot of {place}, made by code {content['code']}; today's is "
+                f"{self.code}; go back to that code to go on, or delete the file to start anew"
+            )
+        self._say(f"{path}: made by other code ({place}); starting anew")
+
+    def _take_up(self, content: dict[str, Any], path: Path) -> None:
+        load_tuned(self.model, content["model"], path)
         for name, part in self.parts.items():
             part.load_state_dict(content["parts"][name])
         self.data.replaced = content["replaced"]
+        self.before = content["seconds"]
         torch.set_rng_state(content["rng"])
-        return content["done"]
+        if len(content["cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all(content["cuda"])
+        self._say(f"goes on after step {content['done']}")
+
+    def remove(self) -> None:
+        for path in (self.path, self.older):
+            path.unlink(missing_ok=True)
+
+    def _say(self, text: str) -> None:
+        print(f"{self.data.run.name}: {text}", file=sys.stderr)

@@ -1,16 +1,28 @@
-"""One training step in its three parts: loss, backward pass, update."""
+"""One training step: the gradients of a batch, however it is split, and the update.
+
+A batch is the recipe's. Each rank computes its clips of it in one or more parts; losses and gradients
+are those of the whole batch.
+"""
 
 import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vidtune.engine import optim
+from vidtune.data.batches import Batch, Split
+from vidtune.engine import optim, ranks
+from vidtune.engine.device import precision
+from vidtune.nn.rows import give_rows
 from vidtune.nn.task import Recognizer, VideoModel
 from vidtune.spec import Recipe
 
 MAX_LOGIT_SCALE = math.log(100)  # CLIP's bound, for methods that tune it
+
+Features = tuple[Tensor, ...]
 
 
 def objective(model: VideoModel, outputs: Any, target: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -30,11 +42,88 @@ class Step:
     def __init__(
         self, model: VideoModel, pretrained: set[str], recipe: Recipe, device: torch.device
     ) -> None:
-        self.model, self.recipe = model, recipe
+        self.model, self.recipe, self.device = model, recipe, device
         self.optimizer = optim.optimizer(model, pretrained, recipe)
+        self.tuned = [p for p in model.parameters() if p.requires_grad]
         # float16 gradients vanish unscaled; on a CPU only the arithmetic of a step is of interest
         scaled = recipe.precision == "amp16" and device.type == "cuda"
         self.scaler = torch.amp.GradScaler(device.type, enabled=scaled)
+
+    def gradients(
+        self, batches: Iterator[Batch], work: Split, forward: Callable[..., Any]
+    ) -> float:
+        """Leave the gradients of the next batch, whose parts for this rank come first in `batches`,
+        and return its loss. `forward` is the model's, or its `at_once`."""
+        parts = islice(batches, work.parts)
+        if isinstance(self.model, Recognizer):
+            loss = self._classify(parts, work, forward)
+        else:
+            loss = self._match(list(parts), forward)
+        ranks.sum_up(p.grad for p in self.tuned if p.grad is not None)
+        return loss
+
+    def _classify(
+        self, parts: Iterable[Batch], work: Split, forward: Callable[..., Any]
+    ) -> float:
+        """The mean of the parts' losses, for parts are of one size."""
+        total = torch.zeros(1, device=self.device)
+        for part in parts:
+            with precision(self.recipe, self.device):
+                loss = self.loss(self._outputs(part, forward), part.target)
+                loss = loss / (work.ranks * work.parts)
+            self.backward(loss)
+            total += loss.detach()
+        ranks.sum_up([total])
+        return total.item()
+
+    def _match(self, parts: Sequence[Batch], forward: Callable[..., Any]) -> float:
+        """The loss of all texts and videos with each other, those of other parts and ranks among them.
+
+        Its gradient is taken in two pieces, cut where features leave the encoders. Of several parts
+        the features are computed twice: first all of them without what a gradient needs, then part by
+        part with it (Gao et al. 2021, arXiv:2101.06983).
+        """
+        several = len(parts) > 1
+        with torch.set_grad_enabled(not several):
+            encoded = [self._encode(part, forward) for part in parts]
+        leaves = [tuple(_leaf(x, several) for x in (*text, *video)) for text, video in encoded]
+        joined = [ranks.gather(torch.cat(column)) for column in zip(*leaves, strict=True)]
+        n = len(encoded[0][0])
+        with precision(self.recipe, self.device):
+            loss = self.model.loss(tuple(joined[:n]), tuple(joined[n:]))
+        self.backward(loss)
+        whole = [p for p in self.tuned if p.grad is not None]  # behind the gathering: on every rank
+        for part, leaf, features in zip(parts, leaves, encoded, strict=True):
+            text, video = self._encode(part, forward, again=True) if several else features
+            self._carry_on((*text, *video), leaf)
+        for p in whole:
+            p.grad /= ranks.count()
+        if self.recipe.gathered_by > 1:
+            for p in self.tuned:
+                if p.grad is not None and not any(p is other for other in whole):
+                    p.grad /= self.recipe.gathered_by
+        return loss.item()
+
+    def _encode(
+        self, part: Batch, forward: Callable[..., Any], again: bool = False
+    ) -> tuple[Features, Features]:
+        """Text and video features of a part; a second time they leave running statistics alone."""
+        with precision(self.recipe, self.device):
+            video = self._outputs(part, forward, again)
+            return self.model.encode_text(part.target), video
+
+    def _outputs(self, part: Batch, forward: Callable[..., Any], again: bool = False) -> Any:
+        rows = part.rows
+        give_rows(self.model, replace(rows, first=False) if rows and again else rows)
+        return forward(*part.inputs, **part.masks)
+
+    @staticmethod
+    def _carry_on(features: Features, leaves: Features) -> None:
+        """Take the gradient from where it was cut on to the parameters."""
+        pairs = zip(features, leaves, strict=True)
+        reached = [(x, leaf.grad) for x, leaf in pairs if x.requires_grad and leaf.grad is not None]
+        if reached:
+            torch.autograd.backward(*zip(*reached, strict=True))
 
     def loss(self, outputs: Any, target: Tensor) -> Tensor:
         return objective(self.model, outputs, target, self.recipe.label_smoothing)
@@ -45,8 +134,7 @@ class Step:
     def update(self) -> None:
         if self.recipe.clip_grad:
             self.scaler.unscale_(self.optimizer)
-            tuned = [p for p in self.model.parameters() if p.requires_grad]
-            nn.utils.clip_grad_norm_(tuned, self.recipe.clip_grad)
+            nn.utils.clip_grad_norm_(self.tuned, self.recipe.clip_grad)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)  # the next forward pass needs their room
@@ -59,6 +147,11 @@ class Step:
         self.optimizer.load_state_dict(state["optimizer"])
         if state["scaler"]:  # one that does not scale has no state
             self.scaler.load_state_dict(state["scaler"])
+
+
+def _leaf(x: Tensor, always: bool) -> Tensor:
+    """A feature cut off from its encoder, which takes a gradient if the encoder does."""
+    return x.detach().requires_grad_(x.is_floating_point() and (always or x.requires_grad))
 
 
 def clamp_logit_scale(clip: nn.Module) -> None:

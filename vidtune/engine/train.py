@@ -1,85 +1,148 @@
 """Train one run with its recipe's optimiser and schedule. One loop for every method."""
 
-import time
+import threading
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from vidtune import provenance
-from vidtune.data.batches import Batches, MakeBatches
-from vidtune.engine import optim
+from vidtune.data.batches import Batches, MakeBatches, Split
+from vidtune.engine import optim, ranks
 from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import save, tuned_state
 from vidtune.engine.device import device_name, out_of_memory, pick_device, precision
 from vidtune.engine.features import remember
+from vidtune.engine.made import alone, inputs, is_current, told_to_stop
 from vidtune.engine.snapshot import LossCurve, Snapshot
 from vidtune.engine.step import Step
-from vidtune.nn.task import VideoModel
+from vidtune.nn.rows import RowModule
 from vidtune.progress import progress
-from vidtune.spec import Run, write_json
+from vidtune.spec import Run, Stopped, UserError, write_json
 
 
-def train(run: Run, out: Path, make_batches: MakeBatches = Batches) -> None:
+def train(run: Run, out: Path, make_batches: MakeBatches = Batches, parts: int = 1) -> None:
     """Write the tuned parameters to `out` and the course of training to `train.json` beside it.
 
-    Running out of memory and diverging are results: `status` says so and nothing is tuned.
-    A training that was stopped resumes from `resume.pt`.
+    All ranks that torchrun has started train together, each its clips of every batch in `parts` one
+    after another; that changes no result. What today's code has made of this very run stays. A
+    training that diverges is a result: `status` says so and nothing is tuned. One that was stopped
+    resumes from `resume.pt`; told to stop it writes that file and raises `Stopped`. Raises
+    `UserError` where memory is full, the batch cannot be split so, or another process trains the run.
     """
-    start = time.monotonic()
-    device = pick_device()
-    snapshot = out.parent / "resume.pt"
-    report: dict[str, Any] = {"status": "ok", "losses": [], "steps": 0, "replaced": 0}
-    state: dict[str, Tensor] = {}
+    device = pick_device(ranks.local_rank())
+    ranks.start(device)
+    if is_current(run, out.parent / "train.json", inputs(run)) and out.is_file():
+        return
+    if ranks.rank():
+        _train(run, out, device, make_batches, parts)
+        return
+    with alone(run, out.parent):
+        _train(run, out, device, make_batches, parts)
+
+
+def _train(
+    run: Run, out: Path, device: torch.device, make_batches: MakeBatches, parts: int
+) -> None:
+    work = Split(ranks.rank(), ranks.count(), parts)
     try:
-        model, curve, data = _trained(run, device, snapshot, make_batches)
-        report |= {"losses": curve.points, "steps": curve.steps, "replaced": data.replaced}
-        if curve.diverged:
-            report["status"] = "diverged"
-        else:
-            state = tuned_state(model)
+        with told_to_stop() as told:
+            training = Training(run, out.parent / "resume.pt", device, make_batches, work)
+            training.run_on(told)
     except (RuntimeError, MemoryError) as e:
         if not out_of_memory(e):
             raise
-        report["status"] = "oom"
-    report["seconds"] = time.monotonic() - start
-    report["provenance"] = provenance.stamp(provenance.run_digest(run), device_name(device), run)
-    save(out, {"status": report["status"], "state": state, "replaced": report["replaced"]})
-    write_json(out.parent / "train.json", report)
-    snapshot.unlink(missing_ok=True)
+        raise UserError(
+            f"{run.name}: {device_name(device)} is full with {run.recipe.batch} clips a step in "
+            f"{work.ranks} x {work.parts} parts; train with more --ranks or --parts"
+        ) from None
+    if ranks.rank() == 0:
+        training.write(out)
+    ranks.wait()
 
 
-def _trained(
-    run: Run, device: torch.device, path: Path, make_batches: MakeBatches
-) -> tuple[VideoModel, LossCurve, Batches]:
-    """The model after its last step, or after the one in which the loss was no number."""
-    torch.manual_seed(run.seed)
-    recipe = run.recipe
-    model, pretrained = build_run(run, device)
-    data = make_batches(run, "train", train=True, device=device)
-    with precision(recipe, device):
-        forward = model if remember(model, data) else model.at_once
-    steps = optim.total_steps(recipe, len(data))
+class Training:
+    """A run's model and data at some step of its training."""
 
-    step = Step(model, pretrained, recipe, device)
-    schedule = LambdaLR(step.optimizer, lambda i: optim.rate(recipe, i, len(data)))
-    curve = LossCurve(steps)
-    snapshot = Snapshot(path, model, data, {"step": step, "schedule": schedule, "losses": curve})
-    done = snapshot.restore()
-    stream = data.from_step(done)
-    model.train()
-    for i in progress(range(done, steps), steps - done, f"{run.name}: train", note=curve.describe):
-        with precision(recipe, device):
-            batch = next(stream)
-            outputs = forward(*batch.inputs, **batch.masks)
-            loss = step.loss(outputs, batch.target)
-        step.backward(loss)
-        step.update()
-        schedule.step()
-        curve.add(i + 1, loss.item())
-        if curve.diverged:
-            break
-        snapshot.save_when_due(i + 1)
-    return model, curve, data
+    def __init__(
+        self,
+        run: Run,
+        snapshot: Path,
+        device: torch.device,
+        make_batches: MakeBatches,
+        work: Split,
+    ) -> None:
+        torch.manual_seed(run.seed)
+        self.run, self.work, self.device = run, work, device
+        self.model, pretrained = build_run(run, device)
+        _check_split(self.model, run, work)
+        if run.recipe.weights == "fp16":
+            self.model.to_half()
+        self.data = make_batches(run, "train", train=True, device=device, work=work)
+        with precision(run.recipe, device):
+            self.forward = self.model if remember(self.model, self.data) else self.model.at_once
+        per_epoch = len(self.data)
+        self.steps = optim.total_steps(run.recipe, per_epoch)
+        self.step = Step(self.model, pretrained, run.recipe, device)
+        self.schedule = LambdaLR(
+            self.step.optimizer, lambda i: optim.rate(run.recipe, i, per_epoch)
+        )
+        self.curve = LossCurve(self.steps)
+        parts = {"step": self.step, "schedule": self.schedule, "losses": self.curve}
+        self.snapshot = Snapshot(snapshot, self.model, self.data, parts)
+
+    def run_on(self, told: threading.Event) -> None:
+        """Train to the end, or until the loss has been no number for some steps. Raises `Stopped`
+        where some rank was told to stop."""
+        done = self.snapshot.restore()
+        if self.work.rank:  # what a method draws from the generator differs between ranks
+            torch.manual_seed(hash((self.run.seed, done, self.work.rank)))
+        self.model.train()
+        batches = self.data.from_step(done)
+        label, show = f"{self.run.name}: train", self.work.rank == 0
+        steps = range(done + 1, self.steps + 1)
+        for number in progress(steps, len(steps), label, show, note=self.curve.describe):
+            loss = self.step.gradients(batches, self.work, self.forward)
+            self.step.update()
+            self.schedule.step()
+            self.curve.add(number, loss)
+            if self.curve.diverged:
+                return
+            stop, due = ranks.any_of(told.is_set(), self.snapshot.due)
+            if (stop or due) and self.work.rank == 0:
+                self.snapshot.save(number)
+            if stop:
+                ranks.wait()
+                raise Stopped(f"{self.run.name}: stopped after step {number} of {self.steps}")
+
+    def write(self, out: Path) -> None:
+        """Write what was learned, and how; there is nothing to go on from then."""
+        status = "diverged" if self.curve.diverged else "ok"
+        report: dict[str, Any] = {
+            "status": status,
+            "losses": self.curve.points,
+            "steps": self.curve.steps,
+            "replaced": self.data.replaced,
+            "ranks": self.work.ranks,
+            "parts": self.work.parts,
+            "seconds": self.snapshot.seconds,
+            "provenance": provenance.stamp(
+                provenance.run_digest(self.run), device_name(self.device), self.run
+            ),
+        }
+        state = tuned_state(self.model) if status == "ok" else {}
+        save(out, {"status": status, "state": state, "replaced": self.data.replaced})
+        write_json(out.parent / "train.json", report)
+        self.snapshot.remove()
+
+
+def _check_split(model: nn.Module, run: Run, work: Split) -> None:
+    """Raise `UserError` where splitting a batch would change what is learned."""
+    mixing = {type(m).__name__ for m in model.modules() if isinstance(m, RowModule) and m.mixes}
+    if mixing and not run.recipe.group and work.ranks * work.parts > 1:
+        raise UserError(
+            f"{run.name}: {min(mixing)} computes all clips of a batch together; to split it, recipe "
+            f"{run.recipe.name} must say of how many clips (group)"
+        )

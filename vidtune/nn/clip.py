@@ -84,11 +84,11 @@ class Attention(nn.Module):
 
 
 class LayerNorm(nn.LayerNorm):
-    """Computes in single precision under autocast, but returns the input's type, which torch's does
-    not: the residual stream keeps its type, as in OpenAI's code."""
+    """Computes in its weights' precision, under autocast in single, but returns the input's type,
+    which torch's does not: the residual stream keeps its type, as in OpenAI's code."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x).to(x.dtype)
+        return super().forward(x.to(self.weight.dtype)).to(x.dtype)
 
 
 class QuickGELU(nn.Module):
@@ -147,7 +147,8 @@ class VisionTower(nn.Module):
 
     def tokens(self, frames: Tensor) -> Tensor:
         """(N, 3, H, W) -> [CLS] and patches with their positions, (N, P+1, D), before `ln_pre`."""
-        x = self.conv1(frames).flatten(2).transpose(1, 2)  # (N, P, D)
+        x = self.conv1(frames.to(self.conv1.weight.dtype))
+        x = x.flatten(2).transpose(1, 2)  # (N, P, D)
         cls = self.class_embedding.expand(len(x), 1, -1)  # (N, 1, D)
         x = torch.cat([cls.to(x.dtype), x], dim=1)  # (N, P+1, D)
         return x + self.positional_embedding.to(x.dtype)
@@ -190,8 +191,8 @@ class TextEncoder(nn.Module):
 
         Attention is causal only: what follows the end of a text never reaches it.
         """
-        x = self.token_embedding(tokens)  # (N, L, D)
-        x = x + self.positional_embedding[: tokens.shape[1]]
+        x = self.token_embedding(tokens).to(self.text_projection.dtype)  # (N, L, D)
+        x = x + self.positional_embedding[: tokens.shape[1]].to(x.dtype)
         return self.ln_final(self.transformer(x, causal=True))
 
     def text_states(self, tokens: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,9 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+def single(x: Tensor) -> Tensor:
+    """Half precision becomes single; other types stay."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
 def mean_of_frames(frames: Tensor, mask: Tensor | None = None) -> Tensor:
     """(B, T, E), real frames (B, T) -> their average direction, (B, E), not normalised."""
-    frames = F.normalize(frames, dim=-1)
+    frames = F.normalize(single(frames), dim=-1)
     if mask is None:
         return frames.mean(dim=1)  # (B, E)
     weight = mask[..., None].to(frames.dtype)  # (B, T, 1)
@@ -25,17 +30,13 @@ def mean_of_frames(frames: Tensor, mask: Tensor | None = None) -> Tensor:
 def cosine(text: Tensor, video: Tensor) -> Tensor:
     """(A, E), (B, E) -> (A, B), never below single precision: half precision makes ties."""
     with _exact(text):
-        text, video = F.normalize(_single(text), dim=-1), F.normalize(_single(video), dim=-1)
+        text, video = F.normalize(single(text), dim=-1), F.normalize(single(video), dim=-1)
         return text @ video.T  # (A, B)
 
 
 def _exact(like: Tensor) -> AbstractContextManager[object]:
     """Turn autocast off; the meta device has none."""
     return nullcontext() if like.is_meta else torch.autocast(like.device.type, enabled=False)
-
-
-def _single(x: Tensor) -> Tensor:
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 class TokenInteraction(nn.Module):
@@ -57,6 +58,7 @@ class TokenInteraction(nn.Module):
         Padded words are worth 0, not -inf, to a frame that looks for its best word: with
         negative similarities only, padding wins. So the official code has it; frames likewise.
         """
+        words, frames = single(words), single(frames)
         a = self.word_weight(words).squeeze(-1)  # (A, L)
         a = a.masked_fill(~real, -torch.inf).softmax(dim=-1)
         b = self.frame_weight(frames).squeeze(-1)  # (B, T)
@@ -64,7 +66,7 @@ class TokenInteraction(nn.Module):
             b = b.masked_fill(~real_frames, -torch.inf)
         b = b.softmax(dim=-1)
         with _exact(words):
-            words, frames, a, b = (_single(x) for x in (words, frames, a, b))
+            a, b = single(a), single(b)
             words, frames = F.normalize(words, dim=-1), F.normalize(frames, dim=-1)
             s = torch.einsum("ale,bte->ablt", words, frames)  # (A, B, L, T)
             s = s * real[:, None, :, None]

@@ -20,8 +20,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtune.nn.clip import CLIP
+from vidtune.nn.clip import CLIP, Attention
 from vidtune.nn.similarity import cosine
+
+HALF = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, Attention)  # whose own parameters may be float16
 
 
 class VideoModel(nn.Module):
@@ -52,6 +54,20 @@ class VideoModel(nn.Module):
 
     def trunk_blocks(self) -> list[nn.Module]:
         return list(self.clip.visual.transformer.resblocks)
+
+    @property
+    def halved(self) -> tuple[nn.Module, ...]:
+        """What `to_half` converts."""
+        return (self.clip,)
+
+    def to_half(self) -> None:
+        """Turn the weights to float16 that OpenAI's `convert_weights` turns: of linear layers,
+        convolutions and attention, and projections. Norms, embeddings and all else stay."""
+        for part in self.halved:
+            for module in part.modules():
+                for name, p in module.named_parameters(recurse=False):
+                    if isinstance(module, HALF) or name in ("proj", "text_projection"):
+                        p.data = p.data.half()
 
     def fold_lora(self) -> None:
         """Fold low-rank updates into the weights for inference; outputs stay equal."""

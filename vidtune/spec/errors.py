@@ -10,6 +10,10 @@ class UserError(ValueError):
     """Bad input: one line with file, key, what was expected and what to do (exit code 2)."""
 
 
+class Stopped(Exception):
+    """A job was told to stop, and has left what it needs to go on (exit code 75)."""
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     """'<what>: <name> is not known', with the names that come close or those that are known."""
     names = list(dict.fromkeys(known))

@@ -71,6 +71,11 @@ class Recipe(Frozen):
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     batch: Count  # clips per step over all devices; a repeated clip counts once
+    # clips, counted so, of one statistic of a BatchNorm and one draw of AIM's dropped places: what one
+    # of the authors' GPUs had; None: all of a batch, which then cannot be split
+    group: Count | None = None
+    # the authors' GPUs, whose gathering of features leaves the encoders 1/n of their gradients
+    gathered_by: Count = 1
     epochs: Count | None = None
     steps: Count | None = None
     schedule: Schedule = "cosine"
@@ -79,6 +84,8 @@ class Recipe(Frozen):
     warmup_from: Share = 0.0  # slowfast, mmcv: share of the rate at the first step
     clip_grad: float | None = None  # global norm
     precision: Literal["fp32", "amp16", "bf16"] = "fp32"  # amp16, bf16: autocast; weights stay fp32
+    # fp16: the layers that CLIP's `convert_weights` converts, with their gradients and moments
+    weights: Literal["fp32", "fp16"] = "fp32"
     label_smoothing: float = 0.0
     fps: float | None = None  # rate at which a video is read before sampling; None: its own
     sampler: Sampler = "uniform"
@@ -95,6 +102,12 @@ class Recipe(Frozen):
     def problems(self) -> Iterator[str]:
         if (self.epochs is None) == (self.steps is None):
             yield "give either epochs or steps"
+        if self.group and self.batch % self.group:
+            yield f"group: expected to divide the batch of {self.batch} clips; found {self.group}"
+        if self.gathered_by > 1 and self.task != "retrieval":
+            yield "gathered_by: only retrieval gathers features; drop it"
+        if self.weights == "fp16" and self.precision != "fp32":
+            yield f"weights: fp16 computes without autocast; drop precision {self.precision}"
         if self.warmup_epochs is not None and (self.warmup or self.epochs is None):
             yield "warmup_epochs: expected with epochs, and in place of warmup"
         if self.warmup_epochs is not None and self.warmup_epochs >= self.epochs:

@@ -9,7 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vidtune.cli.inputs import add_plan_json, declared_models, print_result, read_plan, read_spec
+from vidtune.cli.inputs import (
+    add_plan_json,
+    count,
+    declared_models,
+    print_result,
+    read_plan,
+    read_spec,
+)
 from vidtune.gpu import nvml
 from vidtune.gpu.devices import visible
 from vidtune.gpu.lease import lease
@@ -21,25 +28,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("variant", nargs="?", help="<paper>/<variant>, at its declared size")
     add("--spec", help="a run's spec file instead of a variant, at the size of its scale")
     add("--out", help="JSON file to write as well as printing")
-    add("--batch", type=_count, default=8, help="videos a step (default: 8)")
-    add("--frames", type=_count, help="of a video (default: the variant's)")
+    add("--batch", type=count, default=8, help="videos a step (default: 8)")
+    add("--frames", type=count, help="of a video (default: the variant's)")
     add("--precision", choices=("fp32", "amp16", "bf16"), help="default: the recipe's")
     add("--compile", action="store_true", help="through torch.compile")
     add("--attention", choices=("fused", "memory-efficient", "explicit"), default="fused")
-    add("--steps", type=_count, default=20, help="measured steps (default: 20)")
-    add("--warmup", type=_count, default=5, help="discarded steps before them (default: 5)")
+    add("--steps", type=count, default=20, help="measured steps (default: 20)")
+    add("--warmup", type=count, default=5, help="discarded steps before them (default: 5)")
     add("--device", choices=("cpu", "cuda"), help="default: cuda where there is a GPU")
     parts = ("train", "inference", "loader")
     add("--only", nargs="+", choices=parts, default=parts, help="default: all three")
     add("--clips", default="data/bench", help="folder of the clips that the loader generates")
     add("--even-if-busy", action="store_true", help="measure on a GPU in use; the row says so")
     add_plan_json(parser)
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0; found {text!r}")
-    return int(text)
 
 
 def run(args: argparse.Namespace) -> None:

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 from vidtune.cli.inputs import add_plan, read_plan, read_spec
+from vidtune.cli.launch import add_ranks, run_on_ranks, starts_ranks
 from vidtune.spec import Run, UserError, write_json
 
 
@@ -19,22 +20,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", help="JSON file to write (with --official, default: print)")
     parser.add_argument("--checkpoint", help="of the run (default: model.pt beside --out)")
     parser.add_argument("--official", help="checkpoint of the method's authors")
+    add_ranks(parser)
 
 
-def run(args: argparse.Namespace) -> None:
+def run(args: argparse.Namespace) -> int | None:
+    if not args.official and (args.variant or not (args.spec and args.out)):
+        raise UserError("give --spec and --out, or a variant and --official CHECKPOINT")
+    if starts_ranks(args):
+        return run_on_ranks(args)
     if not args.official:
-        if args.variant or not (args.spec and args.out):
-            raise UserError("give --spec and --out, or a variant and --official CHECKPOINT")
         return _evaluate_run(args)
     if args.checkpoint:
         raise UserError("give --checkpoint or --official, not both")
     from vidtune.engine.evaluate_official import evaluate_official
 
     result = evaluate_official(_declared_run(args), Path(args.official))
-    if args.out:
+    if args.out and result:
         write_json(Path(args.out), result)
-    else:
+    elif result:
         print(json.dumps(result, indent=1))
+    return None
 
 
 def _evaluate_run(args: argparse.Namespace) -> None:
@@ -42,7 +47,8 @@ def _evaluate_run(args: argparse.Namespace) -> None:
 
     out = Path(args.out)
     checkpoint = Path(args.checkpoint) if args.checkpoint else out.with_name("model.pt")
-    write_json(out, evaluate(read_spec(Run, Path(args.spec)), checkpoint))
+    if result := evaluate(read_spec(Run, Path(args.spec)), checkpoint):
+        write_json(out, result)
 
 
 def _declared_run(args: argparse.Namespace) -> Run:

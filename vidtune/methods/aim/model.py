@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from vidtune import spec
 from vidtune.nn.clip import CLIP, Block
+from vidtune.nn.rows import Dropout, RowModule
 from vidtune.nn.task import Recognizer
 
 from .options import Options
@@ -20,17 +21,29 @@ class Adapter(nn.Sequential):
             nn.init.zeros_(p)
 
 
-class DropPath(nn.Dropout):
-    """Drops a branch at whole places of the frame, in every frame and video of the batch alike.
+class DropPath(RowModule):
+    """Drops a branch at whole places of the frame, in every frame and video of a group alike.
 
     The official tokens are (S, B*T, D), and timm's layer drops along the first axis.
     """
+
+    mixes = True
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
         """(B*T, S, D) -> (B*T, S, D)."""
         if not self.training or self.p == 0:
             return x
-        return x * super().forward(x.new_ones(1, x.shape[1], 1))  # 0 or 1 / (1 - p)
+        if self.rows is None:
+            kept = torch.rand(1, x.shape[1], device=x.device) >= self.p  # (1, S)
+        else:
+            kept = self.rows.uniform_of_groups(self.layer, x.shape[1]) >= self.p  # (G, S)
+        scale = kept.to(x.dtype) / (1 - self.p)
+        groups = x.unflatten(0, (len(scale), -1))  # (G, B*T / G, S, D)
+        return (groups * scale[:, None, :, None]).flatten(0, 1)
 
 
 class SpatialAttention(nn.Module):
@@ -104,7 +117,7 @@ class AIM(Recognizer):
         # Drop rates grow with depth.
         rates = [options.drop_path * i / max(1, layers - 1) for i in range(layers)]
         self.blocks = nn.ModuleList(AIMBlock(width, options, rate) for rate in rates)
-        self.dropout = nn.Dropout(options.dropout)
+        self.dropout = Dropout(options.dropout)
         self.fc = nn.Linear(width, model.classes)
         nn.init.normal_(self.fc.weight, std=0.01)
         nn.init.zeros_(self.fc.bias)

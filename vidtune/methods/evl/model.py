@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from vidtune import spec
 from vidtune.nn.clip import CLIP
+from vidtune.nn.rows import Dropout
 from vidtune.nn.task import Recognizer
 
 from .network import Decoder
@@ -24,7 +25,7 @@ class EVL(Recognizer):
         self.with_heads = options.temporal_cross_attention
         self.decoder = Decoder(options, model)
         self.fc = nn.Sequential(
-            nn.LayerNorm(trunk), nn.Dropout(options.cls_dropout), nn.Linear(trunk, model.classes)
+            nn.LayerNorm(trunk), Dropout(options.cls_dropout), nn.Linear(trunk, model.classes)
         )
 
     @property

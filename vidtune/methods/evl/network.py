@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from vidtune.nn.attention import attend
 from vidtune.nn.clip import LayerNorm, QuickGELU, heads_of
+from vidtune.nn.rows import Dropout
 from vidtune.spec import Model
 
 from .options import Options
@@ -113,7 +114,7 @@ class DecoderLayer(nn.Module):
         self.ln_mlp = LayerNorm(d)
         hidden = round(options.mlp_ratio * d)
         self.mlp = nn.Sequential(
-            nn.Linear(d, hidden), QuickGELU(), nn.Dropout(options.mlp_dropout), nn.Linear(hidden, d)
+            nn.Linear(d, hidden), QuickGELU(), Dropout(options.mlp_dropout), nn.Linear(hidden, d)
         )
         for linear in (self.mlp[0], self.mlp[-1]):
             nn.init.xavier_uniform_(linear.weight)

@@ -11,7 +11,7 @@ from vidtune import spec
 from vidtune.nn.clip import CLIP
 from vidtune.nn.eva import EVA
 from vidtune.nn.frame_transformer import FrameTransformer
-from vidtune.nn.similarity import TokenInteraction, cosine
+from vidtune.nn.similarity import TokenInteraction, cosine, single
 from vidtune.nn.task import Recognizer, Retriever
 
 from .network import SideNetwork, fusion_layers, init_recognition, init_retrieval
@@ -27,6 +27,10 @@ class _SideTuned:
         self.clip = clip.requires_grad_(False)
         self.layers = fusion_layers(options.fusion, options.layers, model.backbone.layers)
         self.side = SideNetwork(options, model)
+
+    @property
+    def halved(self) -> tuple[nn.Module, ...]:
+        return self.clip, self.side
 
     def trunk_blocks(self) -> list[nn.Module]:
         return list(self.clip.visual.blocks)
@@ -112,12 +116,16 @@ class Side4VideoRetriever(_SideTuned, Retriever):
 
     def at_once(self, video: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
         trunk = self._trunk(video)
-        update = self.side(video, islice(trunk, len(self.layers))) @ self.up  # (B, T, D)
+        update = self._update(video, islice(trunk, len(self.layers)))  # (B, T, D)
         return self.describe(self.clip.visual.project(next(trunk)[:, :, 0] + update), mask)
+
+    def _update(self, video: Tensor, taps: Iterable[Tensor]) -> Tensor:
+        s = self.side(video, taps)  # (B, T, d)
+        return s @ self.up.to(s.dtype)  # (B, T, D)
 
     def frames(self, video: Tensor, cls: Tensor, *taps: Tensor) -> Tensor:
         """What `prepare` gives -> frames in the joint embedding, (B, T, E)."""
-        update = self.side(video, taps) @ self.up  # (B, T, D)
+        update = self._update(video, taps)  # (B, T, D)
         return self.clip.visual.project(cls + update)  # (B, T, E)
 
     def describe(self, frames: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
@@ -126,11 +134,11 @@ class Side4VideoRetriever(_SideTuned, Retriever):
         As in the released code, only EVA's model heeds `mask`, and a mean never does.
         """
         if self.interaction is None:
-            return (frames.mean(dim=1),)  # (B, E)
+            return (single(frames).mean(dim=1),)  # (B, E)
         if not isinstance(self.clip, EVA):
             mask = None
         if self.header is not None:
-            frames = self.header(frames, mask)
+            frames = self.header(single(frames), mask)
         return (frames,) if mask is None else (frames, mask)
 
     def forward(

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtune.nn.clip import Attention, LayerNorm, heads_of
+from vidtune.nn.rows import RowModule
 from vidtune.spec import Model
 
 from .options import Options
@@ -41,15 +42,30 @@ def has_cls_key(options: Options) -> bool:
     return options.cls_shift or options.unshifted_cls == "own"
 
 
-class TokenBatchNorm(nn.BatchNorm1d):
-    """BatchNorm3d of the official code: statistics of a channel over B, T and S.
+class TokenBatchNorm(nn.BatchNorm1d, RowModule):
+    """BatchNorm3d of the official code: statistics of a channel over B, T and S, in training of each
+    group of clips apart. The first group of a step updates the running ones, as the first GPU's do.
 
     On flat tokens, because torch 2.13's CPU gradient of a 5-d BatchNorm is wrong where the input
     is a permuted view and its last side is 1.
     """
 
+    mixes = True
+
     def forward(self, s: Tensor) -> Tensor:
-        return super().forward(s.flatten(0, -2)).view_as(s)  # (B, T, S, d)
+        rows = self.rows
+        if not self.training or rows is None or (rows.groups == 1 and rows.first):
+            return super().forward(s.flatten(0, -2)).view_as(s)  # (B, T, S, d)
+        if rows.first and self.num_batches_tracked is not None:
+            self.num_batches_tracked += 1
+        parts = []
+        for i, part in enumerate(s.chunk(rows.groups)):
+            running = (self.running_mean, self.running_var) if rows.first and i == 0 else (None, None)
+            flat = part.flatten(0, -2)
+            parts.append(
+                F.batch_norm(flat, *running, self.weight, self.bias, True, self.momentum, self.eps)
+            )
+        return torch.cat(parts).view_as(s)
 
 
 class TemporalConv(nn.Sequential):
@@ -177,7 +193,8 @@ class SideNetwork(nn.Module):
     def forward(self, video: Tensor, taps: Iterable[Tensor]) -> Tensor:
         """(B, T, 3, H, W) and K trunk outputs (B, T, P+1, D), perhaps made on demand -> frame
         features (B, T, d)."""
-        s = self.stem(video.transpose(1, 2)).flatten(3)  # (B, d, T, P)
+        video = video.transpose(1, 2).to(self.stem.weight.dtype)
+        s = self.stem(video).flatten(3)  # (B, d, T, P)
         s = self.stem_bn(s.permute(0, 2, 3, 1))  # (B, T, P, d)
         if self.options.pool == "extra_cls":
             s = torch.cat([self.token.expand(*s.shape[:2], 1, -1), s], dim=2)  # (B, T, P+1, d)

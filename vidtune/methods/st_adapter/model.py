@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from vidtune import spec
 from vidtune.nn.clip import CLIP
+from vidtune.nn.rows import Dropout
 from vidtune.nn.task import Recognizer
 
 from .options import Options
@@ -58,7 +59,7 @@ class STAdapter(Recognizer):
             )
             for i in range(layers)
         )
-        self.dropout = nn.Dropout(options.dropout)
+        self.dropout = Dropout(options.dropout)
         self.fc = nn.Linear(width, model.classes)
         nn.init.normal_(self.fc.weight, std=0.02)
         nn.init.zeros_(self.fc.bias)

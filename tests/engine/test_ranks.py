@@ -1,0 +1,120 @@
+"""A batch may be split over processes and into parts: nothing that is learned or measured changes."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers import split_steps
+from helpers.common import REPO
+from helpers.zoo import MODELS, every_model
+
+from vidtune.data.batches import Split
+from vidtune.spec import Run, load_json, write_json
+
+BATCHNORM = "side4video/b16-ssv1@0"
+TRAINED = [BATCHNORM, "side4video/b32-msrvtt@0", "tempme/tempme-b32@0"]
+
+
+@pytest.fixture(scope="module")
+def on_two_ranks(tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """What `split_steps.step_of` gives for every model, computed by two processes."""
+    out = tmp_path_factory.mktemp("ranks") / "found.pt"
+    split_steps.in_processes("helpers.split_steps", 2, out)
+    return torch.load(out, weights_only=True)
+
+
+def same(one: Any, other: Any) -> None:
+    """Equal but for the order of sums in double precision."""
+    assert one[0] == pytest.approx(other[0], rel=1e-12)
+    assert one[1].keys() == other[1].keys()
+    for a, b in zip(one[1:], other[1:], strict=True):
+        for name in a:
+            error = (a[name].double() - b[name].double()).norm()
+            assert error <= 1e-11 * (1 + b[name].double().norm()), name
+
+
+@every_model
+def test_parts_have_the_gradients_of_the_batch(m):
+    same(split_steps.step_of(m, Split(parts=2)), split_steps.step_of(m, Split()))
+
+
+@every_model
+def test_ranks_have_the_gradients_of_the_batch(m, on_two_ranks):
+    same(on_two_ranks[MODELS.index(m)], split_steps.step_of(m, Split()))
+
+
+def command(*words: object) -> subprocess.CompletedProcess[str]:
+    env = os.environ | {"OMP_NUM_THREADS": "1"}
+    given = [sys.executable, "-m", "vidtune", *map(str, words)]
+    return subprocess.run(given, cwd=REPO, env=env, capture_output=True, text=True, timeout=300)
+
+
+def trained(run: Run, folder: Path, *options: object) -> Path:
+    write_json(folder / "spec.json", run)
+    done = command(
+        "train", "--spec", folder / "spec.json", "--out", folder / "model.pt", *options
+    )
+    assert done.returncode == 0, done.stderr
+    return folder / "model.pt"
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_training_and_its_test_do_not_depend_on_the_split(
+    name: str, short_run: Callable[..., Run], tmp_path: Path
+):
+    """Fifty steps in one process, in two, and in parts."""
+    run = short_run(name, steps=50, group=4)
+    folders = {}
+    for split in (("--parts", 1), ("--ranks", 2), ("--parts", 2)):
+        folders[split] = tmp_path / "".join(map(str, split))
+        trained(run, folders[split], *split)
+    whole, *others = (load_json(f / "train.json")["losses"] for f in folders.values())
+    assert len(whole) == 50
+    for other in others:
+        assert other == [[k, pytest.approx(loss, rel=1e-5)] for k, loss in whole]
+    folder, metrics = folders["--ranks", 2], []
+    for ranks in (1, 2):
+        out = folder / f"eval{ranks}.json"
+        given = ("--spec", folder / "spec.json", "--checkpoint", folder / "model.pt", "--out", out)
+        done = command("evaluate", *given, "--ranks", ranks)
+        assert done.returncode == 0, done.stderr
+        metrics.append(load_json(out)["metrics"])
+    assert metrics[0] == metrics[1] and metrics[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (("--parts", 3), "a batch has 8 clips, which 1 processes cannot take in 3 equal parts"),
+        (("--ranks", 2, "--parts", 4), "TokenBatchNorm computes all clips of a batch together"),
+        (("--parts", 0), "expected a whole number above 0"),
+    ],
+)
+def test_a_split_that_cannot_be_is_one_line(given, said, short_run, tmp_path):
+    spec = tmp_path / "spec.json"
+    write_json(spec, short_run(BATCHNORM))
+    done = command("train", "--spec", spec, "--out", tmp_path / "x" / "model.pt", *given)
+    assert done.returncode == 2 and said in done.stderr.splitlines()[-1]
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_others_end_where_a_rank_does(short_run, tmp_path):
+    """A rank that fails alone: its reason, its code, and nothing that looks finished."""
+    run = short_run(BATCHNORM, steps=10_000, group=4)
+    write_json(tmp_path / "spec.json", run)
+    out = tmp_path / "x" / "model.pt"
+    words = ["train", "--spec", tmp_path / "spec.json", "--out", out, "--ranks", "2"]
+    given = [sys.executable, "-m", "vidtune", *map(str, words)]
+    process = subprocess.Popen(given, cwd=REPO, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    assert "train:" in process.stderr.readline()  # both are at it
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(children[1]), 9)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1 and "process 1 of 2: killed by signal 9" in err
+    assert not out.exists()

@@ -1,0 +1,95 @@
+"""Several processes of one verb on this machine, each with torchrun's variables.
+
+torchrun itself ends a training with a traceback of its own, another exit code, and no snapshot where a
+scheduler sends SIGUSR1; on several machines it is still what starts the processes.
+"""
+
+import argparse
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from typing import IO
+
+from vidtune.cli.inputs import count
+
+GRACE = 20.0  # seconds for the others to end where one has failed
+POLL = 0.1  # seconds
+
+
+def add_ranks(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--ranks", type=count, default=1, help="processes (default: 1)")
+
+
+def starts_ranks(args: argparse.Namespace) -> bool:
+    """Whether this process is to start others, and is none of theirs."""
+    return args.ranks > 1 and "RANK" not in os.environ
+
+
+def run_on_ranks(args: argparse.Namespace) -> int:
+    """Run this very command in `args.ranks` processes, and return the exit code of the first that
+    failed; then the others are ended. Signals to stop go to all of them."""
+    port = free_port()
+    logs = [tempfile.TemporaryFile() for _ in range(args.ranks)]
+    ranks = [_start(args, rank, port, log) for rank, log in enumerate(logs)]
+
+    def pass_on(number: int, _: object) -> None:
+        for process in ranks:
+            if process.poll() is None:
+                process.send_signal(number)
+
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+        signal.signal(number, pass_on)
+    failed = _wait(ranks)
+    if failed is None:
+        return 0
+    code, text = ranks[failed].returncode, ""
+    if failed:  # rank 0 has said it itself
+        logs[failed].seek(0)
+        text = (logs[failed].read().decode(errors="replace").strip().splitlines() or [""])[-1]
+    if code < 0:
+        text = f"killed by signal {-code}"
+    if text:
+        print(f"vidtune {args.verb}: process {failed} of {args.ranks}: {text}", file=sys.stderr)
+    return code if code > 0 else 1
+
+
+def _start(
+    args: argparse.Namespace, rank: int, port: int, log: IO[bytes]
+) -> subprocess.Popen[bytes]:
+    env = {
+        "RANK": rank,
+        "LOCAL_RANK": rank,
+        "WORLD_SIZE": args.ranks,
+        "LOCAL_WORLD_SIZE": args.ranks,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port,
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "vidtune", *args.given],
+        env=os.environ | {k: str(v) for k, v in env.items()},
+        stderr=log if rank else None,
+    )
+
+
+def _wait(ranks: list[subprocess.Popen[bytes]]) -> int | None:
+    """Wait for all, and return which one failed first; None: none did."""
+    failed, deadline = None, 0.0
+    while any(process.poll() is None for process in ranks):
+        if failed is None:
+            failed = next((i for i, p in enumerate(ranks) if p.poll()), None)
+            deadline = time.monotonic() + GRACE
+        elif time.monotonic() > deadline:
+            for process in ranks:
+                process.kill()
+        time.sleep(POLL)
+    return next((i for i, p in enumerate(ranks) if p.returncode), None) if failed is None else failed
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]

@@ -1,0 +1,114 @@
+"""Whether a run's files are made, and by whom they are being made."""
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from vidtune import provenance
+from vidtune.spec import Run, UserError, load_json, write_json
+
+BEAT = 15.0  # seconds between signs of life of a process that trains
+SILENT = 120.0  # seconds without one after which a process is taken for dead
+
+
+def inputs(run: Run) -> list[Path]:
+    """The files that say which clips and weights a run is made of."""
+    return [Path(run.data) / "manifest.json", *([Path(run.weights)] if run.weights else [])]
+
+
+def follows(made: Path, of: list[Path]) -> bool:
+    """Whether a file is no older than what it is made of. Raises `OSError` where one is missing."""
+    return made.stat().st_mtime >= max(path.stat().st_mtime for path in of)
+
+
+def is_current(run: Run, made: Path, of: list[Path]) -> bool:
+    """Whether a file of results is of this very run and code, and no older than its inputs."""
+    try:
+        stamp = load_json(made)["provenance"]
+        newer = follows(made, of)
+    except (UserError, OSError, KeyError, TypeError):
+        return False
+    wanted = provenance.run_digest(run), provenance.spec_digest(run)
+    return newer and (stamp.get("digest"), stamp.get("spec")) == wanted
+
+
+@contextmanager
+def alone(run: Run, folder: Path) -> Iterator[None]:
+    """Hold a run's folder against other processes, on this machine or another.
+
+    No file is locked, for not every network file system can: the holder touches a file that names it.
+    Raises `UserError` where another one is at it.
+    """
+    mark = folder / "training.json"
+    _wait_for(run, mark)
+    here = {"host": socket.gethostname(), "pid": os.getpid()}
+    write_json(mark, here)
+    done = threading.Event()
+
+    def beat() -> None:
+        while not done.wait(BEAT):
+            with suppress(OSError):
+                os.utime(mark)
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        mark.unlink(missing_ok=True)
+        with suppress(OSError):
+            folder.rmdir()  # where nothing was made
+
+
+def _wait_for(run: Run, mark: Path) -> None:
+    """Return when nobody holds the folder. One on another machine may have died without a word."""
+    while True:
+        try:
+            holder = json.loads(mark.read_text())
+            quiet = time.time() - mark.stat().st_mtime
+            host, pid = holder["host"], int(holder["pid"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+        here = host == socket.gethostname()
+        if quiet > SILENT or (here and not _alive(pid)):
+            return
+        if quiet > 2 * BEAT and not here:
+            time.sleep(BEAT)
+            continue
+        raise UserError(
+            f"{run.name}: process {pid} on {host} is training it; wait for it, or end it (it leaves a "
+            "snapshot) and start again"
+        )
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+@contextmanager
+def told_to_stop() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGUSR1 set, as a scheduler sends them before it ends a job."""
+    told = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield told
+        return
+    before = {s: signal.signal(s, lambda *_: told.set()) for s in (signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        yield told
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)

@@ -1,0 +1,89 @@
+"""Several processes that train or test one run together: who this one is, and what they share.
+
+A process is started for every rank with torchrun's variables (RANK, WORLD_SIZE, LOCAL_RANK and where
+the first one listens); without them there is one rank, and nothing here does anything.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def start(device: torch.device) -> None:
+    """Meet the other ranks: over NCCL on GPUs, else over gloo."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+
+
+def count() -> int:
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def local_rank() -> int:
+    """This process among those of its machine: the GPU that it takes."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def gather(x: Tensor) -> Tensor:
+    """(b, ...) -> (ranks * b, ...), in the order of ranks, all of one shape. Gradients reach this
+    rank's own part, and are those of the function of all parts that it computes."""
+    if count() == 1:
+        return x
+    sent = x.detach().contiguous()
+    sent = sent.view(torch.uint8) if x.dtype == torch.bool else sent
+    parts = [torch.empty_like(sent) for _ in range(count())]
+    dist.all_gather(parts, sent)
+    parts = [part.view(x.dtype) for part in parts]
+    parts[rank()] = x
+    return torch.cat(parts)
+
+
+def sum_up(tensors: Iterable[Tensor]) -> None:
+    """Replace each tensor by its sum over the ranks; those of one type travel together."""
+    if count() == 1:
+        return
+    by_type: dict[torch.dtype, list[Tensor]] = {}
+    for tensor in tensors:
+        by_type.setdefault(tensor.dtype, []).append(tensor)
+    for same in by_type.values():
+        flat = torch.cat([tensor.reshape(-1) for tensor in same])
+        dist.all_reduce(flat)
+        for tensor, part in zip(same, flat.split([t.numel() for t in same]), strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+
+def any_of(*flags: bool) -> Sequence[bool]:
+    """Whether any rank has raised each flag: what all decide together."""
+    if count() == 1:
+        return flags
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    raised = torch.tensor(flags, dtype=torch.int32, device=device)
+    dist.all_reduce(raised, dist.ReduceOp.MAX)
+    return tuple(bool(n) for n in raised.tolist())
+
+
+def collect(values: Sequence[object]) -> list[object]:
+    """The values of all ranks on rank 0, in their order; on others nothing."""
+    if count() == 1:
+        return list(values)
+    parts: list[Sequence[object] | None] | None = [None] * count() if rank() == 0 else None
+    dist.gather_object(values, parts)
+    return [value for part in parts or () for value in part or ()]
+
+
+def wait() -> None:
+    """Wait until all ranks are here, so that what rank 0 wrote is there for all."""
+    if count() > 1:
+        dist.barrier()
+
+
+def end() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
