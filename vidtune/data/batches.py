@@ -288,7 +288,12 @@ def workers() -> int:
 def decoded(clips: Clips, batches: list[Tensor]) -> Iterator[dict[str, Any]]:
     """Yield batches of items, decoded by workers, whose `UserError` is raised in one line."""
     clips.threads = cores() // max(1, workers())
-    loader = DataLoader(clips, batch_sampler=[b.tolist() for b in batches], num_workers=workers())
+    loader = DataLoader(
+        clips,
+        batch_sampler=[b.tolist() for b in batches],
+        num_workers=workers(),
+        generator=torch.Generator(),  # else every epoch draws from the one that methods draw from
+    )
     try:
         yield from loader
     except UserError as e:
