@@ -56,9 +56,7 @@ def command(*words: object) -> subprocess.CompletedProcess[str]:
 
 def trained(run: Run, folder: Path, *options: object) -> Path:
     write_json(folder / "spec.json", run)
-    done = command(
-        "train", "--spec", folder / "spec.json", "--out", folder / "model.pt", *options
-    )
+    done = command("train", "--spec", folder / "spec.json", "--out", folder / "model.pt", *options)
     assert done.returncode == 0, done.stderr
     return folder / "model.pt"
 
@@ -88,16 +86,17 @@ def test_a_training_and_its_test_do_not_depend_on_the_split(
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("group", "given", "said"),
     [
-        (("--parts", 3), "a batch has 8 clips, which 1 processes cannot take in 3 equal parts"),
-        (("--ranks", 2, "--parts", 4), "TokenBatchNorm computes all clips of a batch together"),
-        (("--parts", 0), "expected a whole number above 0"),
+        (4, ("--parts", 3), "a batch has 8 clips, which 1 processes cannot take in 3 equal parts"),
+        (4, ("--parts", 4), "has 2 clips; expected a multiple of recipe smoke-recognition's group"),
+        (None, ("--ranks", 2, "--parts", 4), "TokenBatchNorm computes all clips of a batch tog"),
+        (None, ("--parts", 0), "expected a whole number above 0"),
     ],
 )
-def test_a_split_that_cannot_be_is_one_line(given, said, short_run, tmp_path):
+def test_a_split_that_cannot_be_is_one_line(group, given, said, short_run, tmp_path):
     spec = tmp_path / "spec.json"
-    write_json(spec, short_run(BATCHNORM))
+    write_json(spec, short_run(BATCHNORM, group=group))
     done = command("train", "--spec", spec, "--out", tmp_path / "x" / "model.pt", *given)
     assert done.returncode == 2 and said in done.stderr.splitlines()[-1]
     assert not (tmp_path / "x").exists()

@@ -1,9 +1,9 @@
 """Our models with a golden's weights, and where each of its tensors belongs in them."""
 
-from helpers import vit
-from helpers.golden import Golden
 from torch import Tensor, nn
 
+from helpers import vit
+from helpers.golden import Golden
 from vidtune.methods import load_official
 from vidtune.nn.clip import CLIP
 from vidtune.nn.rows import RowModule

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from helpers.common import REPO
-from helpers.zoo import CLASSES, MODELS, stirred, texts, videos
 from torch import Tensor
 
+from helpers.common import REPO
+from helpers.zoo import CLASSES, MODELS, stirred, texts, videos
 from vidtune.cli.launch import free_port
 from vidtune.data.batches import Batch, Split
 from vidtune.engine import ranks

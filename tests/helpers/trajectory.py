@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
+
 from helpers import golden as goldens
 from helpers.golden import Golden
 from helpers.golden_models import load, slots_of, without_chance
-from torch import Tensor, nn
-
 from vidtune.data.batches import Batch, Split
 from vidtune.engine import optim, ranks
 from vidtune.engine.step import Step

@@ -19,7 +19,6 @@ from vidtune.nn.attention import use_backend
 from vidtune.nn.clip import CLIP
 from vidtune.nn.similarity import cosine
 from vidtune.nn.task import VideoModel
-from vidtune.official.arguments import Arguments
 from vidtune.official.tensor_names import Slot
 
 Outputs = dict[str, Tensor]

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from typing import IO
 
 from vidtune.cli.inputs import count
@@ -32,29 +33,32 @@ def starts_ranks(args: argparse.Namespace) -> bool:
 def run_on_ranks(args: argparse.Namespace) -> int:
     """Run this very command in `args.ranks` processes, and return the exit code of the first that
     failed; then the others are ended. Signals to stop go to all of them."""
-    port = free_port()
-    logs = [tempfile.TemporaryFile() for _ in range(args.ranks)]
-    ranks = [_start(args, rank, port, log) for rank, log in enumerate(logs)]
+    with ExitStack() as open_files:
+        logs = [open_files.enter_context(tempfile.TemporaryFile()) for _ in range(args.ranks)]
+        port = free_port()
+        ranks = [_start(args, rank, port, log) for rank, log in enumerate(logs)]
 
-    def pass_on(number: int, _: object) -> None:
-        for process in ranks:
-            if process.poll() is None:
-                process.send_signal(number)
+        def pass_on(number: int, _: object) -> None:
+            for process in ranks:
+                if process.poll() is None:
+                    process.send_signal(number)
 
-    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
-        signal.signal(number, pass_on)
-    failed = _wait(ranks)
-    if failed is None:
-        return 0
-    code, text = ranks[failed].returncode, ""
-    if failed:  # rank 0 has said it itself
-        logs[failed].seek(0)
-        text = (logs[failed].read().decode(errors="replace").strip().splitlines() or [""])[-1]
-    if code < 0:
-        text = f"killed by signal {-code}"
+        for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+            signal.signal(number, pass_on)
+        failed = _wait(ranks)
+        if failed is None:
+            return 0
+        code = ranks[failed].returncode
+        text = f"killed by signal {-code}" if code < 0 else _last_line(logs[failed])
     if text:
         print(f"vidtune {args.verb}: process {failed} of {args.ranks}: {text}", file=sys.stderr)
     return code if code > 0 else 1
+
+
+def _last_line(log: IO[bytes]) -> str:
+    """Of what a process has said; rank 0, which has no log, has said it here already."""
+    log.seek(0)
+    return (log.read().decode(errors="replace").strip().splitlines() or [""])[-1]
 
 
 def _start(
@@ -69,7 +73,7 @@ def _start(
         "MASTER_PORT": port,
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "vidtune", *args.given],
+        [sys.executable, "-m", "vidtune", *map(str, args.given)],
         env=os.environ | {k: str(v) for k, v in env.items()},
         stderr=log if rank else None,
     )
@@ -86,7 +90,9 @@ def _wait(ranks: list[subprocess.Popen[bytes]]) -> int | None:
             for process in ranks:
                 process.kill()
         time.sleep(POLL)
-    return next((i for i, p in enumerate(ranks) if p.returncode), None) if failed is None else failed
+    return (
+        next((i for i, p in enumerate(ranks) if p.returncode), None) if failed is None else failed
+    )
 
 
 def free_port() -> int:

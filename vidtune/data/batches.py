@@ -130,7 +130,9 @@ class Batches:
         """This process's records in a test: neighbouring batches, which are the same for any number of
         processes."""
         batches = -(-len(self.records) // AT_ONCE)
-        ends = [batches * r // self.work.ranks * AT_ONCE for r in (self.work.rank, self.work.rank + 1)]
+        ends = [
+            batches * r // self.work.ranks * AT_ONCE for r in (self.work.rank, self.work.rank + 1)
+        ]
         return slice(*ends)
 
     def _groups(self) -> int:
@@ -145,7 +147,9 @@ class Batches:
         group = recipe.group or self.size
         if part % group == 0:
             return part // group
-        if part == self.size or not recipe.group:  # fewer clips than a group has, or none is asked for
+        if (
+            part == self.size or not recipe.group
+        ):  # fewer clips than a group has, or none is asked for
             return 1
         raise UserError(
             f"{self.run.name}: each of {ranks} x {parts} parts of a batch has {part} clips; expected a "

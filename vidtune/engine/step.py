@@ -62,11 +62,9 @@ class Step:
         ranks.sum_up(p.grad for p in self.tuned if p.grad is not None)
         return loss
 
-    def _classify(
-        self, parts: Iterable[Batch], work: Split, forward: Callable[..., Any]
-    ) -> float:
+    def _classify(self, parts: Iterable[Batch], work: Split, forward: Callable[..., Any]) -> float:
         """The mean of the parts' losses, for parts are of one size."""
-        total = torch.zeros(1, device=self.device)
+        total = torch.zeros(1, dtype=torch.float64, device=self.device)
         for part in parts:
             with precision(self.recipe, self.device):
                 loss = self.loss(self._outputs(part, forward), part.target)

@@ -23,7 +23,13 @@ from torch.nn import functional as F
 from vidtune.nn.clip import CLIP, Attention
 from vidtune.nn.similarity import cosine
 
-HALF = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, Attention)  # whose own parameters may be float16
+HALF = (
+    nn.Linear,
+    nn.Conv1d,
+    nn.Conv2d,
+    nn.Conv3d,
+    Attention,
+)  # whose own parameters may be float16
 
 
 class VideoModel(nn.Module):

@@ -60,7 +60,9 @@ class TokenBatchNorm(nn.BatchNorm1d, RowModule):
             self.num_batches_tracked += 1
         parts = []
         for i, part in enumerate(s.chunk(rows.groups)):
-            running = (self.running_mean, self.running_var) if rows.first and i == 0 else (None, None)
+            running = (
+                (self.running_mean, self.running_var) if rows.first and i == 0 else (None, None)
+            )
             flat = part.flatten(0, -2)
             parts.append(
                 F.batch_norm(flat, *running, self.weight, self.bias, True, self.momentum, self.eps)
