@@ -5,13 +5,21 @@ from typing import Any
 
 import torch
 
-from vidtune.spec import Recipe
+from vidtune.spec import Recipe, UserError
 
 
 def pick_device(index: int = 0) -> torch.device:
-    """The GPU of that number, of those that this process sees, or the CPU."""
+    """The GPU of that number, of those that this process sees, or the CPU.
+
+    Raises `UserError` where there are fewer.
+    """
     if not torch.cuda.is_available():
         return torch.device("cpu")
+    if index >= torch.cuda.device_count():
+        raise UserError(
+            f"process {index + 1} of this machine has no GPU: {torch.cuda.device_count()} are visible "
+            "(CUDA_VISIBLE_DEVICES); start as many --ranks as there are GPUs"
+        )
     torch.cuda.set_device(index)
     return torch.device("cuda", index)
 

@@ -6,6 +6,7 @@ import math
 import os
 import sys
 import time
+from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,8 @@ class Snapshot:
             return torch.load(io.BytesIO(data[:-32]), map_location="cpu", weights_only=True)
         except Exception as e:
             aside = path.with_name(f"{path.name}.damaged")
-            os.replace(path, aside)
+            with suppress(FileNotFoundError):  # another rank has done it
+                os.replace(path, aside)
             self._say(f"{path}: a damaged snapshot ({e}); set aside as {aside.name}")
             return None
 

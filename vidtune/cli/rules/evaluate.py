@@ -43,12 +43,14 @@ def run(args: argparse.Namespace) -> int | None:
 
 
 def _evaluate_run(args: argparse.Namespace) -> None:
+    from vidtune.engine import ranks
     from vidtune.engine.evaluate import evaluate
 
     out = Path(args.out)
     checkpoint = Path(args.checkpoint) if args.checkpoint else out.with_name("model.pt")
     if result := evaluate(read_spec(Run, Path(args.spec)), checkpoint):
         write_json(out, result)
+    ranks.end()
 
 
 def _declared_run(args: argparse.Namespace) -> Run:

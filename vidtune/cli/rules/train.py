@@ -27,6 +27,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int | None:
     if starts_ranks(args):
         return run_on_ranks(args)
+    from vidtune.engine import ranks
     from vidtune.engine.train import train
 
     train(read_spec(Run, Path(args.spec)), Path(args.out), parts=args.parts)
+    return ranks.end()
