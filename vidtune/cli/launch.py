@@ -49,7 +49,9 @@ def run_on_ranks(args: argparse.Namespace) -> int:
         if failed is None:
             return 0
         code = ranks[failed].returncode
-        text = f"killed by signal {-code}" if code < 0 else _last_line(logs[failed])
+        text = _last_line(logs[failed])
+        if code < 0:
+            text = f"killed by signal {-code}" + (f" ({text})" if text else "")
     if text:
         print(f"vidtune {args.verb}: process {failed} of {args.ranks}: {text}", file=sys.stderr)
     return code if code > 0 else 1

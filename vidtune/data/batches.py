@@ -162,12 +162,12 @@ class Batches:
             raise UserError(f"{self.run.data}: {unlabelled}: label: missing; recognition needs one")
         labels = [self.own[i].label for i, _ in self.clips.items]
         classes = self.run.model.classes
-        if classes is None or max(labels) >= classes:
+        if classes is None or max(labels, default=0) >= classes:
             raise UserError(
                 f"{self.run.data}/manifest.json: classes: more than the dataset's {classes}; "
                 "fix classes in config/datasets.yaml"
             )
-        return torch.tensor(labels)
+        return torch.tensor(labels, dtype=torch.int64)
 
     def _captions(self) -> Tensor:
         """Return token ids (items, L); in tests of first captions only, as `queries` has them all."""

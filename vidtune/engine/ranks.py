@@ -5,6 +5,7 @@ the first one listens); without them there is one rank, and nothing here does an
 """
 
 import os
+import time
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -12,10 +13,19 @@ import torch.distributed as dist
 from torch import Tensor
 
 
+_met: dict[str, dist.Store] = {}  # where the ranks have met, which rank 0 holds
+
+
 def start(device: torch.device) -> None:
     """Meet the other ranks: over NCCL on GPUs, else over gloo."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        _met["store"], mine, ranks = next(dist.rendezvous("env://"))
+        dist.init_process_group(
+            "nccl" if device.type == "cuda" else "gloo",
+            store=dist.PrefixStore("ranks", _met["store"]),
+            rank=mine,
+            world_size=ranks,
+        )
 
 
 def count() -> int:
@@ -85,5 +95,14 @@ def wait() -> None:
 
 
 def end() -> None:
-    if dist.is_initialized():
+    """Part from the other ranks; rank 0, which holds the place where they met, goes last."""
+    if not dist.is_initialized():
+        return
+    store, ranks, mine = _met["store"], count(), rank()
+    if mine:
         dist.destroy_process_group()
+        store.add("gone", 1)
+        return
+    while store.add("gone", 0) < ranks - 1:
+        time.sleep(0.01)
+    dist.destroy_process_group()
