@@ -12,7 +12,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-
 _met: dict[str, dist.Store] = {}  # where the ranks have met, which rank 0 holds
 
 

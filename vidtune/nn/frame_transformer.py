@@ -50,6 +50,7 @@ class FrameTransformer(nn.Module):
 
     def forward(self, frames: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B, T, E), real frames (B, T) -> (B, T, E). No mask: all are real."""
+        frames = frames.to(self.position.dtype)  # single, where the encoder's weights are half
         bias = None
         if mask is not None:
             bias = PADDED * (~mask).to(frames.dtype)[:, None, None]  # (B, 1, 1, T)

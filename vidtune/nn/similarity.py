@@ -58,7 +58,8 @@ class TokenInteraction(nn.Module):
         Padded words are worth 0, not -inf, to a frame that looks for its best word: with
         negative similarities only, padding wins. So the official code has it; frames likewise.
         """
-        words, frames = single(words), single(frames)
+        own = self.word_weight[0].weight.dtype  # single, where the encoders' weights are half
+        words, frames = words.to(own), frames.to(own)
         a = self.word_weight(words).squeeze(-1)  # (A, L)
         a = a.masked_fill(~real, -torch.inf).softmax(dim=-1)
         b = self.frame_weight(frames).squeeze(-1)  # (B, T)
@@ -66,7 +67,7 @@ class TokenInteraction(nn.Module):
             b = b.masked_fill(~real_frames, -torch.inf)
         b = b.softmax(dim=-1)
         with _exact(words):
-            a, b = single(a), single(b)
+            words, frames, a, b = (single(x) for x in (words, frames, a, b))
             words, frames = F.normalize(words, dim=-1), F.normalize(frames, dim=-1)
             s = torch.einsum("ale,bte->ablt", words, frames)  # (A, B, L, T)
             s = s * real[:, None, :, None]

@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> None:
         from vidtune.cost.measured_phases import BenchJob
 
         precision = args.precision or recipe.precision
-        changes = {"batch": args.batch, "precision": precision, "source": None}
+        changes = {"batch": args.batch, "group": None, "precision": precision, "source": None}
         job = BenchJob(
             model=model.model_copy(update={"frames": args.frames or model.frames}),
             recipe=recipe.model_copy(update=changes),

@@ -6,7 +6,7 @@ from torch import Tensor
 from vidtune import spec
 from vidtune.nn.clip import CLIP
 from vidtune.nn.frame_transformer import FrameTransformer
-from vidtune.nn.similarity import mean_of_frames, single
+from vidtune.nn.similarity import mean_of_frames
 from vidtune.nn.task import Retriever
 
 from .options import Options
@@ -40,7 +40,7 @@ class CLIP4Clip(Retriever):
     def describe(self, frames: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
         """(B, T, E), real frames (B, T) -> the video's direction (B, E)."""
         if self.header is not None:
-            frames = self.header(single(frames), mask)  # (B, T, E)
+            frames = self.header(frames, mask)  # (B, T, E)
         return (mean_of_frames(frames, mask),)  # (B, E)
 
 

@@ -138,7 +138,7 @@ class Side4VideoRetriever(_SideTuned, Retriever):
         if not isinstance(self.clip, EVA):
             mask = None
         if self.header is not None:
-            frames = self.header(single(frames), mask)
+            frames = self.header(frames, mask)
         return (frames,) if mask is None else (frames, mask)
 
     def forward(
