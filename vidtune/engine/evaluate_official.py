@@ -24,7 +24,7 @@ def evaluate_official(run: Run, checkpoint: Path) -> dict[str, Any]:
     code = (f"{method}.official", f"{method}.model", f"{method}.options")
     digest = provenance.digest("vidtune.engine.evaluate_official", *code)
     result = evaluate_model(run, "ok", partial(official_model, run, checkpoint), digest)
-    return result | {"official": str(checkpoint)}
+    return result | {"official": str(checkpoint)} if result else {}  # only rank 0 has one
 
 
 def official_model(run: Run, checkpoint: Path, device: torch.device) -> VideoModel:

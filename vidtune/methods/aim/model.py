@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from vidtune import spec
 from vidtune.nn.clip import CLIP, Block
-from vidtune.nn.rows import Dropout, RowModule
+from vidtune.nn.rows import Dropout
 from vidtune.nn.task import Recognizer
 
 from .options import Options
@@ -21,17 +21,13 @@ class Adapter(nn.Sequential):
             nn.init.zeros_(p)
 
 
-class DropPath(RowModule):
+class DropPath(Dropout):
     """Drops a branch at whole places of the frame, in every frame and video of a group alike.
 
     The official tokens are (S, B*T, D), and timm's layer drops along the first axis.
     """
 
     mixes = True
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
         """(B*T, S, D) -> (B*T, S, D)."""

@@ -74,7 +74,7 @@ def costs(plan: Plan) -> dict[str, dict[str, Any]]:
 class Outcomes:
     """How the jobs ended, and what the page and the plots show besides rows."""
 
-    failed: dict[str, str]  # run -> "diverged" or "oom"
+    failed: dict[str, str]  # run -> "diverged"
     done: int  # runs evaluated, each once
     runs: int  # runs to evaluate
     counted: int  # models
