@@ -10,10 +10,11 @@ import torch
 from helpers.common import one_line
 
 from vidtune.data import records
+from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import load_checkpoint
 from vidtune.engine.evaluate import evaluate
 from vidtune.engine.train import train
-from vidtune.spec import load_json, write_json
+from vidtune.spec import UserError, load_json, write_json
 
 RECOGNITION, RETRIEVAL = "side4video/b16-ssv1@0", "tempme/lora-b32@0"
 RUNS = [
@@ -170,3 +171,24 @@ def test_a_bad_video_ends_a_job_in_one_line(damage, short_run, tmp_path, vidtune
     code, _, err = vidtune("train", "--spec", tmp_path / "spec.json", "--out", out)
     assert code == 2 and "train_00003.mp4" in one_line(err)
     assert not out.parent.exists()
+
+
+def test_checkpointing_changes_no_training(short_run, tmp_path):
+    losses = []
+    for on in (False, True):
+        run, folder = short_run(RECOGNITION, checkpoint=on), tmp_path / str(on)
+        train(run, folder / "model.pt")
+        losses.append(load_json(folder / "train.json")["losses"])
+    assert losses[0] == losses[1]
+    with pytest.raises(UserError, match=r"checkpoint: lora has no blocks .* drop it"):
+        train(short_run(RETRIEVAL, checkpoint=True), tmp_path / "x" / "model.pt")
+
+
+def test_a_frozen_trunk_in_half_precision_trains_and_is_tested(short_run, tmp_path):
+    run = short_run(RECOGNITION, precision="bf16")
+    model, _ = build_run(run, torch.device("cpu"))
+    types = {n: p.dtype for n, p in model.named_parameters()}
+    assert types["clip.visual.conv1.weight"] == torch.bfloat16
+    assert types["fc.weight"] == types["clip.visual.ln_pre.weight"] == torch.float32
+    train(run, tmp_path / "model.pt")
+    assert evaluate(run, tmp_path / "model.pt")["metrics"]

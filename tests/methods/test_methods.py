@@ -27,6 +27,7 @@ from torch import nn
 from vidtune.cost.released import as_released
 from vidtune.engine.checkpoints import load_tuned, tuned_state
 from vidtune.methods.build import build_model
+from vidtune.nn.attention import use_backend
 from vidtune.nn.clip import CLIP
 from vidtune.plan.registry import method_names
 
@@ -211,3 +212,43 @@ def test_state_dict_round_trip(m):
         torch.testing.assert_close(
             other(*other.prepare(videos())), net(*net.prepare(videos())), rtol=0, atol=0
         )
+
+
+@every_model
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=str)
+def test_frozen_weights_in_autocasts_type_change_nothing(m, dtype):
+    """Outputs and gradients to the bit: autocast casts the same weights at every use."""
+    found = []
+    for lowered in (False, True):
+        net = stirred(m).eval()  # the same draws; dropped places would be drawn anew
+        if lowered:
+            net.lower_frozen(dtype)
+        with torch.autocast("cpu", dtype):
+            loss = objective(net, videos(), texts())
+        loss.backward()
+        found.append([loss, *(p.grad for p in net.parameters() if p.requires_grad)])
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+SIDES = [m for m in MODELS if m.method == "side4video"]
+
+
+@pytest.mark.parametrize("m", SIDES, ids=shown)
+def test_computing_again_in_backward_changes_nothing(m):
+    """Loss, gradients and BatchNorm's statistics to the bit; under another kernel of attention too."""
+    found = []
+    for again in (False, True):
+        net = stirred(m).train()
+        assert not again or net.recompute()
+        with use_backend("explicit"):
+            loss = objective(net, videos(), texts())
+        loss.backward()
+        gradients = [p.grad for p in net.parameters() if p.requires_grad]
+        found.append([loss, *gradients, *net.buffers()])
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_only_side_networks_can_compute_again():
+    assert {m.method for m in MODELS if net_of(m).recompute()} == {"side4video"}

@@ -20,6 +20,7 @@ from vidtune.cost.clock import Clock, synchronise
 from vidtune.data import records
 from vidtune.data.batches import decoded, workers
 from vidtune.data.clips import Clips
+from vidtune.engine.build_run import lower
 from vidtune.engine.device import precision
 from vidtune.engine.step import Step
 from vidtune.methods.build import build_model
@@ -110,6 +111,9 @@ class Training(MeasuredPhase):
 
     def __init__(self, job: BenchJob) -> None:
         super().__init__(job)
+        lower(self.net, job.recipe)
+        if job.recipe.checkpoint:
+            self.net.recompute()
         pretrained = {n for n, _ in self.net.named_parameters() if n.startswith("clip.")}
         self.net.train()
         self.engine_step = Step(self.net, pretrained, job.recipe, self.device)
@@ -136,6 +140,7 @@ class Inference(MeasuredPhase):
         super().__init__(job)
         self.net.eval()
         self.net.fold_lora()
+        lower(self.net, job.recipe)
         self.compile()
 
     @torch.no_grad()

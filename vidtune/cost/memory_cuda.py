@@ -8,6 +8,7 @@ registers it for the CPU. It sends attention to the operators that CUDA would ch
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -90,14 +91,12 @@ def _kernel(name: str, kind: str) -> Callable[..., Any]:
 class _Kernels(TorchFunctionMode):
     """Redirects the calls that a GPU would serve with other kernels."""
 
-    def __init__(self, attention: Attention, precision: Precision) -> None:
+    def __init__(self, precision: Precision) -> None:
         super().__init__()
-        self.attention, self.halved = attention, precision == "fp16"
+        self.halved = precision == "fp16"
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        if func is nn.functional.scaled_dot_product_attention:
-            return self._attend(*args, kwargs.get("attn_mask"), kwargs.get("is_causal", False))
         if func is nn.functional.batch_norm:  # CUDA's keeps a contiguous copy of its input
             return func(args[0].contiguous(), *args[1:], **kwargs)
         if func in (torch.cat, torch.stack):  # only the CPU's autocast copies its inputs first
@@ -111,20 +110,23 @@ class _Kernels(TorchFunctionMode):
             return func(args[0].half(), *args[1:], **kwargs)
         return func(*args, **kwargs)
 
-    def _attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
-        """Map (N, H, Q, d), (N, H, K, d), (N, H, K, d) to (N, H, Q, d); for backward it keeps the
-        result and a log-sum-exp.
 
-        Flash attention takes half precision without a mask, the memory-efficient kernel the rest.
-        """
-        if torch.is_autocast_enabled("cpu"):
-            q, k, v, mask = _cast((q, k, v, mask), HALF)
-        if self.attention == "fused" and q.dtype == HALF and mask is None:
-            return aten._scaled_dot_product_flash_attention(q, k, v, 0.0, causal)[0]
-        if mask is not None:
-            mask = mask.expand(*q.shape[:3], k.shape[2])
-        kernel = aten._scaled_dot_product_efficient_attention
-        return kernel(q, k, v, mask, torch.is_grad_enabled(), 0.0, causal)[0]
+def _attend(
+    attention: Attention, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, causal: bool
+) -> Tensor:
+    """Map (N, H, Q, d), (N, H, K, d), (N, H, K, d) to (N, H, Q, d); for backward it keeps the
+    result and a log-sum-exp.
+
+    Flash attention takes half precision without a mask, the memory-efficient kernel the rest.
+    """
+    if torch.is_autocast_enabled("cpu"):
+        q, k, v, mask = _cast((q, k, v, mask), HALF)
+    if attention == "fused" and q.dtype == HALF and mask is None:
+        return aten._scaled_dot_product_flash_attention(q, k, v, 0.0, causal)[0]
+    if mask is not None:
+        mask = mask.expand(*q.shape[:3], k.shape[2])
+    kernel = aten._scaled_dot_product_efficient_attention
+    return kernel(q, k, v, mask, torch.is_grad_enabled(), 0.0, causal)[0]
 
 
 def halve(net: nn.Module, frozen: bool = False) -> None:
@@ -143,8 +145,8 @@ def cuda_like(attention: Attention, precision: Precision) -> Iterator[None]:
     """Make what runs inside allocate as on a GPU; forward passes need `autocast(precision)`."""
     with (
         torch.library._scoped_library("aten", "IMPL") as library,
-        _Kernels(attention, precision),
-        use_backend("explicit" if attention == "explicit" else "fused"),
+        _Kernels(precision),
+        use_backend("explicit" if attention == "explicit" else partial(_attend, attention)),
     ):
         if precision == "amp16":
             for name, kind in policy().items():

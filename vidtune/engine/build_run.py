@@ -7,18 +7,29 @@ import torch
 from vidtune.data import records
 from vidtune.data.text import tokenizer
 from vidtune.engine.checkpoints import load_weights
+from vidtune.engine.device import AUTOCAST
 from vidtune.methods.build import build_model
 from vidtune.nn.task import TextRecognizer, VideoModel
-from vidtune.spec import Run, UserError
+from vidtune.spec import Recipe, Run, UserError
 
 
 def build_run(run: Run, device: torch.device) -> tuple[VideoModel, set[str]]:
-    """The model with its pre-trained weights, and the names of those weights in it."""
+    """The model with its pre-trained weights, and the names of those weights in it.
+
+    Under autocast its frozen weights are in half precision.
+    """
     state = load_weights(run.weights, run.model.backbone)
     model = build_model(run.model, state=state)
+    lower(model, run.recipe)
     model.to(device)
     name_classes(model, run)
     return model, {f"clip.{name}" for name in state}
+
+
+def lower(model: VideoModel, recipe: Recipe) -> None:
+    """Keep the frozen weights in the type that the recipe's autocast computes in."""
+    if dtype := AUTOCAST.get(recipe.precision):
+        model.lower_frozen(dtype)
 
 
 def name_classes(model: VideoModel, run: Run) -> None:

@@ -7,6 +7,8 @@ import torch
 
 from vidtune.spec import Recipe, UserError
 
+AUTOCAST = {"amp16": torch.float16, "bf16": torch.bfloat16}  # recipe.precision -> type of products
+
 
 def pick_device(index: int = 0) -> torch.device:
     """The GPU of that number, of those that this process sees, or the CPU.
@@ -31,11 +33,9 @@ def device_name(device: torch.device) -> str:
 
 
 def precision(recipe: Recipe, device: torch.device) -> AbstractContextManager[Any]:
-    """The autocast that a training computes in; weights stay in float32."""
-    if recipe.precision == "fp32":
-        return nullcontext()
-    dtype = {"amp16": torch.float16, "bf16": torch.bfloat16}[recipe.precision]
-    return torch.autocast(device.type, dtype)
+    """The autocast that a training computes in; tuned weights stay in float32."""
+    dtype = AUTOCAST.get(recipe.precision)
+    return torch.autocast(device.type, dtype) if dtype else nullcontext()
 
 
 def out_of_memory(error: BaseException) -> bool:

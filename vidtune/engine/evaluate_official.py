@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from vidtune import provenance
-from vidtune.engine.build_run import name_classes
+from vidtune.engine.build_run import lower, name_classes
 from vidtune.engine.checkpoints import load_weights
 from vidtune.engine.evaluate import evaluate_model
 from vidtune.methods import load_official
@@ -39,6 +39,7 @@ def official_model(run: Run, checkpoint: Path, device: torch.device) -> VideoMod
         load_official.load_into(model, name, state, backbone)
     except UserError as e:
         raise UserError(f"{checkpoint}: {e}") from None
+    lower(model, run.recipe)
     model.to(device)
     name_classes(model, run)
     return model

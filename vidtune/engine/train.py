@@ -80,6 +80,11 @@ class Training:
         _check_split(self.model, run, work)
         if run.recipe.weights == "fp16":
             self.model.to_half()
+        if run.recipe.checkpoint and not self.model.recompute():
+            raise UserError(
+                f"{run.name}: recipe {run.recipe.name}: checkpoint: {run.model.method} has no blocks that "
+                "backward could compute again; drop it"
+            )
         self.data = make_batches(run, "train", train=True, device=device, work=work)
         with precision(run.recipe, device):
             self.forward = self.model if remember(self.model, self.data) else self.model.at_once

@@ -9,11 +9,12 @@ overriding an attribute or a method of these classes:
   with `position` or `pos_embed`; whatever has another name, as `prompts`, decays;
 - `inside`: which modules inside the backbone's towers `vidtune cost` counts as parts of their own;
   by default those named `lora`, `after_attn` and `after_mlp`;
-- `cacheable`, `prepare`, `at_once`, `trunk_blocks`, `fold_lora`: how it runs.
+- `cacheable`, `prepare`, `at_once`, `trunk_blocks`, `recompute`, `fold_lora`: how it runs.
 
 Shapes: B videos, T frames, C classes, E embedding, L words.
 """
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import torch
@@ -23,13 +24,8 @@ from torch.nn import functional as F
 from vidtune.nn.clip import CLIP, Attention
 from vidtune.nn.similarity import cosine
 
-HALF = (
-    nn.Linear,
-    nn.Conv1d,
-    nn.Conv2d,
-    nn.Conv3d,
-    Attention,
-)  # whose own parameters may be float16
+# Modules whose own parameters may be float16.
+HALF = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, Attention)
 
 
 class VideoModel(nn.Module):
@@ -70,10 +66,20 @@ class VideoModel(nn.Module):
         """Turn the weights to float16 that OpenAI's `convert_weights` turns: of linear layers,
         convolutions and attention, and projections. Norms, embeddings and all else stay."""
         for part in self.halved:
-            for module in part.modules():
-                for name, p in module.named_parameters(recurse=False):
-                    if isinstance(module, HALF) or name in ("proj", "text_projection"):
-                        p.data = p.data.half()
+            for p in _products(part):
+                p.data = p.data.half()
+
+    def lower_frozen(self, dtype: torch.dtype) -> None:
+        """Keep the vision tower's frozen weights of products in the type that autocast would cast
+        them to at every use. What is computed stays the same, but needs autocast to that type."""
+        for p in _products(self.clip.visual):
+            if not p.requires_grad:
+                p.data = p.data.to(dtype)
+
+    def recompute(self) -> bool:
+        """Keep less for backward, which computes it again (`recipe.checkpoint`); false: the method
+        has nothing that can be."""
+        return False
 
     def fold_lora(self) -> None:
         """Fold low-rank updates into the weights for inference; outputs stay equal."""
@@ -99,6 +105,14 @@ class VideoModel(nn.Module):
         tower = "trunk" if rest[0] == "visual" else "text"
         inside = next((self.inside[module] for module in rest if module in self.inside), None)
         return f"{tower} {inside}" if inside else tower
+
+
+def _products(part: nn.Module) -> Iterator[nn.Parameter]:
+    """Parameters of linear layers, convolutions, attention and projections."""
+    for module in part.modules():
+        for name, p in module.named_parameters(recurse=False):
+            if isinstance(module, HALF) or name in ("proj", "text_projection"):
+                yield p
 
 
 class Recognizer(VideoModel):

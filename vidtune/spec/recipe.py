@@ -83,9 +83,12 @@ class Recipe(Frozen):
     warmup_epochs: Annotated[float, Field(ge=0)] | None = None  # or its length in epochs
     warmup_from: Share = 0.0  # slowfast, mmcv: share of the rate at the first step
     clip_grad: float | None = None  # global norm
-    precision: Literal["fp32", "amp16", "bf16"] = "fp32"  # amp16, bf16: autocast; weights stay fp32
+    # amp16, bf16: autocast; tuned weights stay fp32
+    precision: Literal["fp32", "amp16", "bf16"] = "fp32"
     # fp16: the layers that CLIP's `convert_weights` converts, with their gradients and moments
     weights: Literal["fp32", "fp16"] = "fp32"
+    # backward computes the inner values of a side network's blocks again, which then take no room
+    checkpoint: bool = False
     label_smoothing: float = 0.0
     fps: float | None = None  # rate at which a video is read before sampling; None: its own
     sampler: Sampler = "uniform"

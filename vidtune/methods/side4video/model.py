@@ -32,6 +32,11 @@ class _SideTuned:
     def halved(self) -> tuple[nn.Module, ...]:
         return self.clip, self.side
 
+    def recompute(self) -> bool:
+        for block in self.side.blocks:
+            block.recomputed = True
+        return True
+
     def trunk_blocks(self) -> list[nn.Module]:
         return list(self.clip.visual.blocks)
 

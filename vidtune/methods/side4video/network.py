@@ -4,12 +4,13 @@ Shapes: B videos, T frames, P patches, D trunk width, d side width, K side block
 frame in the side network: P, or P + 1 where a token is prepended for the representation.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vidtune.nn.attention import again
 from vidtune.nn.clip import Attention, LayerNorm, heads_of
 from vidtune.nn.rows import RowModule
 from vidtune.spec import Model
@@ -119,15 +120,21 @@ class SideBlock(nn.Module):
         self.attn = Attention(d, heads_of(d))
         self.bn_2 = TokenBatchNorm(d)
         self.mlp = nn.Sequential(nn.Linear(d, 4 * d), nn.GELU(), nn.Linear(4 * d, d))
+        self.recomputed = False  # whether backward computes the three branches again
 
     def forward(self, s: Tensor, cls: Tensor, position: Tensor) -> Tensor:
         """Tokens (B, T, S, d), the trunk's [CLS] (B, T, 1, d), positions -> (B, T, S, d)."""
         if self.options.temporal == "conv":
-            s = s + (self.bn_1(self.conv(s)) if self.post_norm else self.conv(self.bn_1(s)))
+            conv = self._branch(self.conv, s if self.post_norm else self.bn_1(s))
+            s = s + (self.bn_1(conv) if self.post_norm else conv)
         elif self.options.temporal == "attention":
             s = s + self.temporal(s)
         s = s + self._attend(s, cls, position)
-        return s + (self.bn_2(self.mlp(s)) if self.post_norm else self.mlp(self.bn_2(s)))
+        mlp = self._branch(self.mlp, s if self.post_norm else self.bn_2(s))
+        return s + (self.bn_2(mlp) if self.post_norm else mlp)
+
+    def _branch(self, branch: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+        return again(branch, *inputs) if self.recomputed else branch(*inputs)
 
     def _attend(self, s: Tensor, cls: Tensor, position: Tensor) -> Tensor:
         """Spatial attention of the tokens; the trunk's [CLS] is a key and a value, but no query.
@@ -143,7 +150,7 @@ class SideBlock(nn.Module):
             parts.insert(0, placed(cls, position[0]) if self.cls_position else cls)
         u = torch.cat(parts, dim=2).flatten(0, 1)  # (B*T, S or 1 + S, d)
         u = u if self.post_norm else self.ln_1(u)
-        y = self.attn.cross(u[:, -s.shape[2] :], u)
+        y = self._branch(self.attn.cross, u[:, -s.shape[2] :], u)
         y = self.ln_1(y) if self.post_norm else y
         return y.unflatten(0, s.shape[:2])  # (B, T, S, d)
 
