@@ -92,6 +92,11 @@ def memory_digest(method: str) -> str:
     return digest(*code, *_method(method))
 
 
+def step_digest(method: str) -> str:
+    """Digest of the code that decides what a method's training step needs."""
+    return digest("vidtune.cost.predict_step", *_method(method))
+
+
 def bench_digest(method: str) -> str:
     """Digest of the code that decides a method's measured costs."""
     return digest("vidtune.cost.measure", *_method(method))

@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from vidtune.cost import fits
 from vidtune.datasets import readiness
 from vidtune.datasets.stages import STAGES, training_waits_for
 from vidtune.gpu import devices
@@ -19,7 +20,7 @@ from vidtune.plan import Plan, load
 from vidtune.remote import cache
 from vidtune.report import reference_runs, summary
 from vidtune.report.numbers.device_costs import folders
-from vidtune.spec import UserError
+from vidtune.spec import GIB, UserError, parse_gpus
 
 __all__ = ["STAGES", "Eta", "Workflow", "code_digest", "estimate", "format_estimate", "start"]
 CHECKPOINT_MB, CLIP_MB = 0.4, 0.02  # a mini run's files; a generated clip of 64 pixels
@@ -35,12 +36,36 @@ class Workflow:
         evaluated = dict.fromkeys(self.plan.evaluation_of.values())
         self.runs = [name for name in evaluated if self._has_data(name)]
         self.waiting = len(evaluated) - len(self.runs)  # runs that lack their data
+        self.split = self._split()  # of each run, where the configuration names GPUs
+        self.too_large = {name: why for name, why in self.split.items() if isinstance(why, str)}
+        self.runs = [name for name in self.runs if name not in self.too_large]
         self.root = str(self.plan.root)
         self.data = self.plan.config.settings.data
         self.device = devices.slug()  # of the machine that Snakemake runs on: "cpu", "nvidia-h200"
 
     def _has_data(self, run_name: str) -> bool:
         return self.readiness[self.plan.runs[run_name].dataset.name] != "absent"
+
+    def _split(self) -> dict[str, fits.Choice | str]:
+        """How each run's batches are split over `gpus` of config.yaml, or why they do not fit."""
+        gpus = self.plan.config.settings.gpus
+        if gpus is None:
+            return {}
+        if absent := fits.missing(self.plan):
+            command = f"vidtune plan --scale {self.plan.scale.name} --gpus {gpus}"
+            raise UserError(
+                f"gpus: {len(absent)} predictions of memory are missing or of other code; run `{command}`"
+            )
+        count, size = parse_gpus(gpus)
+        return fits.split_all(self.plan, self.runs, count, size / GIB)
+
+    def gpus_of(self, run_name: str) -> int:
+        """The GPUs that train and test a run."""
+        return self.split[run_name].ranks if run_name in self.split else 1
+
+    def parts_of(self, run_name: str) -> int:
+        """The parts in which each of them computes its clips of a batch."""
+        return self.split[run_name].parts if run_name in self.split else 1
 
     def checkpoint(self, run_name: str) -> str:
         """The model.pt of a run: its own, or that of the run with the same training."""
@@ -101,6 +126,8 @@ def start(config: dict[str, Any], announce: bool) -> Workflow:
     """
     try:
         made = Workflow(config)
+        for name, why in made.too_large.items() if announce else ():
+            print(f"vidtune: {name} is left out: {why}", file=sys.stderr)
         if made.waiting and announce:
             print(format_estimate(made.plan), file=sys.stderr)
             if not made.runs:

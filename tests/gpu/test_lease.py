@@ -2,6 +2,7 @@
 
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -115,6 +116,49 @@ def test_shared_jobs_spread_and_an_exclusive_one_has_its_turn(job):
     assert late.gpu() in (A, B)
     assert late.process.poll() is None
     assert exclusive.end() == 0
+
+
+def test_several_gpus_at_once_or_none(job):
+    """Who waits for two keeps neither, and is not overtaken by jobs that need one."""
+    one = job()
+    taken = one.gpu()
+    two = job("--count", "2")
+    two.waits()
+    late = job()
+    late.waits()
+    assert one.end() == 0
+    assert set(two.gpu().split(",")) == {A, B}
+    assert late.process.poll() is None
+    assert two.end() == 0
+    assert late.gpu() in (A, B) and taken in (A, B)
+
+
+def test_two_jobs_of_two_gpus_take_turns(job):
+    jobs = job("--count", "2"), job("--count", "2")
+    first = next(
+        j
+        for j in jobs
+        if j.process.stdout in select.select([x.process.stdout for x in jobs], [], [])[0]
+    )
+    other = next(j for j in jobs if j is not first)
+    assert set(first.gpu().split(",")) == {A, B}
+    assert first.end() == 0
+    assert set(other.gpu().split(",")) == {A, B}
+
+
+def test_more_gpus_than_there_are(gpus):
+    gpus({"uuid": A}, {"uuid": B})
+    with pytest.raises(UserError, match="3 GPUs are asked for, and 2 are visible; ask for fewer"):
+        lease(number=3).__enter__()
+    with pytest.raises(UserError, match="a shared job has one GPU"):
+        lease(number=2, shared=True).__enter__()
+    with lease(number=2) as got, pytest.raises(UserError, match="not 2 GPUs came free in 0 s"):
+        assert set(got.environment["CUDA_VISIBLE_DEVICES"].split(",")) == {A, B}
+        del os.environ[HELD]
+        os.environ["CUDA_VISIBLE_DEVICES"] = f"{A},{B}"
+        lease(number=2, timeout=0).__enter__()
+    with lease(timeout=0) as again:
+        assert again.device in (A, B)
 
 
 def test_a_busy_gpu_is_refused_to_timing_jobs_alone(job, gpus):
@@ -233,4 +277,5 @@ def test_every_rule_that_may_use_a_gpu_leases_it():
     rules = (REPO / "workflow/rules/run.smk").read_text()
     commands = re.findall(r'^ +"(.*python -m vidtune .*) >', rules, re.M)
     assert len(commands) == len(re.findall(r"^ *rule ", rules, re.M))
-    assert all(command.startswith("{params.lease} -- python") for command in commands)
+    leased = r"{params\.lease}( --count {resources\.gpu})? -- python"
+    assert all(re.match(leased, command) for command in commands)

@@ -85,18 +85,28 @@ class Ledger(TorchDispatchMode):
         """The most live bytes in any phase."""
         return max(self.peaks()[0].values())
 
+    def live(self) -> list[int]:
+        """The live bytes before the first event and after each."""
+        labels = (self.labels[number] for number, _ in self.events)
+        sizes = (0 if n == IGNORED else e[1] for n, e in zip(labels, self.events, strict=True))
+        return list(itertools.accumulate(sizes, initial=0))
+
+    def moments(self) -> list[int]:
+        """The live bytes at every moment of the phases, one phase after the other."""
+        live = self.live()
+        return [size for start, end in self.phases.values() for size in live[start : end + 1]]
+
     def peaks(self) -> tuple[dict[str, int], dict[str, int]]:
         """Return the most live bytes of each phase, and the bytes under each label at the peak."""
-        labels = [self.labels[number] for number, _ in self.events]
-        sizes = [0 if n == IGNORED else e[1] for n, e in zip(labels, self.events, strict=True)]
-        live = list(itertools.accumulate(sizes, initial=0))  # before the first event, after each
+        live = self.live()
         at = {
             name: max(range(start, end + 1), key=live.__getitem__)
             for name, (start, end) in self.phases.items()
         }
         top = max(reversed(at.values()), key=live.__getitem__)  # of equal peaks the last
         by_label: Counter[str] = Counter()
-        for label, size in zip(labels[:top], sizes[:top], strict=True):
-            by_label[label] += size
+        for number, size in self.events[:top]:
+            by_label[self.labels[number]] += size
+        by_label.pop(IGNORED, None)
         by_phase = {name: live[k] for name, k in at.items()}
         return by_phase, {label: size for label, size in by_label.items() if size}

@@ -7,13 +7,11 @@ in which the optimiser's state exists; the optimiser is AdamW, and all forms of 
 two moments. GiB are 2^30 bytes of live tensors, not what a driver or `nvidia-smi` shows.
 """
 
-import math
-import re
 from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from vidtune.cost.memory_cuda import autocast, cuda_like, halve
@@ -22,11 +20,9 @@ from vidtune.cost.released import Released, as_released
 from vidtune.engine.step import objective
 from vidtune.methods.build import build_model
 from vidtune.nn.task import TextRecognizer, VideoModel
-from vidtune.spec import Attention, Model, Precision, UserError
+from vidtune.spec import GIB, Attention, Model, Precision, UserError
 
-GIB = 1 << 30
 KINDS = ("weights", "gradients", "optimizer", "activations", "workspace")
-UNITS = {"B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": GIB}
 
 
 def predict(
@@ -57,17 +53,10 @@ def training_ledger(
     model: Model, batch: int, precision: Precision, attention: Attention, released: bool = True
 ) -> Ledger:
     """Record the second step of a training, as vidtune/engine/train.py takes it."""
-    net = build_model(model, "meta").train()
+    net = _on_meta(model, precision, released).train()
     with FakeTensorMode(allow_non_fake_inputs=True), Ledger() as ledger:
         runner, video, target = _allocate(net, model, batch, precision, released, ledger)
-        tuned = [p for p in net.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(tuned, fused=True)
-        for p in tuned:  # a first step in which all have gradients creates the optimiser's state
-            p.grad = torch.zeros_like(p)
-        optimizer.step()
-        optimizer.zero_grad()
-        for p in tuned:
-            ledger.label(optimizer.state[p].values(), "optimizer")
+        optimizer, tuned = start_optimizer(net, ledger)
         with cuda_like(attention, precision):
             with ledger.phase("forward"):
                 with autocast(precision):
@@ -78,9 +67,7 @@ def training_ledger(
                 ledger.label((p.grad for p in tuned), "gradients")
             with ledger.phase("step"):
                 optimizer.step()
-        for p in tuned:
-            if p.grad is None:  # without one a step creates no state
-                ledger.label(optimizer.state[p].values(), IGNORED)
+        ignore_unused(optimizer, tuned, ledger)
     return ledger
 
 
@@ -88,7 +75,7 @@ def inference_ledger(
     model: Model, batch: int, precision: Precision, attention: Attention, released: bool = True
 ) -> Ledger:
     """Record one batch's vision side in evaluation, with low-rank updates not folded."""
-    net = build_model(model, "meta").eval()
+    net = _on_meta(model, precision, released).eval()
     with FakeTensorMode(allow_non_fake_inputs=True), Ledger() as ledger:
         runner, video, _ = _allocate(net, model, batch, precision, released, ledger)
         phase = ledger.phase("forward")
@@ -97,17 +84,30 @@ def inference_ledger(
     return ledger
 
 
+def _on_meta(model: Model, precision: Precision, released: bool) -> VideoModel:
+    """Build the model without storages; our own code keeps frozen weights in autocast's type."""
+    net = build_model(model, "meta")
+    if precision == "amp16" and not released:
+        net.lower_frozen(torch.float16)
+    return net
+
+
 def _allocate(
     net: VideoModel, model: Model, batch: int, precision: Precision, released: bool, ledger: Ledger
 ) -> tuple[Released, Tensor, Tensor]:
-    """Give the model its storages; return what runs it, and a batch of videos with its labels
-    (B,) or token ids (B, L)."""
+    """Give the model its storages; return what runs it, and what `allocate` returns."""
     net.to_empty(device="cpu")
     runner = as_released(net, model.method) if released else Released(net)
     if precision == "fp16":
         halve(net)
     elif precision == "amp16" and runner.frozen_in_half:
         halve(net, frozen=True)
+    return runner, *allocate(net, model, batch, ledger)
+
+
+def allocate(net: VideoModel, model: Model, batch: int, ledger: Ledger) -> tuple[Tensor, Tensor]:
+    """Enter a model's weights into the ledger; return a batch of videos with its labels (B,) or token
+    ids (B, L)."""
     if isinstance(net, TextRecognizer):
         net.name_classes(torch.zeros(model.classes, model.backbone.text.context, dtype=torch.int64))
         net.class_texts()  # encoded in the first step only
@@ -117,7 +117,31 @@ def _allocate(
     shape = (batch,) if task == "recognition" else (batch, model.max_words)
     target = torch.zeros(shape, dtype=torch.int64)
     ledger.label((video, target), "activations")
-    return runner, video, target
+    return video, target
+
+
+def start_optimizer(
+    net: VideoModel, ledger: Ledger
+) -> tuple[torch.optim.Optimizer, list[nn.Parameter]]:
+    """Return an optimiser that has its state, and the tuned parameters, without gradients."""
+    tuned = [p for p in net.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(tuned, fused=True)
+    for p in tuned:  # a first step in which all have gradients creates the optimiser's state
+        p.grad = torch.zeros_like(p)
+    optimizer.step()
+    optimizer.zero_grad()
+    for p in tuned:
+        ledger.label(optimizer.state[p].values(), "optimizer")
+    return optimizer, tuned
+
+
+def ignore_unused(
+    optimizer: torch.optim.Optimizer, tuned: list[nn.Parameter], ledger: Ledger
+) -> None:
+    """Leave out the state of parameters that have got no gradient: a step creates none."""
+    for p in tuned:
+        if p.grad is None:
+            ledger.label(optimizer.state[p].values(), IGNORED)
 
 
 def _peaks(ledger: Ledger) -> dict[str, Any]:
@@ -149,13 +173,3 @@ def largest_batch(peak: Callable[[int], float], limit: float) -> int:
         known[middle] = peak(middle)
         low, high = (middle, high) if known[middle] <= limit else (low, middle)
     return low
-
-
-def parse_size(text: str) -> int:
-    """Return the bytes of a size such as "24GiB" or "80 GB". Raises `UserError` otherwise."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]+)\s*", text)
-    known = match and match[2].upper() in UNITS
-    if not known or not 0 < float(match[1]) < math.inf:
-        wanted = "expected a number and a unit, such as 24GiB or 80GB"
-        raise UserError(f"{text!r}: not a size; {wanted}")
-    return int(float(match[1]) * UNITS[match[2].upper()])

@@ -20,13 +20,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--timeout", type=float, metavar="S", help="give up after S seconds (default: wait)"
     )
+    parser.add_argument(
+        "--count", type=int, default=1, metavar="N", help="GPUs, all at once (default: %(default)s)"
+    )
     parser.add_argument("command", nargs="+", help="after --: the command with its arguments")
 
 
 def run(args: argparse.Namespace) -> NoReturn:
     """Replace the process by the command; return by an error only."""
     idle = busy if args.exclusive else None
-    become(args.command, take(shared=args.shared, busy=idle, timeout=args.timeout))
+    how = {"shared": args.shared, "number": args.count, "busy": idle, "timeout": args.timeout}
+    become(args.command, take(**how))
 
 
 if __name__ == "__main__":

@@ -41,10 +41,10 @@ Called while the slot is held alone, so that whatever runs on the GPU then is no
 
 
 class Lease(NamedTuple):
-    device: str  # UUID (without NVML, as the outer CUDA_VISIBLE_DEVICES had it)
+    device: str  # UUIDs with commas (without NVML, as the outer CUDA_VISIBLE_DEVICES had them)
     token: str  # what CUDA_VISIBLE_DEVICES is set to
     shared: bool
-    busy: str | None  # what kept the GPU busy when it was taken, where that was not refused
+    busy: str | None  # what kept the GPUs busy when they were taken, where that was not refused
     locks: tuple[int, ...]  # open file descriptors
 
     @property
@@ -61,6 +61,10 @@ def _error(message: str) -> ValueError:
     from vidtune.spec import UserError  # imported late: it costs ten times this module
 
     return UserError(message)
+
+
+def _gpus(number: int) -> str:
+    return "a GPU" if number == 1 else f"{number} GPUs"
 
 
 def _folder() -> Path:
@@ -98,23 +102,32 @@ class _Slots:
             return None
         return fd
 
-    def _take_alone(self) -> Lease | None:
-        """Take an unleased idle GPU; without `refuse`, a busy unleased one if none is idle."""
+    def _take_alone(self, number: int) -> Lease | None:
+        """Take unleased idle GPUs, all of them or none; without `refuse`, busy unleased ones where there
+        are too few."""
         self.reasons.clear()
-        free: list[Lease] = []
+        free: list[tuple[Device, int, str | None]] = []
         for device in self.devices:
             if (fd := self._lock(device.uuid)) is None:
                 continue
             reason = self.busy(device.uuid) if self.busy else None
-            free.append(Lease(device.uuid, device.token, False, reason, (fd,)))
-            if reason is None:
+            free.append((device, fd, reason))
+            if reason is not None:
+                self.reasons[device.uuid] = reason
+            elif sum(one[2] is None for one in free) == number:
                 break
-            self.reasons[device.uuid] = reason
-        free.sort(key=lambda lease: lease.busy is not None)  # an idle one first
-        taken = free.pop(0) if free and not (free[0].busy and self.refuse) else None
-        for lease in free:
-            lease.release()
-        return taken
+        free.sort(key=lambda one: one[2] is not None)  # idle ones first
+        taken = free[:number]
+        reasons = [reason for *_, reason in taken if reason]
+        if len(taken) < number or (reasons and self.refuse):
+            taken = []
+        for _, fd, _ in free[len(taken) :]:
+            os.close(fd)
+        if not taken:
+            return None
+        devices, locks = [one[0] for one in taken], tuple(one[1] for one in taken)
+        uuids, tokens = ",".join(d.uuid for d in devices), ",".join(d.token for d in devices)
+        return Lease(uuids, tokens, False, "; ".join(reasons) or None, locks)
 
     def _take_shared(self) -> Lease | None:
         """A seat on the GPU with the fewest taken: the lowest number that is free on any."""
@@ -129,8 +142,9 @@ class _Slots:
                     return Lease(device.uuid, device.token, True, None, (fd, taken))
         return None
 
-    def wait(self, shared: bool, timeout: float | None) -> Lease:
-        """Raises UserError where no GPU came free within `timeout` seconds."""
+    def wait(self, shared: bool, number: int, timeout: float | None) -> Lease:
+        """Raises UserError where too few GPUs came free within `timeout` seconds. Whoever waits for several
+        holds none, and keeps the others from taking them one by one."""
         began, message_at, tick = time.monotonic(), MESSAGES[0], TICKS[0]
         names = ",".join(sorted(d.uuid for d in self.devices))
         queue = hashlib.sha256(names.encode()).hexdigest()[:16]
@@ -139,15 +153,16 @@ class _Slots:
             while True:
                 queue_lock = self._lock(queue) if queue_lock is None else queue_lock
                 if queue_lock is not None:
-                    lease = self._take_shared() if shared else self._take_alone()
+                    lease = self._take_shared() if shared else self._take_alone(number)
                     if lease:
                         return lease
                 waited = time.monotonic() - began
                 if timeout is not None and waited >= timeout:
-                    raise _error(f"no GPU came free in {timeout:g} s: {self._state()}")
+                    which = "no GPU" if number == 1 else f"not {number} GPUs"
+                    raise _error(f"{which} came free in {timeout:g} s: {self._state()}")
                 if waited >= message_at:
                     message_at = waited + MESSAGES[1]
-                    text = f"vidtune: waiting for a GPU, {waited:.0f} s: {self._state()}"
+                    text = f"vidtune: waiting for {_gpus(number)}, {waited:.0f} s: {self._state()}"
                     print(text, file=sys.stderr, flush=True)
                 time.sleep(tick if timeout is None else min(tick, max(timeout - waited, 0.01)))
                 tick = min(2 * tick, TICKS[1])
@@ -162,21 +177,29 @@ class _Slots:
 def take(
     *,
     shared: bool = False,
+    number: int = 1,
     busy: Busy | None = None,
     refuse: bool = True,
     timeout: float | None = None,
 ) -> Lease | None:
-    """Wait for a GPU; None where the machine has none, or where an outer lease holds one for us.
+    """Wait for `number` GPUs; None where the machine has none, or where an outer lease holds them for us.
+    Raises UserError where it has fewer.
 
     With `busy`, a GPU that it calls busy is refused, or, not `refuse`, taken when no free GPU is
     idle; the lease's `busy` then holds the reason.
     """
+    if shared and number > 1:
+        raise _error("a shared job has one GPU; drop --shared or --count")
     outer = os.environ.get(HELD)
     if outer == "shared" and not shared:
         raise _error("this runs under a shared lease, and needs a GPU alone; start it outside")
     if outer or not (devices := visible()):
         return None
-    return _Slots(devices, busy, refuse).wait(shared, timeout)
+    if len(devices) < number:
+        raise _error(
+            f"{_gpus(number)} are asked for, and {len(devices)} are visible; ask for fewer"
+        )
+    return _Slots(devices, busy, refuse).wait(shared, number, timeout)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from vidtune.spec import (
     UserError,
     Variant,
     parse,
+    parse_gpus,
     read_yaml,
 )
 
@@ -36,6 +37,14 @@ class Settings(Frozen):
     results: str
     data: str
     fetch: tuple[str, ...] = ()  # open datasets that a run may download
+    gpus: str | None = None  # of one training, as "8x80GiB"; None: one, for whole batches
+
+    def problems(self) -> Iterator[str]:
+        try:
+            if self.gpus is not None:
+                parse_gpus(self.gpus)
+        except UserError as e:
+            yield f"gpus: {e}"
 
 
 class Config(Frozen):

@@ -18,7 +18,9 @@ from vidtune.spec.run import (
     Pretraining,
     Probe,
     Run,
+    Workload,
 )
+from vidtune.spec.size import GIB, parse_gpus, parse_size
 from vidtune.spec.source import Source, is_safe
 from vidtune.spec.table import Kind, Metric, Table
 from vidtune.spec.yaml_files import read_yaml

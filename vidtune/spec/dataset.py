@@ -23,8 +23,9 @@ EXTRA: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "csv": ((), ("all", "labels")),
     "jsonl": ((), ("all", "labels")),
 }
-# Fields that decide no number: prose, addresses and folders.
+# Fields that decide no number: prose, addresses, folders and estimates.
 PROSE = ("title", "licence", "citation", "sources", "folder", "official", "source")
+PROSE += ("training_items",)
 Motion = Literal["moving", "growing", "appearing", "brightening"]
 COLUMNS = ("id", "video", "caption", "label", "split")
 
@@ -117,6 +118,9 @@ class Dataset(Frozen):
     mirrored: dict[str, str] = Field(default_factory=dict)  # classes that a flip swaps
     expected: dict[Split, int] = Field(default_factory=dict)  # clips of a split, or captions:
     expected_of: Literal["clips", "captions"] = "clips"
+    # About how many clips, or pairs of a clip and a caption, an epoch takes, where that is no number of
+    # `expected`; estimates of time alone read it.
+    training_items: Count | None = None
     tolerance: Share = 0.0  # share by which the published list may differ from the papers'
     coverage: Share = 0.98  # below this share of the clips the verdict is "subset"
     evaluate_on: Literal["val", "test"] = "test"

@@ -4,7 +4,7 @@ A `Model` (what is built and costed) nests in a `Run` (model, data, recipe, seed
 or an edited recipe costs nothing again.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from vidtune.spec.backbone import Backbone
 from vidtune.spec.dataset import Dataset, Stills
@@ -72,6 +72,16 @@ class Predicting(Frozen):
     rows: tuple[Prediction, ...]
 
 
+class Workload(Frozen):
+    """What decides the memory and the operations of a training step, and of a test, on one GPU."""
+
+    model: Model  # nameless, of one view
+    batch: Count  # of retrieval, whose clips all meet; of recognition 1
+    precision: Literal["fp32", "amp16", "bf16"]
+    weights: Literal["fp32", "fp16"]
+    checkpoint: bool
+
+
 class Probe(Frozen):
     """How the runs of a task take their clips."""
 
@@ -111,3 +121,14 @@ class Run(Frozen):
         """What decides the training: `tested` without the views, which only testing reads."""
         model = self.model.model_copy(update={"views": "1x1"})
         return self.model_copy(update={"model": model}).tested()
+
+    def workload(self) -> Workload:
+        """What this run's memory and operations follow from."""
+        r = self.recipe
+        return Workload(
+            model=self.model.model_copy(update={"name": "", "views": "1x1"}),
+            batch=r.batch if r.task == "retrieval" else 1,
+            precision=r.precision,
+            weights=r.weights,
+            checkpoint=r.checkpoint,
+        )

@@ -37,6 +37,8 @@ rule premise:
         "{params.lease} -- python -m vidtune premise --spec {input.spec:q} --out {output:q} > {log:q} 2>&1"
 
 
+# How many GPUs a training has, and in how many parts they compute their clips, changes no result: both
+# are resources, whose change repeats nothing.
 # `learn` trains and tests all seeds of a variant. Its model.pt and train.json are no outputs, so that a
 # job which was stopped goes on with the seed it was at: Snakemake deletes every output of a job that
 # failed, or that runs again.
@@ -71,10 +73,13 @@ else:
             f"{ROOT}/logs/train/{{run}}.log",
         conda:
             "../../environment.yml"
+        resources:
+            gpu=lambda wildcards: JOBS.gpus_of(wildcards.run),
+            parts=lambda wildcards: JOBS.parts_of(wildcards.run),
         params:
             lease=LEASE,
         shell:
-            "{params.lease} -- python -m vidtune train --spec {input.spec:q} --out {output.model:q} > {log:q} 2>&1"
+            "{params.lease} --count {resources.gpu} -- python -m vidtune train --spec {input.spec:q} --out {output.model:q} --ranks {resources.gpu} --parts {resources.parts} > {log:q} 2>&1"
 
     rule evaluate:
         input:
@@ -87,7 +92,9 @@ else:
             f"{ROOT}/logs/evaluate/{{run}}.log",
         conda:
             "../../environment.yml"
+        resources:
+            gpu=lambda wildcards: JOBS.gpus_of(wildcards.run),
         params:
             lease=LEASE,
         shell:
-            "{params.lease} -- python -m vidtune evaluate --spec {input.spec:q} --checkpoint {input.model:q} --out {output:q} > {log:q} 2>&1"
+            "{params.lease} --count {resources.gpu} -- python -m vidtune evaluate --spec {input.spec:q} --checkpoint {input.model:q} --out {output:q} --ranks {resources.gpu} > {log:q} 2>&1"

@@ -7,7 +7,7 @@ import argparse
 from typing import Any, get_args
 
 from vidtune.cli.inputs import add_costing, asked_model, print_result, run_job
-from vidtune.spec import Attention, Model, Precision, Predicting, UserError
+from vidtune.spec import GIB, Attention, Model, Precision, Predicting, UserError, parse_size
 
 PRECISIONS, ATTENTIONS = get_args(Precision), get_args(Attention)  # the first is the default
 
@@ -45,9 +45,9 @@ def _predict(args: argparse.Namespace, model: Model) -> dict[str, Any]:
         return memory.predict(model, 32 if args.batch is None else args.batch, **how)
     if args.batch is not None:
         raise UserError("--fits: looks for the batch; drop --batch")
-    limit = memory.parse_size(args.fits)
+    limit = parse_size(args.fits)
     batch = memory.largest_batch(lambda n: memory.training_ledger(model, n, **how).peak, limit)
-    fits = {"limit_gib": limit / memory.GIB, "batch": batch}
+    fits = {"limit_gib": limit / GIB, "batch": batch}
     return {**(memory.predict(model, batch, **how) if batch else {}), "fits": fits}
 
 

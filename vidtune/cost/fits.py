@@ -1,0 +1,203 @@
+"""How a run's batches are split so that they fit a machine's GPUs, and about how long it takes.
+
+Arithmetic on what vidtune/cost/predict_step.py predicts; nothing here is measured. A training takes
+
+    steps x clips x operations of a clip / (GPUs x operations a second)
+
+without decoding, waiting and exchange between GPUs; a test its videos x views likewise. Imports no torch.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vidtune import provenance
+from vidtune.plan import Plan
+from vidtune.spec import Dataset, Recipe, Run, Workload, load_json
+
+# GiB of each GPU that no prediction sees: CUDA's context, workspaces of cuBLAS and cuDNN, buffers of NCCL,
+# and what the caching allocator cannot use because it lies in fragments. An allowance, not a measurement.
+MARGIN = 2.0
+# TFLOP/s of one GPU that a training reaches, a third of an A100's 312 in half precision and three quarters
+# of its 19.5 in float32 (NVIDIA A100 datasheet; TF32 is off). Assumed.
+HALF, SINGLE = 100.0, 15.0
+
+
+class Speed(NamedTuple):
+    """TFLOP/s of one GPU."""
+
+    half: float = HALF
+    single: float = SINGLE
+
+    def of(self, recipe: Recipe) -> float:
+        halved = recipe.precision != "fp32" or recipe.weights == "fp16"
+        return self.half if halved else self.single
+
+
+@dataclass(frozen=True)
+class Need:
+    """What `vidtune.cost.predict_step.predict_step` has predicted; GiB and GFLOPs."""
+
+    lines: tuple[tuple[float, float], ...]
+    gradients: float
+    clip: float
+    test: float
+    gflops: dict[str, float]
+    mixes: bool
+
+    @classmethod
+    def read(cls, path: Path) -> "Need":
+        raw = load_json(path)
+        raw.pop("provenance")
+        return cls(**raw | {"lines": tuple((fixed, each) for fixed, each in raw["lines"])})
+
+    def peak(self, recipe: Recipe, ranks: int, parts: int) -> float:
+        """GiB of each GPU in training. Several parts add up their gradients, and in retrieval all clips
+        of a GPU stay until the last part is computed."""
+        each = recipe.batch // ranks
+        clips = each // parts
+        gib = max(fixed + one * clips * repeats(recipe) for fixed, one in self.lines)
+        if parts == 1:
+            return gib
+        waiting = (each - clips) * self.clip if recipe.task == "retrieval" else 0.0
+        return gib + self.gradients + waiting
+
+
+class Choice(NamedTuple):
+    """How a batch is split, as `vidtune train` takes it."""
+
+    ranks: int
+    parts: int
+    clips: int  # of one part; a repeated clip counts once
+    gib: float  # predicted of each GPU
+
+
+def repeats(recipe: Recipe) -> int:
+    return recipe.augment.repeats if recipe.augment else 1
+
+
+def choose(recipe: Recipe, need: Need, gpus: int, gib: float) -> Choice | str:
+    """Return the most GPUs that share a batch, with the fewest parts that fit; or why none fit.
+
+    Every part is a multiple of the clips that the recipe computes together (`group`).
+    """
+    room, batch = gib - MARGIN, recipe.batch
+    if need.test > room:
+        return f"a test needs {need.test:.1f} GiB of {_has(gib)}"
+    least = None
+    for ranks, parts in splits(batch, gpus, recipe.group or (batch if need.mixes else 1)):
+        peak = need.peak(recipe, ranks, parts)
+        if peak <= room:
+            return Choice(ranks, parts, batch // (ranks * parts), peak)
+        if least is None or peak < least[0]:
+            least = peak, batch // (ranks * parts)
+    assert least is not None, "one GPU takes the whole batch"
+    peak, clips = least
+    together = "a clip needs" if clips == 1 else f"{clips} clips, computed together, need"
+    return f"{together} {peak:.1f} GiB of {_has(gib)}"
+
+
+def _has(gib: float) -> str:
+    return f"the {gib - MARGIN:g} that a GPU of {gib:g} GiB has beside CUDA"
+
+
+def splits(batch: int, gpus: int, group: int) -> Iterator[tuple[int, int]]:
+    """Yield (GPUs, parts) that divide a batch into multiples of `group` clips, most GPUs and fewest parts
+    first."""
+    for ranks in range(min(gpus, batch), 0, -1):
+        for parts in range(1, batch // ranks + 1):
+            if batch % (ranks * parts) == 0 and batch // (ranks * parts) % group == 0:
+                yield ranks, parts
+
+
+def training_hours(
+    run: Run, items: int | None, need: Need, choice: Choice, speed: Speed
+) -> float | None:
+    """Hours of a training on `items` clips, or pairs of a clip and a caption, an epoch; None: unknown.
+
+    Retrieval in several parts computes its features twice.
+    """
+    recipe = run.recipe
+    if items is None and recipe.steps is None:
+        return None
+    steps = recipe.steps or (recipe.epochs or 0) * (
+        int((items or 0) * run.train_share) // recipe.batch
+    )
+    gflops = need.gflops["step"]
+    if recipe.task == "retrieval" and choice.parts > 1:
+        gflops += need.gflops["encode"]
+    clips = steps * recipe.batch * repeats(recipe)
+    return _hours(clips * gflops, choice, recipe, speed)
+
+
+def test_hours(
+    run: Run, videos: int | None, need: Need, choice: Choice, speed: Speed
+) -> float | None:
+    """Hours of a test of `videos` videos with all views of each; texts take next to nothing."""
+    if videos is None:
+        return None
+    return _hours(videos * run.model.n_views * need.gflops["view"], choice, run.recipe, speed)
+
+
+def _hours(gflops: float, choice: Choice, recipe: Recipe, speed: Speed) -> float:
+    return gflops / (1e3 * speed.of(recipe) * choice.ranks) / 3600
+
+
+def items_of(plan: Plan, dataset: str) -> tuple[int | None, int | None]:
+    """Return how many clips, or pairs with a caption, an epoch takes and how many videos a test has."""
+    declared: Dataset = plan.config.datasets[dataset]
+    if declared.generated:
+        clips = plan.config.generated[declared.generated].clips
+        return clips["train"], clips[declared.evaluate_on]
+    expected = declared.expected
+    return declared.training_items or expected.get("train"), expected.get(declared.evaluate_on)
+
+
+def kept_at(plan: Plan, load: Workload) -> Path:
+    """The file that keeps the prediction of a workload by today's code."""
+    digest = provenance.step_digest(load.model.method)
+    return plan.root / "steps" / f"{provenance.spec_digest(load)}-{digest}.json"
+
+
+def trained(plan: Plan) -> dict[str, Run]:
+    """Map each variant that the scale trains to its first run."""
+    first: dict[str, Run] = {}
+    for run in plan.runs.values():
+        first.setdefault(run.model.name, run)
+    return first
+
+
+def missing(plan: Plan) -> dict[Path, Workload]:
+    """The workloads without a prediction, by the file that is to keep it."""
+    loads = (run.workload() for run in plan.runs.values())
+    return {path: load for load in loads if not (path := kept_at(plan, load)).is_file()}
+
+
+def split_all(plan: Plan, names: list[str], gpus: int, gib: float) -> dict[str, Choice | str]:
+    """`choose` for runs by name."""
+    runs = {name: plan.runs[name] for name in names}
+    needs = {name: Need.read(kept_at(plan, run.workload())) for name, run in runs.items()}
+    return {name: choose(run.recipe, needs[name], gpus, gib) for name, run in runs.items()}
+
+
+def table(plan: Plan, gpus: int, gib: float, speed: Speed) -> list[dict[str, Any]]:
+    """Return a row for every variant that the scale trains: split, GiB and hours, or `why` not."""
+    rows = []
+    for name, run in trained(plan).items():
+        need = Need.read(kept_at(plan, run.workload()))
+        choice = choose(run.recipe, need, gpus, gib)
+        if isinstance(choice, str):
+            rows.append({"variant": name, "why": choice})
+            continue
+        items, videos = items_of(plan, run.dataset.name)
+        rows.append(
+            {
+                "variant": name,
+                **choice._asdict(),
+                "repeats": repeats(run.recipe),
+                "hours": training_hours(run, items, need, choice, speed),
+                "test_hours": test_hours(run, videos, need, choice, speed),
+            }
+        )
+    return rows
