@@ -76,4 +76,4 @@ def _format_row(row: dict[str, Any]) -> str:
 
 
 def _hours(hours: float | None) -> str:
-    return "unknown" if hours is None else f"{hours:.1f}"
+    return "unknown" if hours is None else f"{hours:.{1 if hours >= 1 else 2}f}"
