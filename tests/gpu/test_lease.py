@@ -38,7 +38,7 @@ class Job:
     def waits(self) -> str:
         """Blocks until the job says that it waits."""
         line = self.process.stderr.readline()
-        assert line.startswith("vidtune: waiting for a GPU"), line
+        assert line.startswith("vidtune: waiting for "), line
         return line
 
     def end(self, kill: int | None = None) -> int:
