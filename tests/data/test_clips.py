@@ -106,6 +106,7 @@ def test_frames_may_have_a_size_of_their_own_before_the_crop(copy: Path):
 def test_views_run_over_the_clips_of_each_crop(made: Path):
     rows = records.read(made, "test")[:1]
     how = recipe(sampler="segments")
-    views = [Clips(rows, how, 4, 32, False, 0, k, (3, 2))[0]["video"] for k in range(6)]
+    views = [item["video"] for item in Clips(rows, how, 4, 32, False, 0, (3, 2)).__getitems__([0])]
+    assert len(views) == 6
     assert torch.equal(views[0], views[2])  # square videos: crops are the same, clips are not
     assert not torch.equal(views[0], views[1]) and torch.equal(views[1], views[5])

@@ -56,7 +56,6 @@ def test_other_frames_are_other_files(copy: Path, reads: list[str]):
         some(copy, resize=48),
         replace(plain, frames=3),
         replace(plain, side=16),
-        replace(plain, train=False, view=1, views=(1, 2)),
         replace(plain, records=plain.records[:5]),
         replace(plain, records=plain.records[::-1]),
     ]

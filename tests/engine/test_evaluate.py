@@ -1,14 +1,18 @@
 """Evaluation of a trained model: which scores reach the metrics, and what refuses to be scored."""
 
 import json
+import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
 import torch
 from helpers.generated import edit
 
-from vidtune.engine import metrics
+from vidtune.data import batches, clips
+from vidtune.data.batches import Batches
+from vidtune.engine import metrics, partial
 from vidtune.engine.checkpoints import load_checkpoint, save
 from vidtune.engine.evaluate import evaluate
 from vidtune.engine.train import train
@@ -96,3 +100,80 @@ def test_smaller_copies_are_as_declared_and_reported(damageable_run, tmp_path):
             does(run_on_copies, checkpoint)
     write_json(path, {**manifest, "resized": resized.model_dump(mode="json")})
     assert evaluate(run_on_copies, checkpoint)["status"] == "ok"
+
+
+@pytest.mark.parametrize("name", [RECOGNITION, RETRIEVAL])
+def test_a_stopped_test_goes_on(name, short_run, tmp_path, monkeypatch, vidtune):
+    """Told to stop, or killed: what is done is not done again, and the numbers are the same."""
+    monkeypatch.setattr(batches, "AT_ONCE", 2)
+    run, out = short_run(name, steps=2), tmp_path / "eval.json"
+    train(run, tmp_path / "model.pt")
+    whole = evaluate(run, tmp_path / "model.pt")
+    write_json(tmp_path / "spec.json", run)
+    monkeypatch.setattr(partial, "EVERY", 0.0)
+    numbered, seen = Batches.numbered, []
+
+    def counted(self, numbers):
+        for batch in numbered(self, numbers):
+            seen.append(1)
+            if len(seen) == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+            if len(seen) == 5:
+                raise KeyboardInterrupt
+            yield batch
+
+    monkeypatch.setattr(Batches, "numbered", counted)
+    given = ("evaluate", "--spec", tmp_path / "spec.json", "--out", out)
+    code, _, err = vidtune(*given)
+    assert code == 75 and "stopped after 2 of 6 batches" in err and not out.exists()
+    assert vidtune(*given)[0] == 130
+    assert len(list((tmp_path / "eval.partial").iterdir())) == 4
+    assert vidtune(*given)[0] == 0
+    assert len(seen) == 5 + 2  # two of six were left
+    assert load_json(out)["metrics"] == whole["metrics"]
+    assert not (tmp_path / "eval.partial").exists()
+
+
+def test_what_is_kept_of_a_test_is_of_its_very_checkpoint_spec_and_clips(short_run, tmp_path):
+    run, other = short_run(RETRIEVAL, steps=1), short_run(RETRIEVAL, steps=2)
+    train(run, tmp_path / "model.pt")
+    train(other, tmp_path / "other" / "model.pt")
+    keys = [
+        partial.key_of(run, tmp_path / "model.pt"),
+        partial.key_of(other, tmp_path / "model.pt"),
+        partial.key_of(run, tmp_path / "other" / "model.pt"),
+    ]
+    moved = Path(shutil.copytree(run.data, tmp_path / "data"))
+    at_first = run.model_copy(update={"data": str(moved)})
+    keys.append(partial.key_of(at_first, tmp_path / "model.pt"))
+    edit(moved, "test", 0, captions=["a caption"])
+    keys.append(partial.key_of(at_first, tmp_path / "model.pt"))
+    assert len(set(keys)) == len(keys)
+    kept = partial.Partial(tmp_path / "kept", keys[0])
+    kept.add(3, (torch.ones(2),))
+    kept.write()
+    again = partial.Partial(tmp_path / "kept", keys[0])
+    assert list(again.read()) == [3] and not partial.Partial(tmp_path / "kept", keys[1]).read()
+    (file,) = (tmp_path / "kept").iterdir()
+    file.write_bytes(file.read_bytes()[:-20])  # cut short
+    assert not again.read() and not file.exists()
+
+
+def test_a_video_is_decoded_once_for_all_its_views(short_run, tmp_path, monkeypatch):
+    run = short_run(RECOGNITION, steps=1)
+    train(run, tmp_path / "model.pt")
+    reads, read = [], clips.read_frames
+    monkeypatch.setattr(clips, "read_frames", lambda *a: reads.append(1) or read(*a))
+    monkeypatch.setattr(batches, "MOST_WORKERS", 0)
+    model = run.model.model_copy(update={"views": "3x2"})
+    several = run.model_copy(update={"model": model})
+    sizes, numbered = [], Batches.numbered
+
+    def measured(self, numbers):
+        for batch in numbered(self, numbers):
+            sizes.append(len(batch.inputs[0]))
+            yield batch
+
+    monkeypatch.setattr(Batches, "numbered", measured)
+    assert evaluate(several, tmp_path / "model.pt")["n"] == len(reads) == 12
+    assert sum(sizes) == 12 * 6 and max(sizes) <= batches.AT_ONCE

@@ -74,7 +74,7 @@ def test_shared_batches_keep_the_order_of_each_seed(short_run):
 
 
 def first(make: SharedBatches) -> torch.Tensor:
-    return make.made["train", True, 0].videos
+    return make.made["train", True, "1x1"].videos
 
 
 def ages(folder: Path) -> dict[str, int]:

@@ -121,3 +121,23 @@ def test_the_others_end_where_a_rank_does(short_run, tmp_path):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1 and "process 1 of 2: killed by signal 9" in err
     assert not out.exists()
+
+
+def test_tests_in_a_training_do_not_depend_on_the_split(short_run, tmp_path):
+    """Two ranks test with the first one's statistics, and both weights are the same for any number."""
+    run = short_run(BATCHNORM, steps=6, group=4, select={"metric": "top1", "every": 2})
+    folders = {ranks: tmp_path / str(ranks) for ranks in (1, 2)}
+    for ranks, folder in folders.items():
+        trained(run, folder, "--ranks", ranks)
+    one, two = (load_json(folder / "train.json") for folder in folders.values())
+    assert one["best"] == two["best"] and one["tested"] == two["tested"]
+    found = []
+    for ranks in (1, 2):
+        out = folders[2] / f"eval{ranks}.json"
+        given = ("--spec", folders[2] / "spec.json", "--checkpoint", folders[2] / "model.pt")
+        done = command("evaluate", *given, "--out", out, "--ranks", ranks)
+        assert done.returncode == 0, done.stderr
+        found.append(load_json(out))
+    assert found[0]["best"] == found[1]["best"] and found[0]["metrics"] == found[1]["metrics"]
+    curve = {step: metrics for step, metrics in two["tested"]}
+    assert found[0]["metrics"] == curve[6] and found[0]["best"]["metrics"] == curve[two["best"]]

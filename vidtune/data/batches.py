@@ -8,7 +8,7 @@ Shapes: B clips, T frames, S pixels, L words, Q captions.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from vidtune.nn.rows import Rows, mix
 from vidtune.spec import Run, UserError
 
 KEEP = 4 << 30  # bytes of decoded clips or features that a run may keep
-AT_ONCE = 32  # clips per batch outside training
+AT_ONCE = 32  # clips per batch outside training, views counted
 MOST_WORKERS = 8  # processes that decode; further cores are their decoders' threads
 
 
@@ -68,8 +68,8 @@ WHOLE = Split()
 
 
 class Batches:
-    """One split of a run's data on one device, in tests one view of it, in training this process's
-    parts of each batch.
+    """One split of a run's data on one device: in training this process's parts of each batch, in tests
+    its share of the batches, with all views of a clip one after another.
 
     Raises `UserError` where the split is empty, lacks labels or captions, or does not hold the
     smaller copies that the dataset declares, and where a batch cannot be split so.
@@ -81,7 +81,6 @@ class Batches:
         split: str,
         train: bool,
         device: torch.device,
-        view: int = 0,
         work: Split = WHOLE,
     ) -> None:
         records.check_copies(run.dataset, Path(run.data))
@@ -91,8 +90,12 @@ class Batches:
             raise UserError(f"{run.data}/{split}.jsonl: no clips; expected at least one")
         if train:
             self.records = records.take_share(self.records, run.train_share)
-        self.own = self.records if train else self.records[self._share()]
         m = run.model
+        views = (1, 1) if train or m.task == "retrieval" else m.view_grid
+        self.size = max(1, AT_ONCE // math.prod(views))  # clips of a batch in tests
+        self.numbers = range(0) if train else self._share()  # of this process's batches in tests
+        own = slice(self.numbers.start * self.size, self.numbers.stop * self.size)
+        self.own = self.records if train else self.records[own]
         self.clips = Clips(
             self.own,
             run.recipe,
@@ -100,17 +103,17 @@ class Batches:
             m.backbone.image,
             train=train,
             seed=run.seed,
-            view=view,
-            views=(1, 1) if train or m.task == "retrieval" else m.view_grid,
+            views=views,
         )
         contrasts = m.task == "retrieval"
         self.sets = together(
             self.records[i].group if contrasts else None for i, _ in self.clips.items
         )
-        self.size = min(run.recipe.batch, len(self.clips)) if train else AT_ONCE
+        if train:
+            self.size = min(run.recipe.batch, len(self.clips))
         self.groups = self._groups() if train else 1
         self.pads = run.recipe.sampler == "clip4clip"  # its models learn which frames are real
-        self.shared = False  # whether other runs read the same clips
+        self.reread = False  # whether other runs or further tests read the same clips
         self.replaced = 0  # broken videos replaced by another one so far
         if m.task == "retrieval":
             self.tokenize = tokenizer(m.backbone.text.vocabulary, m.max_words)
@@ -118,7 +121,8 @@ class Batches:
         self.features: tuple[Tensor, ...] | None = None  # (items, ...) kept in place of the videos
         self.videos: Tensor | None = None  # uint8 (items, T, 3, S, S)
         self.real: Tensor | None = None  # (items, T)
-        if self.clips.deterministic and math.prod(self.clips.shape) <= KEEP:
+        kept = self.clips.deterministic and self.clips.copies == 1
+        if kept and math.prod(self.clips.shape) <= KEEP:
             label = f"{run.name}: read {split}"
             if run.dataset.generated:
                 self.videos = read_kept(self.clips, label, Path(run.data))
@@ -126,14 +130,12 @@ class Batches:
                 self.videos = read_all(self.clips, label)
             self.real = self.clips.real() if self.pads else None
 
-    def _share(self) -> slice:
-        """This process's records in a test: neighbouring batches, which are the same for any number of
-        processes."""
-        batches = -(-len(self.records) // AT_ONCE)
-        ends = [
-            batches * r // self.work.ranks * AT_ONCE for r in (self.work.rank, self.work.rank + 1)
-        ]
-        return slice(*ends)
+    def _share(self) -> range:
+        """The numbers of this process's batches in a test: neighbouring ones of those that are the same
+        for any number of processes."""
+        batches = -(-len(self.records) // self.size)
+        ends = (batches * r // self.work.ranks for r in (self.work.rank, self.work.rank + 1))
+        return range(*ends)
 
     def _groups(self) -> int:
         """Groups of clips in each part of a batch."""
@@ -206,10 +208,15 @@ class Batches:
         if self.train:
             places = [self.work.of(self.size, part) for part in range(self.work.parts)]
             batches = [batch[place] for batch in batches for place in places]
-        streamed = self.videos is None and self.features is None
-        made = self._stream(batches) if streamed else map(self._kept, batches)
-        for i, (batch, items) in enumerate(zip(made, batches, strict=True)):
+        for i, (batch, items) in enumerate(zip(self._made(batches), batches, strict=True)):
             yield replace(batch, rows=self._rows(items, number, i % self.work.parts))
+
+    def numbered(self, numbers: Sequence[int]) -> Iterator[Batch]:
+        """Yield those batches of a test that have these `numbers`, in their order."""
+        first = self.numbers.start
+        order = torch.arange(len(self.clips)).split(self.size)
+        batches = [order[number - first] for number in numbers]
+        yield from self._made(batches)
 
     def from_step(self, number: int) -> Iterator[Batch]:
         """Yield a training's parts of batches from the step `number` on, epoch after epoch without
@@ -225,6 +232,10 @@ class Batches:
         copies = torch.arange(augment.repeats if self.train and augment else 1)
         keys = mix(self.run.seed, epoch, items[:, None], copies).flatten()
         return Rows(keys.to(self.device), self.groups, self.work.rank == 0 and part == 0)
+
+    def _made(self, batches: list[Tensor]) -> Iterable[Batch]:
+        streamed = self.videos is None and self.features is None
+        return self._stream(batches) if streamed else map(self._kept, batches)
 
     def _kept(self, items: Tensor) -> Batch:
         kept = (self.videos,) if self.features is None else self.features
@@ -265,7 +276,7 @@ class SharedBatches:
     """Make the `Batches` of runs that differ in their seed alone, with the clips read once."""
 
     def __init__(self) -> None:
-        self.made: dict[tuple[str, bool, int], Batches] = {}
+        self.made: dict[tuple[str, bool, str], Batches] = {}
 
     def __call__(
         self,
@@ -273,14 +284,13 @@ class SharedBatches:
         split: str,
         train: bool,
         device: torch.device,
-        view: int = 0,
         work: Split = WHOLE,
     ) -> Batches:
-        key = split, train, view
+        key = split, train, run.model.views
         if key in self.made:
             return self.made[key].of(run)
-        made = self.made[key] = Batches(run, split, train, device, view, work)
-        made.shared = True
+        made = self.made[key] = Batches(run, split, train, device, work)
+        made.reread = True
         return made
 
 

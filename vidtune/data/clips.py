@@ -5,6 +5,7 @@ Frames stay uint8 until they are on the device, where `normalise` turns them int
 Shapes: T frames, S pixels of the side.
 """
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from vidtune.data.records import Record
 from vidtune.data.sampling import PADDING, Rng, indices
 from vidtune.data.transforms import augment
 from vidtune.data.video import cores, read_frames
-from vidtune.nn.pixels import planes, resize
+from vidtune.nn.pixels import centre, planes, scaled
 from vidtune.progress import progress
 from vidtune.spec import Recipe, UserError
 
@@ -34,10 +35,10 @@ class Clips(Dataset[dict[str, Any]]):
     `real` (T,) is false where the video had no frame left and the sampler pads with black frames.
     In retrieval training every caption of a record is an item of its own; otherwise `caption` is
     the first one. Random choices depend on (seed, epoch, index) alone: set `epoch` before each one.
-    A batch (`__getitems__`) holds an item as often as the recipe repeats it.
+    A batch (`__getitems__`) holds an item as often as the recipe repeats it, in tests once for each of
+    the `views` = (crops, clips), all clips of the first crop first; a video is decoded once for all.
     A video that cannot be decoded is a `UserError`, or, where a training's recipe says so, is
     replaced by another item, which is marked `replaced`.
-    `view` counts the test's `views` = (crops, clips): all clips of the first crop come first.
     A flip changes label and caption to the record's mirrored ones. Retrieval training refuses to
     flip clips without a label, since nothing declares how their captions are mirrored.
     """
@@ -48,7 +49,6 @@ class Clips(Dataset[dict[str, Any]]):
     side: int
     train: bool
     seed: int
-    view: int = 0
     views: tuple[int, int] = (1, 1)
     epoch: int = 0
     threads: int = 1  # of a decoder
@@ -80,6 +80,13 @@ class Clips(Dataset[dict[str, Any]]):
         return len(self), self.frames, 3, self.side, self.side
 
     @property
+    def copies(self) -> int:
+        """How often a batch holds each item."""
+        if not self.train:
+            return self.views[0] * self.views[1]
+        return self.recipe.augment.repeats if self.recipe.augment else 1
+
+    @property
     def deterministic(self) -> bool:
         """Whether items are the same in every epoch, so that results computed of them may be kept."""
         r = self.recipe
@@ -105,50 +112,56 @@ class Clips(Dataset[dict[str, Any]]):
             raise
 
     def _read_copies(self, index: int, rng: Rng, replaced: bool) -> list[dict[str, Any]]:
-        """Decode an item once and augment each copy anew."""
+        """Decode an item once, and augment each copy anew or cut each view."""
         which, nth = self.items[index]
         record = self.records[which]
-        taken = self._sample(record, rng)
-        wanted = [i for i in taken if i != PADDING]  # padding is always at the end
-        frames = read_frames(record.path, wanted, self.threads)
-        augment, copies = self.recipe.augment, []
-        for copy in range(augment.repeats if self.train and augment else 1):
-            video, flipped = self._to_input(frames, rng)
+        taken = [self._sample(record, rng, clip) for clip in range(self.views[1])]
+        # padding is always at the end
+        wanted = [[i for i in frames if i != PADDING] for frames in taken]
+        read = read_frames(record.path, [i for frames in wanted for i in frames], self.threads)
+        clips = np.split(read, np.cumsum([len(frames) for frames in wanted])[:-1])
+        items = []
+        for copy, (video, flipped) in enumerate(self._to_inputs(clips, rng)):
             label = record.mirrored if flipped else record.label
             captions = record.mirrored_captions if flipped else record.captions
-            black = video.new_zeros(len(taken) - len(wanted), *video.shape[1:])
+            real = torch.tensor([i != PADDING for i in taken[copy % len(taken)]])
+            black = video.new_zeros(len(real) - len(video), *video.shape[1:])
             item = {
                 "video": torch.cat([video, black]),
                 "label": -1 if label is None else label,
                 "caption": captions[nth] if captions else "",
-                "real": torch.tensor([i != PADDING for i in taken]),
+                "real": real,
                 "index": which,
                 "replaced": replaced and copy == 0,
             }
-            copies.append(item)
-        return copies
+            items.append(item)
+        return items
 
     def real(self) -> Tensor:
         """Return (items, T): `real` of every item; nothing is decoded."""
         assert self.deterministic
-        taken = [self._sample(self.records[i], None) for i, _ in self.items]
+        taken = [self._sample(self.records[i], None, 0) for i, _ in self.items]
         return torch.tensor(taken) != PADDING
 
-    def _sample(self, record: Record, rng: Rng) -> list[int]:
-        clip, clips = self.view % self.views[1], self.views[1]
+    def _sample(self, record: Record, rng: Rng, clip: int) -> list[int]:
+        clips = self.views[1]
         return indices(record.frames, record.fps, self.frames, self.recipe, rng, clip, clips)
 
-    def _to_input(self, frames: NDArray[np.uint8], rng: Rng) -> tuple[Tensor, bool]:
-        """Return (video (T, 3, S, S), whether it is flipped)."""
+    def _to_inputs(self, clips: list[NDArray[np.uint8]], rng: Rng) -> Iterator[tuple[Tensor, bool]]:
+        """Yield (video (T, 3, S, S), whether it is flipped) for each copy."""
         if rng is not None and self.recipe.augment:
-            return augment(planes(frames), self.recipe, self.side, rng)
-        crop, crops = self.view // self.views[1], self.views[0]
-        return resize(frames, self.side, crop, crops, self.recipe.resize), False
+            for _ in range(self.copies):
+                yield augment(planes(clips[0]), self.recipe, self.side, rng)
+            return
+        whole = [scaled(planes(frames), self.side, self.recipe.resize) for frames in clips]
+        for crop in range(self.views[0]):
+            for video in whole:
+                yield centre(video, self.side, crop, self.views[0]), False
 
 
 def read_all(clips: Clips, label: str) -> Tensor:
     """Read all videos of a deterministic split into one uint8 tensor (items, T, 3, S, S)."""
-    assert clips.deterministic
+    assert clips.deterministic and clips.copies == 1
     videos = torch.empty(clips.shape, dtype=torch.uint8)
     items: dict[int, list[int]] = {}  # record -> its items: the captions of a video share it
     for i, (which, _) in enumerate(clips.items):

@@ -54,7 +54,7 @@ def _key(clips: Clips) -> str:
     what = {
         "videos": [(r.id, r.frames, r.fps, f.st_size, f.st_mtime_ns) for f, r in facts],
         "items": [record for record, _ in clips.items],
-        "taken": [clips.recipe.frame_rule(), clips.shape, clips.view, clips.views],
+        "taken": [clips.recipe.frame_rule(), clips.shape],
         "versions": [av.library_versions, av.__version__, np.__version__, torch.__version__],
         "code": provenance.digest("vidtune.data.clips"),
     }

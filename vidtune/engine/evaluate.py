@@ -1,10 +1,8 @@
-"""Evaluate one run on its dataset's test (or validation) split.
-
-Shapes: N clips, C classes, Q texts, V videos, L words.
-"""
+"""Evaluate one run on its dataset's test (or validation) split."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,48 +11,82 @@ import torch
 from vidtune import provenance
 from vidtune.data import records
 from vidtune.data.batches import AT_ONCE, Batches, MakeBatches, Split
-from vidtune.engine import metrics, ranks
+from vidtune.engine import ranks
 from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import load_checkpoint, load_tuned
-from vidtune.engine.device import device_name, out_of_memory, pick_device, precision
-from vidtune.engine.features import remember
-from vidtune.nn.task import Retriever, VideoModel
-from vidtune.progress import progress
+from vidtune.engine.device import device_name, out_of_memory, pick_device
+from vidtune.engine.made import told_to_stop
+from vidtune.engine.partial import Partial, key_of, remove
+from vidtune.engine.scores import score
+from vidtune.engine.selection import best_of
+from vidtune.nn.task import VideoModel
 from vidtune.spec import Run, UserError
 
-TEXTS_AT_ONCE = 256
+Tested = Iterable[tuple[Path, VideoModel]]  # a checkpoint, and the model with its weights
 
 
-def evaluate(run: Run, checkpoint: Path, make_batches: MakeBatches = Batches) -> dict[str, Any]:
+def evaluate(
+    run: Run, checkpoint: Path, make_batches: MakeBatches = Batches, partial: Path | None = None
+) -> dict[str, Any]:
     """`{status, metrics, n, coverage, seconds, provenance}`; no metrics where training failed.
 
-    All ranks that torchrun has started take part, each with its share of the videos; rank 0 has the
-    result, others an empty one.
+    Where the recipe selects, `metrics` are those of the last weights, and `best` is `{step, tests,
+    metrics}` of the weights that were the best of the training's tests. All ranks that torchrun has
+    started take part, each with its share of the videos; rank 0 has the result, others an empty one.
+    With the folder `partial`, what is done stands there until all is; told to stop it raises `Stopped`,
+    and goes on from there when started again.
     """
     trained = load_checkpoint(checkpoint)
+    contents, best = {checkpoint: trained}, trained.get("best")
+    if run.recipe.select and trained["status"] == "ok":
+        if best is None:
+            raise UserError(f"{checkpoint}: best: missing; expected by its recipe; train again")
+        if best["step"] not in (0, trained["step"]):  # 0: no test had scores that are numbers
+            contents[best_of(checkpoint)] = _load_best(checkpoint, best["step"])
 
-    def load_model(device: torch.device) -> VideoModel:
+    def models(device: torch.device) -> Iterator[tuple[Path, VideoModel]]:
         model, _ = build_run(run, device)
         if run.recipe.weights == "fp16":
             model.to_half()
-        load_tuned(model, trained["state"], checkpoint)
-        return model
+        for path, content in contents.items():
+            load_tuned(model, content["state"], path)
+            yield path, model
 
-    result = evaluate_model(
-        run, trained["status"], load_model, provenance.run_digest(run), make_batches
-    )
+    digest = provenance.run_digest(run)
+    result = evaluate_model(run, trained["status"], models, digest, make_batches, partial)
+    if not result:
+        return {}
+    if partial:
+        remove(partial)
+    found = result.pop("best", result)
+    if best and result["status"] == "ok" and "metrics" in found:
+        result["best"] = {**best, "metrics": found["metrics"]}
     replaced = trained["replaced"]
-    return result | ({"replaced": replaced} if result and replaced else {})
+    return result | ({"replaced": replaced} if replaced else {})
+
+
+def _load_best(checkpoint: Path, step: int) -> dict[str, Any]:
+    """The best weights beside the last ones, which must be of the same training."""
+    path = best_of(checkpoint)
+    content = load_checkpoint(path)
+    if content["step"] != step:
+        raise UserError(
+            f"{path}: step: expected {step}, which {checkpoint.name} names as the best; found "
+            f"{content['step']}; train again"
+        )
+    return content
 
 
 def evaluate_model(
     run: Run,
     status: str,
-    load_model: Callable[[torch.device], VideoModel],
+    load_models: Callable[[torch.device], Tested],
     digest: str,
     make_batches: MakeBatches = Batches,
+    partial: Path | None = None,
 ) -> dict[str, Any]:
-    """The result of `evaluate` for the model that `load_model` gives.
+    """The result of `evaluate` for the models that `load_models` gives: the metrics of the first one,
+    and under `best` those of a second one.
 
     `status` is the training's, `digest` that of the code which decides the result.
     """
@@ -63,10 +95,8 @@ def evaluate_model(
     ranks.start(device)
     result: dict[str, Any] = {"status": status, "metrics": {}, "n": 0}
     if status == "ok":
-        score = _recognition if run.model.task == "recognition" else _retrieval
         try:
-            with torch.no_grad(), precision(run.recipe, device):
-                result |= score(run, load_model(device).eval(), device, make_batches)
+            result |= _test(run, device, load_models, make_batches, partial)
         except (RuntimeError, MemoryError) as e:
             if not out_of_memory(e):
                 raise
@@ -84,64 +114,20 @@ def evaluate_model(
     return result
 
 
-def _recognition(
-    run: Run, model: VideoModel, device: torch.device, make_batches: MakeBatches
+def _test(
+    run: Run,
+    device: torch.device,
+    load_models: Callable[[torch.device], Tested],
+    make_batches: MakeBatches,
+    partial: Path | None,
 ) -> dict[str, Any]:
-    """With several views the mean of their probabilities counts (DiST's sum ranks alike)."""
-    views, work = [], Split(ranks.rank(), ranks.count())
-    for view in range(run.model.n_views):
-        data = make_batches(
-            run, run.dataset.evaluate_on, train=False, device=device, view=view, work=work
-        )
-        views.append(ranks.collect([out.float().cpu() for out in _outputs(model, data)]))
-    targets = ranks.collect([data.targets])
-    if ranks.rank():
-        return {}
-    logits = [torch.cat(outputs) for outputs in views]  # each (N, C)
-    several = len(logits) > 1
-    scores = torch.stack(logits).softmax(dim=-1).mean(dim=0) if several else logits[0]  # (N, C)
-    if not scores.isfinite().all():
-        return {"status": "diverged"}
-    values = metrics.recognition(scores, torch.cat(targets), _reversal(run))
-    return {"n": len(data.records), "metrics": values}
-
-
-def _retrieval(
-    run: Run, model: Retriever, device: torch.device, make_batches: MakeBatches
-) -> dict[str, Any]:
-    """Every caption is a query; every video is encoded once."""
+    """What `score` says of the first model, with what it says of the second as `best`."""
     work = Split(ranks.rank(), ranks.count())
     data = make_batches(run, run.dataset.evaluate_on, train=False, device=device, work=work)
-    encoded = ranks.collect([tuple(x.cpu() for x in out) for out in _outputs(model, data)])
-    if ranks.rank():
-        return {}
-    features = tuple(torch.cat(column) for column in zip(*encoded, strict=True))
-    tokens, owner = data.queries()
-    gallery = records.galleries(data.records)
-    scores = torch.zeros(len(owner), len(data.records))  # (Q, V); between galleries it stays 0
-    for texts, videos in metrics.blocks(owner, gallery):
-        inside = tuple(feature[videos].to(device) for feature in features)
-        for part in texts.split(TEXTS_AT_ONCE):
-            text = model.encode_text(tokens[part].to(device))
-            scores[part[:, None], videos] = model.similarity(text, inside).float().cpu()
-    if not scores.isfinite().all():
-        return {"status": "diverged"}
-    twins, ties = records.twins(data.records), run.dataset.ties
-    values = metrics.retrieval(scores, owner, twins, ties, gallery)
-    return {"n": len(data.records), "metrics": values}
-
-
-def _outputs(model: VideoModel, data: Batches) -> Iterator[Any]:
-    """The outputs for every batch. Features are remembered only for other runs: clips are seen once."""
-    forward = model if data.shared and remember(model, data) else model.at_once
-    for batch in progress(data.epoch(0), len(data), f"{data.run.name}: evaluate"):
-        yield forward(*batch.inputs, **batch.masks)
-
-
-def _reversal(run: Run) -> list[int] | None:
-    """The time-reversed partner of every class, where the dataset declares pairs."""
-    manifest = records.manifest(Path(run.data))
-    if "reversed" not in manifest:
-        return None
-    classes: list[str] = manifest["classes"]
-    return [classes.index(manifest["reversed"][name]) for name in classes]
+    found = []
+    with told_to_stop() if partial else nullcontext() as told:
+        for path, model in load_models(device):
+            kept = Partial(partial, key_of(run, path)) if partial else None
+            found.append(score(model.eval(), data, f"{run.name}: evaluate", told, kept))
+    first, *others = found
+    return first | ({"best": others[0]} if others else {})

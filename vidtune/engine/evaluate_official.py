@@ -1,6 +1,5 @@
 """Evaluate a checkpoint of a method's authors in the harness."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,9 @@ def evaluate_official(run: Run, checkpoint: Path) -> dict[str, Any]:
     method = f"vidtune.methods.{run.model.method}"
     code = (f"{method}.official", f"{method}.model", f"{method}.options")
     digest = provenance.digest("vidtune.engine.evaluate_official", *code)
-    result = evaluate_model(run, "ok", partial(official_model, run, checkpoint), digest)
+    result = evaluate_model(
+        run, "ok", lambda device: [(checkpoint, official_model(run, checkpoint, device))], digest
+    )
     return result | {"official": str(checkpoint)} if result else {}  # only rank 0 has one
 
 

@@ -16,7 +16,7 @@ def remember(model: VideoModel, data: Batches) -> bool:
     """
     if data.features is not None:  # by an earlier run, whose clips are shared
         return True
-    if not model.cacheable or data.videos is None:
+    if not model.cacheable or data.videos is None or not len(data.videos):
         return False
     parts = []
     for videos in data.videos.split(batches.AT_ONCE):

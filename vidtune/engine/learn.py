@@ -31,4 +31,4 @@ def learn(runs: list[Run], folder: Path) -> None:
         model, result = (folder / run.name / name for name in ("model.pt", "eval.json"))
         train(run, model, batches)
         if not is_current(run, result, [*inputs(run), model]):
-            write_json(result, evaluate(run, model, batches))
+            write_json(result, evaluate(run, model, batches, result.with_suffix(".partial")))

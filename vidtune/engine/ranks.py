@@ -68,6 +68,17 @@ def sum_up(tensors: Iterable[Tensor]) -> None:
             tensor.copy_(part.view_as(tensor))
 
 
+def spread(tensors: Iterable[Tensor]) -> None:
+    """Replace each tensor by that of rank 0."""
+    if count() == 1:
+        return
+    for tensor in tensors:
+        sent = tensor.detach().contiguous()
+        dist.broadcast(sent.view(torch.uint8) if sent.dtype == torch.bool else sent, 0)
+        if sent.data_ptr() != tensor.data_ptr():
+            tensor.copy_(sent)
+
+
 def any_of(*flags: bool) -> Sequence[bool]:
     """Whether any rank has raised each flag: what all decide together."""
     if count() == 1:

@@ -66,8 +66,8 @@ class LossCurve:
 class Snapshot:
     """The file that a stopped training resumes from, bit for bit, and the one before it.
 
-    `parts` have a state besides the model's: optimiser with scaler, schedule, loss curve. A file ends
-    with the SHA-256 of what is before.
+    `parts` have a state besides the model's: optimiser with scaler, schedule, loss curve, the best weights
+    so far. A file ends with the SHA-256 of what is before.
     """
 
     def __init__(self, path: Path, model: VideoModel, data: Batches, parts: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Train one run with its recipe's optimiser and schedule. One loop for every method."""
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,18 @@ from vidtune.engine.checkpoints import save, tuned_state
 from vidtune.engine.device import device_name, out_of_memory, pick_device, precision
 from vidtune.engine.features import remember
 from vidtune.engine.made import alone, inputs, is_current, told_to_stop
+from vidtune.engine.scores import score
+from vidtune.engine.selection import Best, best_of
 from vidtune.engine.snapshot import LossCurve, Snapshot
 from vidtune.engine.step import Step
-from vidtune.nn.rows import RowModule
+from vidtune.nn.rows import RowModule, give_rows
 from vidtune.progress import progress
 from vidtune.spec import Run, Stopped, UserError, write_json
 
 
 def train(run: Run, out: Path, make_batches: MakeBatches = Batches, parts: int = 1) -> None:
-    """Write the tuned parameters to `out` and the course of training to `train.json` beside it.
+    """Write the tuned parameters to `out` and the course of training to `train.json` beside it; where
+    the recipe selects, the best weights to `best.pt` too.
 
     All ranks that torchrun has started train together, each its clips of every batch in `parts` one
     after another; that changes no result. What today's code has made of this very run stays. A
@@ -34,7 +38,9 @@ def train(run: Run, out: Path, make_batches: MakeBatches = Batches, parts: int =
     """
     device = pick_device(ranks.local_rank())
     ranks.start(device)
-    if is_current(run, out.parent / "train.json", inputs(run)) and out.is_file():
+    files = [out, *([best_of(out)] if run.recipe.select else [])]
+    current = is_current(run, out.parent / "train.json", inputs(run))
+    if current and all(path.is_file() for path in files):
         return
     if ranks.rank():
         _train(run, out, device, make_batches, parts)
@@ -94,9 +100,22 @@ class Training:
         self.schedule = LambdaLR(
             self.step.optimizer, lambda i: optim.rate(run.recipe, i, per_epoch)
         )
+        self.best: Best | None = None
         self.curve = LossCurve(self.steps)
         parts = {"step": self.step, "schedule": self.schedule, "losses": self.curve}
+        if select := run.recipe.select:
+            self.best = parts["best"] = Best(select)
+            self.test = self._test_batches(make_batches)
         self.snapshot = Snapshot(snapshot, self.model, self.data, parts)
+
+    def _test_batches(self, make_batches: MakeBatches) -> Batches:
+        """The test set in a single view, for all tests of this training."""
+        single = self.run.model.model_copy(update={"views": "1x1"})
+        run = self.run.model_copy(update={"model": single})
+        work, split = Split(self.work.rank, self.work.ranks), run.dataset.evaluate_on
+        data = make_batches(run, split, train=False, device=self.device, work=work)
+        data.reread = True
+        return data
 
     def run_on(self, told: threading.Event) -> None:
         """Train to the end, or until the loss has been no number for some steps. Raises `Stopped`
@@ -104,6 +123,8 @@ class Training:
         done = self.snapshot.restore()
         if self.work.rank:  # what a method draws from the generator differs between ranks
             torch.manual_seed(hash((self.run.seed, done, self.work.rank)))
+        if done:
+            self._test(done, told)
         self.model.train()
         batches = self.data.from_step(done)
         label, show = f"{self.run.name}: train", self.work.rank == 0
@@ -115,12 +136,29 @@ class Training:
             self.curve.add(number, loss)
             if self.curve.diverged:
                 return
+            with suppress(Stopped):  # the test is made up for when the training goes on
+                self._test(number, told)
             stop, due = ranks.any_of(told.is_set(), self.snapshot.due)
             if (stop or due) and self.work.rank == 0:
                 self.snapshot.save(number)
             if stop:
                 ranks.wait()
                 raise Stopped(f"{self.run.name}: stopped after step {number} of {self.steps}")
+
+    def _test(self, number: int, told: threading.Event) -> None:
+        """Test the model where that is due after `number` steps and not done; the training then goes on
+        as without. Raises `Stopped` where some rank was told to stop."""
+        if self.best is None or not self.best.is_due(number, len(self.data), self.steps):
+            return
+        devices = [self.device] if self.device.type == "cuda" else []
+        ranks.spread(self.model.buffers())
+        give_rows(self.model, None)
+        self.model.eval()
+        with torch.random.fork_rng(devices):
+            found = score(self.model, self.test, f"{self.run.name}: test after step {number}", told)
+            if "metrics" in found:
+                self.best.add(number, found["metrics"], self.model)
+        self.model.train()
 
     def write(self, out: Path) -> None:
         """Write what was learned, and how; there is nothing to go on from then."""
@@ -137,8 +175,21 @@ class Training:
                 provenance.run_digest(self.run), device_name(self.device), self.run
             ),
         }
-        state = tuned_state(self.model) if status == "ok" else {}
-        save(out, {"status": status, "state": state, "replaced": self.data.replaced})
+        content: dict[str, Any] = {
+            "status": status,
+            "step": self.curve.number,
+            "state": tuned_state(self.model) if status == "ok" else {},
+            "replaced": self.data.replaced,
+        }
+        best_of(out).unlink(missing_ok=True)
+        if best := self.best:
+            content["best"] = {"step": best.step, "tests": len(best.tested)}
+            report |= {"tested": best.tested, "best": best.step}
+            save(
+                best_of(out),
+                {**content, "step": best.step, "state": best.state if status == "ok" else {}},
+            )
+        save(out, content)
         write_json(out.parent / "train.json", report)
         self.snapshot.remove()
 

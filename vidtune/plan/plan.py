@@ -2,7 +2,8 @@
 
 <results>/<scale>/specs/{generated,datasets,backbones,premises,runs,costs,memory}/....json   what a job is
 <results>/<scale>/backbones/<name>/                 clip.pt pretrain.json premise.json
-<results>/<scale>/runs/<paper>/<variant>@<seed>/    model.pt train.json eval.json, once for equal runs
+<results>/<scale>/runs/<paper>/<variant>@<seed>/    model.pt train.json eval.json, once for equal runs;
+                                                    best.pt where the recipe selects
 <results>/<scale>/costs/<paper>.json                of all its models, at the papers' full size
 <results>/<scale>/memory/<paper>.json               of the rows whose memory it prints, likewise
 """

@@ -8,7 +8,7 @@ from vidtune.spec.frozen import SPLITS, Attention, Count, Frozen, Precision
 from vidtune.spec.method_options import Depth, Joins, Layers, Options, Tokens, Width
 from vidtune.spec.paper import Assumed, ClaimTest, Contradiction, Fit, Numbers, Paper, Variant, slug
 from vidtune.spec.read import load_json, parse, write_json, write_text
-from vidtune.spec.recipe import Recipe
+from vidtune.spec.recipe import Recipe, Selection
 from vidtune.spec.run import (
     Costing,
     Model,

@@ -53,6 +53,31 @@ class Augment(Frozen):
             yield "changes nothing; give randaugment, crop, flip or gray, or drop it"
 
 
+class Selection(Frozen):
+    """When a training is tested on the test set, and which of these tests counts as its best.
+
+    It is tested at the end of every epoch and of the training. A best test set number is no estimate of
+    what the model reaches on other clips; it stands beside that of the last weights, and says so.
+    """
+
+    metric: Literal["top1", "r1"]
+    every: Count | None = None  # steps: tested then as well
+    first: bool = False  # after the first step as well
+    skip: tuple[Annotated[int, Field(ge=0)], ...] = ()  # epochs, from 0, whose end is passed over
+    ties: Literal["first", "last"] = "first"  # which of equally good tests counts
+
+    def is_due(self, step: int, per_epoch: int, steps: int) -> bool:
+        """Whether to test after `step` of `steps`, counted from 1; an epoch has `per_epoch`."""
+        epoch, rest = divmod(step, per_epoch)
+        ends = step == steps or (rest == 0 and epoch - 1 not in self.skip)
+        within = self.every is not None and step % self.every == 0
+        return ends or within or (self.first and step == 1)
+
+    def is_better(self, value: float, best: float) -> bool:
+        """Whether a later test replaces the best so far."""
+        return value > best or (value == best and self.ties == "last")
+
+
 class Recipe(Frozen):
     """How a model is trained and evaluated. Rates are per step, lengths in epochs or steps.
 
@@ -100,6 +125,7 @@ class Recipe(Frozen):
     augment: Augment | None = None
     on_broken: Literal["error", "replace"] = "error"  # a training video that cannot be decoded
     max_words: Count = 32
+    select: Selection | None = None  # None: the last weights count
     source: str | None = None
 
     def problems(self) -> Iterator[str]:
@@ -124,6 +150,10 @@ class Recipe(Frozen):
             yield f"stride: expected with samplers stride and mmaction; found {self.stride}"
         if self.random_train_frames and self.sampler in ("uniform", "clip4clip"):
             yield f"random_train_frames: {self.sampler} has no random rule; drop it"
+        metrics = {"recognition": "top1", "retrieval": "r1"}
+        if self.select and self.select.metric != metrics.get(self.task):
+            expected = metrics.get(self.task, "no selection")
+            yield f"select: metric: expected {expected} in {self.task}; found {self.select.metric}"
         if self.sampler == "clip4clip" and self.task != "retrieval":
             yield "sampler: clip4clip pads short videos, which only retrieval masks"
 

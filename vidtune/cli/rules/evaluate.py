@@ -1,6 +1,7 @@
 """Evaluate one run, or a released checkpoint.
 
 With --spec and --out: the run's own checkpoint, --checkpoint or model.pt in the folder of --out.
+Told to stop, or killed, it goes on when started again, from eval.partial beside --out.
 With --official: the checkpoint of the method's authors, for a variant or a spec.
 """
 
@@ -48,7 +49,8 @@ def _evaluate_run(args: argparse.Namespace) -> None:
 
     out = Path(args.out)
     checkpoint = Path(args.checkpoint) if args.checkpoint else out.with_name("model.pt")
-    if result := evaluate(read_spec(Run, Path(args.spec)), checkpoint):
+    spec, partial = read_spec(Run, Path(args.spec)), out.with_suffix(".partial")
+    if result := evaluate(spec, checkpoint, partial=partial):
         write_json(out, result)
     ranks.end()
 

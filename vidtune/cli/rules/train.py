@@ -2,9 +2,10 @@
 
 By hand, from the spec file that Snakemake wrote (`snakemake -n` writes it too):
   python -m vidtune train --spec results/smoke/specs/runs/side4video/b16-ssv1@0.json --out /tmp/x/model.pt
-Beside the checkpoint it writes train.json. The run's weights and videos must exist; the spec names
-both (`weights`, `data`). --ranks starts that many processes, each on a GPU of its own; torchrun starts
-them as well, on several machines too. How a batch is split changes no result.
+Beside the checkpoint it writes train.json, and best.pt where the recipe selects. The run's weights and
+videos must exist; the spec names both (`weights`, `data`). --ranks starts that many processes, each on
+a GPU of its own; torchrun starts them as well, on several machines too. How a batch is split changes no
+result.
 """
 
 import argparse
