@@ -21,7 +21,8 @@ class Learned(NamedTuple):
 
 
 class Cell(Frozen):
-    """A number of ours beside the printed one. `ours` is the mean over seeds.
+    """A number of ours beside the printed one. `ours` is the mean over seeds; where the authors took the
+    best of several tests on the test set, it is of such, and `last` that of the last weights.
 
     A table also has cells that the paper leaves empty: they have no name, print and verdict.
     """
@@ -33,6 +34,7 @@ class Cell(Frozen):
     kind: Kind
     print: str
     ours: float | None
+    last: float | None = None  # where `ours` is the best of several tests
     verdict: str = ""  # one of `verdicts.VERDICTS`
     reason: str = ""
     predicted: dict[str, float]  # predicted metric -> number that stands beside a measured one
@@ -56,6 +58,18 @@ class Cell(Frozen):
     def ended(self) -> str:
         """How a measurement ended that cannot be compared: oom or busy."""
         return self.rows[0].text if self.rows else ""
+
+    @property
+    def best_of(self) -> int | None:
+        """Of how many tests on the test set `ours` is the best; None: of the last weights."""
+        return self.rows[0].best_of if self.rows else None
+
+    def selection(self, digits: int) -> str:
+        """ "best of 52 tests on the test set; last 42.8"; "" of the last weights."""
+        if self.best_of is None:
+            return ""
+        last = "" if self.last is None else f"; last {self.last:.{digits}f}"
+        return f"best of {self.best_of} tests on the test set{last}"
 
     @property
     def learned(self) -> Learned | None:

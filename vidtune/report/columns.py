@@ -30,7 +30,8 @@ class Column:
                 return ""
             mean, sd, seeds, *_ = cell.learned
             spread = "" if sd is None else f" ± {self._number(sd)}"
-            return f"{self._number(mean)}{spread}" + (f" ({seeds})" if seeds else "")
+            number = f"{self._number(mean)}{spread}" + (f" ({seeds})" if seeds else "")
+            return ", ".join(filter(None, [number, cell.selection(self.digits)]))
         if self.what == "predicted":
             return self._number(cell.predicted.get(self.predicted))
         return f"{self._number(cell.ours)} {cell.ended}".strip()

@@ -132,7 +132,12 @@ def learned(plan: Plan, rows: Iterable[Row]) -> Learned:
     variance of one. Comparisons of the same two runs count once."""
     values: Values = {}
     for row in rows:
-        if row.source == "ours" and row.kind == "learned" and row.seed is not None:
+        if (
+            row.best_of is None
+            and row.source == "ours"
+            and row.kind == "learned"
+            and row.seed is not None
+        ):
             values.setdefault((row.variant, row.metric), {})[row.seed] = row.value
     alone = Learned(plan, values, {})
     families: dict[tuple[str, str], dict[statistics.Names, list[float]]] = {}

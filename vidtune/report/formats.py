@@ -4,11 +4,20 @@ import csv
 import io
 import re
 
+from vidtune.report.columns import Column
 from vidtune.report.tables import ShownTable, TableRow
 
 KEY = (
     "Counted: at full size. Predicted: on fake tensors, without a GPU. Learned: mean ± standard "
     "deviation over seeds (number of seeds)."
+)
+
+
+LEARNED, PICKED = ("mean", "sd", "seeds", "clips"), ("best_of", "last")  # columns of a CSV
+BEST = (
+    "Best of several tests on the test set: as the authors of the row took it, in the course of one "
+    "training; such a number is too high for clips that were not looked at. Last: of the last weights, "
+    "which differences and claims are judged by."
 )
 
 
@@ -21,7 +30,14 @@ def _footnoted(table: ShownTable, row: TableRow) -> list[tuple[str, tuple[int, .
 
 def _notes(table: ShownTable) -> list[str]:
     """The key, numbered footnotes, then remarks on the whole table."""
-    return [KEY, *(f"{k}. {text}" for k, text in enumerate(table.notes, 1)), *table.remarks]
+    key = [KEY, BEST] if any(_selects(table, c) for c in table.columns) else [KEY]
+    return [*key, *(f"{k}. {text}" for k, text in enumerate(table.notes, 1)), *table.remarks]
+
+
+def _selects(table: ShownTable, column: Column) -> bool:
+    """Whether a number in this column is the best of several tests."""
+    cells = (row.cells[column.metric] for row in table.rows)
+    return column.what == "learned" and any(cell.best_of is not None for cell in cells)
 
 
 def to_md(table: ShownTable) -> str:
@@ -49,19 +65,25 @@ def _md(text: str) -> str:
 
 
 def to_csv(table: ShownTable) -> str:
-    """Numbers as numbers: a learned cell takes four columns; footnotes stand in words at the end."""
+    """Numbers as numbers: a learned cell takes four columns, and two more where a number is the best of
+    several tests; footnotes stand in words at the end."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     headings: list[str] = []
     for c in table.columns:
-        learned = [f"{c.metric}_{c.scale}_{k}" for k in ("mean", "sd", "seeds", "clips")]
+        picked = PICKED if _selects(table, c) else ()
+        learned = [f"{c.metric}_{c.scale}_{k}" for k in (*LEARNED, *picked)]
         headings += learned if c.what == "learned" else [c.predicted or f"{c.metric}_{c.what}"]
     writer.writerow(["variant", "label", *table.headings, *headings, "notes"])
     for row in table.rows:
         values: list[object] = []  # None is written as an empty field
         for c in table.columns:
             cell = row.cells[c.metric]
-            values += (cell.learned or [None] * 4)[:4] if c.what == "learned" else [c.text(cell)]
+            if c.what != "learned":
+                values.append(c.text(cell))
+                continue
+            values += (cell.learned or [None] * 4)[:4]
+            values += [cell.best_of, cell.last] if _selects(table, c) else []
         footnotes = dict.fromkeys([*row.notes, *(k for ks in row.cell_notes.values() for k in ks)])
         texts = "; ".join(table.notes[k - 1] for k in footnotes)
         writer.writerow([row.variant, row.label, *row.identity, *values, texts])

@@ -18,7 +18,7 @@ from vidtune.plan import Plan
 from vidtune.report.cell_names import published_cells
 from vidtune.report.cells import Cell, mean
 from vidtune.report.numbers import conditions
-from vidtune.report.numbers.rows import BUSY, FULL_SIZE, OOM, Row, RowIndex, index_rows
+from vidtune.report.numbers.rows import BUSY, FULL_SIZE, OOM, Row, RowIndex, best, index_rows
 from vidtune.report.numbers.settings import READ
 from vidtune.report.texts import fill
 from vidtune.spec import Dataset, Metric, Numbers, slug
@@ -40,10 +40,11 @@ def make_cell(
     """The cell of a table that prints it (`numbers`), or of one that leaves it empty."""
     m = plan.config.metrics[metric]
     paper, row = variant.split("/")
-    rows = ours.get((variant, metric), [])
+    last = ours.get((variant, metric), [])
+    rows = ours.get((variant, best(metric))) or last
     if m.kind == "measured":  # the first that can stand beside print, else the first
         fit = [r for r in rows if numbers and not _unlike(plan, numbers, r)]
-        rows = (fit or rows)[:1]
+        rows = last = (fit or rows)[:1]
     predictions = {
         b.name: ours[variant, b.name][0]
         for b in plan.config.metrics.values()
@@ -57,6 +58,7 @@ def make_cell(
         kind=m.kind,
         print=str(numbers.rows[row][metric]) if numbers else "",
         ours=mean(rows),
+        last=None if rows is last else mean(last),
         predicted={name: r.value for name, r in predictions.items()},
         numbers=numbers,
         rows=tuple(rows),
@@ -65,6 +67,7 @@ def make_cell(
     if not numbers:
         return cell
     verdict, reason = _judge_cell(plan, cell)
+    reason = "; ".join(filter(None, [reason, cell.selection(m.digits)]))
     if verdict == "not run" and predictions and variant in plan.variants:
         first = next(iter(predictions.values()))
         reason += f"; predicted {first.value:.2f} {first.unit} beside it"

@@ -11,10 +11,10 @@ A file that is absent is a job that has not run; a file that cannot be read is a
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from vidtune.plan import Plan
-from vidtune.spec import UserError, load_json
+from vidtune.spec import Run, UserError, load_json
 
 COUNTED = ("gmacs", "views", "params_total", "params_tuned", "tokens", "output_tokens")
 
@@ -70,6 +70,14 @@ def costs(plan: Plan) -> dict[str, dict[str, Any]]:
     return model_results(plan, "costs", COUNTED)
 
 
+class Tested(NamedTuple):
+    """The curve of a training's tests on the test set, of which one counts as the best."""
+
+    metric: str  # that decides
+    points: list[tuple[int, float]]  # (step, value)
+    best: int  # step
+
+
 @dataclass(frozen=True)
 class Outcomes:
     """How the jobs ended, and what the page and the plots show besides rows."""
@@ -79,6 +87,7 @@ class Outcomes:
     runs: int  # runs to evaluate
     counted: int  # models
     losses: dict[str, list[tuple[int, float]]]  # run -> (step, loss)
+    tested: dict[str, Tested]  # run -> its tests in training, where its recipe selects
     tokens: dict[str, list[int]]  # model -> tokens into the first layer, then out of each layer
     premises: dict[str, dict[str, Any]]  # by backbone
     seconds: dict[str, float]  # step -> of all its jobs together
@@ -108,6 +117,7 @@ def read_outcomes(plan: Plan) -> Outcomes:
         losses={
             run: [tuple(p) for p in t["losses"]] for run, t in trains.items() if t.get("losses")
         },
+        tested={run: found for run, t in trains.items() if (found := _tested(plan.runs[run], t))},
         tokens={name: _tokens(c["tokens"]) for name, c in counted.items() if c.get("tokens")},
         premises=premises(plan),
         seconds={k: sum(r.get("seconds", 0.0) for r in v.values()) for k, v in steps.items() if v},
@@ -115,6 +125,13 @@ def read_outcomes(plan: Plan) -> Outcomes:
         versions={k: _distinct(v.get(k) for v in versions) for k in sorted(set().union(*versions))},
         devices=_distinct(r.get("provenance", {}).get("device") for r in evals.values()),
     )
+
+
+def _tested(run: Run, trained: dict[str, Any]) -> Tested | None:
+    if not run.recipe.select or not trained.get("tested"):
+        return None
+    metric = run.recipe.select.metric
+    return Tested(metric, [(s, found[metric]) for s, found in trained["tested"]], trained["best"])
 
 
 def premises(plan: Plan) -> dict[str, dict[str, Any]]:

@@ -36,7 +36,8 @@ def counted(plan: Plan, name: str, cost: dict[str, Any], where: str) -> Iterator
 
 
 def learned(plan: Plan, name: str, result: dict[str, Any], where: str) -> Iterator[Row]:
-    """Rows of a run from its `eval.json`; none where the training diverged or ran out of memory.
+    """Rows of a run from its `eval.json`; none where the training diverged or ran out of memory. Where
+    the recipe selects, rows of the last weights, then of those that were the best on the test set.
 
     The condition says if the scale takes other frames than are declared, and if the file is that of
     the same run under another variant's name.
@@ -51,7 +52,7 @@ def learned(plan: Plan, name: str, result: dict[str, Any], where: str) -> Iterat
     code = made_by(result, provenance.run_digest(first), provenance.spec_digest(first))
     same = "" if run is first else f"at this scale the same run as {first.model.name}"
     condition = "; ".join(filter(None, [frames, same, _clip_differences(result)]))
-    for metric, value in result["metrics"].items():
+    for metric, value, picked in _values(result):
         m = plan.config.metrics.get(metric)
         if m is None:
             raise UserError(
@@ -67,9 +68,20 @@ def learned(plan: Plan, name: str, result: dict[str, Any], where: str) -> Iterat
             n=result["n"],
             coverage=_coverage(where, result.get("coverage", {})),
             device=result.get("provenance", {}).get("device", ""),
-            condition=condition,
+            condition="; ".join(filter(None, [condition, picked])),
+            best_of=result["best"]["tests"] if picked else None,
             **code,
         )
+
+
+def _values(result: dict[str, Any]) -> Iterator[tuple[str, float, str]]:
+    """Metrics with their values and, of the best weights, how those were picked."""
+    for metric, value in result["metrics"].items():
+        yield metric, value, ""
+    if best := result.get("best"):
+        picked = f"the best of {best['tests']} tests on the test set, after step {best['step']:,}"
+        for metric, value in best["metrics"].items():
+            yield metric, value, picked
 
 
 def _coverage(where: str, splits: dict[str, dict[str, int]]) -> float | None:

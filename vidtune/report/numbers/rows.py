@@ -44,20 +44,29 @@ class Row(Frozen):
     stale: bool = False  # that code, or what was asked for, has changed since
     text: str = ""
     condition: str = ""  # the convention of a count, or what it was taken under
+    # learned: of so many tests on the test set in training it is the best one's; None: the last weights'
+    best_of: int | None = None
 
 
-RowIndex = dict[tuple[str, str], list[Row]]  # by variant and metric: seeds, devices or tables
+# by variant and metric: seeds, devices or tables; the best of tests apart, see `best`
+RowIndex = dict[tuple[str, str], list[Row]]
 
 
 def our_row(metric: Metric, **fields: Any) -> Row:
     return Row(metric=metric.name, unit=metric.unit, kind=metric.kind, source="ours", **fields)
 
 
+def best(metric: str) -> str:
+    """The key, in a `RowIndex`, of a metric's rows that are the best of tests on the test set."""
+    return f"{metric}, best on test"
+
+
 def index_rows(rows: Iterable[Row], source: str = "ours") -> RowIndex:
     out: RowIndex = {}
     for row in rows:
         if row.source == source:
-            out.setdefault((row.variant, row.metric), []).append(row)
+            key = row.metric if row.best_of is None else best(row.metric)
+            out.setdefault((row.variant, key), []).append(row)
     return out
 
 

@@ -99,7 +99,7 @@ def _write_names(axes: Axes, at: dict[str, tuple[float, float]]) -> None:
 
 
 def training(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
-    """Loss curves: one panel per published table, a line per run."""
+    """Loss curves: one panel per published table, a line per run; with the tests of those that select."""
     if not outcomes.losses:
         return f"no run at scale {plan.scale.name} has left a loss curve yet"
     groups = _groups(plan, outcomes)
@@ -109,6 +109,7 @@ def training(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
             mine = [n for n in outcomes.losses if n.rpartition("@")[0] == variant]
             for seed, name in enumerate(mine):
                 _curve(panel, outcomes, name, k, "" if seed else variant.split("/")[1])
+        _tests(plan, panel, outcomes, variants)
         panel.set_title(title, fontsize=8.5)
         panel.legend(fontsize=6.8, handlelength=1, labelspacing=0.2, borderaxespad=0)
         panel.locator_params(nbins=4)
@@ -121,6 +122,11 @@ def training(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
         "Mean training loss between two points, per run and seed; a variant that stands in several "
         "published tables is drawn in each."
     )
+    if outcomes.tested:
+        caption += (
+            " Dots, on the right: what a training reached on the test set in the course of it, where "
+            "its authors took the best of such tests (circled)."
+        )
     return Drawn(figure, title, caption)
 
 
@@ -148,6 +154,27 @@ def _curve(axes: Axes, outcomes: Outcomes, name: str, k: int, label: str) -> Non
     axes.plot(*zip(*points, strict=True), **look, label=label or None)
     if name in outcomes.failed:
         axes.plot(*points[-1], "x", color=style.INK, markersize=7, markeredgewidth=1.6)
+
+
+def _tests(plan: Plan, axes: Axes, outcomes: Outcomes, variants: list[str]) -> None:
+    """The tests of a panel's trainings, on an axis of their own at the right."""
+    known = {n: t for n, t in outcomes.tested.items() if n.rpartition("@")[0] in variants}
+    if not known:
+        return
+    right = axes.twinx()
+    for name, tested in known.items():
+        colour = style.look(variants.index(name.rpartition("@")[0]))["color"]
+        right.plot(
+            *zip(*tested.points, strict=True), ".:", color=colour, linewidth=0.9, markersize=3
+        )
+        best = dict(tested.points)[tested.best]
+        right.plot(tested.best, best, "o", color=colour, markersize=7, fillstyle="none")
+    metric = plan.config.metrics[next(iter(known.values())).metric]
+    right.set_ylabel(f"{metric.label}, {metric.unit}")
+    right.grid(visible=False)
+    low, high = right.get_ylim()
+    right.set_ylim(low, high + 0.45 * (high - low))  # the names of the lines stand above
+    right.spines["right"].set_visible(True)
 
 
 def premise(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
