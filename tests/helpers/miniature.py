@@ -145,7 +145,11 @@ def lsmdc() -> Miniature:
     film = "1001_Flight"
     truth: Truth = {
         "train": {
-            f"{film}_00.00.01.000-00.00.02.000": ("SOMEONE sits.", 'He says "no", and goes.'),
+            f"{film}_00.00.01.000-00.00.02.000": (
+                "SOMEONE sits.",
+                'He says "no", and goes.',
+                "SOMEONE sits.",
+            ),
             f"{film}_00.00.03.000-00.00.04.000": ("Caf\u00e9.",),
         },
         "val": {f"{film}_00.01.00.000-00.01.01.000": ("A door opens.",)},
@@ -168,7 +172,7 @@ def lsmdc() -> Miniature:
     return Miniature(
         files | {"LSMDC_videos.tar": tarred(clips)},
         truth,
-        expected={"train": 3, "val": 1, "test": 1},
+        expected={"train": 4, "val": 1, "test": 1},
     )
 
 

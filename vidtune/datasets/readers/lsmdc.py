@@ -1,7 +1,8 @@
 """LSMDC (Rohrbach et al., CVPR 2015), the challenge of 2016.
 
 LSMDC16_annos_training.csv, and one for each other split: a caption a line between tabs, without a
-header. A clip may have several lines. The times are those of the aligned and of the cut clip.
+header. A clip may have several lines: each is a pair of a training, one that
+repeats a sentence too. The times are those of the aligned and of the cut clip.
     1001_Flight_00.00.01.000-00.00.02.000<tab>00.00.01.000<tab>00.00.02.000<tab>00.00.01.000<tab>
     00.00.02.000<tab>SOMEONE sits.
 """
@@ -24,8 +25,6 @@ def read(files: ListFiles) -> Lists:
                     f"{place}: expected {FIELDS} fields between tabs; found {len(fields)}; fix it"
                 )
             name, text = fields[0].strip(), clean_caption(fields[-1], place)
-            if text in captions.setdefault(name, []):
-                raise UserError(f"{place}: id: {name!r} has this sentence already; remove one")
-            captions[name].append(text)
+            captions.setdefault(name, []).append(text)
         splits[split] = [Listed(name, (name,), tuple(texts)) for name, texts in captions.items()]
     return Lists(splits)
