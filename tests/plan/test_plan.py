@@ -34,6 +34,7 @@ def test_ls_lists_every_variant_with_its_settings(vidtune):
     assert all(set(i) == keys for i in items.values())
     assert items["side4video/l14-light-ssv2"]["options"]["width"] == 320
     assert items["side4video/l14-light-ssv2"]["views"] == "1x3"
+    assert items["side4video/evl-l14-k400"]["views"] == "3x1"  # tested so; its table prints 1x3
     assert items["tempme/tempme-b16"]["options"]["cross"] == 40
     published = {
         f"{p.name}/{row}"
@@ -43,6 +44,19 @@ def test_ls_lists_every_variant_with_its_settings(vidtune):
         if row not in p.cited
     }
     assert published <= set(items)
+
+
+def test_baselines_are_tested_as_their_authors_do(mini):
+    """Print has 1x3 of them all."""
+    tested = {}
+    for name, v in mini.variants.items():
+        if v.method in ("st_adapter", "aim", "evl", "dist"):
+            tested.setdefault((v.method, v.dataset), set()).add(mini.models[name].views)
+            assert v.views == "1x3"
+    ssv2 = {("st_adapter", "ssv2"): "3x1", ("aim", "ssv2"): "3x1", ("evl", "ssv2"): "3x1"}
+    k400 = {("st_adapter", "k400"): "1x3", ("aim", "k400"): "1x3", ("evl", "k400"): "3x1"}
+    dist = {("dist", "ssv2"): "1x3", ("dist", "k400"): "1x3"}
+    assert tested == {key: {views} for key, views in (ssv2 | k400 | dist).items()}
 
 
 def test_options_are_read_without_torch():

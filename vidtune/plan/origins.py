@@ -115,7 +115,8 @@ def _variant(plan: Plan, v: Variant) -> list[Origin]:
     template = next(t for t in declared if _expands(declared[t], t, key))
     chain = bases(path, "variants", declared, template)
     out = []
-    for field in ("method", "backbone", "dataset", "frames", "views", "recipe", "train_share"):
+    fields = ["method", "backbone", "dataset", "frames", "views", "recipe", "train_share"]
+    for field in fields if v.tested is None else [*fields, "tested"]:
         of, place = _giver(path, chain, (field,)) or ("default", field_places(Variant)[field])
         says = method_source(v.method) if field == "method" else place.says
         out.append(_origin("variant", field, getattr(v, field), of, place, says))

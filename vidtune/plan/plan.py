@@ -194,7 +194,7 @@ def _model(c: Config, v: Variant) -> Model:
         backbone=backbone,
         task=dataset.task,
         frames=v.frames,
-        views=v.views,
+        views=v.tested or v.views,
         classes=dataset.classes,
         max_words=c.recipes[v.recipe].max_words,
     )

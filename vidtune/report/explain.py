@@ -104,12 +104,15 @@ def _neighbours(plan: Plan, named: CellName) -> list[Neighbour]:
 
 
 def _configuration_differences(plan: Plan, name: str, other: str) -> list[str]:
-    """What `other` sets otherwise, as "layers 12, here 6"; options only under the same method."""
+    """What `other` sets otherwise, as "layers 12, here 6": the tested views, and options only under the
+    same method."""
     if name not in plan.variants or other not in plan.variants:
         return []
     mine, theirs = plan.variants[name], plan.variants[other]
-    fields = ("method", "backbone", "dataset", "frames", "views", "recipe", "train_share")
-    pairs = [(f, getattr(theirs, f), getattr(mine, f)) for f in fields]
+    before, after = ("method", "backbone", "dataset", "frames"), ("recipe", "train_share")
+    pairs = [(f, getattr(theirs, f), getattr(mine, f)) for f in before]
+    pairs += [("views", plan.models[other].views, plan.models[name].views)]
+    pairs += [(f, getattr(theirs, f), getattr(mine, f)) for f in after]
     if mine.method == theirs.method:
         options = plan.models[name].options
         pairs += [(k, v, options[k]) for k, v in plan.models[other].options.items() if k in options]

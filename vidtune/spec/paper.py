@@ -29,6 +29,7 @@ class Variant(Frozen):
     dataset: str
     frames: Count
     views: Views = "1x1"  # crops x clips
+    tested: Views | None = None  # the authors' own test, where the tables print other views
     recipe: str
     train_share: Share = 1.0  # of the training clips that are used
     options: dict[str, Any] = Field(default_factory=dict)
