@@ -12,16 +12,17 @@ from torch import Tensor
 
 from vidtune.data import records, transforms
 from vidtune.data.clips import Clips
-from vidtune.data.transforms import augment, gray
+from vidtune.data.transforms import augment, erase, gray, lighting
+from vidtune.nn.pixels import MEAN, Resizing, normalise, resize, scaled
 from vidtune.spec import Recipe
 from vidtune.spec.recipe import Augment
 
 SIDE = 24
 
 
-def recipe(resize: object = None, **augmented: object) -> Recipe:
+def recipe(before: object = None, **augmented: object) -> Recipe:
     base = {"name": "r", "task": "recognition", "lr": 1.0, "weight_decay": 0.0, "batch": 2}
-    more = {"epochs": 1, "sampler": "segments", "resize": resize, "augment": augmented}
+    more = {"epochs": 1, "sampler": "segments", "resize": before, "augment": augmented}
     return Recipe.model_validate({**base, **more})
 
 
@@ -37,6 +38,9 @@ CHAINS = {
     "side4video-k400": ({"crop": "side4video", "flip": 0.5, "gray": 0.2}, 28),
     "st-adapter": ({"crop": "slowfast", "filter": "bicubic"}, None),
     "jitter": ({"crop": "jitter", "scale": (1.0, 1.15), "filter": "bicubic", "flip": 0.5}, None),
+    "aim-ss": ({"resize": 28, "crop": "slowfast", "imgaug": "m7-n4", "erase": 0.25}, None),
+    "aim-k400": ({"resize": 28, "crop": "slowfast", "flip": 0.5, "lighting": 0.1}, None),
+    "dist": ({"crop": "slowfast", "scale": (0.4, 1.0), "flip": 0.5, "gray": 0.2}, None),
     "tempme": ({"randaugment": "rand-m7-n4-mstd0.5-inc1"}, None),
 }
 
@@ -58,12 +62,10 @@ def test_a_draw_is_alike_for_all_frames_and_repeats_by_its_seed(name: str, shape
 
 
 def test_without_a_random_part_a_draw_is_what_tests_see():
-    from vidtune.nn.pixels import resize
-
     frames = still().permute(0, 2, 3, 1).contiguous().numpy()
     for size in (None, 28, (32, 40)):
         out, flipped = augment(still(), recipe(size, gray=1e-12), SIDE, np.random.default_rng(0))
-        assert not flipped and torch.equal(out, resize(frames, SIDE, size=size))
+        assert not flipped and torch.equal(out, resize(frames, SIDE, how=Resizing(size)))
 
 
 def test_a_crop_covers_what_it_may_and_all_of_it():
@@ -127,6 +129,69 @@ def test_a_share_of_clips_is_flipped_and_gray():
             assert torch.equal(x, plain.flip(-1) if flipped else plain)
 
 
+def test_a_noise_of_colour_is_the_same_everywhere_and_follows_the_axes():
+    x = torch.full((2, 3, 4, 5), 100, dtype=torch.uint8)
+    for axis, spread in enumerate(transforms.SPREADS):
+        out = lighting(x, np.eye(3)[axis])[0, :, 0, 0] - 100.0
+        assert out.numpy() == pytest.approx(transforms.AXES[:, axis] * spread, abs=0.51)
+    assert (transforms.AXES.T @ transforms.AXES).tolist() == pytest.approx(np.eye(3), abs=2e-3)
+    how = recipe(lighting=0.1)
+    draws = [augment(x, how, 4, np.random.default_rng(s))[0] for s in range(2000)]
+    assert all((d == d[:1, :, :1, :1]).all() for d in draws)
+    colours = np.array([d[0, :, 0, 0].numpy() - 100.0 for d in draws])
+    spread = (0.1 * transforms.AXES * transforms.SPREADS) @ (
+        0.1 * transforms.AXES * transforms.SPREADS
+    ).T
+    assert np.cov(colours.T) == pytest.approx(spread, abs=1.0)
+    assert lighting(x + 150, np.array([-9.0, 0, 0])).max() == 255  # nothing wraps around
+
+
+def test_a_share_of_clips_loses_a_rectangle_to_the_mean():
+    x = still(2, 50, 60)
+    ground = torch.tensor([round(255 * m) for m in MEAN]).view(3, 1, 1)
+    assert normalise(ground[None].byte()).abs().max() < 0.005
+    rng, areas, ratios = np.random.default_rng(0), [], []
+    for _ in range(400):
+        out = erase(x, rng)
+        gone = (out != x).any(1)[0]
+        top, left = gone.any(1).nonzero().flatten(), gone.any(0).nonzero().flatten()
+        h, w = int(top[-1] - top[0] + 1), int(left[-1] - left[0] + 1)
+        box = out[..., top[0] : top[-1] + 1, left[0] : left[-1] + 1]
+        assert (box == ground).all() and torch.equal(out[0], out[1])
+        areas.append(h * w / 3000)
+        ratios.append(h / w)
+    assert 0.01 < min(areas) < 0.05 and 0.3 < max(areas) < 0.35
+    assert (
+        0.25 < min(ratios) < 0.4
+        and 2.5 < max(ratios) < 4
+        and np.median(ratios) == pytest.approx(1, abs=0.15)
+    )
+    how = recipe(erase=0.25)
+    plain = augment(still(1), recipe(erase=1e-12), SIDE, np.random.default_rng(0))[0]
+    changed = [
+        not torch.equal(augment(still(1), how, SIDE, np.random.default_rng(s))[0], plain)
+        for s in range(600)
+    ]
+    assert np.mean(changed) == pytest.approx(0.25, abs=0.06)
+
+
+def test_training_may_resize_before_the_crop_otherwise_than_tests_do():
+    x, part = still(1, 48, 64), (0.4, 1.0)
+    how = recipe(flip=0.5).model_copy(
+        update={"augment": Augment(resize=28, crop="slowfast", scale=part)}
+    )
+    how = how.model_copy(update={"filter": "bilinear", "antialias": False})
+    small = scaled(x, SIDE, Resizing(28, "bilinear", False))
+    assert small.shape[-2:] == (28, 37)
+    tested = resize(x.permute(0, 2, 3, 1).numpy(), SIDE, how=Resizing(None, "bilinear", False))
+    wide = torch.nn.functional.interpolate(x, (24, 32), mode="bilinear")
+    assert torch.equal(tested, wide[..., 4:28])
+    for seed in range(20):
+        out, _ = augment(x, how, SIDE, np.random.default_rng(seed))
+        box = transforms._slowfast(28, 37, part, np.random.default_rng(seed))
+        assert torch.equal(out, transforms._resize_box(small, box, (SIDE, SIDE), "bilinear"))
+
+
 # --- in batches ---
 
 
@@ -152,6 +217,21 @@ def test_a_flip_swaps_the_labels_of_left_and_right(tmp_path: Path):
     assert labels == [0, 87, 86, 94, 93, 167, 166, 173]
     test = Clips(something(tmp_path), recipe(flip=1.0), 4, SIDE, train=False, seed=0)
     assert [test[i]["label"] for i in range(8)] == [0, 86, 87, 93, 94, 166, 167, 173]
+
+
+def test_imgaug_mirrors_clips_and_leaves_their_labels(tmp_path: Path):
+    """AIM's training: what its tests then see of left and right is as it was trained."""
+    clips = Clips(something(tmp_path), recipe(imgaug="m0-n1"), 4, SIDE, train=True, seed=0)
+    plain = Clips(something(tmp_path), recipe(flip=0.5), 4, SIDE, train=False, seed=0)
+    still, seen = plain[0]["video"], set()
+    for clips.epoch in range(12):
+        items = [clips[i] for i in range(len(clips))]
+        assert [item["label"] for item in items] == [0, 86, 87, 93, 94, 166, 167, 173]
+        for item in items:
+            seen |= {
+                k for k, x in enumerate((still, still.flip(-1))) if torch.equal(item["video"], x)
+            }
+    assert seen == {0, 1}
 
 
 def test_a_batch_holds_a_repeated_clip_side_by_side_with_the_same_frames(tmp_path: Path):
@@ -191,8 +271,33 @@ def test_a_batch_holds_a_repeated_clip_side_by_side_with_the_same_frames(tmp_pat
         ({"repeats": 0, "flip": 0.5}, "greater than 0"),
         ({"repeats": 2}, "changes nothing"),
         ({"grey": 0.2}, "Extra inputs"),
+        ({"imgaug": "m31-n4"}, "should match pattern"),
+        ({"imgaug": "m7-n19"}, "should match pattern"),
+        ({"resize": 28, "flip": 0.5}, "resize: is before a crop of a share of the area"),
+        ({"mixup": 0.8, "mix_switch": 0.5}, "mix_switch: is between mixup and cutmix"),
+        ({"mixup": 0.0}, "greater than 0"),
     ],
 )
 def test_a_recipes_augmentation_is_read_strictly(bad: dict, says: str):
     with pytest.raises(ValidationError, match=says):
         Augment.model_validate(bad)
+
+
+@pytest.mark.parametrize(
+    "bad, says",
+    [
+        ({"augment": {"mixup": 0.8}}, "group: mixup and cutmix mix the clips of a group"),
+        (
+            {"augment": {"cutmix": 1.0}, "task": "retrieval", "group": 2},
+            "which only recognition has",
+        ),
+        (
+            {"augment": {"imgaug": "m7-n4"}, "task": "retrieval"},
+            "mirrors clips whose captions stay",
+        ),
+    ],
+)
+def test_a_recipe_mixes_and_mirrors_only_what_it_can(bad: dict, says: str):
+    good = recipe(flip=0.5).model_dump(mode="json")
+    with pytest.raises(ValidationError, match=says):
+        Recipe.model_validate({**good, **bad}, strict=False)

@@ -10,7 +10,7 @@ from helpers.generated import edit, recipe
 from vidtune.data import records
 from vidtune.data.clips import Clips, read_all
 from vidtune.motion.words import MIRRORED, MOTIONS
-from vidtune.nn.pixels import normalise, resize
+from vidtune.nn.pixels import Resizing, normalise, resize
 from vidtune.spec import UserError
 
 
@@ -92,10 +92,25 @@ def test_three_crops_are_start_middle_and_end_of_the_longer_side():
     assert [resize(high, 4, k, 3)[0, 0, :, 0].tolist() for k in range(3)] == columns
 
 
+def test_three_crops_may_lie_along_the_width_of_high_frames_too():
+    """Side4Video's: two steps of a whole number of pixels, in the middle of the height."""
+    column = np.arange(12, dtype=np.uint8)
+    frames = np.broadcast_to(column[None, None, :, None], (1, 21, 12, 3)).copy()
+    how = Resizing(12, along="width")
+    assert [resize(frames, 5, k, 3, how)[0, 0, 0, 0].item() for k in range(3)] == [0, 2, 4]
+    assert [resize(frames, 5, k, 1, how)[0, 0, 0, 0].item() for k in range(1)] == [3]
+    rows = np.broadcast_to(
+        np.arange(21, dtype=np.uint8)[None, :, None, None], (1, 21, 12, 3)
+    ).copy()
+    assert {resize(rows, 5, k, 3, how)[0, 0, 0, 0].item() for k in range(3)} == {8}
+    longer = Resizing(12)
+    assert [resize(rows, 5, k, 3, longer)[0, 0, 0, 0].item() for k in range(3)] == [0, 8, 16]
+
+
 def test_frames_may_have_a_size_of_their_own_before_the_crop(copy: Path):
     frames = np.zeros((1, 10, 30, 3), dtype=np.uint8)
     frames[:, 5:] = 200  # the lower half, whose edge the middle row of any crop shows
-    crops = [resize(frames, 8, k, 3, (12, 16)) for k in range(3)]
+    crops = [resize(frames, 8, k, 3, Resizing((12, 16))) for k in range(3)]
     assert all(c.shape == (1, 3, 8, 8) for c in crops)
     assert all((c[0, 0, :3] < 20).all() and (c[0, 0, 5:] > 180).all() for c in crops)
     rows = records.read(copy, "test")

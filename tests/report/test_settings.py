@@ -40,11 +40,11 @@ def test_the_augmentation_of_table_12_is_the_recipes(plan, metric, cells):
 
 
 def test_a_recipe_without_augmentation_changes_nothing(plan):
-    variant = plan.variants["side4video/aim-b16"]
+    variant = plan.variants["side4video/b32-msrvtt"]
     recipe = plan.config.recipes[variant.recipe]
     assert recipe.augment is None
     declared = settings.Declared(
-        plan.models["side4video/aim-b16"], recipe, plan.config.datasets[variant.dataset]
+        plan.models["side4video/b32-msrvtt"], recipe, plan.config.datasets[variant.dataset]
     )
     read = [settings.READ[metric](declared) for metric in ("flip", "gray", "repeats")]
     assert read == [0.0, 0.0, 1]

@@ -4,7 +4,7 @@ Where nothing random happens to the clips and they fit into memory, they are dec
 generated ones on disk too (vidtune/data/decoded.py). Otherwise worker processes decode them as
 training goes.
 
-Shapes: B clips, T frames, S pixels, L words, Q captions.
+Shapes: B clips, T frames, S pixels, C classes, L words, Q captions.
 """
 
 import math
@@ -23,6 +23,7 @@ from vidtune.data.clips import Clips, read_all
 from vidtune.data.decoded import read_kept
 from vidtune.data.text import tokenizer
 from vidtune.data.video import cores
+from vidtune.nn.mixing import mix_clips
 from vidtune.nn.pixels import normalise
 from vidtune.nn.rows import Rows, mix
 from vidtune.spec import Run, UserError
@@ -36,8 +37,10 @@ MOST_WORKERS = 8  # processes that decode; further cores are their decoders' thr
 class Batch:
     """What a model takes and what it should answer, on the device."""
 
-    clips: tuple[Tensor, ...]  # uint8 (B, T, 3, S, S), or the features kept instead
-    target: Tensor  # labels (B,), or token ids (B, L)
+    clips: tuple[
+        Tensor, ...
+    ]  # uint8 (B, T, 3, S, S), mixtures of such, or the features kept instead
+    target: Tensor  # labels (B,), of mixtures shares of classes (B, C), or token ids (B, L)
     # {"mask": which frames are real (B, T)} where the sampler pads, else nothing
     masks: dict[str, Tensor]
     rows: Rows | None = None  # what random choices for the clips follow from
@@ -206,10 +209,13 @@ class Batches:
             order = shuffled(self.sets, self.run.seed, number)
         batches = [order[i * self.size : (i + 1) * self.size] for i in range(first, len(self))]
         if self.train:
-            places = [self.work.of(self.size, part) for part in range(self.work.parts)]
-            batches = [batch[place] for batch in batches for place in places]
+            parts = range(self.work.parts)
+            batches = [batch[self.work.of(len(batch), part)] for batch in batches for part in parts]
         for i, (batch, items) in enumerate(zip(self._made(batches), batches, strict=True)):
-            yield replace(batch, rows=self._rows(items, number, i % self.work.parts))
+            keys = self._keys(items, number)
+            batch = self._mix(batch, keys)
+            first_part = self.work.rank == 0 and i % self.work.parts == 0
+            yield replace(batch, rows=Rows(keys.to(self.device), self.groups, first_part))
 
     def numbered(self, numbers: Sequence[int]) -> Iterator[Batch]:
         """Yield those batches of a test that have these `numbers`, in their order."""
@@ -226,12 +232,20 @@ class Batches:
             yield from self.epoch(epoch, first)
             epoch, first = epoch + 1, 0
 
-    def _rows(self, items: Tensor, epoch: int, part: int) -> Rows:
+    def _keys(self, items: Tensor, epoch: int) -> Tensor:
         """What random choices for clips follow from: seed, epoch, item and which copy of it."""
         augment = self.run.recipe.augment
         copies = torch.arange(augment.repeats if self.train and augment else 1)
-        keys = mix(self.run.seed, epoch, items[:, None], copies).flatten()
-        return Rows(keys.to(self.device), self.groups, self.work.rank == 0 and part == 0)
+        return mix(self.run.seed, epoch, items[:, None], copies).flatten()
+
+    def _mix(self, batch: Batch, keys: Tensor) -> Batch:
+        """Mix the clips of each group, where the recipe does; `keys` are those of the clips."""
+        how, classes = self.run.recipe.augment, self.run.model.classes
+        if not (self.train and how and how.mixes and classes):
+            return batch
+        first = keys.view(self.groups, -1)[:, 0].tolist()
+        clips, target = mix_clips(*batch.inputs, batch.target, first, how, classes)
+        return replace(batch, clips=(clips,), target=target)
 
     def _made(self, batches: list[Tensor]) -> Iterable[Batch]:
         streamed = self.videos is None and self.features is None

@@ -19,7 +19,7 @@ from torch.utils.data import Dataset
 
 from vidtune.data.records import Record
 from vidtune.data.sampling import PADDING, Rng, indices
-from vidtune.data.transforms import augment
+from vidtune.data.transforms import augment, resizing
 from vidtune.data.video import cores, read_frames
 from vidtune.nn.pixels import centre, planes, scaled
 from vidtune.progress import progress
@@ -55,11 +55,13 @@ class Clips(Dataset[dict[str, Any]]):
 
     def __post_init__(self) -> None:
         recipe = self.recipe
-        if recipe.resize and np.min(recipe.resize) < self.side:
-            raise UserError(
-                f"recipe {recipe.name}: resize: expected at least the model's {self.side} pixels; "
-                f"found {recipe.resize}"
-            )
+        changed = recipe.augment and recipe.augment.resize
+        for key, size in (("resize", recipe.resize), ("augment.resize", changed)):
+            if size and np.min(size) < self.side:
+                raise UserError(
+                    f"recipe {recipe.name}: {key}: expected at least the model's {self.side} pixels; "
+                    f"found {size}"
+                )
         unfold = self.train and recipe.task == "retrieval"
         flips = unfold and recipe.augment and recipe.augment.flip
         if flips and any(r.label is None for r in self.records):
@@ -153,10 +155,11 @@ class Clips(Dataset[dict[str, Any]]):
             for _ in range(self.copies):
                 yield augment(planes(clips[0]), self.recipe, self.side, rng)
             return
-        whole = [scaled(planes(frames), self.side, self.recipe.resize) for frames in clips]
-        for crop in range(self.views[0]):
+        how, crops = resizing(self.recipe), self.views[0]
+        whole = [scaled(planes(frames), self.side, how) for frames in clips]
+        for crop in range(crops):
             for video in whole:
-                yield centre(video, self.side, crop, self.views[0]), False
+                yield centre(video, self.side, crop, crops, how.along), False
 
 
 def read_all(clips: Clips, label: str) -> Tensor:

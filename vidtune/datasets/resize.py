@@ -29,7 +29,7 @@ from vidtune.data.video import cores, read_frames, upright
 from vidtune.datasets import stage_state
 from vidtune.datasets.json_lines import write_lines
 from vidtune.datasets.threads import in_threads
-from vidtune.nn.pixels import planes, scaled, short_side
+from vidtune.nn.pixels import Resizing, planes, scaled, short_side
 from vidtune.nn.pixels import resize as to_input
 from vidtune.progress import progress
 from vidtune.spec import SPLITS, Dataset, Resized, UserError, write_json
@@ -195,7 +195,7 @@ def _remove(path: Path) -> None:
 
 def _scale(frame: Frame, size: tuple[int, int]) -> Frame:
     """(H, W, 3) -> (*size, 3), as frames are resized for a model."""
-    x = scaled(planes(np.ascontiguousarray(frame)[None]), 0, size)  # (1, 3, *size)
+    x = scaled(planes(np.ascontiguousarray(frame)[None]), 0, Resizing(size))  # (1, 3, *size)
     return x[0].permute(1, 2, 0).contiguous().numpy()
 
 

@@ -3,6 +3,8 @@
 Shapes: T frames, H x W pixels of a decoded frame, S pixels of the model's side.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,19 +16,25 @@ STD = (0.26862954, 0.26130258, 0.27577711)
 Size = tuple[int, int]  # height, width
 
 
-def resize(
-    frames: NDArray[np.uint8],
-    side: int,
-    crop: int = 0,
-    crops: int = 1,
-    size: tuple[int, int] | int | None = None,
-) -> Tensor:
-    """(T, H, W, 3) -> uint8 (T, 3, side, side): antialiased bicubic, then the centre.
+@dataclass(frozen=True)
+class Resizing:
+    """How frames become as large as a crop needs: to `size` (height, width), or to `size` or the
+    crop's side as their short side. `along`: of three crops, the side that they lie along."""
 
-    Before the crop frames have `size` (height, width), or `size` or `side` as their short side. Of
-    three crops the first is the start of the longer side and the last its end.
-    """
-    return centre(scaled(planes(frames), side, size), side, crop, crops)
+    size: Size | int | None = None
+    filter: str = "bicubic"
+    antialias: bool = True
+    along: str = "longer"
+
+
+AS_CLIP = Resizing()
+
+
+def resize(
+    frames: NDArray[np.uint8], side: int, crop: int = 0, crops: int = 1, how: Resizing = AS_CLIP
+) -> Tensor:
+    """(T, H, W, 3) -> uint8 (T, 3, side, side): resized, then the centre or one of three crops."""
+    return centre(scaled(planes(frames), side, how), side, crop, crops, how.along)
 
 
 def planes(frames: NDArray[np.uint8]) -> Tensor:
@@ -47,20 +55,26 @@ def short_side(height: int, width: int, side: int) -> Size:
     return max(side, height * side // short), max(side, width * side // short)
 
 
-def scaled(x: Tensor, side: int, size: Size | int | None) -> Tensor:
-    """To `size`, or to the short side `size`, or to the short side `side`: antialiased bicubic."""
+def scaled(x: Tensor, side: int, how: Resizing = AS_CLIP) -> Tensor:
+    """(T, 3, H, W) -> (T, 3, *size), as `how` says; `side` is the crop's."""
+    size = how.size
     if not isinstance(size, tuple):
         size = short_side(*x.shape[-2:], size or side)
     if size == tuple(x.shape[-2:]):
         return x
-    return F.interpolate(x, size=size, mode="bicubic", antialias=True)
+    return F.interpolate(x, size=size, mode=how.filter, antialias=how.antialias)
 
 
-def centre(x: Tensor, side: int, crop: int = 0, crops: int = 1) -> Tensor:
-    """(T, 3, S, S); of three crops the first is the start of the longer side and the last its end."""
+def centre(x: Tensor, side: int, crop: int = 0, crops: int = 1, along: str = "longer") -> Tensor:
+    """(T, 3, S, S); of three crops the first is the start of the longer side and the last its end.
+
+    Along the width (`along`) they are Side4Video's, whose two steps are of whole even pixels.
+    """
     over = x.shape[-2] - side, x.shape[-1] - side
     at = [m // 2 for m in over]
-    if crops == 3:
+    if crops == 3 and along == "width":
+        at = [over[0] // 4 * 2, over[1] // 4 * 2 * crop]
+    elif crops == 3:
         longer = int(over[1] > over[0])
         at[longer] = over[longer] * crop // 2
     top, left = at

@@ -22,23 +22,56 @@ Sampler = Literal[
     "mmaction",
     "dist",
 ]
+Filter = Literal["bilinear", "bicubic"]  # how pixels are computed where frames are resized
 RANDAUGMENT = r"^rand-m(\d+(?:\.\d+)?)-n([1-9]\d*)(?:-mstd(\d+(?:\.\d+)?))?-inc1$"
+IMGAUG = r"^m([12]?\d|30)-n([1-9]|1[0-8])$"  # magnitude of 30; how many of the 18 operations
+FRAME_RULE = {
+    "fps",
+    "sampler",
+    "stride",
+    "slice_framepos",
+    "resize",
+    "filter",
+    "antialias",
+    "three_crops",
+}
 
 
 class Augment(Frozen):
-    """What is changed at random in training clips, alike for all frames of a clip, in this order.
+    """What is changed at random in training clips, alike for all frames of a clip.
 
-    vidtune/data/transforms.py says what each field does.
+    vidtune/data/transforms.py says what each field does, and in which order; vidtune/nn/mixing.py
+    what mixup and cutmix do.
     """
 
-    randaugment: str | None = Field(default=None, pattern=RANDAUGMENT)
+    randaugment: str | None = Field(default=None, pattern=RANDAUGMENT)  # timm's, of decoded frames
+    imgaug: str | None = Field(default=None, pattern=IMGAUG)  # imgaug's RandAugment, of the crop
+    # before the crop, in training alone: the short side; None: the recipe's `resize`
+    resize: Count | None = None
     crop: Literal["side4video", "slowfast", "jitter"] | None = None  # None: the centre
     # share of the area that a crop covers; jitter: how much larger than the crop frames become
     scale: tuple[float, float] = (0.08, 1.0)
-    filter: Literal["bilinear", "bicubic"] = "bilinear"  # of the crop's resizing
-    flip: Share = 0.0  # share of the clips that are mirrored
+    filter: Filter = "bilinear"  # of the crop's resizing
+    flip: Share = 0.0  # share of the clips that are mirrored, with their labels
     gray: Share = 0.0  # share of the clips that lose their colour
+    lighting: Rate | None = None  # deviation of the noise along the principal axes of colour
+    erase: Share = 0.0  # share of the clips that lose a rectangle
     repeats: Count = 1  # how often a batch holds every clip, each time changed anew
+    # parameter of the Beta distribution of shares; of a recipe with both, each group of clips draws
+    mixup: Rate | None = None
+    cutmix: Rate | None = None
+    mix_switch: Share = 0.5  # share of the groups that take cutmix
+
+    @property
+    def mixes(self) -> bool:
+        """Whether clips of a group become mixtures of each other."""
+        return bool(self.mixup or self.cutmix)
+
+    @property
+    def changes(self) -> bool:
+        """Whether anything is changed."""
+        whole = self.randaugment or self.imgaug or self.crop or self.lighting or self.mixes
+        return bool(whole or self.flip or self.gray or self.erase)
 
     def problems(self) -> Iterator[str]:
         low, high = self.scale
@@ -49,8 +82,15 @@ class Augment(Frozen):
             yield f"scale: expected 0 < low <= high <= 1; found {low}, {high}"
         if self.crop is None and self.model_fields_set & {"scale", "filter"}:
             yield "scale, filter: are of a random crop; give crop or drop them"
-        if not (self.randaugment or self.crop or self.flip or self.gray):
-            yield "changes nothing; give randaugment, crop, flip or gray, or drop it"
+        if self.crop in (None, "jitter") and self.resize:
+            yield "resize: is before a crop of a share of the area; give another crop or drop it"
+        if "mix_switch" in self.model_fields_set and not (self.mixup and self.cutmix):
+            yield "mix_switch: is between mixup and cutmix; give both or drop it"
+        if not self.changes:
+            yield (
+                "changes nothing; give randaugment, imgaug, crop, flip, gray, lighting, erase, mixup or "
+                "cutmix, or drop it"
+            )
 
 
 class Selection(Frozen):
@@ -96,8 +136,8 @@ class Recipe(Frozen):
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     batch: Count  # clips per step over all devices; a repeated clip counts once
-    # clips, counted so, of one statistic of a BatchNorm and one draw of AIM's dropped places: what one
-    # of the authors' GPUs had; None: all of a batch, which then cannot be split
+    # clips, counted so, of one statistic of a BatchNorm, one draw of AIM's dropped places or of mixup:
+    # what one of the authors' GPUs had; None: all of a batch, which then cannot be split
     group: Count | None = None
     # the authors' GPUs, whose gathering of features leaves the encoders 1/n of their gradients
     gathered_by: Count = 1
@@ -122,6 +162,9 @@ class Recipe(Frozen):
     random_train_frames: bool = False  # training takes frames by the sampler's random rule
     # before the crop: (height, width), or the short side; None: the short side of the crop
     resize: tuple[Count, Count] | Count | None = None
+    filter: Filter = "bicubic"  # of this resizing
+    antialias: bool = True  # whether each new pixel is a mean of all that it covers
+    three_crops: Literal["longer", "width"] = "longer"  # side along which a test's three crops lie
     augment: Augment | None = None
     on_broken: Literal["error", "replace"] = "error"  # a training video that cannot be decoded
     max_words: Count = 32
@@ -133,6 +176,13 @@ class Recipe(Frozen):
             yield "give either epochs or steps"
         if self.group and self.batch % self.group:
             yield f"group: expected to divide the batch of {self.batch} clips; found {self.group}"
+        mixes = bool(self.augment and self.augment.mixes)
+        if mixes and self.task != "recognition":
+            yield "augment: mixup and cutmix mix labels, which only recognition has; drop them"
+        if mixes and self.group is None:
+            yield "group: mixup and cutmix mix the clips of a group; give their number"
+        if self.augment and self.augment.imgaug and self.task != "recognition":
+            yield "augment.imgaug: mirrors clips whose captions stay; drop it"
         if self.gathered_by > 1 and self.task != "retrieval":
             yield "gathered_by: only retrieval gathers features; drop it"
         if self.weights == "fp16" and self.precision != "fp32":
@@ -159,7 +209,7 @@ class Recipe(Frozen):
 
     def frame_rule(self) -> dict[str, Any]:
         """The fields that decide which frames of a clip a test sees, and how large they become."""
-        return self.model_dump(include={"fps", "sampler", "stride", "slice_framepos", "resize"})
+        return self.model_dump(include=FRAME_RULE)
 
     @property
     def warmup_share(self) -> float:
