@@ -193,9 +193,10 @@ class Batches:
         return self.tokenize(texts), torch.tensor(owner)
 
     def __len__(self) -> int:
-        """Return the number of batches in an epoch; training drops an incomplete last one."""
-        n = len(self.clips)
-        return n // self.size if self.train else -(-n // self.size)
+        """Return the number of batches in an epoch; training drops an incomplete last one, unless its
+        recipe keeps it."""
+        n, drops = len(self.clips), self.train and not self.run.recipe.keep_last
+        return n // self.size if drops else -(-n // self.size)
 
     def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch, in an order that follows from seed and epoch; of each its
@@ -209,6 +210,7 @@ class Batches:
             order = shuffled(self.sets, self.run.seed, number)
         batches = [order[i * self.size : (i + 1) * self.size] for i in range(first, len(self))]
         if self.train:
+            batches = [self._fill(batch, order) for batch in batches]
             parts = range(self.work.parts)
             batches = [batch[self.work.of(len(batch), part)] for batch in batches for part in parts]
         for i, (batch, items) in enumerate(zip(self._made(batches), batches, strict=True)):
@@ -231,6 +233,15 @@ class Batches:
         while True:
             yield from self.epoch(epoch, first)
             epoch, first = epoch + 1, 0
+
+    def _fill(self, batch: Tensor, order: Tensor) -> Tensor:
+        """Fill up a batch that is kept although it is smaller, with the epoch's first items, as torch's
+        DistributedSampler does on the authors' GPUs: it has as many groups as any other, all of one
+        size, so that every split of the others splits it too. Without groups it becomes a whole one."""
+        groups = self.size
+        if self.run.recipe.group:
+            groups = self.groups * self.work.ranks * self.work.parts
+        return torch.cat([batch, order[: -len(batch) % groups]])
 
     def _keys(self, items: Tensor, epoch: int) -> Tensor:
         """What random choices for clips follow from: seed, epoch, item and which copy of it."""

@@ -165,6 +165,7 @@ class Recipe(Frozen):
     filter: Filter = "bicubic"  # of this resizing
     antialias: bool = True  # whether each new pixel is a mean of all that it covers
     three_crops: Literal["longer", "width"] = "longer"  # side along which a test's three crops lie
+    keep_last: bool = False  # whether an epoch's last batch is kept where it is smaller
     augment: Augment | None = None
     on_broken: Literal["error", "replace"] = "error"  # a training video that cannot be decoded
     max_words: Count = 32
