@@ -274,7 +274,7 @@ def test_a_batch_holds_a_repeated_clip_side_by_side_with_the_same_frames(tmp_pat
         ({"imgaug": "m31-n4"}, "should match pattern"),
         ({"imgaug": "m7-n19"}, "should match pattern"),
         ({"resize": 28, "flip": 0.5}, "resize: is before a crop of a share of the area"),
-        ({"mixup": 0.8, "mix_switch": 0.5}, "mix_switch: is between mixup and cutmix"),
+        ({"mixup": 0.8, "mix_switch": 0.4}, "mix_switch: is between mixup and cutmix"),
         ({"mixup": 0.0}, "greater than 0"),
     ],
 )

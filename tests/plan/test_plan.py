@@ -7,7 +7,7 @@ from helpers.common import REPO, one_line
 
 from vidtune.plan import load, method_names, options_class, read_paper
 from vidtune.plan.scale import map_options
-from vidtune.spec import UserError
+from vidtune.spec import Run, UserError, load_json, parse, write_json
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +57,14 @@ def test_baselines_are_tested_as_their_authors_do(mini):
     k400 = {("st_adapter", "k400"): "1x3", ("aim", "k400"): "1x3", ("evl", "k400"): "3x1"}
     dist = {("dist", "ssv2"): "1x3", ("dist", "k400"): "1x3"}
     assert tested == {key: {views} for key, views in (ssv2 | k400 | dist).items()}
+
+
+def test_a_run_of_the_papers_size_is_its_spec_again(tmp_path):
+    """A spec gives all fields, those too that a recipe leaves at their defaults."""
+    path = tmp_path / "spec.json"
+    for run in load(REPO / "config", {"scale": "full"}).runs.values():
+        write_json(path, run)
+        assert parse(Run, load_json(path), path) == run
 
 
 def test_options_are_read_without_torch():

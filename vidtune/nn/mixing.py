@@ -25,9 +25,8 @@ class Draw(NamedTuple):
     """How the clips of a group are mixed."""
 
     share: float  # of a clip itself; the rest is its partner's
-    box: (
-        tuple[slice, slice] | None
-    )  # rows and columns that the partner fills; None: it shines through
+    # the rows and columns that the partner fills; None: it shines through
+    box: tuple[slice, slice] | None
 
 
 def draw(how: Augment, side: int, key: int) -> Draw:

@@ -73,6 +73,10 @@ class Augment(Frozen):
         whole = self.randaugment or self.imgaug or self.crop or self.lighting or self.mixes
         return bool(whole or self.flip or self.gray or self.erase)
 
+    def _gives(self, *fields: str) -> bool:
+        """Whether a field has another value than its default: a job's spec gives them all."""
+        return any(getattr(self, f) != type(self).model_fields[f].default for f in fields)
+
     def problems(self) -> Iterator[str]:
         low, high = self.scale
         if self.crop == "jitter":
@@ -80,11 +84,11 @@ class Augment(Frozen):
                 yield f"scale: jitter expects 1 <= low <= high; found {low}, {high}"
         elif not 0 < low <= high <= 1:
             yield f"scale: expected 0 < low <= high <= 1; found {low}, {high}"
-        if self.crop is None and self.model_fields_set & {"scale", "filter"}:
+        if self.crop is None and self._gives("scale", "filter"):
             yield "scale, filter: are of a random crop; give crop or drop them"
         if self.crop in (None, "jitter") and self.resize:
             yield "resize: is before a crop of a share of the area; give another crop or drop it"
-        if "mix_switch" in self.model_fields_set and not (self.mixup and self.cutmix):
+        if self._gives("mix_switch") and not (self.mixup and self.cutmix):
             yield "mix_switch: is between mixup and cutmix; give both or drop it"
         if not self.changes:
             yield (
