@@ -23,6 +23,7 @@ from helpers.zoo import (
     videos,
 )
 from torch import nn
+from torch.nn import functional as F
 
 from vidtune.cost.released import as_released
 from vidtune.engine.checkpoints import load_tuned, tuned_state
@@ -230,6 +231,30 @@ def test_frozen_weights_in_autocasts_type_change_nothing(m):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
 
 
+FIRST = {(m.method, m.task): m for m in reversed(MODELS) if m.options.get("frame_prompts") is None}
+
+
+@pytest.mark.parametrize("m", FIRST.values(), ids=shown)
+def test_compiles_as_one_graph(m):
+    """Nothing waits for the device or falls back to Python, and no gradient changes. (VoP's LSTM, which
+    torch compiles into no graph, is left out.)"""
+
+    def loss(net, video, tokens):
+        if m.task == "recognition":
+            return F.cross_entropy(net.at_once(video), torch.arange(3) % CLASSES)
+        return net.loss(net.encode_text(tokens), net.at_once(video))
+
+    torch._dynamo.reset()
+    found = []
+    for run in (loss, torch.compile(loss, fullgraph=True, backend="eager")):
+        net = stirred(m).train()
+        torch.manual_seed(9)
+        value = run(net, videos(), texts())
+        value.backward()
+        found.append([value.detach(), *(p.grad for p in net.parameters() if p.grad is not None)])
+    torch.testing.assert_close(*found)
+
+
 SIDES = [m for m in MODELS if m.method == "side4video"]
 
 
@@ -242,7 +267,7 @@ def test_computing_again_in_backward_changes_nothing(m):
         assert not again or net.recompute()
         with use_backend("explicit"):
             loss = objective(net, videos(), texts())
-        loss.backward()
+            loss.backward()
         gradients = [p.grad for p in net.parameters() if p.requires_grad]
         found.append([loss, *gradients, *net.buffers()])
     for a, b in zip(*found, strict=True):

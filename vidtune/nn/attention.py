@@ -6,7 +6,6 @@ Shapes: N sequences, H heads, Q queries, K keys, d channels of a head.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Literal
 
 import torch
@@ -16,17 +15,18 @@ from torch.utils.checkpoint import checkpoint
 
 Kernel = Callable[[Tensor, Tensor, Tensor, Tensor | None, bool], Tensor]  # `attend` by position
 Backend = Literal["fused", "explicit"] | Kernel
-_backend: ContextVar[Backend] = ContextVar("attention", default="fused")
+_backend: Backend = "fused"  # of all threads, as backward has its own; torch.compile reads no ContextVar
 
 
 @contextmanager
 def use_backend(backend: Backend) -> Iterator[None]:
     """Make `attend` use this backend inside the block."""
-    token = _backend.set(backend)
+    global _backend
+    before, _backend = _backend, backend
     try:
         yield
     finally:
-        _backend.reset(token)
+        _backend = before
 
 
 def attend(
@@ -36,11 +36,10 @@ def attend(
 
     `bias` is added to the logits and broadcasts to (N, H, Q, K); `causal` hides later keys.
     """
-    backend = _backend.get()
-    if callable(backend):
-        return backend(q, k, v, bias, causal)
-    if backend == "fused":
+    if _backend == "fused":
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=causal)
+    if callable(_backend):
+        return _backend(q, k, v, bias, causal)
     logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)  # (N, H, Q, K)
     if bias is not None:
         logits = logits + bias
@@ -53,12 +52,6 @@ def attend(
 
 
 def again(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-    """`function(*inputs)`, of which only the inputs are kept: backward computes the rest again, with
-    the same kernels also in a thread of its own. Nothing in it may be random."""
-    backend = _backend.get()
-
-    def run(*inputs: Tensor) -> Tensor:
-        with use_backend(backend):
-            return function(*inputs)
-
-    return checkpoint(run, *inputs, use_reentrant=False, preserve_rng_state=False)
+    """`function(*inputs)`, of which only the inputs are kept: backward computes the rest again. Nothing
+    in it may be random."""
+    return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)
