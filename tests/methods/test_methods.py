@@ -1,6 +1,7 @@
 """Properties that every method must have, over the whole registry."""
 
 import io
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -30,6 +31,7 @@ from vidtune.engine.checkpoints import load_tuned, tuned_state
 from vidtune.methods.build import build_model
 from vidtune.nn.attention import use_backend
 from vidtune.nn.clip import CLIP
+from vidtune.nn.lean import as_published
 from vidtune.plan.registry import method_names
 
 
@@ -229,6 +231,22 @@ def test_frozen_weights_in_autocasts_type_change_nothing(m):
         found.append([loss, *(p.grad for p in net.parameters() if p.requires_grad)])
     for a, b in zip(*found, strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+@every_model
+def test_what_is_left_out_changes_nothing(m):
+    """Loss, outputs in evaluation and gradients, as the published code computes them and lean."""
+    found = []
+    for how in (as_published, nullcontext):
+        net = stirred(m).train()
+        with how():
+            loss = objective(net, videos(), texts())
+            loss.backward()
+            gradients = {n: p.grad for n, p in net.named_parameters() if p.grad is not None}
+            with torch.no_grad():
+                outputs = net.eval().at_once(videos())
+        found.append([loss.detach(), outputs, gradients])
+    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)
 
 
 FIRST = {(m.method, m.task): m for m in reversed(MODELS) if m.options.get("frame_prompts") is None}

@@ -21,6 +21,7 @@ from vidtune.cost import fvcore_counter
 from vidtune.cost.count import build_on_meta, cost_key, passes, tallies
 from vidtune.cost.formulas import PRODUCTS
 from vidtune.nn.closed_form import Macs
+from vidtune.nn.lean import as_published
 from vidtune.plan.registry import options_of
 from vidtune.spec import Model
 
@@ -61,6 +62,7 @@ def audit_all(models: Iterable[Model]) -> Iterator[Audit]:
         yield replace(done[key], name=model.name)
 
 
+@as_published()
 def audit(model: Model) -> Audit:
     """Count a model by every counter that can; without a closed form `closed` is left out, beyond
     ViT-B/16 `fvcore`."""

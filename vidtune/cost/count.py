@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from vidtune.cost.formulas import Tally, tally
 from vidtune.methods.build import build_model
 from vidtune.nn.attention import use_backend
+from vidtune.nn.lean import as_published
 from vidtune.nn.task import Retriever, TextRecognizer, VideoModel
 from vidtune.spec import Model
 from vidtune.spec.read import dump
@@ -100,6 +101,7 @@ def passes(net: VideoModel, model: Model) -> dict[str, Callable[[], Any]]:
     return calls
 
 
+@as_published()
 @torch.no_grad()
 def tallies(net: VideoModel, model: Model) -> dict[str, Tally]:
     """Count each pass of a model on the meta device.

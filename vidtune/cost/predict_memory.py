@@ -8,6 +8,7 @@ two moments. GiB are 2^30 bytes of live tensors, not what a driver or `nvidia-sm
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from vidtune.cost.memory_ledger import IGNORED, Ledger
 from vidtune.cost.released import Released, as_released
 from vidtune.engine.step import objective
 from vidtune.methods.build import build_model
+from vidtune.nn.lean import as_published
 from vidtune.nn.task import TextRecognizer, VideoModel
 from vidtune.spec import GIB, Attention, Model, Precision, UserError
 
@@ -54,7 +56,7 @@ def training_ledger(
 ) -> Ledger:
     """Record the second step of a training, as vidtune/engine/train.py takes it."""
     net = _on_meta(model, precision, released).train()
-    with FakeTensorMode(allow_non_fake_inputs=True), Ledger() as ledger:
+    with _as(released), FakeTensorMode(allow_non_fake_inputs=True), Ledger() as ledger:
         runner, video, target = _allocate(net, model, batch, precision, released, ledger)
         optimizer, tuned = start_optimizer(net, ledger)
         with cuda_like(attention, precision):
@@ -76,12 +78,16 @@ def inference_ledger(
 ) -> Ledger:
     """Record one batch's vision side in evaluation, with low-rank updates not folded."""
     net = _on_meta(model, precision, released).eval()
-    with FakeTensorMode(allow_non_fake_inputs=True), Ledger() as ledger:
+    with _as(released), FakeTensorMode(allow_non_fake_inputs=True), Ledger() as ledger:
         runner, video, _ = _allocate(net, model, batch, precision, released, ledger)
         phase = ledger.phase("forward")
         with phase, torch.no_grad(), cuda_like(attention, precision), autocast(precision):
             runner.at_once(video)
     return ledger
+
+
+def _as(released: bool) -> AbstractContextManager[None]:
+    return as_published() if released else nullcontext()
 
 
 def _on_meta(model: Model, precision: Precision, released: bool) -> VideoModel:

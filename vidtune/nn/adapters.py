@@ -50,9 +50,17 @@ class Adapted(nn.Module):
     def mlp(self) -> nn.Module:
         return self.block.mlp
 
-    def forward(self, x: Tensor, bias: Tensor | None = None, *, causal: bool = False) -> Tensor:
-        """(N, S, D) -> (N, S, D)."""
-        x = x + self.after_attn(self.attn(self.block.ln_1(x), bias, causal=causal))
+    def forward(
+        self,
+        x: Tensor,
+        bias: Tensor | None = None,
+        *,
+        causal: bool = False,
+        read: int | None = None,
+    ) -> Tensor:
+        """As the block."""
+        x, y = self.block.attended(x, bias, causal=causal, read=read)
+        x = x + self.after_attn(y)
         return x + self.after_mlp(self.mlp(self.block.ln_2(x)))
 
 

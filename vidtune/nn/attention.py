@@ -6,7 +6,7 @@ Shapes: N sequences, H heads, Q queries, K keys, d channels of a head.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -15,7 +15,9 @@ from torch.utils.checkpoint import checkpoint
 
 Kernel = Callable[[Tensor, Tensor, Tensor, Tensor | None, bool], Tensor]  # `attend` by position
 Backend = Literal["fused", "explicit"] | Kernel
-_backend: Backend = "fused"  # of all threads, as backward has its own; torch.compile reads no ContextVar
+_backend: Backend = (
+    "fused"  # of all threads, as backward has its own; torch.compile reads no ContextVar
+)
 
 
 @contextmanager
@@ -51,7 +53,7 @@ def attend(
     return shares @ v
 
 
-def again(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+def again(function: Callable[..., Tensor], *inputs: Any) -> Tensor:
     """`function(*inputs)`, of which only the inputs are kept: backward computes the rest again. Nothing
     in it may be random."""
     return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)

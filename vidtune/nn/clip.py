@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtune.nn.attention import attend
+from vidtune.nn.lean import lean
 from vidtune.spec import Backbone, TextTower
 
 LOGIT_SCALE = math.log(1 / 0.07)  # start of the cosines' learned scale, a logarithm
@@ -45,22 +46,32 @@ class Attention(nn.Module):
 
     def qkv(self, x: Tensor) -> tuple[Tensor, ...]:
         """(N, S, D) -> queries, keys and values, each (N, H, S, D/H)."""
-        qkv = F.linear(x, self.in_proj_weight, self.in_proj_bias)  # (N, S, 3D)
-        if self.lora is not None:
-            qkv = qkv + self.lora(x)
+        qkv = self.project(x, slice(None))  # (N, S, 3D)
         return tuple(self.split(y) for y in qkv.chunk(3, dim=-1))
+
+    def project(self, x: Tensor, rows: slice) -> Tensor:
+        """(N, S, D) -> what these rows of the packed projections make of it, (N, S, rows)."""
+        y = F.linear(x, self.in_proj_weight[rows], self.in_proj_bias[rows])
+        return y if self.lora is None else y + self.lora(x, rows)
 
     def mix(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, causal: bool) -> Tensor:
         """Heads -> projected tokens (N, S, D) of the queries."""
         y = attend(q, k, v, bias, causal=causal)
         return self.out_proj(y.transpose(1, 2).flatten(2))  # (N, S, D)
 
-    def cross(self, x: Tensor, context: Tensor) -> Tensor:
+    def cross(self, x: Tensor, context: Tensor, bias: Tensor | None = None) -> Tensor:
         """(N, S, D), (N, K, D) -> (N, S, D): queries of `x`, keys and values of `context`."""
-        width, weight, bias = x.shape[-1], self.in_proj_weight, self.in_proj_bias
-        q = F.linear(x, weight[:width], bias[:width])  # (N, S, D)
-        k, v = F.linear(context, weight[width:], bias[width:]).chunk(2, dim=-1)  # (N, K, D)
-        return self.mix(self.split(q), self.split(k), self.split(v), None, causal=False)
+        width = x.shape[-1]
+        q = self.project(x, slice(width))  # (N, S, D)
+        k, v = self.project(context, slice(width, None)).chunk(2, dim=-1)  # (N, K, D)
+        return self.mix(self.split(q), self.split(k), self.split(v), bias, causal=False)
+
+    def tail(self, x: Tensor, queries: int) -> Tensor:
+        """(N, S, D) -> (N, queries, D): queries of the last tokens alone; lean, they are not copied."""
+        if not lean():
+            return self.cross(x[:, -queries:], x)
+        q, k, v = self.qkv(x)
+        return self.mix(q[:, :, -queries:], k, v, None, causal=False)
 
     def forward(
         self,
@@ -92,7 +103,11 @@ class LayerNorm(nn.LayerNorm):
 
 
 class QuickGELU(nn.Module):
+    """x sigmoid(1.702 x); lean as silu(1.702 x) / 1.702, of which backward needs one tensor, not two."""
+
     def forward(self, x: Tensor) -> Tensor:
+        if lean():
+            return F.silu(1.702 * x).mul_(1 / 1.702)
         return x * torch.sigmoid(1.702 * x)
 
 
@@ -109,9 +124,27 @@ class Block(nn.Module):
         self.mlp.add_module("c_proj", nn.Linear(4 * width, width))
         self.ln_2 = LayerNorm(width, eps=eps)
 
-    def forward(self, x: Tensor, bias: Tensor | None = None, *, causal: bool = False) -> Tensor:
-        x = x + self.attn(self.ln_1(x), bias, causal=causal)
+    def forward(
+        self,
+        x: Tensor,
+        bias: Tensor | None = None,
+        *,
+        causal: bool = False,
+        read: int | None = None,
+    ) -> Tensor:
+        """(N, S, D) -> (N, S, D), or (N, read, D) where lean and nothing reads the other tokens."""
+        x, y = self.attended(x, bias, causal=causal, read=read)
+        x = x + y
         return x + self.mlp(self.ln_2(x))
+
+    def attended(
+        self, x: Tensor, bias: Tensor | None, *, causal: bool, read: int | None
+    ) -> tuple[Tensor, Tensor]:
+        """The tokens that are read, and what attention adds to them. `bias` is alike for all queries."""
+        y = self.ln_1(x)
+        if read is None or causal or not lean():
+            return x, self.attn(y, bias, causal=causal)
+        return x[:, :read], self.attn.cross(y[:, :read], y, bias)
 
 
 class Transformer(nn.Module):
@@ -121,10 +154,19 @@ class Transformer(nn.Module):
         super().__init__()
         self.resblocks = nn.ModuleList(Block(width, gelu, eps) for _ in range(layers))
 
-    def forward(self, x: Tensor, bias: Tensor | None = None, *, causal: bool = False) -> Tensor:
-        for block in self.resblocks:
+    def forward(
+        self,
+        x: Tensor,
+        bias: Tensor | None = None,
+        *,
+        causal: bool = False,
+        read: int | None = None,
+    ) -> Tensor:
+        """As a block; `read` is of what leaves the last one."""
+        *blocks, last = self.resblocks
+        for block in blocks:
             x = block(x, bias, causal=causal)
-        return x
+        return last(x, bias, causal=causal, read=read)
 
 
 class VisionTower(nn.Module):
@@ -163,7 +205,7 @@ class VisionTower(nn.Module):
 
     def forward(self, frames: Tensor) -> Tensor:
         """(N, 3, H, W) -> [CLS] in the joint embedding, (N, E)."""
-        return self.project(self.transformer(self.embed(frames))[:, 0])  # (N, E)
+        return self.project(self.transformer(self.embed(frames), read=1)[:, 0])  # (N, E)
 
 
 class TextEncoder(nn.Module):

@@ -15,7 +15,7 @@ from vidtune.nn.clip import Attention
 
 
 class LoRA(nn.Module):
-    """(N, S, D) -> what is added to the packed projections, (N, S, 3D); zero at the start."""
+    """(N, S, D) -> what is added to `rows` of the packed projections, (N, S, rows); zero at the start."""
 
     def __init__(self, width: int, rank: int) -> None:
         super().__init__()
@@ -23,8 +23,8 @@ class LoRA(nn.Module):
         self.b = nn.Parameter(torch.zeros(3 * width, rank))
         nn.init.kaiming_uniform_(self.a, a=math.sqrt(5))
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x @ self.a.T @ self.b.T  # (N, S, 3D)
+    def forward(self, x: Tensor, rows: slice) -> Tensor:
+        return x @ self.a.T @ self.b[rows].T
 
 
 def add_lora(module: nn.Module, rank: int) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vidtune.nn.clip import Block
+from vidtune.nn.lean import lean
 
 
 @dataclass(frozen=True)
@@ -112,15 +113,28 @@ def merging_block(
     (N, n, D), sizes (N, n, 1) -> (N, n - r, D), their sizes, and what was merged. `prop_attn`: a
     token that stands for k counts k times as a key.
     """
-    bias = None
-    if prop_attn and size is not None:
-        bias = size.log().transpose(1, 2)[:, None]  # (N, 1, 1, n)
+    bias = _sizes_as_bias(size, prop_attn)
     y, keys = block.attn(block.ln_1(x), bias, with_keys=True)
     x, matching = x + y, None
     if r:
         matching = match(keys, r, cls)
         x, size = merge(x, size, matching)
     return x + block.mlp(block.ln_2(x)), size, matching
+
+
+def last_merging_block(
+    block: Block, x: Tensor, size: Tensor | None, r: int, cls: int, prop_attn: bool = True
+) -> Tensor:
+    """`merging_block` where only [CLS], which takes no part in merging, is read of what leaves it:
+    (N, n, D) -> (N, c, D); lean, nothing else is computed."""
+    if not lean():
+        return merging_block(block, x, size, r, cls, prop_attn)[0][:, :cls]
+    return block(x, _sizes_as_bias(size, prop_attn), read=cls)
+
+
+def _sizes_as_bias(size: Tensor | None, prop_attn: bool) -> Tensor | None:
+    """(N, n, 1) -> (N, 1, 1, n)"""
+    return size.log().transpose(1, 2)[:, None] if prop_attn and size is not None else None
 
 
 def _wide(index: Tensor, like: Tensor) -> Tensor:

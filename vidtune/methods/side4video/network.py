@@ -5,6 +5,7 @@ frame in the side network: P, or P + 1 where a token is prepended for the repres
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 
 from vidtune.nn.attention import again
 from vidtune.nn.clip import Attention, LayerNorm, heads_of
+from vidtune.nn.lean import lean
 from vidtune.nn.rows import RowModule
 from vidtune.spec import Model
 
@@ -82,6 +84,13 @@ class TemporalConv(nn.Sequential):
 
     def forward(self, s: Tensor) -> Tensor:
         first, over_time, last = self
+        if lean() and s.dtype == torch.float32:
+            x = first(s)
+            before, now, after = over_time.weight[:, 0].unbind(-1)  # (d,) each
+            y = x * now + over_time.bias
+            y[:, 1:].addcmul_(x[:, :-1], before)
+            y[:, :-1].addcmul_(x[:, 1:], after)
+            return last(y)
         x = first(s).permute(0, 2, 3, 1)  # (B, S, d, T)
         x = over_time(x.flatten(0, 1)).unflatten(0, x.shape[:2])
         return last(x.permute(0, 3, 1, 2))  # (B, T, S, d)
@@ -133,7 +142,7 @@ class SideBlock(nn.Module):
         mlp = self._branch(self.mlp, s if self.post_norm else self.bn_2(s))
         return s + (self.bn_2(mlp) if self.post_norm else mlp)
 
-    def _branch(self, branch: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
+    def _branch(self, branch: Callable[..., Tensor], *inputs: Any) -> Tensor:
         return again(branch, *inputs) if self.recomputed else branch(*inputs)
 
     def _attend(self, s: Tensor, cls: Tensor, position: Tensor) -> Tensor:
@@ -150,7 +159,7 @@ class SideBlock(nn.Module):
             parts.insert(0, placed(cls, position[0]) if self.cls_position else cls)
         u = torch.cat(parts, dim=2).flatten(0, 1)  # (B*T, S or 1 + S, d)
         u = u if self.post_norm else self.ln_1(u)
-        y = self._branch(self.attn.cross, u[:, -s.shape[2] :], u)
+        y = self._branch(self.attn.tail, u, s.shape[2])
         y = self.ln_1(y) if self.post_norm else y
         return y.unflatten(0, s.shape[:2])  # (B, T, S, d)
 
@@ -175,6 +184,21 @@ class Down(nn.Sequential):
         norm = LayerNorm(d if post_norm else trunk_width)
         linear = nn.Linear(trunk_width, d)
         super().__init__(*([linear, norm] if post_norm else [norm, linear]))
+        self.post_norm = post_norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., d). In training lean: the trunk is frozen, so that what is normalised needs
+        no gradient once the norm's weights are part of the projection's."""
+        if self.post_norm or x.requires_grad or not (lean() and torch.is_grad_enabled()):
+            return super().forward(x)
+        norm, linear = self
+        if (
+            linear.weight.dtype != norm.weight.dtype
+        ):  # in half precision rounded as the authors' are
+            return super().forward(x)
+        plain = F.layer_norm(x.to(norm.weight.dtype), norm.normalized_shape, eps=norm.eps)
+        weight, bias = linear.weight * norm.weight, linear.bias + linear.weight @ norm.bias
+        return F.linear(plain.to(x.dtype), weight, bias)
 
 
 class SideNetwork(nn.Module):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vidtune import spec
 from vidtune.nn.clip import CLIP
 from vidtune.nn.lora import add_lora, fold_into_weights
-from vidtune.nn.merging import join, match, merge, merging_block, sources
+from vidtune.nn.merging import join, last_merging_block, match, merge, merging_block, sources
 from vidtune.nn.similarity import mean_of_frames
 from vidtune.nn.task import Retriever
 
@@ -97,19 +97,27 @@ class TempMe(Retriever):
         fold_into_weights(self.clip)
 
     def forward(self, video: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
-        x, _ = self.tokens(video)
-        cls = x[:, : self.plans[-1].cls].reshape(*video.shape[:2], -1)  # (B, T, D)
+        x, size = self._enter_last(video)
+        last = self.clip.visual.blocks[-1], x, size, self.plans[-1].within, self.plans[-1].cls
+        cls = last_merging_block(*last, self.prop_attn).reshape(*video.shape[:2], -1)  # (B, T, D)
         return (mean_of_frames(self.clip.visual.project(cls), mask),)  # (B, E)
 
     def tokens(self, video: Tensor) -> tuple[Tensor, Tensor | None]:
         """(B, T, 3, H, W) -> what leaves the last block, (N, n, D), and how many tokens each
         stands for, (N, n, 1), None where nothing was merged; [CLS] first."""
+        x, size = self._enter_last(video)
+        last, plan = self.clip.visual.blocks[-1], self.plans[-1]
+        return merging_block(last, x, size, plan.within, plan.cls, self.prop_attn)[:2]
+
+    def _enter_last(self, video: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(B, T, 3, H, W) -> what enters the last block's attention, and the sizes."""
         visual = self.clip.visual
         x, size = visual.embed(video.flatten(0, 1)), None  # (B*T, P+1, D)
         for i, (block, plan) in enumerate(zip(visual.blocks, self.plans, strict=True)):
             if plan.clips > 1 or plan.across:
                 x, size = self._join(i, plan, x, size, len(video))
-            x, size, _ = merging_block(block, x, size, plan.within, plan.cls, self.prop_attn)
+            if block is not visual.blocks[-1]:
+                x, size, _ = merging_block(block, x, size, plan.within, plan.cls, self.prop_attn)
         return x, size
 
     def _join(

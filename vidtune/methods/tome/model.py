@@ -5,7 +5,7 @@ from torch import Tensor
 from vidtune import spec
 from vidtune.nn.clip import CLIP
 from vidtune.nn.lora import add_lora, fold_into_weights
-from vidtune.nn.merging import at_most, merged_per_layer, merging_block
+from vidtune.nn.merging import at_most, last_merging_block, merged_per_layer, merging_block
 from vidtune.nn.similarity import mean_of_frames
 from vidtune.nn.task import Retriever
 
@@ -26,9 +26,12 @@ class ToMe(Retriever):
     def forward(self, video: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
         visual = self.clip.visual
         x, size = visual.embed(video.flatten(0, 1)), None  # (B*T, P+1, D)
-        for block, r in zip(visual.blocks, self.merged, strict=True):
+        *blocks, last = zip(visual.blocks, self.merged, strict=True)
+        for block, r in blocks:
             r = at_most(r, x.shape[1], cls=1)
             x, size, _ = merging_block(block, x, size, r, 1, self.prop_attn)  # (B*T, n - r, D)
+        block, r = last[0], at_most(last[1], x.shape[1], cls=1)
+        x = last_merging_block(block, x, size, r, 1, self.prop_attn)  # (B*T, 1, D)
         frames = visual.project(x[:, 0]).unflatten(0, video.shape[:2])  # (B, T, E)
         return (mean_of_frames(frames, mask),)  # (B, E)
 
