@@ -138,6 +138,7 @@ def test_tests_in_a_training_do_not_depend_on_the_split(short_run, tmp_path):
         done = command("evaluate", *given, "--out", out, "--ranks", ranks)
         assert done.returncode == 0, done.stderr
         found.append(load_json(out))
+    assert found[0]["split"] == {"ranks": 2, "parts": 1}
     assert found[0]["best"] == found[1]["best"] and found[0]["metrics"] == found[1]["metrics"]
     curve = {step: metrics for step, metrics in two["tested"]}
     assert found[0]["metrics"] == curve[6] and found[0]["best"]["metrics"] == curve[two["best"]]

@@ -12,9 +12,11 @@ def test_a_row_says_where_its_videos_are_copies_or_were_replaced(plan):
     copy = {"short": 256, "form": "h264", "quality": "crf 18"}
     copy |= {"clips": 8, "of": 9, "difference": 0.7}
     (plain,) = results.learned(plan, name, result, "eval.json")
-    (row,) = results.learned(plan, name, {**result, "resized": copy, "replaced": 3}, "eval.json")
+    told = {"resized": copy, "replaced": 3, "split": {"ranks": 8, "parts": 2}}
+    (row,) = results.learned(plan, name, {**result, **told}, "eval.json")
     assert plain.condition == "at this scale 4 frames in place of 8"
-    frames, copies, replaced = row.condition.split("; ")
+    frames, copies, replaced, split = row.condition.split("; ")
+    assert split == "trained by 8 processes in 2 parts of a batch each"
     assert frames == plain.condition
     assert copies == (
         "8 of 9 videos as copies with a short side of 256 pixels (h264, crf 18), "

@@ -61,8 +61,10 @@ def evaluate(
     found = result.pop("best", result)
     if best and result["status"] == "ok" and "metrics" in found:
         result["best"] = {**best, "metrics": found["metrics"]}
-    replaced = trained["replaced"]
-    return result | ({"replaced": replaced} if replaced else {})
+    told = {"replaced": trained["replaced"], "split": trained.get("split")}
+    if told["split"] == {"ranks": 1, "parts": 1}:
+        told["split"] = None
+    return result | {key: value for key, value in told.items() if value}
 
 
 def _load_best(checkpoint: Path, step: int) -> dict[str, Any]:

@@ -180,6 +180,7 @@ class Training:
             "step": self.curve.number,
             "state": tuned_state(self.model) if status == "ok" else {},
             "replaced": self.data.replaced,
+            "split": {"ranks": self.work.ranks, "parts": self.work.parts},
         }
         best_of(out).unlink(missing_ok=True)
         if best := self.best:

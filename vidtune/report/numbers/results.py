@@ -51,7 +51,8 @@ def learned(plan: Plan, name: str, result: dict[str, Any], where: str) -> Iterat
     frames = "" if seen == declared else f"at this scale {seen} frames in place of {declared}"
     code = made_by(result, provenance.run_digest(first), provenance.spec_digest(first))
     same = "" if run is first else f"at this scale the same run as {first.model.name}"
-    condition = "; ".join(filter(None, [frames, same, _clip_differences(result)]))
+    differences = [frames, same, _clip_differences(result), _split(result)]
+    condition = "; ".join(filter(None, differences))
     for metric, value, picked in _values(result):
         m = plan.config.metrics.get(metric)
         if m is None:
@@ -106,6 +107,13 @@ def _clip_differences(result: dict[str, Any]) -> str:
     if broken := result.get("replaced"):
         texts.append(f"{broken:,} times another clip in place of a broken one in training")
     return "; ".join(texts)
+
+
+def _split(result: dict[str, Any]) -> str:
+    """How the training's batches were split, which changes no result but for rounding."""
+    if not (split := result.get("split")):
+        return ""
+    return f"trained by {split['ranks']} processes in {split['parts']} parts of a batch each"
 
 
 def gather(plan: Plan) -> list[Row]:
