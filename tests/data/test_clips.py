@@ -80,7 +80,9 @@ def test_every_caption_is_an_item_of_retrieval_training(copy: Path):
     assert len(clips) == len(rows) + 1
     assert [clips[i]["caption"] for i in (0, 1)] == ["a red circle", "a small circle"]
     videos = read_all(clips, "read")
-    assert torch.equal(videos[0], videos[1]) and not torch.equal(videos[1], videos[2])
+    assert clips.firsts == [0, *range(2, len(clips))] and len(videos) == len(rows)
+    assert all(torch.equal(clips[item]["video"], videos[0]) for item in (0, 1))
+    assert torch.equal(clips[2]["video"], videos[1]) and not torch.equal(videos[0], videos[1])
 
 
 def test_three_crops_are_start_middle_and_end_of_the_longer_side():

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vidtune.data import batches, records
+from vidtune.data import batches, loader, records
 from vidtune.data.batches import Batches
 from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import load_checkpoint
@@ -22,7 +22,7 @@ def streaming(monkeypatch):
 
     def start() -> None:
         monkeypatch.setattr(batches, "KEEP", 0)
-        monkeypatch.setattr(batches, "MOST_WORKERS", 0)
+        monkeypatch.setattr(loader, "workers", lambda: 0)
 
     return start
 

@@ -58,7 +58,7 @@ def test_clips_and_features_are_made_once(short_run, tmp_path, monkeypatch):
 
     monkeypatch.setattr(method, "prepare", prepare)
     learn([with_seed(run, seed) for seed in range(3)], tmp_path)
-    assert prepared == [24, 12]  # training and test clips
+    assert [n for n in prepared if n > 1] == [24, 12]  # training and test clips; 1: for their size
 
 
 def test_shared_batches_keep_the_order_of_each_seed(short_run):

@@ -18,8 +18,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vidtune.cost.clock import Clock, synchronise
 from vidtune.data import records
-from vidtune.data.batches import decoded, workers
 from vidtune.data.clips import Clips
+from vidtune.data.loader import stream, workers
+from vidtune.data.order import Part
 from vidtune.engine.build_run import lower
 from vidtune.engine.device import precision
 from vidtune.engine.step import Step
@@ -171,8 +172,9 @@ def videos(job: BenchJob, folder: Path) -> Iterator[Tensor]:
     train = records.read(folder, "train")
     clips = Clips(train, recipe, m.frames, m.backbone.image, train=True, seed=0)
     order = torch.arange((job.warmup + job.steps) * job.recipe.batch) % len(clips)
-    for batch in decoded(clips, list(order.split(job.recipe.batch))):
-        yield batch["video"]
+    parts = [Part(items) for items in order.split(job.recipe.batch)]
+    for _, decoded in stream(clips, parts, job.recipe.batch, torch.device(job.device)):
+        yield decoded.video
 
 
 def loader_row(job: BenchJob, folder: Path) -> dict[str, Any]:
@@ -185,9 +187,7 @@ def loader_row(job: BenchJob, folder: Path) -> dict[str, Any]:
 def end_to_end(phase: MeasuredPhase, folder: Path) -> float:
     """Return videos per second of a phase that decodes, copies and normalises its own batches."""
     clock = Clock(phase.device)
-    return _rate(
-        phase.job, folder, lambda batch: phase.step(normalise(batch.to(phase.device)), clock)
-    )
+    return _rate(phase.job, folder, lambda batch: phase.step(normalise(batch), clock))
 
 
 def _rate(job: BenchJob, folder: Path, use: Callable[[Tensor], None]) -> float:

@@ -1,36 +1,37 @@
 """Batches of a split's clips with their targets, in an order that seed and epoch decide.
 
-Where nothing random happens to the clips and they fit into memory, they are decoded once and kept,
-generated ones on disk too (vidtune/data/decoded.py). Otherwise worker processes decode them as
-training goes.
+Where nothing random happens to the clips, every epoch and caption has the same of a video. They are then
+decoded once and kept if they fit into memory, generated ones on disk too (vidtune/data/decoded.py), or a
+frozen trunk's features of them are (vidtune/engine/features.py). Otherwise loader.py decodes as training goes.
 
 Shapes: B clips, T frames, S pixels, C classes, L words, Q captions.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from vidtune.data import records
 from vidtune.data.clips import Clips, read_all
 from vidtune.data.decoded import read_kept
+from vidtune.data.loader import stream
+from vidtune.data.order import WHOLE, Part, Split, shuffled, together
 from vidtune.data.text import tokenizer
-from vidtune.data.video import cores
 from vidtune.nn.mixing import mix_clips
 from vidtune.nn.pixels import normalise
 from vidtune.nn.rows import Rows, mix
 from vidtune.spec import Run, UserError
 
-KEEP = 4 << 30  # bytes of decoded clips or features that a run may keep
+# Bytes of decoded clips or features that a process may keep of a split, where a laptop has 16 GiB and a
+# training keeps its tests' too.
+KEEP = 4 << 30
 AT_ONCE = 32  # clips per batch outside training, views counted
-MOST_WORKERS = 8  # processes that decode; further cores are their decoders' threads
 
 
 @dataclass(frozen=True)
@@ -49,25 +50,6 @@ class Batch:
     def inputs(self) -> tuple[Tensor, ...]:
         """Normalised clips (B, T, 3, S, S), or features."""
         return tuple(normalise(x) if x.dtype == torch.uint8 else x for x in self.clips)
-
-
-@dataclass(frozen=True)
-class Split:
-    """How the work is split: each of `ranks` processes takes neighbouring clips of every batch, in
-    training as `parts` of equal size one after another."""
-
-    rank: int = 0
-    ranks: int = 1
-    parts: int = 1
-
-    def of(self, size: int, part: int) -> slice:
-        """The places of one part in a batch of `size` clips."""
-        each = size // (self.ranks * self.parts)
-        first = (self.rank * self.parts + part) * each
-        return slice(first, first + each)
-
-
-WHOLE = Split()
 
 
 class Batches:
@@ -121,17 +103,17 @@ class Batches:
         if m.task == "retrieval":
             self.tokenize = tokenizer(m.backbone.text.vocabulary, m.max_words)
         self.targets = self._labels() if m.task == "recognition" else self._captions()
-        self.features: tuple[Tensor, ...] | None = None  # (items, ...) kept in place of the videos
-        self.videos: Tensor | None = None  # uint8 (items, T, 3, S, S)
-        self.real: Tensor | None = None  # (items, T)
-        kept = self.clips.deterministic and self.clips.copies == 1
-        if kept and math.prod(self.clips.shape) <= KEEP:
+        self.record_of = torch.tensor([i for i, _ in self.clips.items], dtype=torch.int)  # (items,)
+        self.features: tuple[Tensor, ...] | None = None  # (records, ...) in place of the videos
+        self.videos: Tensor | None = None  # uint8 (records, T, 3, S, S)
+        self.fixed = self.clips.deterministic and self.clips.copies == 1  # the same in every epoch
+        self.real = self.clips.real() if self.fixed and self.pads else None  # (records, T)
+        if self.fixed and math.prod(self.clips.shape) <= KEEP:
             label = f"{run.name}: read {split}"
             if run.dataset.generated:
                 self.videos = read_kept(self.clips, label, Path(run.data))
             else:
                 self.videos = read_all(self.clips, label)
-            self.real = self.clips.real() if self.pads else None
 
     def _share(self) -> range:
         """The numbers of this process's batches in a test: neighbouring ones of those that are the same
@@ -198,41 +180,48 @@ class Batches:
         n, drops = len(self.clips), self.train and not self.run.recipe.keep_last
         return n // self.size if drops else -(-n // self.size)
 
-    def epoch(self, number: int, first: int = 0) -> Iterator[Batch]:
+    def epoch(self, number: int, first: int = 0) -> Generator[Batch, None, None]:
         """Yield the batches of an epoch, in an order that follows from seed and epoch; of each its
         parts for this process, one after another.
 
         Batches before `first` are not made: a resumed training has seen and counted them.
         """
-        self.clips.epoch = number
-        order = torch.arange(len(self.clips))
-        if self.train:
-            order = shuffled(self.sets, self.run.seed, number)
-        batches = [order[i * self.size : (i + 1) * self.size] for i in range(first, len(self))]
-        if self.train:
-            batches = [self._fill(batch, order) for batch in batches]
-            parts = range(self.work.parts)
-            batches = [batch[self.work.of(len(batch), part)] for batch in batches for part in parts]
-        for i, (batch, items) in enumerate(zip(self._made(batches), batches, strict=True)):
-            keys = self._keys(items, number)
-            batch = self._mix(batch, keys)
-            first_part = self.work.rank == 0 and i % self.work.parts == 0
-            yield replace(batch, rows=Rows(keys.to(self.device), self.groups, first_part))
+        if not self.train:
+            return self.numbered(self.numbers[first:])
+        return self._made(self._parts(number, first))
 
-    def numbered(self, numbers: Sequence[int]) -> Iterator[Batch]:
+    def _parts(self, epoch: int, first: int) -> Iterator[Part]:
+        """Yield which items this process takes in a training's epoch, from the batch `first` on."""
+        order = shuffled(self.sets, self.run.seed, epoch)
+        for number in range(first, len(self)):
+            batch = self._fill(order[number * self.size : (number + 1) * self.size], order)
+            for part in range(self.work.parts):
+                mine = self.work.of(len(batch), part)
+                yield Part(batch[mine], epoch, first=self.work.rank == 0 and part == 0)
+
+    def numbered(self, numbers: Sequence[int]) -> Generator[Batch, None, None]:
         """Yield those batches of a test that have these `numbers`, in their order."""
         first = self.numbers.start
         order = torch.arange(len(self.clips)).split(self.size)
-        batches = [order[number - first] for number in numbers]
-        yield from self._made(batches)
+        return self._made([Part(order[number - first]) for number in numbers])
 
-    def from_step(self, number: int) -> Iterator[Batch]:
+    def from_step(self, number: int) -> Generator[Batch, None, None]:
         """Yield a training's parts of batches from the step `number` on, epoch after epoch without
         end."""
         epoch, first = divmod(number, len(self))
-        while True:
-            yield from self.epoch(epoch, first)
-            epoch, first = epoch + 1, 0
+        later = (self._parts(number, 0) for number in count(epoch + 1))
+        return self._made(chain(self._parts(epoch, first), chain.from_iterable(later)))
+
+    def videos_once(self) -> Generator[Tensor, None, None]:
+        """Yield the videos of all records in their order, a few at a time: uint8 (b, T, 3, S, S) on the
+        device; for clips that are the same in every epoch."""
+        assert self.fixed
+        if self.videos is not None:
+            yield from (videos.to(self.device) for videos in self.videos.split(AT_ONCE))
+            return
+        parts = [Part(items) for items in torch.tensor(self.clips.firsts).split(AT_ONCE)]
+        for _, decoded in stream(self.clips, parts, AT_ONCE, self.device):
+            yield decoded.video
 
     def _fill(self, batch: Tensor, order: Tensor) -> Tensor:
         """Fill up a batch that is kept although it is smaller, with the epoch's first items, as torch's
@@ -258,40 +247,32 @@ class Batches:
         clips, target = mix_clips(*batch.inputs, batch.target, first, how, classes)
         return replace(batch, clips=(clips,), target=target)
 
-    def _made(self, batches: list[Tensor]) -> Iterable[Batch]:
+    def _made(self, parts: Iterable[Part]) -> Generator[Batch, None, None]:
         streamed = self.videos is None and self.features is None
-        return self._stream(batches) if streamed else map(self._kept, batches)
+        for part, batch in self._stream(parts) if streamed else map(self._kept, parts):
+            if not self.train:
+                yield batch
+                continue
+            keys = self._keys(part.items, part.epoch)
+            rows = Rows(keys.to(self.device), self.groups, part.first)
+            yield replace(self._mix(batch, keys), rows=rows)
 
-    def _kept(self, items: Tensor) -> Batch:
+    def _kept(self, part: Part) -> tuple[Part, Batch]:
         kept = (self.videos,) if self.features is None else self.features
-        masks = {} if self.real is None else {"mask": self.real[items].to(self.device)}
-        clips = tuple(x[items].to(self.device) for x in kept)
-        return Batch(clips, self.targets[items].to(self.device), masks)
+        records = self.record_of[part.items]
+        masks = {} if self.real is None else {"mask": self.real[records].to(self.device)}
+        clips = tuple(x[records].to(self.device) for x in kept)
+        return part, Batch(clips, self.targets[part.items].to(self.device), masks)
 
-    def _stream(self, batches: list[Tensor]) -> Iterator[Batch]:
+    def _stream(self, parts: Iterable[Part]) -> Iterator[tuple[Part, Batch]]:
         """Decode in workers; targets are the batch's own, as a flip changes labels and captions."""
-        for batch in decoded(self.clips, batches):
-            self.replaced += int(batch["replaced"].sum())
-            recognition = self.run.model.task == "recognition"
-            target = batch["label"] if recognition else self.tokenize(batch["caption"])
-            masks = {"mask": batch["real"].to(self.device)} if self.pads else {}
-            yield Batch((batch["video"].to(self.device),), target.to(self.device), masks)
-
-
-def together(groups: Iterable[str | None]) -> list[list[int]]:
-    """Return sets of items that follow each other in a training: those of one group, which contrast in
-    one respect; without one every item alone."""
-    sets: dict[Any, list[int]] = {}
-    for item, group in enumerate(groups):
-        sets.setdefault(item if group is None else group, []).append(item)
-    return list(sets.values())
-
-
-def shuffled(sets: list[list[int]], seed: int, epoch: int) -> Tensor:
-    """Return the order (items,) in which a training with this seed takes its items in an epoch."""
-    generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
-    order = torch.randperm(len(sets), generator=generator)
-    return torch.tensor([item for i in order.tolist() for item in sets[i]])
+        recognition = self.run.model.task == "recognition"
+        between = self.size // self.work.ranks if self.train else self.size
+        for part, (video, rest) in stream(self.clips, parts, between, self.device):
+            self.replaced += sum(rest["replaced"])
+            target = torch.tensor(rest["label"]) if recognition else self.tokenize(rest["caption"])
+            masks = {"mask": torch.tensor(rest["real"], device=self.device)} if self.pads else {}
+            yield part, Batch((video,), target.to(self.device), masks)
 
 
 MakeBatches = Callable[..., Batches]  # arguments as of `Batches`
@@ -317,23 +298,3 @@ class SharedBatches:
         made = self.made[key] = Batches(run, split, train, device, work)
         made.reread = True
         return made
-
-
-def workers() -> int:
-    """Return how many processes decode while a model computes."""
-    return min(cores(), MOST_WORKERS)
-
-
-def decoded(clips: Clips, batches: list[Tensor]) -> Iterator[dict[str, Any]]:
-    """Yield batches of items, decoded by workers, whose `UserError` is raised in one line."""
-    clips.threads = cores() // max(1, workers())
-    loader = DataLoader(
-        clips,
-        batch_sampler=[b.tolist() for b in batches],
-        num_workers=workers(),
-        generator=torch.Generator(),  # else every epoch draws from the one that methods draw from
-    )
-    try:
-        yield from loader
-    except UserError as e:
-        raise UserError(str(e).strip().splitlines()[-1].split("UserError: ")[-1]) from None

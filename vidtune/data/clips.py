@@ -32,7 +32,7 @@ REPLACEMENTS = 10  # clips tried in place of a broken one
 class Clips(Dataset[dict[str, Any]]):
     """An item: `video` uint8 (T, 3, S, S), `label` (-1: unknown), `caption`, `index` of the record.
 
-    `real` (T,) is false where the video had no frame left and the sampler pads with black frames.
+    `real`, a list of T, is false where the video had no frame left and the sampler pads with black frames.
     In retrieval training every caption of a record is an item of its own; otherwise `caption` is
     the first one. Random choices depend on (seed, epoch, index) alone: set `epoch` before each one.
     A batch (`__getitems__`) holds an item as often as the recipe repeats it, in tests once for each of
@@ -78,8 +78,13 @@ class Clips(Dataset[dict[str, Any]]):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(items, T, 3, S, S)"""
-        return len(self), self.frames, 3, self.side, self.side
+        """(records, T, 3, S, S)"""
+        return len(self.records), self.frames, 3, self.side, self.side
+
+    @property
+    def firsts(self) -> list[int]:
+        """The first item of every record, whose other items have the same frames if `deterministic`."""
+        return [item for item, (_, nth) in enumerate(self.items) if nth == 0]
 
     @property
     def copies(self) -> int:
@@ -126,7 +131,7 @@ class Clips(Dataset[dict[str, Any]]):
         for copy, (video, flipped) in enumerate(self._to_inputs(clips, rng)):
             label = record.mirrored if flipped else record.label
             captions = record.mirrored_captions if flipped else record.captions
-            real = torch.tensor([i != PADDING for i in taken[copy % len(taken)]])
+            real = [i != PADDING for i in taken[copy % len(taken)]]
             black = video.new_zeros(len(real) - len(video), *video.shape[1:])
             item = {
                 "video": torch.cat([video, black]),
@@ -140,9 +145,9 @@ class Clips(Dataset[dict[str, Any]]):
         return items
 
     def real(self) -> Tensor:
-        """Return (items, T): `real` of every item; nothing is decoded."""
+        """Return (records, T): `real` of every record; nothing is decoded."""
         assert self.deterministic
-        taken = [self._sample(self.records[i], None, 0) for i, _ in self.items]
+        taken = [self._sample(record, None, 0) for record in self.records]
         return torch.tensor(taken) != PADDING
 
     def _sample(self, record: Record, rng: Rng, clip: int) -> list[int]:
@@ -163,17 +168,14 @@ class Clips(Dataset[dict[str, Any]]):
 
 
 def read_all(clips: Clips, label: str) -> Tensor:
-    """Read all videos of a deterministic split into one uint8 tensor (items, T, 3, S, S)."""
+    """Read all videos of a deterministic split into one uint8 tensor (records, T, 3, S, S)."""
     assert clips.deterministic and clips.copies == 1
     videos = torch.empty(clips.shape, dtype=torch.uint8)
-    items: dict[int, list[int]] = {}  # record -> its items: the captions of a video share it
-    for i, (which, _) in enumerate(clips.items):
-        items.setdefault(which, []).append(i)
 
-    def fill(same: list[int]) -> None:
-        videos[same] = clips[same[0]]["video"]
+    def fill(item: int) -> None:
+        videos[clips.items[item][0]] = clips[item]["video"]
 
     with ThreadPoolExecutor(cores()) as pool:  # FFmpeg and torch work without Python's lock
-        for _ in progress(pool.map(fill, items.values()), len(items), label):
+        for _ in progress(pool.map(fill, clips.firsts), len(videos), label):
             pass
     return videos

@@ -32,7 +32,7 @@ CRC_BYTES = 4
 
 
 def read_kept(clips: Clips, label: str, data: Path) -> Tensor:
-    """Return what `read_all` does, uint8 (items, T, 3, S, S): kept in `data`, or to be kept there.
+    """Return what `read_all` does, uint8 (records, T, 3, S, S): kept in `data`, or to be kept there.
 
     Two jobs at once decode twice and write the same. A file that is damaged or cut short is made
     again; where none can be written, every job decodes.
@@ -53,7 +53,6 @@ def _key(clips: Clips) -> str:
     facts = [(r.path.stat(), r) for r in clips.records]
     what = {
         "videos": [(r.id, r.frames, r.fps, f.st_size, f.st_mtime_ns) for f, r in facts],
-        "items": [record for record, _ in clips.items],
         "taken": [clips.recipe.frame_rule(), clips.shape],
         "versions": [av.library_versions, av.__version__, np.__version__, torch.__version__],
         "code": provenance.digest("vidtune.data.clips"),

@@ -35,9 +35,15 @@ FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,h264,hevc,m4v,mpegvideo,gif"
 OPEN = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 
 
+# Environment: the cores of a SLURM task, where the cluster does not bind it to them, and those of a job
+# that has leased some of a machine's GPUs (vidtune/gpu/lease.py).
+SHARES = ("SLURM_CPUS_PER_TASK", "VIDTUNE_CORES")
+
+
 def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0))
+    """Return the number of cores that this job may use."""
+    shares = [int(os.environ[name]) for name in SHARES if name in os.environ]
+    return min(len(os.sched_getaffinity(0)), *shares) if shares else len(os.sched_getaffinity(0))
 
 
 class Untrusted(Exception):

@@ -1,30 +1,37 @@
 """Outputs of a frozen trunk, kept in place of the clips that they were computed of."""
 
+from contextlib import closing
+
 import torch
 
 from vidtune.data import batches
 from vidtune.data.batches import Batches
+from vidtune.engine import ranks
 from vidtune.nn.pixels import normalise
 from vidtune.nn.task import VideoModel
+from vidtune.progress import progress
 
 
 def remember(model: VideoModel, data: Batches) -> bool:
     """Put the outputs of `model.prepare` in place of the clips, and say whether they are there.
 
-    They are not remembered where tuned parameters reach them, where clips are not kept either, and
-    where they would take too much room. `forward` takes them; clips go to `model.at_once`.
+    Every video is decoded once, also where the clips themselves would take too much room. Outputs are
+    not remembered where tuned parameters reach them, where clips differ between epochs, and where they
+    take too much room. `forward` takes them; clips go to `model.at_once`.
     """
     if data.features is not None:  # by an earlier run, whose clips are shared
         return True
-    if not model.cacheable or data.videos is None or not len(data.videos):
+    records, *shape = data.clips.shape
+    if not model.cacheable or not data.fixed or not records:
         return False
+    one = model.prepare(normalise(torch.zeros(1, *shape, dtype=torch.uint8, device=data.device)))
+    if sum(feature.nbytes for feature in one) * records > batches.KEEP:
+        return False
+    label, show = f"{data.run.name}: features", data.videos is None and ranks.rank() == 0
     parts = []
-    for videos in data.videos.split(batches.AT_ONCE):
-        features = model.prepare(normalise(videos.to(data.device)))
-        parts.append(tuple(feature.cpu() for feature in features))
-        bytes_per_item = sum(feature.nbytes for feature in parts[0]) // len(parts[0][0])
-        if bytes_per_item * len(data.videos) > batches.KEEP:
-            return False
+    with closing(data.videos_once()) as all_videos:
+        for videos in progress(all_videos, -(-records // batches.AT_ONCE), label, show):
+            parts.append(tuple(feature.cpu() for feature in model.prepare(normalise(videos))))
     data.features = tuple(torch.cat(column) for column in zip(*parts, strict=True))
     data.videos = None
     return True

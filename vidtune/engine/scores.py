@@ -3,6 +3,7 @@
 Shapes: B clips of a batch, N clips, K views, C classes, Q texts, V videos.
 """
 
+from contextlib import closing
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -86,14 +87,15 @@ def _outputs(
     known = partial.read() if partial else {}
     found = {number: known[number] for number in data.numbers if number in known}
     left = [number for number in data.numbers if number not in found]
-    batches = progress(data.numbered(left), len(left), label, show=not ranks.rank())
-    for number, batch in zip(left, batches, strict=True):
-        out = forward(*batch.inputs, **batch.masks)
-        found[number] = tuple(x.cpu() for x in (out if isinstance(out, tuple) else (out,)))
-        if partial:
-            partial.add(number, found[number])
-        if told and told.is_set():
-            break
+    with closing(data.numbered(left)) as batches:  # no worker outlives the test
+        shown = progress(batches, len(left), label, show=not ranks.rank())
+        for number, batch in zip(left, shown, strict=True):
+            out = forward(*batch.inputs, **batch.masks)
+            found[number] = tuple(x.cpu() for x in (out if isinstance(out, tuple) else (out,)))
+            if partial:
+                partial.add(number, found[number])
+            if told and told.is_set():
+                break
     if partial:
         partial.write()
     (stop,) = ranks.any_of(told is not None and told.is_set())

@@ -1,7 +1,8 @@
 """Train one run with its recipe's optimiser and schedule. One loop for every method."""
 
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from vidtune import provenance
-from vidtune.data.batches import Batches, MakeBatches, Split
+from vidtune.data.batches import Batch, Batches, MakeBatches, Split
+from vidtune.data.loader import in_one_line
 from vidtune.engine import optim, ranks
 from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import save, tuned_state
@@ -54,7 +56,7 @@ def _train(
 ) -> None:
     work = Split(ranks.rank(), ranks.count(), parts)
     try:
-        with told_to_stop() as told:
+        with told_to_stop() as told, in_one_line():
             training = Training(run, out.parent / "resume.pt", device, make_batches, work)
             training.run_on(told)
     except (RuntimeError, MemoryError) as e:
@@ -126,7 +128,10 @@ class Training:
         if done:
             self._test(done, told)
         self.model.train()
-        batches = self.data.from_step(done)
+        with closing(self.data.from_step(done)) as batches:  # no worker outlives the training
+            self._steps(done, batches, told)
+
+    def _steps(self, done: int, batches: Iterator[Batch], told: threading.Event) -> None:
         label, show = f"{self.run.name}: train", self.work.rank == 0
         steps = range(done + 1, self.steps + 1)
         for number in progress(steps, len(steps), label, show, note=self.curve.describe):

@@ -30,6 +30,7 @@ from vidtune.gpu.devices import Device, visible
 
 FOLDER = "VIDTUNE_GPU_SLOTS"  # environment: the folder of the slot files
 HELD = "VIDTUNE_GPU_LEASE"  # environment: set for whatever runs under a lease
+CORES = "VIDTUNE_CORES"  # environment: the cores of a job, as large a share as it has of the GPUs
 TICKS = (0.1, 0.5)  # s between two looks at the slots, first and longest
 MESSAGES = (0.3, 60.0)  # s until a job prints that it waits, then between two lines
 
@@ -46,11 +47,15 @@ class Lease(NamedTuple):
     shared: bool
     busy: str | None  # what kept the GPUs busy when they were taken, where that was not refused
     locks: tuple[int, ...]  # open file descriptors
+    share: float = 1.0  # of the GPUs that could have been leased
 
     @property
     def environment(self) -> dict[str, str]:
         """What a job under the lease must see."""
-        return {"CUDA_VISIBLE_DEVICES": self.token, HELD: "shared" if self.shared else "alone"}
+        seen = {"CUDA_VISIBLE_DEVICES": self.token, HELD: "shared" if self.shared else "alone"}
+        if self.share < 1:
+            seen[CORES] = str(max(1, int(len(os.sched_getaffinity(0)) * self.share)))
+        return seen
 
     def release(self) -> None:
         for fd in self.locks:
@@ -127,7 +132,8 @@ class _Slots:
             return None
         devices, locks = [one[0] for one in taken], tuple(one[1] for one in taken)
         uuids, tokens = ",".join(d.uuid for d in devices), ",".join(d.token for d in devices)
-        return Lease(uuids, tokens, False, "; ".join(reasons) or None, locks)
+        share = number / len(self.devices)
+        return Lease(uuids, tokens, False, "; ".join(reasons) or None, locks, share)
 
     def _take_shared(self) -> Lease | None:
         """A seat on the GPU with the fewest taken: the lowest number that is free on any."""

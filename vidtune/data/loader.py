@@ -1,0 +1,153 @@
+"""Worker processes, which decode the clips of batches to come while a model computes.
+
+What they are to decode is one stream: in a training it does not end with an epoch, so that no epoch
+begins with waiting. They share every batch: a worker hands over a piece of it, a few items, and the
+first batch is there as soon as all of them together have decoded it.
+
+Shapes: B clips of a batch, T frames, S pixels.
+"""
+
+import math
+import os
+import shutil
+import signal
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice, tee
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from vidtune.data.clips import Clips
+from vidtune.data.order import Part
+from vidtune.data.video import cores
+from vidtune.spec import UserError
+
+PIECE = 4  # items at most that a worker hands over at once; of many it would be the last one done
+AHEAD = 2  # batches at least that are decoded in advance, where they have room
+SHARED = (
+    8 << 30
+)  # bytes of decoded clips in advance at most, of all processes of a run on a machine
+SHARED_MEMORY = "/dev/shm"  # where workers hand clips over
+GRACE = 60  # seconds that a worker lives on when a scheduler ends all processes of a job
+# What torch says where a worker has died, or could not hand over.
+LOST = ("DataLoader worker (pid", "allocate shared memory", "shared memory object")
+
+
+class Decoded(NamedTuple):
+    """The clips of a part of a batch."""
+
+    video: Tensor  # uint8 (B, T, 3, S, S), on the device
+    rest: dict[str, list[Any]]  # every other key of an item of `Clips` -> the values of B clips
+
+
+class Pace(NamedTuple):
+    """How far workers run ahead: up to workers x prefetch x piece items are in shared memory."""
+
+    workers: int
+    piece: int  # items
+    prefetch: int  # pieces that each worker has made, or is at, in advance
+
+
+def local_ranks() -> int:
+    """How many processes of a run share this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def workers() -> int:
+    """Return how many processes may decode for this one: the job's cores, shared with other ranks."""
+    return max(1, cores() // local_ranks())
+
+
+def pace(clips: Clips, batch: int) -> Pace:
+    """Choose how to decode batches of `batch` items, within the bytes of shared memory.
+
+    No more than half of what is free there is taken: other jobs may start.
+    """
+    free = min(SHARED, shutil.disk_usage(SHARED_MEMORY).free // 2) // local_ranks()
+    room = free // (clips.copies * math.prod(clips.shape[1:]))  # items
+    most = min(workers(), len(clips), max(1, room // 2))
+    if not most:  # this process decodes
+        return Pace(0, PIECE, 1)
+    piece = max(1, min(PIECE, batch // most, room // (2 * most)))
+    wanted = max(2, -(-AHEAD * batch // (most * piece)))
+    return Pace(most, piece, max(1, min(wanted, room // (most * piece))))
+
+
+class _Pieces(Dataset[dict[str, Any]]):
+    """From (epoch, items) to their clips."""
+
+    def __init__(self, clips: Clips) -> None:
+        self.clips = clips
+
+    def __getitem__(self, piece: tuple[int, list[int]]) -> dict[str, Any]:
+        self.clips.epoch, items = piece
+        made = self.clips.__getitems__(items)
+        # One tensor in shared memory, for each is an open file: the rest is sent as it is.
+        video = default_collate([clip.pop("video") for clip in made])
+        rest = {key: [clip[key] for clip in made] for key in made[0]}
+        return {"video": video, "rest": rest}
+
+
+def stream(
+    clips: Clips, parts: Iterable[Part], batch: int, device: torch.device
+) -> Generator[tuple[Part, Decoded], None, None]:
+    """Yield each part with its clips, which workers decode in advance; there are `batch` items between
+    two steps of the model. `parts` may be endless: close the stream to end the workers.
+
+    Raises `UserError`, in one line, where a clip cannot be decoded or a worker was ended.
+    """
+    how = pace(clips, batch)
+    clips.threads = max(1, workers() // max(1, how.workers))
+    given, taken = tee(parts)
+    pieces = ((p.epoch, some.tolist()) for p in given for some in p.items.split(how.piece))
+    loader = DataLoader(
+        _Pieces(clips),
+        batch_size=None,
+        sampler=pieces,
+        num_workers=how.workers,
+        prefetch_factor=how.prefetch if how.workers else None,
+        pin_memory=device.type == "cuda",  # from where a GPU copies while it computes
+        worker_init_fn=_outlive_a_stop,
+        generator=torch.Generator(),  # else it draws from the one that methods draw from
+    )
+    made: Iterator[dict[str, Any]] | None = None
+    with in_one_line():
+        try:
+            made = iter(loader)
+            for part in taken:
+                count = -(-len(part.items) // how.piece)
+                yield part, _joined(list(islice(made, count)), device)
+        finally:
+            made = None  # the workers end with it
+
+
+def _joined(pieces: list[dict[str, Any]], device: torch.device) -> Decoded:
+    video = torch.cat([piece["video"].to(device, non_blocking=True) for piece in pieces])
+    rests = [piece["rest"] for piece in pieces]
+    return Decoded(video, {key: [x for rest in rests for x in rest[key]] for key in rests[0]})
+
+
+def _outlive_a_stop(_: int) -> None:
+    """Let a worker live when a scheduler sends its signal to all processes of a job: the one that
+    trains needs it to end its step, and ends it then."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
+@contextmanager
+def in_one_line() -> Iterator[None]:
+    """Turn a worker's error, or its end, into a `UserError` of one line."""
+    try:
+        yield
+    except UserError as e:  # torch puts the worker's traceback before it
+        raise UserError(str(e).strip().splitlines()[-1].split("UserError: ")[-1]) from None
+    except RuntimeError as e:
+        if not any(words in str(e) for words in LOST):
+            raise
+        raise UserError(
+            f"a process that decodes clips has ended ({str(e).strip().splitlines()[-1]}); the job's memory "
+            f"or {SHARED_MEMORY} may be full: give it more, or fewer cores"
+        ) from None

@@ -1,0 +1,51 @@
+"""In which order a training takes its items, and which processes take which of a batch."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Split:
+    """How the work is split: each of `ranks` processes takes neighbouring clips of every batch, in
+    training as `parts` of equal size one after another."""
+
+    rank: int = 0
+    ranks: int = 1
+    parts: int = 1
+
+    def of(self, size: int, part: int) -> slice:
+        """The places of one part in a batch of `size` clips."""
+        each = size // (self.ranks * self.parts)
+        first = (self.rank * self.parts + part) * each
+        return slice(first, first + each)
+
+
+WHOLE = Split()
+
+
+class Part(NamedTuple):
+    """Items whose clips a model takes at once: in training a process's part of a batch."""
+
+    items: Tensor  # int64 (b,)
+    epoch: int = 0
+    first: bool = False  # whether it is the first one of its batch, over all processes
+
+
+def together(groups: Iterable[str | None]) -> list[list[int]]:
+    """Return sets of items that follow each other in a training: those of one group, which contrast in
+    one respect; without one every item alone."""
+    sets: dict[Any, list[int]] = {}
+    for item, group in enumerate(groups):
+        sets.setdefault(item if group is None else group, []).append(item)
+    return list(sets.values())
+
+
+def shuffled(sets: list[list[int]], seed: int, epoch: int) -> Tensor:
+    """Return the order (items,) in which a training with this seed takes its items in an epoch."""
+    generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
+    order = torch.randperm(len(sets), generator=generator)
+    return torch.tensor([item for i in order.tolist() for item in sets[i]])
