@@ -1,7 +1,9 @@
 """What workers decode in advance: in which pieces, how much, and what becomes of the workers."""
 
+import multiprocessing
 import os
 import signal
+import subprocess
 from collections import namedtuple
 from contextlib import closing
 from itertools import count, islice
@@ -75,8 +77,8 @@ def test_workers_that_a_scheduler_signals_work_on(made: Path, two_workers):
     with closing(stream(clips, endless, 4, CPU)) as made_parts:
         _, (_, rest) = next(made_parts)
         for pid in set(rest["caption"]):
-            os.kill(pid, signal.SIGTERM)
-            os.kill(pid, signal.SIGUSR1)
+            subprocess.run(["kill", "-TERM", str(pid)], check=True)  # not by this process
+            subprocess.run(["kill", "-USR1", str(pid)], check=True)
         later = [rest["caption"] for _, (_, rest) in islice(made_parts, 12)]
     assert set(later[-1]) == set(rest["caption"])
 
@@ -84,12 +86,12 @@ def test_workers_that_a_scheduler_signals_work_on(made: Path, two_workers):
 def test_a_worker_that_is_killed_is_one_line(made: Path, two_workers):
     clips = clips_of(made, Marked)
     endless = (Part(torch.arange(4), epoch) for epoch in count())
-    with pytest.raises(
-        UserError, match=r"^a process that decodes clips has ended \(.*give it more"
-    ):
-        with loader.in_one_line(), closing(stream(clips, endless, 4, CPU)) as made_parts:
-            for _, (_, rest) in made_parts:
-                os.kill(rest["caption"][0], signal.SIGKILL)
+    said = r"^a process that decodes clips has ended \(DataLoader worker .*give it more"
+    made_parts = stream(clips, endless, 4, CPU)
+    with pytest.raises(UserError, match=said), loader.worker_errors(), closing(made_parts):
+        for _, (_, rest) in made_parts:
+            os.kill(rest["caption"][0], signal.SIGKILL)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in rest["caption"])
 
 
 def test_a_video_that_a_worker_cannot_decode_is_one_line(copy: Path, two_workers):
@@ -99,6 +101,7 @@ def test_a_video_that_a_worker_cannot_decode_is_one_line(copy: Path, two_workers
     path.parent.mkdir()
     with pytest.raises(UserError) as error:
         list(stream(clips, epochs(clips), 4, CPU))
+    assert not multiprocessing.active_children()
     assert len(str(error.value).splitlines()) == 1 and "train_0000" in str(error.value)
 
 

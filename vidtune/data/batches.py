@@ -2,7 +2,7 @@
 
 Where nothing random happens to the clips, every epoch and caption has the same of a video. They are then
 decoded once and kept if they fit into memory, generated ones on disk too (vidtune/data/decoded.py), or a
-frozen trunk's features of them are (vidtune/engine/features.py). Otherwise loader.py decodes as training goes.
+frozen trunk's features of them are (vidtune/engine/features.py). Otherwise loader.py decodes as a run goes.
 
 Shapes: B clips, T frames, S pixels, C classes, L words, Q captions.
 """

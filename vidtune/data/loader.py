@@ -11,6 +11,7 @@ import math
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice, tee
@@ -31,7 +32,6 @@ SHARED = (
     8 << 30
 )  # bytes of decoded clips in advance at most, of all processes of a run on a machine
 SHARED_MEMORY = "/dev/shm"  # where workers hand clips over
-GRACE = 60  # seconds that a worker lives on when a scheduler ends all processes of a job
 # What torch says where a worker has died, or could not hand over.
 LOST = ("DataLoader worker (pid", "allocate shared memory", "shared memory object")
 
@@ -114,14 +114,20 @@ def stream(
         generator=torch.Generator(),  # else it draws from the one that methods draw from
     )
     made: Iterator[dict[str, Any]] | None = None
-    with in_one_line():
-        try:
-            made = iter(loader)
-            for part in taken:
-                count = -(-len(part.items) // how.piece)
-                yield part, _joined(list(islice(made, count)), device)
-        finally:
-            made = None  # the workers end with it
+    problem = None
+    try:
+        made = iter(loader)
+        for part in taken:
+            count = -(-len(part.items) // how.piece)
+            yield part, _joined(list(islice(made, count)), device)
+    except (UserError, RuntimeError) as e:
+        if (problem := _explain(e)) is None:
+            raise
+        e.__traceback__ = None  # it holds what the workers end with
+    finally:
+        made = None  # the workers end with it
+    if problem:
+        raise UserError(problem)
 
 
 def _joined(pieces: list[dict[str, Any]], device: torch.device) -> Decoded:
@@ -133,21 +139,37 @@ def _joined(pieces: list[dict[str, Any]], device: torch.device) -> Decoded:
 def _outlive_a_stop(_: int) -> None:
     """Let a worker live when a scheduler sends its signal to all processes of a job: the one that
     trains needs it to end its step, and ends it then."""
-    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    parent = os.getppid()
+
+    def heed_parent() -> None:
+        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+            pass
+        os._exit(0)
+
+    threading.Thread(target=heed_parent, daemon=True).start()
+
+
+def _explain(error: UserError | RuntimeError) -> str | None:
+    """Return the line that says what happened in a worker, or to one; None: to none."""
+    *_, last = str(error).strip().splitlines() or [""]
+    if isinstance(error, UserError):  # torch puts the worker's traceback before it
+        return last.split("UserError: ")[-1]
+    if not any(words in str(error) for words in LOST):
+        return None
+    return (
+        f"a process that decodes clips has ended ({last.strip()}); the job's memory or {SHARED_MEMORY} "
+        "may be full: give it more, or fewer cores"
+    )
 
 
 @contextmanager
-def in_one_line() -> Iterator[None]:
-    """Turn a worker's error, or its end, into a `UserError` of one line."""
+def worker_errors() -> Iterator[None]:
+    """Turn the end of a worker into a `UserError`: it interrupts whatever this process is at."""
     try:
         yield
-    except UserError as e:  # torch puts the worker's traceback before it
-        raise UserError(str(e).strip().splitlines()[-1].split("UserError: ")[-1]) from None
     except RuntimeError as e:
-        if not any(words in str(e) for words in LOST):
+        if (problem := _explain(e)) is None:
             raise
-        raise UserError(
-            f"a process that decodes clips has ended ({str(e).strip().splitlines()[-1]}); the job's memory "
-            f"or {SHARED_MEMORY} may be full: give it more, or fewer cores"
-        ) from None
+        raise UserError(problem) from None

@@ -11,7 +11,7 @@ import torch
 from vidtune import provenance
 from vidtune.data import records
 from vidtune.data.batches import AT_ONCE, Batches, MakeBatches, Split
-from vidtune.data.loader import in_one_line
+from vidtune.data.loader import worker_errors
 from vidtune.engine import ranks
 from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import load_checkpoint, load_tuned
@@ -128,7 +128,7 @@ def _test(
     work = Split(ranks.rank(), ranks.count())
     data = make_batches(run, run.dataset.evaluate_on, train=False, device=device, work=work)
     found = []
-    with told_to_stop() if partial else nullcontext() as told, in_one_line():
+    with told_to_stop() if partial else nullcontext() as told, worker_errors():
         for path, model in load_models(device):
             kept = Partial(partial, key_of(run, path)) if partial else None
             found.append(score(model.eval(), data, f"{run.name}: evaluate", told, kept))
