@@ -2,7 +2,7 @@
 # make reproduce:  set-up and the whole pipeline on the embedded default
 # make test:       set-up and the tests
 # make lint:       style, import layers, workflow
-# make bench:      counted costs, cold; a training step of each method (bench-data: decoding)
+# make bench:      counted costs, cold; a training step of each method (bench-data: decoding, loading)
 # make bench-gpu:  the papers' measured cells at full size, on a GPU of this machine
 PYTHON ?= python3
 PIP_ARGS ?=                # e.g. --extra-index-url https://download.pytorch.org/whl/cpu
@@ -48,6 +48,7 @@ bench-gpu: $(READY)
 
 bench-data: $(READY)  # decord and OpenCV are compared where installed
 	$(BIN)/python benchmarks/decoding.py --out benchmarks/decoding.md
+	$(BIN)/python benchmarks/loading.py --out benchmarks/loading.md
 
 clean:
 	rm -rf results/smoke results/mini results/mini-long results/mini-other results/full \

@@ -17,7 +17,7 @@ import platform
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -50,20 +50,33 @@ def wanted(frames: int) -> list[int]:
     return indices(frames, FPS, FRAMES, RULE, None)
 
 
-def generate(path: Path, height: int, width: int, seconds: int) -> Path:
-    """Write a textured scene under a moving camera, a cut every seven seconds; x264's defaults."""
+def scene(height: int, width: int, seconds: float, fps: int = FPS) -> Iterator[np.ndarray]:
+    """Yield the frames (H, W, 3) of a textured scene under a moving camera, a cut every seven seconds."""
     rng = np.random.default_rng(0)
     coarse = torch.from_numpy(rng.integers(0, 256, (1, 3, height // 4, width // 4)).astype("f"))
-    scene = torch.nn.functional.interpolate(coarse, (2 * height, 2 * width), mode="bicubic")
-    image = scene[0].clamp(0, 255).byte().permute(1, 2, 0).numpy()
+    large = torch.nn.functional.interpolate(coarse, (2 * height, 2 * width), mode="bicubic")
+    image = large[0].clamp(0, 255).byte().permute(1, 2, 0).numpy()
+    for k in range(int(seconds * fps)):
+        scene_number, angle = k // (7 * fps), k * FPS / fps / 40
+        top = int((1 + np.sin(angle + scene_number)) * height / 2)
+        left = int((1 + np.cos(1.3 * angle - scene_number)) * width / 2)
+        yield np.ascontiguousarray(image[top : top + height, left : left + width])
+
+
+def generate(
+    path: Path,
+    frames: Iterable[np.ndarray],
+    codec: str = "libx264",
+    fps: int = FPS,
+    options: dict[str, str] | None = None,
+) -> Path:
+    """Write a video of frames; x264's defaults."""
     with av.open(str(path), "w") as out:
-        stream = out.add_stream("libx264", rate=FPS)
-        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-        for k in range(seconds * FPS):
-            scene_number, angle = k // (7 * FPS), k / 40
-            top = int((1 + np.sin(angle + scene_number)) * height / 2)
-            left = int((1 + np.cos(1.3 * angle - scene_number)) * width / 2)
-            view = np.ascontiguousarray(image[top : top + height, left : left + width])
+        stream = out.add_stream(codec, rate=fps, options=options or {})
+        for k, view in enumerate(frames):
+            if not k:
+                stream.height, stream.width = view.shape[:2]
+                stream.pix_fmt = "yuv420p"
             out.mux(stream.encode(av.VideoFrame.from_ndarray(view, format="rgb24")))
         out.mux(stream.encode(None))
     return path
@@ -181,7 +194,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for height, width in SIZES:
             for length in args.seconds:
-                path = generate(Path(folder) / "v.mp4", height, width, length)
+                path = generate(Path(folder) / "v.mp4", scene(height, width, length))
                 KNOWN[path] = video.probe(path).frames
                 seconds[f"{width}x{height}, {length} s"] = seconds_of(path, args.repeat)
                 print(table(seconds)[-1], flush=True)

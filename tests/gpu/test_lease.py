@@ -13,7 +13,7 @@ import pytest
 from helpers import fake_nvml
 from helpers.common import REPO
 
-from vidtune.gpu.lease import FOLDER, HELD, Lease, lease
+from vidtune.gpu.lease import CORES, FOLDER, HELD, Lease, lease
 from vidtune.spec import UserError
 
 A, B = "GPU-aaaa1111", "GPU-bbbb2222"
@@ -146,7 +146,7 @@ def test_two_jobs_of_two_gpus_take_turns(job):
     assert set(other.gpu().split(",")) == {A, B}
 
 
-def test_more_gpus_than_there_are(gpus):
+def test_more_gpus_than_there_are(gpus, monkeypatch):
     gpus({"uuid": A}, {"uuid": B})
     with pytest.raises(UserError, match="3 GPUs are asked for, and 2 are visible; ask for fewer"):
         lease(number=3).__enter__()
@@ -154,11 +154,13 @@ def test_more_gpus_than_there_are(gpus):
         lease(number=2, shared=True).__enter__()
     with lease(number=2) as got, pytest.raises(UserError, match="not 2 GPUs came free in 0 s"):
         assert set(got.environment["CUDA_VISIBLE_DEVICES"].split(",")) == {A, B}
+        assert CORES not in got.environment  # all are its own
         del os.environ[HELD]
         os.environ["CUDA_VISIBLE_DEVICES"] = f"{A},{B}"
         lease(number=2, timeout=0).__enter__()
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(13)))
     with lease(timeout=0) as again:
-        assert again.device in (A, B)
+        assert again.device in (A, B) and again.environment[CORES] == "6"  # of two GPUs one
 
 
 def test_a_busy_gpu_is_refused_to_timing_jobs_alone(job, gpus):

@@ -21,17 +21,23 @@ def remember(model: VideoModel, data: Batches) -> bool:
     """
     if data.features is not None:  # by an earlier run, whose clips are shared
         return True
-    records, *shape = data.clips.shape
-    if not model.cacheable or not data.fixed or not records:
-        return False
-    one = model.prepare(normalise(torch.zeros(1, *shape, dtype=torch.uint8, device=data.device)))
-    if sum(feature.nbytes for feature in one) * records > batches.KEEP:
+    if not (data.fixed and data.own and may_keep(model, data.clips.shape, data.device)):
         return False
     label, show = f"{data.run.name}: features", data.videos is None and ranks.rank() == 0
     parts = []
     with closing(data.videos_once()) as all_videos:
-        for videos in progress(all_videos, -(-records // batches.AT_ONCE), label, show):
+        for videos in progress(all_videos, -(-len(data.own) // batches.AT_ONCE), label, show):
             parts.append(tuple(feature.cpu() for feature in model.prepare(normalise(videos))))
     data.features = tuple(torch.cat(column) for column in zip(*parts, strict=True))
     data.videos = None
     return True
+
+
+def may_keep(model: VideoModel, shape: tuple[int, ...], device: torch.device) -> bool:
+    """Whether no tuned parameter reaches what `prepare` makes of videos (N, T, 3, S, S) that are the same
+    in every epoch, and it takes no more than `KEEP`. Nothing is decoded."""
+    if not model.cacheable:
+        return False
+    videos, *clip = shape
+    one = model.prepare(normalise(torch.zeros(1, *clip, dtype=torch.uint8, device=device)))
+    return videos * sum(feature.nbytes for feature in one) <= batches.KEEP
