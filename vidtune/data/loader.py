@@ -7,6 +7,7 @@ first batch is there as soon as all of them together have decoded it.
 Shapes: B clips of a batch, T frames, S pixels.
 """
 
+import gc
 import math
 import os
 import shutil
@@ -28,9 +29,7 @@ from vidtune.spec import UserError
 
 PIECE = 4  # items at most that a worker hands over at once; of many it would be the last one done
 AHEAD = 2  # batches at least that are decoded in advance, where they have room
-SHARED = (
-    8 << 30
-)  # bytes of decoded clips in advance at most, of all processes of a run on a machine
+SHARED = 8 << 30  # bytes at most of clips in advance, of all processes of a run on a machine
 SHARED_MEMORY = "/dev/shm"  # where workers hand clips over
 # What torch says where a worker has died, or could not hand over.
 LOST = ("DataLoader worker (pid", "allocate shared memory", "shared memory object")
@@ -110,7 +109,7 @@ def stream(
         num_workers=how.workers,
         prefetch_factor=how.prefetch if how.workers else None,
         pin_memory=device.type == "cuda",  # from where a GPU copies while it computes
-        worker_init_fn=_outlive_a_stop,
+        worker_init_fn=_settle,
         generator=torch.Generator(),  # else it draws from the one that methods draw from
     )
     made: Iterator[dict[str, Any]] | None = None
@@ -136,9 +135,11 @@ def _joined(pieces: list[dict[str, Any]], device: torch.device) -> Decoded:
     return Decoded(video, {key: [x for rest in rests for x in rest[key]] for key in rests[0]})
 
 
-def _outlive_a_stop(_: int) -> None:
+def _settle(_: int) -> None:
     """Let a worker live when a scheduler sends its signal to all processes of a job: the one that
-    trains needs it to end its step, and ends it then."""
+    trains needs it to end its step, and ends it then. Its collector leaves alone what it has in common
+    with that one, which it would copy by looking at it."""
+    gc.freeze()
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     parent = os.getppid()
