@@ -154,6 +154,7 @@ def test_a_stopped_training_leaves_a_snapshot_and_no_worker(to_all, short_run, t
     )
     try:
         while not (found := workers_of(process)):
+            assert process.poll() is None
             time.sleep(0.1)
         time.sleep(1)
         (os.killpg if to_all else os.kill)(process.pid, signal.SIGTERM)
