@@ -14,7 +14,8 @@ from helpers.common import REPO
 from helpers.zoo import MODELS, every_model
 
 from vidtune.data.batches import Split
-from vidtune.spec import Run, load_json, write_json
+from vidtune.engine.ranks import start
+from vidtune.spec import Run, UserError, load_json, write_json
 
 BATCHNORM = "side4video/b16-ssv1@0"
 TRAINED = [BATCHNORM, "side4video/b32-msrvtt@0", "tempme/tempme-b32@0"]
@@ -104,6 +105,13 @@ def test_a_split_that_cannot_be_is_one_line(group, given, said, short_run, tmp_p
     done = command("train", "--spec", spec, "--out", tmp_path / "x" / "model.pt", *given)
     assert done.returncode == 2 and said in done.stderr.splitlines()[-1]
     assert not (tmp_path / "x").exists()
+
+
+def test_without_nccl_several_gpus_are_one_line(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: False)
+    with pytest.raises(UserError, match=r"has no NCCL.*take one GPU and more --parts"):
+        start(torch.device("cuda"))
 
 
 def test_the_others_end_where_a_rank_does(short_run, tmp_path):

@@ -29,14 +29,33 @@ from torch.nn import functional as F
 from vidtune.cost.released import as_released
 from vidtune.engine.checkpoints import load_tuned, tuned_state
 from vidtune.methods.build import build_model
+from vidtune.methods.linear_probe import model as probe
 from vidtune.nn.attention import use_backend
 from vidtune.nn.clip import CLIP
 from vidtune.nn.lean import as_published
 from vidtune.plan.registry import method_names
+from vidtune.spec import UserError
 
 
 def test_every_method_is_tried():
     assert {m.method for m in MODELS} == set(method_names())
+
+
+def test_a_method_that_leaves_weights_without_values_is_one_line(monkeypatch):
+    """As it does where it takes the place of what was built by what was not."""
+    lost = nn.Linear(24, CLASSES, device="meta")
+    build = probe.build
+    monkeypatch.setattr(probe, "build", lambda *given: with_part(build(*given), "fc", lost))
+    one = next(m for m in MODELS if m.method == "linear_probe")
+    with pytest.raises(
+        UserError, match=r"fc\.weight: on the meta device, without values; expected"
+    ):
+        build_model(one)
+
+
+def with_part(net, name, part):
+    setattr(net, name, part)
+    return net
 
 
 @every_model

@@ -12,12 +12,19 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from vidtune.spec import UserError
+
 _met: dict[str, dist.Store] = {}  # where the ranks have met, which rank 0 holds
 
 
 def start(device: torch.device) -> None:
-    """Meet the other ranks: over NCCL on GPUs, else over gloo."""
+    """Meet the other ranks: over NCCL on GPUs, else over gloo. Raises `UserError` without NCCL."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        if device.type == "cuda" and not dist.is_nccl_available():
+            raise UserError(
+                f"torch {torch.__version__} has no NCCL, by which several GPUs work together; install "
+                "one for CUDA on Linux, or take one GPU and more --parts"
+            )
         _met["store"], mine, ranks = next(dist.rendezvous("env://"))
         dist.init_process_group(
             "nccl" if device.type == "cuda" else "gloo",

@@ -13,6 +13,8 @@ from vidtune.nn.weights import difference
 from vidtune.plan.registry import method_names, options_class, options_of
 from vidtune.spec import Model, UserError
 
+META = torch.device("meta")
+
 
 def build_model(
     model: Model, device: str | torch.device | None = None, state: dict[str, Tensor] | None = None
@@ -36,6 +38,13 @@ def build_model(
         raise TypeError(
             f"{method.__name__}: {type(net).__name__}.head: expected the classifier, or None where "
             "it has no parameters; see vidtune.nn.task.Recognizer"
+        )
+    tensors = [*net.named_parameters(), *net.named_buffers()]
+    empty = [name for name, x in tensors if x.is_meta and torch.device(device or "cpu") != META]
+    if empty:
+        raise UserError(
+            f"{model.name}: {empty[0]}: on the meta device, without values; expected {method.__name__} to "
+            "make it on the current one"
         )
     return net
 
