@@ -61,6 +61,7 @@ class Adapted(nn.Module):
         """As the block."""
         x, y = self.block.attended(x, bias, causal=causal, read=read)
         x = x + self.after_attn(y)
+        del y  # it would stay in memory
         return x + self.after_mlp(self.mlp(self.block.ln_2(x)))
 
 

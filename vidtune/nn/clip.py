@@ -133,8 +133,7 @@ class Block(nn.Module):
         read: int | None = None,
     ) -> Tensor:
         """(N, S, D) -> (N, S, D), or (N, read, D) where lean and nothing reads the other tokens."""
-        x, y = self.attended(x, bias, causal=causal, read=read)
-        x = x + y
+        x = torch.add(*self.attended(x, bias, causal=causal, read=read))  # no name keeps the terms
         return x + self.mlp(self.ln_2(x))
 
     def attended(

@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -82,8 +83,7 @@ class STAdapter(Recognizer):
             if "pre_attn" in adapters:
                 x = adapters["pre_attn"](x, frames)
             read = 1 if block is last and "pre_mlp" not in adapters else None
-            x, y = block.attended(x, None, causal=False, read=read)
-            x = x + y
+            x = torch.add(*block.attended(x, None, causal=False, read=read))
             if "pre_mlp" in adapters:
                 x = adapters["pre_mlp"](x, frames)
             x = x + block.mlp(block.ln_2(x))
