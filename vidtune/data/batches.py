@@ -8,6 +8,7 @@ Shapes: B clips, T frames, S pixels, C classes, L words, Q captions.
 """
 
 import math
+import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -331,9 +332,17 @@ def decoded(clips: Clips, batches: list[Tensor]) -> Iterator[dict[str, Any]]:
         clips,
         batch_sampler=[b.tolist() for b in batches],
         num_workers=workers(),
+        worker_init_fn=_heed_no_stop,
         generator=torch.Generator(),  # else every epoch draws from the one that methods draw from
     )
     try:
         yield from loader
     except UserError as e:
         raise UserError(str(e).strip().splitlines()[-1].split("UserError: ")[-1]) from None
+
+
+def _heed_no_stop(_: int) -> None:
+    """Leave signals to stop, which a scheduler may send to all processes of a job, to the one that
+    trains: it ends its workers itself."""
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
