@@ -1,5 +1,5 @@
-"""`python -m helpers.deaths SPEC FOLDER DEATHS SEED`: train and test a run again and again, killed at random
-lines of the code that writes files and goes on from them, or in the middle of writing one.
+"""`python -m helpers.deaths SPEC FOLDER DEATHS SEED`: train and test a run again and again, killed at
+random lines of the code that writes files and goes on from them, or in the middle of writing one.
 
 What stands finished in FOLDER after a death is compared with FOLDER/../whole. One process has everything
 imported; each attempt is a fork of it.

@@ -9,6 +9,7 @@ import math
 import os
 import signal
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 from helpers.common import REPO
@@ -57,7 +58,7 @@ def disturb() -> None:
 def disturbed(words: list[str]) -> int:
     """Run a verb so, and return its exit code. A launcher, which computes nothing, stays as it is."""
     launch.GRACE = 5.0
-    given = dict(zip(words, words[1:], strict=False)).get("--ranks", "1")
+    given = dict(pairwise(words)).get("--ranks", "1")
     if given == "1" or "RANK" in os.environ:
         disturb()
     return main(words)

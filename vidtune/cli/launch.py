@@ -103,7 +103,9 @@ def _wait(ranks: list[subprocess.Popen[bytes]]) -> int | None:
     failed, deadline = None, 0.0
     while any(process.poll() is None for process in ranks):
         if failed is None:
-            failed = next((i for i, p in enumerate(ranks) if p.poll()), None)
+            ended = [i for i, process in enumerate(ranks) if process.poll()]
+            # one that was killed is why others fail, which may have seen it by now
+            failed = min(ended, key=lambda i: ranks[i].returncode, default=None)
             deadline = time.monotonic() + GRACE
         elif time.monotonic() > deadline:
             for process in ranks:
