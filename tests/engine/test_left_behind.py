@@ -28,6 +28,17 @@ sys.exit(main(["train", "--spec", "x", "--out", "y", "--ranks", "2"]))
 """
 
 
+FAILS = """
+import sys
+from vidtune.cli import main
+from vidtune.engine.step import Step
+def fail(step):
+    raise RuntimeError("an error of ours")
+Step.update = fail
+sys.exit(main(sys.argv[1:]))
+"""
+
+
 def names(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir())
 
@@ -96,6 +107,18 @@ def test_a_signal_to_all_processes_of_a_training(short_run, tmp_path, monkeypatc
     assert (code, bool(told)) == (75, True) and "stopped after step 1 of 6" in err
     assert names(tmp_path / "x") == ["resume.pt"]
     assert not multiprocessing.active_children()
+
+
+def test_an_error_leaves_no_worker(short_run, tmp_path):
+    """Although workers heed no signal but their parent's."""
+    run = short_run("side4video/b16-ssv1@0", random_train_frames=True)
+    write_json(tmp_path / "spec.json", run)
+    given = ["train", "--spec", tmp_path / "spec.json", "--out", tmp_path / "x" / "model.pt"]
+    command = [sys.executable, "-c", FAILS, *map(str, given)]
+    done = subprocess.run(
+        command, env=environment(), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1 and "an error of ours" in done.stderr
 
 
 def test_a_signal_before_the_ranks_have_begun():

@@ -8,7 +8,6 @@ Shapes: B clips, T frames, S pixels, C classes, L words, Q captions.
 """
 
 import math
-import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
@@ -24,6 +23,7 @@ from vidtune.data.clips import Clips, read_all
 from vidtune.data.decoded import read_kept
 from vidtune.data.text import tokenizer
 from vidtune.data.video import cores
+from vidtune.data.workers import heed_parent, signals_held
 from vidtune.nn.mixing import mix_clips
 from vidtune.nn.pixels import normalise
 from vidtune.nn.rows import Rows, mix
@@ -332,17 +332,12 @@ def decoded(clips: Clips, batches: list[Tensor]) -> Iterator[dict[str, Any]]:
         clips,
         batch_sampler=[b.tolist() for b in batches],
         num_workers=workers(),
-        worker_init_fn=_heed_no_stop,
+        worker_init_fn=heed_parent,
         generator=torch.Generator(),  # else every epoch draws from the one that methods draw from
     )
     try:
-        yield from loader
+        with signals_held():
+            batches_of_workers = iter(loader)
+        yield from batches_of_workers
     except UserError as e:
         raise UserError(str(e).strip().splitlines()[-1].split("UserError: ")[-1]) from None
-
-
-def _heed_no_stop(_: int) -> None:
-    """Leave signals to stop, which a scheduler may send to all processes of a job, to the one that
-    trains: it ends its workers itself."""
-    for number in (signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
