@@ -103,17 +103,19 @@ def _wait(ranks: list[subprocess.Popen[bytes]]) -> int | None:
     failed, deadline = None, 0.0
     while any(process.poll() is None for process in ranks):
         if failed is None:
-            ended = [i for i, process in enumerate(ranks) if process.poll()]
-            # one that was killed is why others fail, which may have seen it by now
-            failed = min(ended, key=lambda i: ranks[i].returncode, default=None)
+            failed = _failed(ranks)
             deadline = time.monotonic() + GRACE
         elif time.monotonic() > deadline:
             for process in ranks:
                 process.kill()
         time.sleep(POLL)
-    return (
-        next((i for i, p in enumerate(ranks) if p.returncode), None) if failed is None else failed
-    )
+    return _failed(ranks) if failed is None else failed
+
+
+def _failed(ranks: list[subprocess.Popen[bytes]]) -> int | None:
+    """The rank that has failed: of several one that was killed, which is why others do."""
+    ended = [i for i, process in enumerate(ranks) if process.poll()]
+    return min(ended, key=lambda i: ranks[i].returncode, default=None)
 
 
 def free_port() -> int:
