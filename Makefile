@@ -1,6 +1,6 @@
 # make smoke:      set-up and every step on a few clips, in about a minute
 # make reproduce:  set-up and the whole pipeline on the embedded default
-# make test:       set-up and the tests
+# make test:       set-up and the tests (test-full: a variant of every method at full size, an hour)
 # make lint:       style, import layers, workflow
 # make bench:      counted costs, cold; a training step of each method (bench-data: decoding, loading)
 # make bench-gpu:  the papers' measured cells at full size, on a GPU of this machine
@@ -10,7 +10,7 @@ CORES ?= all
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup smoke reproduce test lint bench bench-gpu bench-data clean
+.PHONY: setup smoke reproduce test test-full lint bench bench-gpu bench-data clean
 
 setup: $(READY)
 
@@ -31,6 +31,9 @@ reproduce: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+test-full: $(READY)  # two processes of one thread at a time
+	OMP_NUM_THREADS=1 VIDTUNE_FULL_SIZE=1 $(BIN)/python -m pytest tests/test_full_size.py -v
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -11,9 +11,9 @@ from helpers.staged import Miniature, Truth, ids, parts, tarred, video, zipped
 
 
 @cache
-def jpg(number: int) -> bytes:
+def jpg(number: int, size: tuple[int, int] = (32, 32)) -> bytes:
     out = io.BytesIO()
-    Image.fromarray(videos.picture(number)).save(out, "JPEG")
+    Image.fromarray(videos.picture(number, size)).save(out, "JPEG")
     return out.getvalue()
 
 

@@ -34,15 +34,21 @@ class Miniature:
 
 
 @cache
-def video(extension: str = "mp4", frames: int = 9, rate: int = 25) -> bytes:
+def video(
+    extension: str = "mp4",
+    frames: int = 9,
+    rate: int = 25,
+    size: tuple[int, int] = (32, 32),
+    first: int = 0,
+) -> bytes:
     codec, extra = {
         "webm": ("libvpx-vp9", {"deadline": "realtime"}),
         "avi": ("mpeg4", {"bf": "0"}),
     }.get(extension, ("libx264", {}))
     with TemporaryDirectory() as folder:
-        return videos.write(
-            Path(folder) / f"v.{extension}", frames, codec=codec, rate=rate, **extra
-        ).read_bytes()
+        path = Path(folder) / f"v.{extension}"
+        videos.write(path, frames, size, codec, rate, first=first, **extra)
+        return path.read_bytes()
 
 
 def ids(lines: Iterable[str], end: str = "\n") -> bytes:

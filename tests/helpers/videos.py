@@ -39,9 +39,11 @@ def write(
     rate: int = 25,
     times: list[int] | None = None,
     container: dict[str, str] | None = None,
+    first: int = 0,
     **options: str,
 ) -> Path:
-    """Write a video; `times` of frames are in 1 / rate s, `size` is (height, width)."""
+    """Write a video whose frames show numbers from `first` on; `times` of frames are in 1 / rate s, `size`
+    is (height, width)."""
     height, width = size
     with av.open(str(path), "w", options=container or {}) as out:
         stream = out.add_stream(codec, rate=rate)
@@ -49,7 +51,7 @@ def write(
         stream.pix_fmt = "yuv444p" if height % 2 or width % 2 else "yuv420p"
         stream.options = {"crf": "10", "g": "24", "bf": "3", **options}
         for k in range(frames):
-            frame = av.VideoFrame.from_ndarray(picture(k, size), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(picture(first + k, size), format="rgb24")
             frame.pts = times[k] if times else k
             frame.time_base = Fraction(1, rate)
             out.mux(stream.encode(frame))

@@ -17,6 +17,8 @@ from typing import IO
 
 from vidtune.cli.inputs import count
 
+PROGRAM = ("-m", "vidtune")  # what the interpreter of a rank runs
+STOPPED = 75  # exit code of a job that was told to stop, and goes on when it is started again
 GRACE = 20.0  # seconds for the others to end where one has failed
 POLL = 0.1  # seconds
 
@@ -36,25 +38,40 @@ def run_on_ranks(args: argparse.Namespace) -> int:
     with ExitStack() as open_files:
         logs = [open_files.enter_context(tempfile.TemporaryFile()) for _ in range(args.ranks)]
         port = free_port()
-        ranks = [_start(args, rank, port, log) for rank, log in enumerate(logs)]
+        ranks: list[subprocess.Popen[bytes]] = []
+        told: set[int] = set()
 
-        def pass_on(number: int, _: object) -> None:
+        def pass_on(number: int, _: object = None) -> None:
+            told.add(number)
             for process in ranks:
                 if process.poll() is None:
                     process.send_signal(number)
 
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
             signal.signal(number, pass_on)
+        for rank, log in enumerate(logs):
+            ranks.append(_start(args, rank, port, log))
+        for number in tuple(told):  # that came before all were started
+            pass_on(number)
         failed = _wait(ranks)
         if failed is None:
             return 0
         code = ranks[failed].returncode
+        if code != 2 and _have_stopped(ranks, told):
+            return STOPPED
         text = _last_line(logs[failed])
         if code < 0:
             text = f"killed by signal {-code}" + (f" ({text})" if text else "")
     if text:
         print(f"vidtune {args.verb}: process {failed} of {args.ranks}: {text}", file=sys.stderr)
     return code if code > 0 else 1
+
+
+def _have_stopped(ranks: list[subprocess.Popen[bytes]], told: set[int]) -> bool:
+    """Whether one has stopped because it was told to: at a step, or as it was still starting."""
+    asked = told & {signal.SIGTERM, signal.SIGUSR1}
+    codes = {STOPPED, *(-number for number in asked)}
+    return bool(asked) and any(process.returncode in codes for process in ranks)
 
 
 def _last_line(log: IO[bytes]) -> str:
@@ -75,7 +92,7 @@ def _start(
         "MASTER_PORT": port,
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "vidtune", *map(str, args.given)],
+        [sys.executable, *PROGRAM, *map(str, args.given)],
         env=os.environ | {k: str(v) for k, v in env.items()},
         stderr=log if rank else None,
     )
@@ -86,15 +103,19 @@ def _wait(ranks: list[subprocess.Popen[bytes]]) -> int | None:
     failed, deadline = None, 0.0
     while any(process.poll() is None for process in ranks):
         if failed is None:
-            failed = next((i for i, p in enumerate(ranks) if p.poll()), None)
+            failed = _failed(ranks)
             deadline = time.monotonic() + GRACE
         elif time.monotonic() > deadline:
             for process in ranks:
                 process.kill()
         time.sleep(POLL)
-    return (
-        next((i for i, p in enumerate(ranks) if p.returncode), None) if failed is None else failed
-    )
+    return _failed(ranks) if failed is None else failed
+
+
+def _failed(ranks: list[subprocess.Popen[bytes]]) -> int | None:
+    """The rank that has failed: of several one that was killed, which is why others do."""
+    ended = [i for i, process in enumerate(ranks) if process.poll()]
+    return min(ended, key=lambda i: ranks[i].returncode, default=None)
 
 
 def free_port() -> int:

@@ -16,6 +16,7 @@ from argcomplete import autocomplete
 from vidtune import __version__
 from vidtune.cli import ask, rules
 from vidtune.cli.ask.completion import declared
+from vidtune.cli.launch import STOPPED
 from vidtune.spec import Stopped, UserError
 
 
@@ -60,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     except Stopped as e:
         print(f"vidtune {args.verb}: {e}", file=sys.stderr)
-        return 75
+        return STOPPED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

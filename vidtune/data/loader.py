@@ -11,8 +11,6 @@ import gc
 import math
 import os
 import shutil
-import signal
-import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice, tee
@@ -25,6 +23,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from vidtune.data.clips import Clips
 from vidtune.data.order import Part
 from vidtune.data.video import cores
+from vidtune.data.workers import heed_parent, signals_held
 from vidtune.spec import UserError
 
 PIECE = 4  # items at most that a worker hands over at once; of many it would be the last one done
@@ -115,7 +114,8 @@ def stream(
     made: Iterator[dict[str, Any]] | None = None
     problem = None
     try:
-        made = iter(loader)
+        with signals_held():
+            made = iter(loader)
         for part in taken:
             count = -(-len(part.items) // how.piece)
             yield part, _joined(list(islice(made, count)), device)
@@ -135,21 +135,11 @@ def _joined(pieces: list[dict[str, Any]], device: torch.device) -> Decoded:
     return Decoded(video, {key: [x for rest in rests for x in rest[key]] for key in rests[0]})
 
 
-def _settle(_: int) -> None:
-    """Let a worker live when a scheduler sends its signal to all processes of a job: the one that
-    trains needs it to end its step, and ends it then. Its collector leaves alone what it has in common
-    with that one, which it would copy by looking at it."""
+def _settle(worker: int) -> None:
+    """In a worker: its collector leaves alone what it has in common with the process that trains, which it
+    would copy by looking at it; signals are that one's."""
     gc.freeze()
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    parent = os.getppid()
-
-    def heed_parent() -> None:
-        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
-            pass
-        os._exit(0)
-
-    threading.Thread(target=heed_parent, daemon=True).start()
+    heed_parent(worker)
 
 
 def _explain(error: UserError | RuntimeError) -> str | None:

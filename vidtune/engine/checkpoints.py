@@ -40,18 +40,18 @@ def load_weights(path: str | Path | None, backbone: Backbone) -> dict[str, Tenso
 
 
 def _read_weights(path: Path) -> Any:
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as first:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch.jit is deprecated; the archives need it
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # torch.jit is deprecated; the archives need it
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as first:
+            try:
                 return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
-        except Exception:
-            raise UserError(
-                f"{path}: not a readable weights file ({type(first).__name__}); delete it and make "
-                "or download it again"
-            ) from None
+            except Exception:
+                raise UserError(
+                    f"{path}: not a readable weights file ({type(first).__name__}); delete it and make "
+                    "or download it again"
+                ) from None
 
 
 def tuned_state(model: nn.Module) -> dict[str, Tensor]:

@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import torch
@@ -21,21 +21,44 @@ from vidtune.engine.partial import Partial, key_of, remove
 from vidtune.engine.scores import score
 from vidtune.engine.selection import best_of
 from vidtune.nn.task import VideoModel
-from vidtune.spec import Run, UserError
+from vidtune.spec import Run, UserError, write_json
+from vidtune.spec.read import unfinished
 
 Tested = Iterable[tuple[Path, VideoModel]]  # a checkpoint, and the model with its weights
 
 
+def write_evaluation(
+    run: Run, checkpoint: Path, out: Path, make_batches: MakeBatches = Batches
+) -> None:
+    """Write what `evaluate` gives to the JSON file `out`.
+
+    What is done stands in a folder beside it, with the suffix .partial, until all is written; told to
+    stop it raises `Stopped`, and goes on from there when started again.
+    """
+    partial = out.with_suffix(".partial")
+    with told_to_stop() as told:
+        result = evaluate(run, checkpoint, make_batches, partial, told)
+        if ranks.rank() == 0:
+            write_json(out, result)
+            remove(partial)
+            for path in unfinished(out):
+                path.unlink(missing_ok=True)
+
+
 def evaluate(
-    run: Run, checkpoint: Path, make_batches: MakeBatches = Batches, partial: Path | None = None
+    run: Run,
+    checkpoint: Path,
+    make_batches: MakeBatches = Batches,
+    partial: Path | None = None,
+    told: Event | None = None,
 ) -> dict[str, Any]:
     """`{status, metrics, n, coverage, seconds, provenance}`; no metrics where training failed.
 
     Where the recipe selects, `metrics` are those of the last weights, and `best` is `{step, tests,
     metrics}` of the weights that were the best of the training's tests. All ranks that torchrun has
     started take part, each with its share of the videos; rank 0 has the result, others an empty one.
-    With the folder `partial`, what is done stands there until all is; told to stop it raises `Stopped`,
-    and goes on from there when started again.
+    With the folder `partial`, what is done is kept there, and what is there is not done again. Where the
+    event `told` is set it raises `Stopped`.
     """
     trained = load_checkpoint(checkpoint)
     contents, best = {checkpoint: trained}, trained.get("best")
@@ -54,11 +77,9 @@ def evaluate(
             yield path, model
 
     digest = provenance.run_digest(run)
-    result = evaluate_model(run, trained["status"], models, digest, make_batches, partial)
+    result = evaluate_model(run, trained["status"], models, digest, make_batches, partial, told)
     if not result:
         return {}
-    if partial:
-        remove(partial)
     found = result.pop("best", result)
     if best and result["status"] == "ok" and "metrics" in found:
         result["best"] = {**best, "metrics": found["metrics"]}
@@ -87,6 +108,7 @@ def evaluate_model(
     digest: str,
     make_batches: MakeBatches = Batches,
     partial: Path | None = None,
+    told: Event | None = None,
 ) -> dict[str, Any]:
     """The result of `evaluate` for the models that `load_models` gives: the metrics of the first one,
     and under `best` those of a second one.
@@ -99,7 +121,7 @@ def evaluate_model(
     result: dict[str, Any] = {"status": status, "metrics": {}, "n": 0}
     if status == "ok":
         try:
-            result |= _test(run, device, load_models, make_batches, partial)
+            result |= _test(run, device, load_models, make_batches, partial, told)
         except (RuntimeError, MemoryError) as e:
             if not out_of_memory(e):
                 raise
@@ -123,12 +145,13 @@ def _test(
     load_models: Callable[[torch.device], Tested],
     make_batches: MakeBatches,
     partial: Path | None,
+    told: Event | None,
 ) -> dict[str, Any]:
     """What `score` says of the first model, with what it says of the second as `best`."""
     work = Split(ranks.rank(), ranks.count())
     data = make_batches(run, run.dataset.evaluate_on, train=False, device=device, work=work)
     found = []
-    with told_to_stop() if partial else nullcontext() as told, worker_errors():
+    with worker_errors():
         for path, model in load_models(device):
             kept = Partial(partial, key_of(run, path)) if partial else None
             found.append(score(model.eval(), data, f"{run.name}: evaluate", told, kept))

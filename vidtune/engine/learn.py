@@ -6,10 +6,10 @@ What no seed decides is made once: decoded clips, and a frozen trunk's features 
 from pathlib import Path
 
 from vidtune.data.batches import SharedBatches
-from vidtune.engine.evaluate import evaluate
+from vidtune.engine.evaluate import write_evaluation
 from vidtune.engine.made import inputs, is_current
 from vidtune.engine.train import train
-from vidtune.spec import Run, UserError, write_json
+from vidtune.spec import Run, UserError
 
 
 def learn(runs: list[Run], folder: Path) -> None:
@@ -31,4 +31,4 @@ def learn(runs: list[Run], folder: Path) -> None:
         model, result = (folder / run.name / name for name in ("model.pt", "eval.json"))
         train(run, model, batches)
         if not is_current(run, result, [*inputs(run), model]):
-            write_json(result, evaluate(run, model, batches, result.with_suffix(".partial")))
+            write_evaluation(run, model, result, batches)

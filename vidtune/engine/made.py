@@ -15,6 +15,9 @@ from vidtune.spec import Run, UserError, load_json, write_json
 
 BEAT = 15.0  # seconds between signs of life of a process that trains
 SILENT = 120.0  # seconds without one after which a process is taken for dead
+MARK = "training.json"  # the file in a run's folder that names who trains it
+
+_held: set[Path] = set()  # marks of this process
 
 
 def inputs(run: Run) -> list[Path]:
@@ -45,10 +48,11 @@ def alone(run: Run, folder: Path) -> Iterator[None]:
     No file is locked, for not every network file system can: the holder touches a file that names it.
     Raises `UserError` where another one is at it.
     """
-    mark = folder / "training.json"
+    mark = folder / MARK
     _wait_for(run, mark)
     here = {"host": socket.gethostname(), "pid": os.getpid()}
     write_json(mark, here)
+    _held.add(mark)
     done = threading.Event()
 
     def beat() -> None:
@@ -63,6 +67,7 @@ def alone(run: Run, folder: Path) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
+        _held.discard(mark)
         mark.unlink(missing_ok=True)
         with suppress(OSError):
             folder.rmdir()  # where nothing was made
@@ -78,7 +83,7 @@ def _wait_for(run: Run, mark: Path) -> None:
         except (OSError, ValueError, KeyError, TypeError):
             return
         here = host == socket.gethostname()
-        if quiet > SILENT or (here and not _alive(pid)):
+        if quiet > SILENT or (here and not _alive(pid, mark)):
             return
         if quiet > 2 * BEAT and not here:
             time.sleep(BEAT)
@@ -89,7 +94,17 @@ def _wait_for(run: Run, mark: Path) -> None:
         )
 
 
-def _alive(pid: int) -> bool:
+def _alive(pid: int, mark: Path) -> bool:
+    """Whether the process that wrote a mark on this machine is still there.
+
+    A container that is started anew may give the dead one's number to this process, and one without an
+    init process keeps the dead as zombies.
+    """
+    if pid == os.getpid():
+        return mark in _held
+    with suppress(OSError):
+        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            return False
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

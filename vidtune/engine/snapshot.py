@@ -19,7 +19,7 @@ from vidtune.engine.checkpoints import load_tuned, tuned_state
 from vidtune.engine.made import follows, inputs
 from vidtune.nn.task import VideoModel
 from vidtune.spec import UserError
-from vidtune.spec.read import write_bytes
+from vidtune.spec.read import unfinished, write_bytes
 
 POINTS = 60  # of the loss curve that is kept
 SAVE_EVERY = 60.0  # seconds between snapshots, at least
@@ -63,6 +63,11 @@ class LossCurve:
         vars(self).update(state)
 
 
+def older(snapshot: Path) -> Path:
+    """Where the snapshot before the last one stands."""
+    return snapshot.with_name(f"{snapshot.stem}-1{snapshot.suffix}")
+
+
 class Snapshot:
     """The file that a stopped training resumes from, bit for bit, and the one before it.
 
@@ -72,7 +77,7 @@ class Snapshot:
 
     def __init__(self, path: Path, model: VideoModel, data: Batches, parts: dict[str, Any]) -> None:
         self.path, self.model, self.data, self.parts = path, model, data, parts
-        self.older = path.with_name(f"{path.stem}-1{path.suffix}")
+        self.older = older(path)
         self.spec = provenance.spec_digest(data.run)
         self.code = provenance.run_digest(data.run)
         self.start = self.saved = time.monotonic()
@@ -106,6 +111,8 @@ class Snapshot:
         torch.save(content, buffer)
         buffer.write(hashlib.sha256(buffer.getbuffer()).digest())
         try:
+            for path in unfinished(self.path):  # of a training that was killed as it wrote
+                path.unlink()
             if self.path.is_file():
                 os.replace(self.path, self.older)
             write_bytes(self.path, buffer.getvalue())
@@ -167,10 +174,6 @@ class Snapshot:
         if len(content["cuda"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(content["cuda"])
         self._say(f"goes on after step {content['done']}")
-
-    def remove(self) -> None:
-        for path in (self.path, self.older):
-            path.unlink(missing_ok=True)
 
     def _say(self, text: str) -> None:
         print(f"{self.data.run.name}: {text}", file=sys.stderr)

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,15 @@ from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import save, tuned_state
 from vidtune.engine.device import device_name, out_of_memory, pick_device, precision
 from vidtune.engine.features import remember
-from vidtune.engine.made import alone, inputs, is_current, told_to_stop
+from vidtune.engine.made import MARK, alone, inputs, is_current, told_to_stop
 from vidtune.engine.scores import score
 from vidtune.engine.selection import Best, best_of
-from vidtune.engine.snapshot import LossCurve, Snapshot
+from vidtune.engine.snapshot import LossCurve, Snapshot, older
 from vidtune.engine.step import Step
 from vidtune.nn.rows import RowModule, give_rows
 from vidtune.progress import progress
 from vidtune.spec import Run, Stopped, UserError, write_json
+from vidtune.spec.read import unfinished
 
 
 def train(run: Run, out: Path, make_batches: MakeBatches = Batches, parts: int = 1) -> None:
@@ -43,20 +44,25 @@ def train(run: Run, out: Path, make_batches: MakeBatches = Batches, parts: int =
     files = [out, *([best_of(out)] if run.recipe.select else [])]
     current = is_current(run, out.parent / "train.json", inputs(run))
     if current and all(path.is_file() for path in files):
+        if ranks.rank() == 0 and (_left(out) or (out.parent / MARK).exists()):
+            with suppress(UserError), alone(run, out.parent):  # killed after the last file
+                _tidy(out)
         return
-    if ranks.rank():
-        _train(run, out, device, make_batches, parts)
-        return
-    with alone(run, out.parent):
-        _train(run, out, device, make_batches, parts)
+    with told_to_stop() as told, nullcontext() if ranks.rank() else alone(run, out.parent):
+        _train(run, out, device, make_batches, parts, told)
 
 
 def _train(
-    run: Run, out: Path, device: torch.device, make_batches: MakeBatches, parts: int
+    run: Run,
+    out: Path,
+    device: torch.device,
+    make_batches: MakeBatches,
+    parts: int,
+    told: threading.Event,
 ) -> None:
     work = Split(ranks.rank(), ranks.count(), parts)
     try:
-        with told_to_stop() as told, worker_errors():
+        with worker_errors():
             training = Training(run, out.parent / "resume.pt", device, make_batches, work)
             training.run_on(told)
     except (RuntimeError, MemoryError) as e:
@@ -66,9 +72,24 @@ def _train(
             f"{run.name}: {device_name(device)} is full with {run.recipe.batch} clips a step in "
             f"{work.ranks} x {work.parts} parts; train with more --ranks or --parts"
         ) from None
-    if ranks.rank() == 0:
+    if ranks.rank() == 0:  # to whoever tells it to stop from here on, it is done
         training.write(out)
+        _tidy(out)
     ranks.wait()
+
+
+def _left(out: Path) -> list[Path]:
+    """What nobody needs once a training is written: its snapshots, and pieces of files in whose writing
+    it was killed."""
+    snapshot = out.with_name("resume.pt")
+    written = (out, best_of(out), snapshot, *(out.with_name(n) for n in ("train.json", MARK)))
+    pieces = [piece for path in written for piece in unfinished(path)]
+    return [p for p in (snapshot, older(snapshot)) if p.exists()] + pieces
+
+
+def _tidy(out: Path) -> None:
+    for path in _left(out):
+        path.unlink(missing_ok=True)
 
 
 class Training:
@@ -166,7 +187,9 @@ class Training:
         self.model.train()
 
     def write(self, out: Path) -> None:
-        """Write what was learned, and how; there is nothing to go on from then."""
+        """Write what was learned, and last how: `train.json` says that the others are whole."""
+        facts = out.parent / "train.json"
+        facts.unlink(missing_ok=True)
         status = "diverged" if self.curve.diverged else "ok"
         report: dict[str, Any] = {
             "status": status,
@@ -196,8 +219,7 @@ class Training:
                 {**content, "step": best.step, "state": best.state if status == "ok" else {}},
             )
         save(out, content)
-        write_json(out.parent / "train.json", report)
-        self.snapshot.remove()
+        write_json(facts, report)
 
 
 def _check_split(model: nn.Module, run: Run, work: Split) -> None:

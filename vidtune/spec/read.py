@@ -68,7 +68,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     name = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        fd, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path))
         with os.fdopen(fd, "wb") as f:
             f.write(data)
         os.chmod(name, 0o644)
@@ -79,6 +79,18 @@ def write_bytes(path: Path, data: bytes) -> None:
         raise UserError(
             f"{path}: cannot write: {e.strerror}; choose another place or free some space"
         ) from None
+
+
+def unfinished(path: Path) -> list[Path]:
+    """The temporary files of writers of `path` that were killed, or that are still at it."""
+    try:
+        return [p for p in path.parent.iterdir() if p.name.startswith(_prefix(path))]
+    except FileNotFoundError:
+        return []
+
+
+def _prefix(path: Path) -> str:
+    return f".{path.name}."
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -45,13 +45,11 @@ def run(args: argparse.Namespace) -> int | None:
 
 def _evaluate_run(args: argparse.Namespace) -> None:
     from vidtune.engine import ranks
-    from vidtune.engine.evaluate import evaluate
+    from vidtune.engine.evaluate import write_evaluation
 
     out = Path(args.out)
     checkpoint = Path(args.checkpoint) if args.checkpoint else out.with_name("model.pt")
-    spec, partial = read_spec(Run, Path(args.spec)), out.with_suffix(".partial")
-    if result := evaluate(spec, checkpoint, partial=partial):
-        write_json(out, result)
+    write_evaluation(read_spec(Run, Path(args.spec)), checkpoint, out)
     ranks.end()
 
 

@@ -1,0 +1,37 @@
+"""Signals to the workers of a `DataLoader`.
+
+A scheduler that stops a job may send SIGTERM or SIGUSR1 to each of its processes. The one that trains then
+ends after its step, and for that needs its workers: they end when it tells them to, and not before.
+"""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+
+# macOS cannot say who has sent a signal: there workers end by any
+STOPPING = {signal.SIGTERM, signal.SIGUSR1} if hasattr(signal, "sigwaitinfo") else set()
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Hold signals to stop back in this thread, and for good in processes that are forked meanwhile."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def heed_parent(_: int) -> None:
+    """In a worker that was forked so: end by the parent's SIGTERM, as `multiprocessing` sends it to those
+    that are left where it ends by an error."""
+    if STOPPING:
+        Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    while signal.sigwaitinfo(STOPPING).si_pid != os.getppid():
+        pass
+    os._exit(0)
