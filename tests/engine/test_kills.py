@@ -27,7 +27,7 @@ from vidtune.spec import Run, write_json
 KILLS = int(os.environ.get("VIDTUNE_KILLS", "2"))
 TERMS = -(-KILLS // 3)
 MANY = KILLS > 5  # then every process is started anew, else forked of one that has all imported
-STEPS = 240 if MANY else 60
+STEPS = 240 if MANY else 40
 Process = Forked | subprocess.Popen[bytes]
 ADAPTER = {"layers": 2, "width": 16, "dropout": 0.5, "pre_mlp": True, "pre_attn": False}
 
@@ -166,7 +166,7 @@ def test_killed_in_the_middle_of_writing(runs: dict[str, Run], tmp_path: Path) -
     recipe = runs["batchnorm"].recipe.model_copy(update={"steps": 6})
     recipe = type(recipe).model_validate({**recipe.model_dump(), **few})
     write_json(tmp_path / "spec.json", runs["batchnorm"].model_copy(update={"recipe": recipe}))
-    words = [tmp_path / "spec.json", tmp_path / "killed", 4 * KILLS, 0]
+    words = [tmp_path / "spec.json", tmp_path / "killed", 2 * KILLS, 0]
     done = subprocess.run(
         [sys.executable, "-m", "helpers.deaths", *map(str, words)],
         env=environment(VIDTUNE_OFTEN=1),
@@ -175,4 +175,4 @@ def test_killed_in_the_middle_of_writing(runs: dict[str, Run], tmp_path: Path) -
         timeout=600,
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    assert len(json.loads(done.stdout)["deaths"]) == 4 * KILLS
+    assert len(json.loads(done.stdout)["deaths"]) == 2 * KILLS
