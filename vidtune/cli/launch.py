@@ -59,11 +59,13 @@ def run_on_ranks(args: argparse.Namespace) -> int:
         code = ranks[failed].returncode
         if code != 2 and _have_stopped(ranks, told):
             return STOPPED
-        text = _last_line(logs[failed])
-        if code < 0:
-            text = f"killed by signal {-code}" + (f" ({text})" if text else "")
-    if text:
-        print(f"vidtune {args.verb}: process {failed} of {args.ranks}: {text}", file=sys.stderr)
+        # What ended the first, which has said so itself, may be what another one says.
+        for i in range(args.ranks) if (failed, code) == (0, 1) else [failed]:
+            text = _last_line(logs[i])
+            if ranks[i].returncode < 0:
+                text = f"killed by signal {-ranks[i].returncode}" + (f" ({text})" if text else "")
+            if text:
+                print(f"vidtune {args.verb}: process {i} of {args.ranks}: {text}", file=sys.stderr)
     return code if code > 0 else 1
 
 
