@@ -45,10 +45,11 @@ def made(config: Path, folder: Path, scale: str, seed: int = 0, shift: float = 0
 
 @pytest.fixture
 def derived(config, tmp_path, vidtune) -> tuple[Path, Path]:
-    """A configuration with ranges that were derived from a reference of scale mini-long."""
-    made(config, tmp_path, "mini-long")
+    """A configuration with ranges that were derived from references of scales mini and mini-long."""
     given = ("--config", config, "--results", tmp_path)
-    assert vidtune("reference", *given, "--scale", "mini-long", "--machine", "m")[0] == 0
+    for scale in ("mini", "mini-long"):
+        made(config, tmp_path, scale)
+        assert vidtune("reference", *given, "--scale", scale, "--machine", "m")[0] == 0
     assert vidtune("reference", *given, "--expected")[:2] == (0, f"{config}/expected.yaml\n")
     return config, tmp_path
 
@@ -58,7 +59,9 @@ def test_ranges_are_predicted_from_the_reference_runs_seeds(derived):
     plan = load(config, {"results": str(folder)})
     assert list(plan.config.expected) == ["mini", "mini-long"]
     known = plan.config.expected["mini"]
-    assert (known.reference, known.seeds) == ("mini-long", len(plan.scale.seeds))
+    # retrieval's recipe is another one at mini-long
+    assert known.reference == {"recognition": "mini-long", "retrieval": "mini"}
+    assert known.seeds == len(plan.scale.seeds)
     assert known.premise["retrieval"] == {"appearance": (90, 100), "within_pairs": (46.2, 53.8)}
     low, high = known.learned[BASE]["top1"]
     reference = load(config, {"results": str(folder), "scale": "mini-long"})
@@ -116,7 +119,7 @@ def test_without_reference_results_nothing_is_derived(config, tmp_path, vidtune)
 def test_a_range_the_wrong_way_round_is_one_clear_line(config, vidtune):
     path = config / "expected.yaml"
     path.write_text(
-        "mini: {reference: mini, seeds: 3, premise: {}, learned: {a/b: {top1: [9, 1]}}}\n"
+        "mini: {reference: {retrieval: mini}, seeds: 3, premise: {}, learned: {a/b: {top1: [9, 1]}}}\n"
     )
     code, _, err = vidtune("ls", "--config", config)
     assert code == 2 and "expected.yaml:1" in one_line(err) and "swap the two" in err

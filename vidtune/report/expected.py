@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vidtune.plan import Plan, load
-from vidtune.plan.scale import Scale
 from vidtune.report import reference_runs, statistics
 from vidtune.report.comparisons import Values, learned, pairs
 from vidtune.report.numbers.rows import Row, rows_from_csv
@@ -30,8 +29,8 @@ HEAD = """\
 # yaml-language-server: $schema=schema/expected.schema.json
 # The ranges of a healthy run on another machine, of means over a scale's seeds, in percent. Written by
 # `vidtune reference --expected` from results/reference; not to be edited. Learned: where the mean of as
-# many seeds is predicted to be by the seeds of the reference run, as if another machine were other
-# seeds; all ranges of a scale together hold in 95 % of healthy runs (vidtune/report/expected.py).
+# many seeds is predicted to be by the seeds of a reference run of the same task, as if another machine
+# were other seeds; all ranges together hold in 95 % of healthy runs (vidtune/report/expected.py).
 # Premise: what the check asks for.
 """
 
@@ -93,19 +92,22 @@ def _premise_values(premise: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def write(plan: Plan) -> Path:
-    """Derive the ranges of every scale that a reference run speaks for; return the file.
+    """Derive the ranges of every scale that reference runs speak for; return the file.
 
     Raises `UserError` where no reference results are kept.
     """
-    texts = []
-    for scale in plan.config.scales.values():
-        if name := _speaks_for(plan, scale):
-            texts.append(_to_yaml(derive(_at(plan, scale.name), _at(plan, name))))
-    if not texts:
+    kept = {name: _at(plan, name) for name in reference_runs.paths(plan)}
+    if not kept:
         place = reference_runs.folder(plan, "<scale>")
         raise UserError(
             f"{place}: no reference results; keep some with `vidtune reference --machine`"
         )
+    texts = []
+    for name in plan.config.scales:
+        own = _at(plan, name)
+        found = {task: _speaks_for(own, kept.values(), task) for task in WATCHED}
+        if references := {task: other for task, other in found.items() if other}:
+            texts.append(_to_yaml(derive(own, references)))
     path = Path(plan.config.folder) / "expected.yaml"
     write_text(path, HEAD + "".join(texts))
     return path
@@ -115,46 +117,55 @@ def _at(plan: Plan, scale: str) -> Plan:
     return load(plan.config.folder, {**plan.config.settings.model_dump(), "scale": scale})
 
 
-def _speaks_for(plan: Plan, scale: Scale) -> str | None:
-    """The reference run with most seeds among those that a scale differs from in its seeds alone."""
-    same = [
-        other
-        for other in map(plan.config.scales.get, reference_runs.paths(plan))
-        if other
-        and (other.backbones, other.datasets, other.recipes)
-        == (scale.backbones, scale.datasets, scale.recipes)
-    ]
-    return max(same, key=lambda other: len(other.seeds)).name if same else None
+def _speaks_for(plan: Plan, kept: Iterable[Plan], task: str) -> Plan | None:
+    """The reference run with most seeds among those whose runs of a task differ in their seed alone."""
+
+    def trained(one: Plan) -> dict[str, tuple[Any, ...]]:
+        first = {v: one.runs[f"{v}@{one.scale.seeds[0]}"] for v in _runs(one, task)}
+        return {v: (r.model, r.dataset, r.recipe, r.train_share) for v, r in first.items()}
+
+    same = [other for other in kept if trained(other) == trained(plan) != {}]
+    return max(same, key=lambda other: len(other.scale.seeds)) if same else None
 
 
-def derive(plan: Plan, reference: Plan) -> Expected:
-    """The ranges of a plan's scale by the reference results of another plan's, of the same runs."""
-    about = reference_runs.read(reference)[reference.scale.name]
-    rows = rows_from_csv(reference_runs.folder(reference, reference.scale.name) / "rows.csv")
-    values = {k: list(v.values()) for k, v in learned(reference, rows).values.items()}
+def derive(plan: Plan, references: dict[str, Plan]) -> Expected:
+    """The ranges of a plan's scale by the reference results of other plans, which have the same runs of
+    a task each."""
+    kept = {task: _values(other) for task, other in references.items()}
     watched = [
         (variant, metric)
         for variant in controls(plan)
-        for metric in WATCHED[plan.models[variant].task]
-        if len(values.get((variant, metric), [])) > 1
+        if (task := plan.models[variant].task) in kept
+        for metric in WATCHED[task]
+        if len(kept[task].get((variant, metric), [])) > 1
     ]
     confidence = 1 - (1 - statistics.CONFIDENCE) / max(1, len(watched))
     out: dict[str, dict[str, Range]] = {}
     for variant, metric in watched:
-        known, task = values[variant, metric], plan.models[variant].task
+        task = plan.models[variant].task
+        values = kept[task]
         prior = statistics.fit_prior(
             {(v,): values[v, metric] for v in _runs(plan, task) if (v, metric) in values}
         )
+        known = values[variant, metric]
         found = statistics.prediction(known, prior, len(plan.scale.seeds), confidence)
         low, high = max(0, math.floor(found.low)), min(WATCHED[task][metric], math.ceil(found.high))
         out.setdefault(variant, {})[metric] = (float(low), float(high))
+    one = next(iter(references.values()))
+    about = reference_runs.read(one)[one.scale.name]
     return Expected(
         name=plan.scale.name,
-        reference=reference.scale.name,
+        reference={task: other.scale.name for task, other in references.items()},
         seeds=len(plan.scale.seeds),
         premise=dict(_premise_ranges(about.premises)),
         learned=out,
     )
+
+
+def _values(reference: Plan) -> dict[tuple[str, str], list[float]]:
+    """(Variant, metric) -> the values of a reference run's seeds."""
+    rows = rows_from_csv(reference_runs.folder(reference, reference.scale.name) / "rows.csv")
+    return {k: list(v.values()) for k, v in learned(reference, rows).values.items()}
 
 
 def controls(plan: Plan) -> list[str]:
@@ -192,7 +203,7 @@ def _premise_ranges(premises: dict[str, dict[str, Any]]) -> Iterator[tuple[Any, 
 def _to_yaml(expected: Expected) -> str:
     lines = [
         f"{expected.name}:",
-        f"  reference: {expected.reference}",
+        f"  reference: {{{', '.join(f'{k}: {v}' for k, v in expected.reference.items())}}}",
         f"  seeds: {expected.seeds}",
     ]
     for part, named in (("premise", expected.premise), ("learned", expected.learned)):

@@ -11,7 +11,7 @@ class Expected(Frozen):
     """One scale of `config/expected.yaml`, which `vidtune reference --expected` writes."""
 
     name: str  # the scale
-    reference: str  # the scale whose reference results it was derived from
+    reference: dict[Task, str]  # the scale whose reference results it was derived from
     seeds: Count  # whose mean a range is of
     premise: dict[Task, dict[str, Range]]  # in percent
     learned: dict[str, dict[str, Range]]  # variant -> metric -> range
