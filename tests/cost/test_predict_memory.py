@@ -13,7 +13,7 @@ from vidtune.cost import predict_memory
 from vidtune.cost.memory_cuda import LOWER, SOFTMAX, WIDENS, WIDEST, cuda_like, listed, policy
 from vidtune.cost.memory_ledger import BLOCK, Ledger
 from vidtune.nn.attention import attend
-from vidtune.spec import UserError
+from vidtune.spec import UserError, parse_size
 
 KB = 1024
 
@@ -186,13 +186,13 @@ def test_largest_batch_of_a_peak_with_steps():
     [("24GiB", 24 << 30), ("80 GB", 80 * 10**9), ("1.5gib", 3 << 29), ("512MB", 512e6)],
 )
 def test_sizes(text, size):
-    assert predict_memory.parse_size(text) == size
+    assert parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["24", "GiB", "-1GiB", "0GB", "24 GiB!", "1e9B", ""])
 def test_what_is_no_size(text):
     with pytest.raises(UserError, match="such as 24GiB"):
-        predict_memory.parse_size(text)
+        parse_size(text)
 
 
 def test_command(vidtune):

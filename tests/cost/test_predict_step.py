@@ -4,8 +4,10 @@ import pytest
 from helpers.zoo import CLASSES, EVA, MODELS, SIDE, TINY, every_model, model, shown
 
 from vidtune.cost import predict_step
+from vidtune.cost.count import cost
 from vidtune.cost.predict_memory import training_ledger
 from vidtune.cost.predict_step import FEW, MANY, highest, lines, run_test, train_part
+from vidtune.nn.lean import as_published
 from vidtune.spec import GIB, Model, Workload
 
 
@@ -56,12 +58,10 @@ def test_operations_by_hand():
     assert 0.8 < tuned.back / tuned.encode < 1.5  # through frozen layers, not into them
     full = train_part(load_of(model("clip4clip", "retrieval", {})), 16)
     assert 1.8 < full.back / full.encode < 2.2
-    tally = run_test(load_of(m))[1] / 32
-    from vidtune.cost import count
-
-    assert tally == pytest.approx(
-        2e9 * count.cost(load_of(m).model)["gmacs_by"]["macs"]["vision"], rel=1e-6
-    )
+    counted = 2e9 * cost(load_of(m).model)["gmacs_by"]["macs"]["vision"]
+    assert 0.8 * counted < run_test(load_of(m))[1] / 32 < counted  # the last block is lean
+    with as_published():
+        assert run_test(load_of(m))[1] / 32 == pytest.approx(counted, rel=1e-6)
 
 
 @pytest.mark.parametrize("arch", [TINY, EVA], ids=["clip", "eva"])
