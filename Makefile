@@ -45,6 +45,7 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/counting.py
 	$(BIN)/python benchmarks/steps.py
+	$(if $(OFFICIAL),$(BIN)/python benchmarks/against.py --official $(OFFICIAL))
 
 bench-gpu: $(READY)
 	$(BIN)/python benchmarks/published.py
