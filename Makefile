@@ -2,7 +2,8 @@
 # make reproduce:  set-up and the whole pipeline on the embedded default
 # make test:       set-up and the tests (test-full: a variant of every method at full size, an hour)
 # make lint:       style, import layers, workflow
-# make bench:      counted costs, cold; a training step of each method (bench-data: decoding, loading)
+# make bench:      counted costs, cold; a training step of each method (bench-data: decoding, loading);
+#                  with OFFICIAL=DIR, a folder of the authors' checkouts, ours beside their code
 # make bench-gpu:  the papers' measured cells at full size, on a GPU of this machine
 PYTHON ?= python3
 PIP_ARGS ?=                # e.g. --extra-index-url https://download.pytorch.org/whl/cpu
