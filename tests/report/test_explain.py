@@ -130,7 +130,12 @@ def test_an_origin_says_what_a_scale_puts_in_its_place(plan):
     assert "of 128, by the ratio" in swapped["width"].says
     assert (swapped["frames"].value, swapped["frames"].says) == (4, "in place of 8")
     longer = at_scale(plan_at(Path("nowhere"), "mini-long"), "side4video/b16-ssv1-w128")
-    assert {o.of for o in longer if o.part == "scale"} == {"scale mini", "mapped"}  # by base
+    # the backbone by its base, the recipe by its own
+    assert {o.of for o in longer if o.part == "scale"} == {
+        "scale mini",
+        "scale mini-long",
+        "mapped",
+    }
     full = plan_at(Path("nowhere"), "full")
     assert at_scale(full, "side4video/b16-ssv1-w128") == []
 

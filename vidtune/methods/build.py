@@ -39,9 +39,9 @@ def build_model(
             f"{method.__name__}: {type(net).__name__}.head: expected the classifier, or None where "
             "it has no parameters; see vidtune.nn.task.Recognizer"
         )
+    asked = device is not None or torch.get_default_device() == META
     tensors = [*net.named_parameters(), *net.named_buffers()]
-    empty = [name for name, x in tensors if x.is_meta and torch.device(device or "cpu") != META]
-    if empty:
+    if not asked and (empty := [name for name, x in tensors if x.is_meta]):
         raise UserError(
             f"{model.name}: {empty[0]}: on the meta device, without values; expected {method.__name__} to "
             "make it on the current one"
