@@ -86,11 +86,13 @@ def test_workers_that_a_scheduler_signals_work_on(made: Path, two_workers):
 def test_a_worker_that_is_killed_is_one_line(made: Path, two_workers):
     clips = clips_of(made, Marked)
     endless = (Part(torch.arange(4), epoch) for epoch in count())
-    said = r"^a process that decodes clips has ended \(DataLoader worker .*give it more"
+    said = r"^a process that decodes clips has ended \(.*give it more"
     made_parts = stream(clips, endless, 4, CPU)
-    with pytest.raises(UserError, match=said), loader.worker_errors(), closing(made_parts):
-        for _, (_, rest) in made_parts:
-            os.kill(rest["caption"][0], signal.SIGKILL)
+    with pytest.raises(UserError, match=said), closing(made_parts):
+        _, (_, rest) = next(made_parts)
+        os.kill(rest["caption"][0], signal.SIGKILL)
+        for _ in made_parts:
+            pass
     assert not any(Path(f"/proc/{pid}").exists() for pid in rest["caption"])
 
 

@@ -12,7 +12,6 @@ import math
 import os
 import shutil
 from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager
 from itertools import islice, tee
 from typing import Any, NamedTuple
 
@@ -23,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from vidtune.data.clips import Clips
 from vidtune.data.order import Part
 from vidtune.data.video import cores
-from vidtune.data.workers import heed_parent, signals_held
+from vidtune.data.workers import heed_parent, own_handler, signals_held
 from vidtune.spec import UserError
 
 PIECE = 4  # items at most that a worker hands over at once; of many it would be the last one done
@@ -32,6 +31,7 @@ SHARED = 8 << 30  # bytes at most of clips in advance, of all processes of a run
 SHARED_MEMORY = "/dev/shm"  # where workers hand clips over
 # What torch says where a worker has died, or could not hand over.
 LOST = ("DataLoader worker (pid", "allocate shared memory", "shared memory object")
+CUT = (EOFError, ConnectionError, FileNotFoundError)  # or where it has died as it handed over
 
 
 class Decoded(NamedTuple):
@@ -114,12 +114,12 @@ def stream(
     made: Iterator[dict[str, Any]] | None = None
     problem = None
     try:
-        with signals_held():
+        with signals_held(), own_handler():
             made = iter(loader)
         for part in taken:
             count = -(-len(part.items) // how.piece)
             yield part, _joined(list(islice(made, count)), device)
-    except (UserError, RuntimeError) as e:
+    except (UserError, RuntimeError, *CUT) as e:
         if (problem := _explain(e)) is None:
             raise
         e.__traceback__ = None  # it holds what the workers end with
@@ -142,25 +142,17 @@ def _settle(worker: int) -> None:
     heed_parent(worker)
 
 
-def _explain(error: UserError | RuntimeError) -> str | None:
+def _explain(error: Exception) -> str | None:
     """Return the line that says what happened in a worker, or to one; None: to none."""
     *_, last = str(error).strip().splitlines() or [""]
     if isinstance(error, UserError):  # torch puts the worker's traceback before it
         return last.split("UserError: ")[-1]
-    if not any(words in str(error) for words in LOST):
+    cut = isinstance(error, CUT) and "Caught" not in str(
+        error
+    )  # which is torch's of a worker's own
+    if not cut and not any(words in str(error) for words in LOST):
         return None
     return (
         f"a process that decodes clips has ended ({last.strip()}); the job's memory or {SHARED_MEMORY} "
         "may be full: give it more, or fewer cores"
     )
-
-
-@contextmanager
-def worker_errors() -> Iterator[None]:
-    """Turn the end of a worker into a `UserError`: it interrupts whatever this process is at."""
-    try:
-        yield
-    except RuntimeError as e:
-        if (problem := _explain(e)) is None:
-            raise
-        raise UserError(problem) from None

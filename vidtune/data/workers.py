@@ -6,9 +6,9 @@ ends after its step, and for that needs its workers: they end when it tells them
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Thread
 
 # macOS cannot say who has sent a signal: there workers end by any
 STOPPING = {signal.SIGTERM, signal.SIGUSR1} if hasattr(signal, "sigwaitinfo") else set()
@@ -24,11 +24,23 @@ def signals_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+@contextmanager
+def own_handler() -> Iterator[None]:
+    """Keep this process's handler of SIGCHLD. Torch's raises an error at whatever the process is at when
+    a worker dies; without it the loader says so where it waits for the next clips, within seconds."""
+    before = signal.getsignal(signal.SIGCHLD)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGCHLD, before)
+
+
 def heed_parent(_: int) -> None:
     """In a worker that was forked so: end by the parent's SIGTERM, as `multiprocessing` sends it to those
     that are left where it ends by an error."""
     if STOPPING:
-        Thread(target=_wait_for_parent, daemon=True).start()
+        threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 
 def _wait_for_parent() -> None:

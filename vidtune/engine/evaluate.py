@@ -11,7 +11,6 @@ import torch
 from vidtune import provenance
 from vidtune.data import records
 from vidtune.data.batches import AT_ONCE, Batches, MakeBatches, Split
-from vidtune.data.loader import worker_errors
 from vidtune.engine import ranks
 from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import load_checkpoint, load_tuned
@@ -151,9 +150,8 @@ def _test(
     work = Split(ranks.rank(), ranks.count())
     data = make_batches(run, run.dataset.evaluate_on, train=False, device=device, work=work)
     found = []
-    with worker_errors():
-        for path, model in load_models(device):
-            kept = Partial(partial, key_of(run, path)) if partial else None
-            found.append(score(model.eval(), data, f"{run.name}: evaluate", told, kept))
+    for path, model in load_models(device):
+        kept = Partial(partial, key_of(run, path)) if partial else None
+        found.append(score(model.eval(), data, f"{run.name}: evaluate", told, kept))
     first, *others = found
     return first | ({"best": others[0]} if others else {})

@@ -12,7 +12,6 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from vidtune import provenance
 from vidtune.data.batches import Batch, Batches, MakeBatches, Split
-from vidtune.data.loader import worker_errors
 from vidtune.engine import optim, ranks
 from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import save, tuned_state
@@ -62,9 +61,8 @@ def _train(
 ) -> None:
     work = Split(ranks.rank(), ranks.count(), parts)
     try:
-        with worker_errors():
-            training = Training(run, out.parent / "resume.pt", device, make_batches, work)
-            training.run_on(told)
+        training = Training(run, out.parent / "resume.pt", device, make_batches, work)
+        training.run_on(told)
     except (RuntimeError, MemoryError) as e:
         if not out_of_memory(e):
             raise
