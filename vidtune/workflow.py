@@ -6,12 +6,15 @@
 import hashlib
 import logging
 import os
+import re
 import sys
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vidtune.cluster import Asks, Site
 from vidtune.cost import fits
 from vidtune.datasets import readiness
 from vidtune.datasets.stages import STAGES, training_waits_for
@@ -27,18 +30,27 @@ CHECKPOINT_MB, CLIP_MB = 0.4, 0.02  # a mini run's files; a generated clip of 64
 
 
 class Workflow:
-    """The plan of Snakemake's `config`; its spec files are written. Raises `UserError`."""
+    """The plan of Snakemake's `config`; its spec files are written. Raises `UserError`.
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    `defaults` are the default resources of Snakemake's profile, which say what a cluster is like. A dry
+    run where no data is at all plans every run.
+    """
+
+    def __init__(
+        self, config: dict[str, Any], defaults: Mapping[str, Any] | None = None, dry: bool = False
+    ) -> None:
         self.plan = load("config", config)
         self.plan.write_specs()
         self.readiness = readiness.readiness_by_name(self.plan)  # of each dataset that a run reads
         evaluated = dict.fromkeys(self.plan.evaluation_of.values())
         self.runs = [name for name in evaluated if self._has_data(name)]
         self.waiting = len(evaluated) - len(self.runs)  # runs that lack their data
+        self.supposed = dry and not self.runs  # that all data is there
+        self.runs = list(evaluated) if self.supposed else self.runs
         self.split = self._split()  # of each run, where the configuration names GPUs
         self.too_large = {name: why for name, why in self.split.items() if isinstance(why, str)}
         self.runs = [name for name in self.runs if name not in self.too_large]
+        self.asks = Asks(self.plan, self.split, Site.read(defaults or {}))
         self.root = str(self.plan.root)
         self.data = self.plan.config.settings.data
         self.device = devices.slug()  # of the machine that Snakemake runs on: "cpu", "nvidia-h200"
@@ -61,11 +73,11 @@ class Workflow:
 
     def gpus_of(self, run_name: str) -> int:
         """The GPUs that train and test a run."""
-        return self.split[run_name].ranks if run_name in self.split else 1
+        return self.asks.choice(run_name).ranks
 
     def parts_of(self, run_name: str) -> int:
         """The parts in which each of them computes its clips of a batch."""
-        return self.split[run_name].parts if run_name in self.split else 1
+        return self.asks.choice(run_name).parts
 
     def checkpoint(self, run_name: str) -> str:
         """The model.pt of a run: its own, or that of the run with the same training."""
@@ -119,13 +131,15 @@ class Workflow:
         return [str(path) for path in paths]
 
 
-def start(config: dict[str, Any], announce: bool) -> Workflow:
+def start(
+    config: dict[str, Any], announce: bool, defaults: Mapping[str, Any], dry: bool = False
+) -> Workflow:
     """The workflow of Snakemake's `config`; bad input ends the process with one line and code 2.
 
     With `announce`, what a user has to provide is listed on stderr.
     """
     try:
-        made = Workflow(config)
+        made = Workflow(config, defaults, dry)
         for name, why in made.too_large.items() if announce else ():
             print(f"vidtune: {name} is left out: {why}", file=sys.stderr)
         if made.waiting and announce:
@@ -134,7 +148,8 @@ def start(config: dict[str, Any], announce: bool) -> Workflow:
                 raise UserError(
                     "no run has its data: provide what is listed above, at least of one"
                 )
-            print(f"vidtune: {made.waiting} runs wait for data and are left out", file=sys.stderr)
+            left = "are planned as if it were there" if made.supposed else "are left out"
+            print(f"vidtune: {made.waiting} runs wait for data and {left}", file=sys.stderr)
     except UserError as e:
         print(f"vidtune: {e}", file=sys.stderr)
         sys.exit(2)
@@ -196,12 +211,12 @@ class Eta(logging.Handler):
     """Prints one line after each Snakemake job: how many are done, and the time left.
 
     Listens to Snakemake's events. `seconds` are the scale's estimates for each rule; the times of a
-    rule's own finished jobs replace them.
+    rule's own finished jobs replace them. Of a job that fails it prints why, in one line.
     """
 
-    def __init__(self, seconds: dict[str, float], cores: int | None) -> None:
+    def __init__(self, seconds: dict[str, float], at_once: int | None) -> None:
         super().__init__()
-        self.estimate, self.cores = seconds, cores or os.cpu_count() or 1
+        self.estimate, self.at_once = seconds, at_once or os.cpu_count() or 1
         self.left: Counter[str] = Counter()  # jobs of each rule
         self.running: dict[int, tuple[str, float]] = {}  # job -> rule, start
         self.spent: dict[str, list[float]] = {}  # seconds of each finished job of a rule
@@ -220,13 +235,34 @@ class Eta(logging.Handler):
                 self.spent.setdefault(rule, []).append(time.monotonic() - began)
                 self.left[rule] -= 1
                 print(self._state(), file=sys.stderr)
+        elif event == "job_error":
+            self.running.pop(facts["jobid"], None)
+            print(describe_failure(facts), file=sys.stderr)
 
     def _state(self) -> str:
-        """How many jobs are done, and the seconds of those to come, shared among the cores."""
+        """How many jobs are done, and the seconds of those to come, shared among those that run at once."""
         done, jobs = sum(map(len, self.spent.values())), sum(self.left.values())
         means = self.estimate | {rule: sum(s) / len(s) for rule, s in self.spent.items()}
-        left = sum(n * means.get(rule, 0.0) for rule, n in self.left.items()) / self.cores
+        left = sum(n * means.get(rule, 0.0) for rule, n in self.left.items()) / self.at_once
         return (
             f"vidtune: {done} of {done + jobs} jobs in "
             f"{format_span(time.monotonic() - self.start)}, about {format_span(left)} left"
         )
+
+
+def describe_failure(facts: dict[str, Any]) -> str:
+    """One line of a job that failed: its log's last line, and what a scheduler says of it."""
+    logs = [Path(str(name)) for name in facts.get("log") or ()]
+    said = next((line for line in map(_last_line, logs[:1]) if line), "its log is empty")
+    state = re.search(r"status is: '(\w+)'", facts.get("rule_msg") or "")
+    number = (facts.get("aux") or {}).get("external_jobid")
+    where = f"job {number}" + (f" {state[1]}" if state else "") if number else ""
+    target = next(iter(facts.get("output") or ()), facts["rule_name"])
+    return f"vidtune: {facts['rule_name']} of {target} failed ({where or 'here'}): {said}"
+
+
+def _last_line(log: Path) -> str:
+    try:
+        return (log.read_text(errors="replace").strip().splitlines() or [""])[-1]
+    except OSError:
+        return ""
