@@ -1,6 +1,7 @@
 # make smoke:      set-up and every step on a few clips, in about a minute
 # make reproduce:  set-up and the whole pipeline on the embedded default
 # make test:       set-up and the tests
+# make campaign:   what takes longer than tests: jobs of a real SLURM (root, on Debian), killed and started again
 # make lint:       style, import layers, workflow
 # make bench:      counted costs, cold; a training step of each method (bench-data: decoding, loading)
 # make bench-gpu:  the papers' measured cells at full size, on a GPU of this machine
@@ -10,7 +11,7 @@ CORES ?= all
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup smoke reproduce test lint bench bench-gpu bench-data clean
+.PHONY: setup smoke reproduce test campaign lint bench bench-gpu bench-data clean
 
 setup: $(READY)
 
@@ -18,7 +19,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("vidtune needs Python >= 3.11, found " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt $(PIP_ARGS) torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt $(PIP_ARGS) -e '.[test,lint]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt $(PIP_ARGS) -e '.[test,lint,cluster]'
 	touch $@
 
 smoke: $(READY)
@@ -31,6 +32,9 @@ reproduce: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+
+campaign: $(READY)
+	tests/cluster/run
 
 lint: $(READY)
 	$(BIN)/ruff check .
