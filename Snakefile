@@ -19,7 +19,8 @@ min_version("9.0")
 sys.path.insert(0, str(workflow.basedir))
 
 from vidtune.cluster import CORES
-from vidtune.workflow import STAGES, Eta, code_digest, start
+from vidtune.events import Eta
+from vidtune.workflow import STAGES, code_digest, start
 
 # What a scheduler sends ahead of a time limit goes to all processes of a job: it is the training's alone.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)

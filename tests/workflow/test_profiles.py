@@ -14,8 +14,8 @@ from helpers.common import REPO, plan_at
 from vidtune.cli.launch import Node, node
 from vidtune.cluster import CORES, UNKNOWN, Asks, Site
 from vidtune.cost.fits import Choice
+from vidtune.events import describe_failure
 from vidtune.spec import UserError
-from vidtune.workflow import describe_failure
 
 RUN = "side4video/b16-ssv1@0"
 PROFILES = REPO / "workflow/profiles"

@@ -48,9 +48,9 @@ rule premise:
 
 # How many GPUs a training has, on how many nodes, and in how many parts they compute their clips, changes
 # no result: all are resources, whose change repeats nothing.
-# `learn` trains and tests all seeds of a variant. Its model.pt and train.json are no outputs, so that a
-# job which was stopped goes on with the seed it was at: Snakemake deletes every output of a job that
-# failed, or that runs again.
+# `learn` trains and tests all seeds of a variant. No model.pt and train.json is an output, so that a job
+# which was stopped goes on with the seed it was at, and a training that has ended while Snakemake was away
+# is not repeated: Snakemake deletes every output of a job that failed, or that runs again.
 if PLAN.scale.together:
 
     rule learn:
@@ -80,8 +80,7 @@ else:
             lambda wildcards: JOBS.inputs(wildcards.run),
             spec=f"{SPECS}/runs/{{run}}.json",
         output:
-            model=f"{ROOT}/runs/{{run}}/model.pt",
-            facts=f"{ROOT}/runs/{{run}}/train.json",
+            touch(f"{ROOT}/trained/{{run}}"),
         log:
             f"{ROOT}/logs/train/{{run}}.log",
         conda:
@@ -98,14 +97,15 @@ else:
             mem_mb=lambda wildcards, attempt: ASKS.run_mb(wildcards.run, attempt),
         params:
             lease=LEASE,
+            model=lambda wildcards: JOBS.checkpoint(wildcards.run),
         shell:
-            "{resources.launch} {params.lease} --count $(({resources.ranks} / {resources.over})) -- python -m vidtune train --spec {input.spec:q} --out {output.model:q} --ranks {resources.ranks} --nodes {resources.over} --parts {resources.parts} >> {log:q} 2>&1"
+            "{resources.launch} {params.lease} --count $(({resources.ranks} / {resources.over})) -- python -m vidtune train --spec {input.spec:q} --out {params.model:q} --ranks {resources.ranks} --nodes {resources.over} --parts {resources.parts} >> {log:q} 2>&1"
 
     rule evaluate:
         input:
             lambda wildcards: JOBS.inputs(wildcards.run),
             spec=f"{SPECS}/runs/{{run}}.json",
-            model=lambda wildcards: JOBS.checkpoint(wildcards.run),
+            trained=lambda wildcards: JOBS.trained(wildcards.run),
         output:
             f"{ROOT}/runs/{{run}}/eval.json",
         log:
@@ -123,5 +123,6 @@ else:
             mem_mb=lambda wildcards, attempt: ASKS.run_mb(wildcards.run, attempt),
         params:
             lease=LEASE,
+            model=lambda wildcards: JOBS.checkpoint(wildcards.run),
         shell:
-            "{resources.launch} {params.lease} --count $(({resources.ranks} / {resources.over})) -- python -m vidtune evaluate --spec {input.spec:q} --checkpoint {input.model:q} --out {output:q} --ranks {resources.ranks} --nodes {resources.over} >> {log:q} 2>&1"
+            "{resources.launch} {params.lease} --count $(({resources.ranks} / {resources.over})) -- python -m vidtune evaluate --spec {input.spec:q} --checkpoint {params.model:q} --out {output:q} --ranks {resources.ranks} --nodes {resources.over} >> {log:q} 2>&1"
