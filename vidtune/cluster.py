@@ -125,9 +125,9 @@ class Asks:
             count = number(wildcards)
             return count // self.nodes(wildcards.run) if count > 1 else count
 
-        asked: dict[str, Any] = (
-            {"slurm_partition": site.gpu_partition} if site.gpu_partition else {}
-        )
+        asked: dict[str, Any] = {"ranks": number}  # what commands and the generic profile read
+        if site.gpu_partition:
+            asked["slurm_partition"] = site.gpu_partition
         if site.gpu_as == "gres":
             return asked | {"gres": lambda wildcards: f"gpu:{kind}{each(wildcards)}"}
         if site.gpu_as == "gpus-per-node":
