@@ -45,7 +45,8 @@ SELECTED = (
     f"--papers {' '.join(SETTINGS.papers)}"
 )
 
-logger.addHandler(Eta(PLAN.scale.job_seconds, GIVEN.cores or GIVEN.nodes))
+if workflow.is_main_process:  # not in jobs, each a Snakemake of its own
+    logger.addHandler(Eta(PLAN.scale.job_seconds, GIVEN.cores or GIVEN.nodes))
 shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 

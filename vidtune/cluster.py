@@ -145,13 +145,12 @@ class Asks:
         )
 
     def launch(self, run: str) -> str:
-        """What starts a run's command: on each of its nodes, where there are several; once else."""
-        nodes = self.nodes(run)
-        if nodes == 1:
-            return "exec"
-        return (
-            f"exec srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 --kill-on-bad-exit=1"
-        )
+        """What starts a run's command with its GPUs: on each of its nodes, where there are several. Runs on
+        mini backbones share a GPU, where they take one."""
+        nodes, ranks = self.nodes(run), self.choice(run).ranks
+        srun = f"srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 --kill-on-bad-exit=1 "
+        how = "--shared" if self.plan.pretrainings and ranks == 1 else f"--count {ranks // nodes}"
+        return f"exec {srun if nodes > 1 else ''}python -m vidtune.gpu {how} --"
 
     def minutes(self, rule: str) -> Ask:
         """Of a job whose seconds the scale knows."""

@@ -69,7 +69,7 @@ def test_later_attempts_have_more_up_to_the_longest_job(plan):
     times = [asks.run_minutes("train", RUN, attempt) for attempt in (1, 2, 3)]
     assert times == [UNKNOWN["train"], 2 * UNKNOWN["train"], 2 * UNKNOWN["train"] + 1]
     assert asks.run_mb(RUN, 2) in (2 * asks.run_mb(RUN, 1), 2 * asks.run_mb(RUN, 1) - 1)
-    assert asks.cores(RUN) == CORES and asks.launch(RUN) == "exec"
+    assert asks.cores(RUN) == CORES and asks.launch(RUN).startswith("exec python -m vidtune.gpu")
     minutes = asks.minutes("collect")
     assert (minutes(None, 1), minutes(None, 2)) == (30, 60)
 
@@ -104,6 +104,7 @@ def test_a_run_on_two_nodes_is_started_by_srun(plan):
     )
     assert asked["cpus_per_task"] == 6 * CORES
     assert "srun --nodes=2 --ntasks=2 --ntasks-per-node=1" in asks.launch(RUN)
+    assert asks.launch(RUN).endswith("vidtune.gpu --count 6 --")
     one = Asks(plan, {}, site).on_gpus()
     assert one["nodes"](of_run()) is None and one["mpi"](of_run()) is None
 

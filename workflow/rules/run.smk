@@ -96,10 +96,9 @@ else:
             ),
             mem_mb=lambda wildcards, attempt: ASKS.run_mb(wildcards.run, attempt),
         params:
-            lease=LEASE,
             model=lambda wildcards: JOBS.checkpoint(wildcards.run),
         shell:
-            "{resources.launch} {params.lease} --count $(({resources.ranks} / {resources.over})) -- python -m vidtune train --spec {input.spec:q} --out {params.model:q} --ranks {resources.ranks} --nodes {resources.over} --parts {resources.parts} >> {log:q} 2>&1"
+            "{resources.launch} python -m vidtune train --spec {input.spec:q} --out {params.model:q} --ranks {resources.ranks} --nodes {resources.over} --parts {resources.parts} >> {log:q} 2>&1"
 
     rule evaluate:
         input:
@@ -122,7 +121,6 @@ else:
             ),
             mem_mb=lambda wildcards, attempt: ASKS.run_mb(wildcards.run, attempt),
         params:
-            lease=LEASE,
             model=lambda wildcards: JOBS.checkpoint(wildcards.run),
         shell:
-            "{resources.launch} {params.lease} --count $(({resources.ranks} / {resources.over})) -- python -m vidtune evaluate --spec {input.spec:q} --checkpoint {params.model:q} --out {output:q} --ranks {resources.ranks} --nodes {resources.over} >> {log:q} 2>&1"
+            "{resources.launch} python -m vidtune evaluate --spec {input.spec:q} --checkpoint {params.model:q} --out {output:q} --ranks {resources.ranks} --nodes {resources.over} >> {log:q} 2>&1"
