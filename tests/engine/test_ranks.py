@@ -154,7 +154,7 @@ def test_tests_in_a_training_do_not_depend_on_the_split(short_run, tmp_path):
 
 def test_two_nodes_train_as_one_does(short_run, tmp_path):
     """Both are this machine: each starts its share of the ranks, as SLURM's variables say."""
-    run = short_run(BATCHNORM)
+    run = short_run(BATCHNORM, group=4)
     alone, folder = trained(run, tmp_path / "alone", "--ranks", 2), tmp_path / "nodes"
     write_json(folder / "spec.json", run)
     words = ["train", "--spec", folder / "spec.json", "--out", folder / "model.pt"]
