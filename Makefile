@@ -1,6 +1,7 @@
 # make smoke:      set-up and every step on a few clips, in about a minute
 # make reproduce:  set-up and the whole pipeline on the embedded default
 # make test:       set-up and the tests (test-full: a variant of every method at full size, an hour)
+# make campaign:   what takes longer than tests: jobs of a real SLURM (root, on Debian), killed and started again
 # make lint:       style, import layers, workflow
 # make bench:      counted costs, cold; a training step of each method (bench-data: decoding, loading);
 #                  with OFFICIAL=DIR, a folder of the authors' checkouts, ours beside their code
@@ -11,7 +12,7 @@ CORES ?= all
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup smoke reproduce test test-full lint bench bench-gpu bench-data clean
+.PHONY: setup smoke reproduce test test-full campaign lint bench bench-gpu bench-data clean
 
 setup: $(READY)
 
@@ -19,7 +20,7 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("vidtune needs Python >= 3.11, found " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -c constraints.txt $(PIP_ARGS) torch
-	$(BIN)/python -m pip install --quiet -c constraints.txt $(PIP_ARGS) -e '.[test,lint]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt $(PIP_ARGS) -e '.[test,lint,cluster]'
 	touch $@
 
 smoke: $(READY)
@@ -35,6 +36,9 @@ test: $(READY)
 
 test-full: $(READY)  # two processes of one thread at a time
 	OMP_NUM_THREADS=1 VIDTUNE_FULL_SIZE=1 $(BIN)/python -m pytest tests/test_every_method_at_full_size.py -v
+
+campaign: $(READY)
+	tests/cluster/run
 
 lint: $(READY)
 	$(BIN)/ruff check .

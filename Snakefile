@@ -9,6 +9,7 @@ Every rule calls `python -m vidtune <rule>`, so that every step runs by hand fro
 
 import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 
@@ -17,9 +18,23 @@ from snakemake.utils import min_version
 min_version("9.0")
 sys.path.insert(0, str(workflow.basedir))
 
-from vidtune.workflow import STAGES, Eta, code_digest, start
+from vidtune.cluster import CORES
+from vidtune.events import Eta
+from vidtune.workflow import STAGES, code_digest, start
 
-JOBS = start(dict(config), announce=workflow.is_main_process)
+# What a scheduler sends ahead of a time limit goes to all processes of a job: it is the training's alone.
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+GIVEN = (
+    workflow.resource_settings
+)  # no cores where a profile sends the jobs to a cluster
+JOBS = start(
+    dict(config),
+    announce=workflow.is_main_process,
+    defaults=GIVEN.default_resources or {},
+    dry=workflow.output_settings.dryrun,
+)
+ASKS = JOBS.asks
 ROOT, DATA, PLAN = JOBS.root, JOBS.data, JOBS.plan
 SPECS = f"{ROOT}/specs"
 CODE = code_digest(Path(workflow.basedir, "vidtune"))
@@ -30,7 +45,8 @@ SELECTED = (
     f"--papers {' '.join(SETTINGS.papers)}"
 )
 
-logger.addHandler(Eta(PLAN.scale.job_seconds, workflow.cores))
+if workflow.is_main_process:  # not in jobs, each a Snakemake of its own
+    logger.addHandler(Eta(PLAN.scale.job_seconds, GIVEN.cores or GIVEN.nodes))
 shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 

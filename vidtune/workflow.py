@@ -1,20 +1,19 @@
-"""All that the Snakefile imports: the plan as rules see it, the estimate, and the progress line.
+"""The plan as the Snakefile and its rules see it, and the estimate.
 
 `Workflow` says which runs have their data and which files each job reads. Imports no torch.
 """
 
 import hashlib
-import logging
-import os
 import sys
-import time
-from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vidtune.cluster import Asks, Site
 from vidtune.cost import fits
 from vidtune.datasets import readiness
 from vidtune.datasets.stages import STAGES, training_waits_for
+from vidtune.events import format_span
 from vidtune.gpu import devices
 from vidtune.plan import Plan, load
 from vidtune.remote import cache
@@ -22,23 +21,32 @@ from vidtune.report import reference_runs, summary
 from vidtune.report.numbers.device_costs import folders
 from vidtune.spec import GIB, UserError, parse_gpus
 
-__all__ = ["STAGES", "Eta", "Workflow", "code_digest", "estimate", "format_estimate", "start"]
+__all__ = ["STAGES", "Workflow", "code_digest", "estimate", "format_estimate", "start"]
 CHECKPOINT_MB, CLIP_MB = 0.4, 0.02  # a mini run's files; a generated clip of 64 pixels
 
 
 class Workflow:
-    """The plan of Snakemake's `config`; its spec files are written. Raises `UserError`."""
+    """The plan of Snakemake's `config`; its spec files are written. Raises `UserError`.
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    `defaults` are the default resources of Snakemake's profile, which say what a cluster is like. A dry
+    run where no data is at all plans every run.
+    """
+
+    def __init__(
+        self, config: dict[str, Any], defaults: Mapping[str, Any] | None = None, dry: bool = False
+    ) -> None:
         self.plan = load("config", config)
         self.plan.write_specs()
         self.readiness = readiness.readiness_by_name(self.plan)  # of each dataset that a run reads
         evaluated = dict.fromkeys(self.plan.evaluation_of.values())
         self.runs = [name for name in evaluated if self._has_data(name)]
         self.waiting = len(evaluated) - len(self.runs)  # runs that lack their data
+        self.supposed = dry and not self.runs  # that all data is there
+        self.runs = list(evaluated) if self.supposed else self.runs
         self.split = self._split()  # of each run, where the configuration names GPUs
         self.too_large = {name: why for name, why in self.split.items() if isinstance(why, str)}
         self.runs = [name for name in self.runs if name not in self.too_large]
+        self.asks = Asks(self.plan, self.split, Site.read(defaults or {}))
         self.root = str(self.plan.root)
         self.data = self.plan.config.settings.data
         self.device = devices.slug()  # of the machine that Snakemake runs on: "cpu", "nvidia-h200"
@@ -61,15 +69,19 @@ class Workflow:
 
     def gpus_of(self, run_name: str) -> int:
         """The GPUs that train and test a run."""
-        return self.split[run_name].ranks if run_name in self.split else 1
+        return self.asks.choice(run_name).ranks
 
     def parts_of(self, run_name: str) -> int:
         """The parts in which each of them computes its clips of a batch."""
-        return self.split[run_name].parts if run_name in self.split else 1
+        return self.asks.choice(run_name).parts
 
     def checkpoint(self, run_name: str) -> str:
         """The model.pt of a run: its own, or that of the run with the same training."""
         return f"{self.root}/runs/{self.plan.training_of[run_name]}/model.pt"
+
+    def trained(self, run_name: str) -> str:
+        """The file that says that a run's model.pt is made; which no rule owns, see rules/run.smk."""
+        return f"{self.root}/trained/{self.plan.training_of[run_name]}"
 
     def inputs(self, run_name: str) -> list[str]:
         """Weights and videos of a run: generated ones, staged real ones, or the user's own lists."""
@@ -119,13 +131,15 @@ class Workflow:
         return [str(path) for path in paths]
 
 
-def start(config: dict[str, Any], announce: bool) -> Workflow:
+def start(
+    config: dict[str, Any], announce: bool, defaults: Mapping[str, Any], dry: bool = False
+) -> Workflow:
     """The workflow of Snakemake's `config`; bad input ends the process with one line and code 2.
 
     With `announce`, what a user has to provide is listed on stderr.
     """
     try:
-        made = Workflow(config)
+        made = Workflow(config, defaults, dry)
         for name, why in made.too_large.items() if announce else ():
             print(f"vidtune: {name} is left out: {why}", file=sys.stderr)
         if made.waiting and announce:
@@ -134,7 +148,8 @@ def start(config: dict[str, Any], announce: bool) -> Workflow:
                 raise UserError(
                     "no run has its data: provide what is listed above, at least of one"
                 )
-            print(f"vidtune: {made.waiting} runs wait for data and are left out", file=sys.stderr)
+            left = "are planned as if it were there" if made.supposed else "are left out"
+            print(f"vidtune: {made.waiting} runs wait for data and {left}", file=sys.stderr)
     except UserError as e:
         print(f"vidtune: {e}", file=sys.stderr)
         sys.exit(2)
@@ -183,50 +198,3 @@ def format_estimate(plan: Plan) -> str:
     if e["bring"]:
         lines.append("to provide, before runs that need it can start:")
     return "\n".join([*lines, *(f"  {line}" for line in e["bring"])])
-
-
-def format_span(seconds: float | None) -> str:
-    """Seconds as "45 s", "12 min" or "unknown"."""
-    if seconds is None:
-        return "unknown: nobody has measured it"
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-
-
-class Eta(logging.Handler):
-    """Prints one line after each Snakemake job: how many are done, and the time left.
-
-    Listens to Snakemake's events. `seconds` are the scale's estimates for each rule; the times of a
-    rule's own finished jobs replace them.
-    """
-
-    def __init__(self, seconds: dict[str, float], cores: int | None) -> None:
-        super().__init__()
-        self.estimate, self.cores = seconds, cores or os.cpu_count() or 1
-        self.left: Counter[str] = Counter()  # jobs of each rule
-        self.running: dict[int, tuple[str, float]] = {}  # job -> rule, start
-        self.spent: dict[str, list[float]] = {}  # seconds of each finished job of a rule
-        self.start = time.monotonic()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        event, facts = getattr(record, "event", ""), record.__dict__
-        if event == "run_info":
-            stats: dict[str, int] = facts["stats"]
-            self.left = Counter({k: v for k, v in stats.items() if k not in ("total", "all")})
-        elif event == "job_info":
-            self.running[facts["jobid"]] = (facts["rule_name"], time.monotonic())
-        elif event == "job_finished":
-            rule, began = self.running.pop(facts["job_id"], ("all", 0.0))
-            if rule != "all":
-                self.spent.setdefault(rule, []).append(time.monotonic() - began)
-                self.left[rule] -= 1
-                print(self._state(), file=sys.stderr)
-
-    def _state(self) -> str:
-        """How many jobs are done, and the seconds of those to come, shared among the cores."""
-        done, jobs = sum(map(len, self.spent.values())), sum(self.left.values())
-        means = self.estimate | {rule: sum(s) / len(s) for rule, s in self.spent.items()}
-        left = sum(n * means.get(rule, 0.0) for rule, n in self.left.items()) / self.cores
-        return (
-            f"vidtune: {done} of {done + jobs} jobs in "
-            f"{format_span(time.monotonic() - self.start)}, about {format_span(left)} left"
-        )

@@ -153,3 +153,24 @@ def test_tests_in_a_training_do_not_depend_on_the_split(short_run, tmp_path):
     assert found[0]["best"] == found[1]["best"] and found[0]["metrics"] == found[1]["metrics"]
     curve = {step: metrics for step, metrics in two["tested"]}
     assert found[0]["metrics"] == curve[6] and found[0]["best"]["metrics"] == curve[two["best"]]
+
+
+def test_two_nodes_train_as_one_does(short_run, tmp_path):
+    """Both are this machine: each starts its share of the ranks, as SLURM's variables say."""
+    run = short_run(BATCHNORM, group=4)
+    alone, folder = trained(run, tmp_path / "alone", "--ranks", 2), tmp_path / "nodes"
+    write_json(folder / "spec.json", run)
+    words = ["train", "--spec", folder / "spec.json", "--out", folder / "model.pt"]
+    words += ["--ranks", 2, "--nodes", 2]
+    known = {"SLURM_STEP_NUM_NODES": "2", "SLURM_STEP_NODELIST": "127.0.0.1,other"}
+    known |= {"SLURM_JOB_ID": str(os.getpid()), "OMP_NUM_THREADS": "1"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "vidtune", *map(str, words)],
+            cwd=REPO,
+            env=os.environ | known | {"SLURM_NODEID": str(number)},
+        )
+        for number in range(2)
+    ]
+    assert [process.wait(120) for process in started] == [0, 0]
+    assert (folder / "model.pt").read_bytes() == alone.read_bytes()

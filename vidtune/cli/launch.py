@@ -1,7 +1,7 @@
-"""Several processes of one verb on this machine, each with torchrun's variables.
+"""Several processes of one verb, each with torchrun's variables: on this machine, or on SLURM's nodes.
 
 torchrun itself ends a training with a traceback of its own, another exit code, and no snapshot where a
-scheduler sends SIGUSR1; on several machines it is still what starts the processes.
+scheduler sends SIGUSR1. It still starts the processes on several machines without SLURM.
 """
 
 import argparse
@@ -12,19 +12,71 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import IO
+from typing import IO, NamedTuple
 
 from vidtune.cli.inputs import count
+from vidtune.spec import UserError
 
 PROGRAM = ("-m", "vidtune")  # what the interpreter of a rank runs
 STOPPED = 75  # exit code of a job that was told to stop, and goes on when it is started again
 GRACE = 20.0  # seconds for the others to end where one has failed
 POLL = 0.1  # seconds
+PORTS = range(
+    20000, 32000
+)  # below those that systems hand out; a job of several nodes takes one by its id
 
 
 def add_ranks(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ranks", type=count, default=1, help="processes (default: 1)")
+    parser.add_argument(
+        "--nodes",
+        type=count,
+        default=1,
+        help="nodes of SLURM that share the processes; srun starts this very command on each (default: 1)",
+    )
+
+
+class Node(NamedTuple):
+    """This machine among those that compute a run together."""
+
+    first: int  # rank of its first process
+    local: int  # processes on it
+    address: str  # of the machine where the ranks meet
+    port: int
+
+
+def node(ranks: int, nodes: int, env: Mapping[str, str] = os.environ) -> Node:
+    """Which of the ranks are this machine's. Raises `UserError` where SLURM does not say."""
+    if nodes == 1:
+        return Node(0, ranks, "127.0.0.1", free_port())
+    if ranks % nodes:
+        raise UserError(f"--ranks {ranks}: expected a multiple of --nodes {nodes}")
+    try:
+        number, found = int(env["SLURM_NODEID"]), int(env["SLURM_STEP_NUM_NODES"])
+        names, job = env["SLURM_STEP_NODELIST"], int(env["SLURM_JOB_ID"])
+    except (KeyError, ValueError):
+        raise UserError(
+            f"--nodes {nodes}: SLURM does not say which node this is; start it by `srun --nodes {nodes} "
+            "--ntasks-per-node 1`, or use torchrun"
+        ) from None
+    if found != nodes:
+        raise UserError(f"--nodes {nodes}: srun has started this on {found}; give both the same")
+    local = ranks // nodes
+    return Node(number * local, local, _first_of(names), PORTS.start + job % len(PORTS))
+
+
+def _first_of(names: str) -> str:
+    """The first host of SLURM's list, which shortens names as in "gpu[03-05,9]"."""
+    if "[" not in names:
+        return names.split(",")[0]
+    command = ["scontrol", "show", "hostnames", names]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError) as e:
+        raise UserError(f"{' '.join(command)}: {e}; SLURM's commands are needed here") from None
+    return done.stdout.split()[0]
 
 
 def starts_ranks(args: argparse.Namespace) -> bool:
@@ -33,11 +85,11 @@ def starts_ranks(args: argparse.Namespace) -> bool:
 
 
 def run_on_ranks(args: argparse.Namespace) -> int:
-    """Run this very command in `args.ranks` processes, and return the exit code of the first that
-    failed; then the others are ended. Signals to stop go to all of them."""
+    """Run this very command in `args.ranks` processes, or this node's share of them, and return the exit
+    code of the first that failed; then the others are ended. Signals to stop go to all of them."""
+    here = node(args.ranks, args.nodes)
     with ExitStack() as open_files:
-        logs = [open_files.enter_context(tempfile.TemporaryFile()) for _ in range(args.ranks)]
-        port = free_port()
+        logs = [open_files.enter_context(tempfile.TemporaryFile()) for _ in range(here.local)]
         ranks: list[subprocess.Popen[bytes]] = []
         told: set[int] = set()
 
@@ -49,8 +101,8 @@ def run_on_ranks(args: argparse.Namespace) -> int:
 
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
             signal.signal(number, pass_on)
-        for rank, log in enumerate(logs):
-            ranks.append(_start(args, rank, port, log))
+        for local, log in enumerate(logs):
+            ranks.append(_start(args, here, local, log))
         for number in tuple(told):  # that came before all were started
             pass_on(number)
         failed = _wait(ranks)
@@ -60,12 +112,13 @@ def run_on_ranks(args: argparse.Namespace) -> int:
         if code != 2 and _have_stopped(ranks, told):
             return STOPPED
         # What ended the first, which has said so itself, may be what another one says.
-        for i in range(args.ranks) if (failed, code) == (0, 1) else [failed]:
+        for i in range(here.local) if (failed, code) == (0, 1) else [failed]:
             text = _last_line(logs[i])
             if ranks[i].returncode < 0:
                 text = f"killed by signal {-ranks[i].returncode}" + (f" ({text})" if text else "")
             if text:
-                print(f"vidtune {args.verb}: process {i} of {args.ranks}: {text}", file=sys.stderr)
+                which = f"process {here.first + i} of {args.ranks}"
+                print(f"vidtune {args.verb}: {which}: {text}", file=sys.stderr)
     return code if code > 0 else 1
 
 
@@ -83,20 +136,20 @@ def _last_line(log: IO[bytes]) -> str:
 
 
 def _start(
-    args: argparse.Namespace, rank: int, port: int, log: IO[bytes]
+    args: argparse.Namespace, here: Node, local: int, log: IO[bytes]
 ) -> subprocess.Popen[bytes]:
     env = {
-        "RANK": rank,
-        "LOCAL_RANK": rank,
+        "RANK": here.first + local,
+        "LOCAL_RANK": local,
         "WORLD_SIZE": args.ranks,
-        "LOCAL_WORLD_SIZE": args.ranks,
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": port,
+        "LOCAL_WORLD_SIZE": here.local,
+        "MASTER_ADDR": here.address,
+        "MASTER_PORT": here.port,
     }
     return subprocess.Popen(
         [sys.executable, *PROGRAM, *map(str, args.given)],
         env=os.environ | {k: str(v) for k, v in env.items()},
-        stderr=log if rank else None,
+        stderr=log if local else None,
     )
 
 

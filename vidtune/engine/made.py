@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -13,9 +14,11 @@ from pathlib import Path
 from vidtune import provenance
 from vidtune.spec import Run, UserError, load_json, write_json
 
+MARK = "training.json"  # names who trains, in the folder of a run
 BEAT = 15.0  # seconds between signs of life of a process that trains
 SILENT = 120.0  # seconds without one after which a process is taken for dead
-MARK = "training.json"  # the file in a run's folder that names who trains it
+POLL = 5.0  # seconds between looks at a process that is waited for
+JOBS = ("SLURM_JOB_ID", "LSB_JOBID", "PBS_JOBID", "SGE_TASK_ID")  # set in a scheduler's jobs
 
 _held: set[Path] = set()  # marks of this process
 
@@ -49,7 +52,7 @@ def alone(run: Run, folder: Path) -> Iterator[None]:
     Raises `UserError` where another one is at it.
     """
     mark = folder / MARK
-    _wait_for(run, mark)
+    _wait_for(run, mark, patient=False)
     here = {"host": socket.gethostname(), "pid": os.getpid()}
     write_json(mark, here)
     _held.add(mark)
@@ -73,8 +76,16 @@ def alone(run: Run, folder: Path) -> Iterator[None]:
             folder.rmdir()  # where nothing was made
 
 
-def _wait_for(run: Run, mark: Path) -> None:
+def wait_in_job(run: Run, folder: Path) -> None:
+    """In a scheduler's job, wait for another process that trains the run: one that an earlier Snakemake
+    has submitted, or one on a node that has failed a moment ago. Nobody is there to start it again."""
+    if any(name in os.environ for name in JOBS):
+        _wait_for(run, folder / MARK, patient=True)
+
+
+def _wait_for(run: Run, mark: Path, patient: bool) -> None:
     """Return when nobody holds the folder. One on another machine may have died without a word."""
+    said = False
     while True:
         try:
             holder = json.loads(mark.read_text())
@@ -87,6 +98,16 @@ def _wait_for(run: Run, mark: Path) -> None:
             return
         if quiet > 2 * BEAT and not here:
             time.sleep(BEAT)
+            continue
+        if patient:
+            if not said:
+                said = True
+                print(
+                    f"{run.name}: process {pid} on {host} trains it; waiting for it",
+                    file=sys.stderr,
+                    flush=True,
+                )
+            time.sleep(POLL)
             continue
         raise UserError(
             f"{run.name}: process {pid} on {host} is training it; wait for it, or end it (it leaves a "

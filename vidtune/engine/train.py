@@ -17,7 +17,7 @@ from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import save, tuned_state
 from vidtune.engine.device import device_name, out_of_memory, pick_device, precision
 from vidtune.engine.features import remember
-from vidtune.engine.made import MARK, alone, inputs, is_current, told_to_stop
+from vidtune.engine.made import MARK, alone, inputs, is_current, told_to_stop, wait_in_job
 from vidtune.engine.scores import score
 from vidtune.engine.selection import Best, best_of
 from vidtune.engine.snapshot import LossCurve, Snapshot, older
@@ -36,9 +36,11 @@ def train(run: Run, out: Path, make_batches: MakeBatches = Batches, parts: int =
     after another; that changes no result. What today's code has made of this very run stays. A
     training that diverges is a result: `status` says so and nothing is tuned. One that was stopped
     resumes from `resume.pt`; told to stop it writes that file and raises `Stopped`. Raises
-    `UserError` where memory is full, the batch cannot be split so, or another process trains the run.
+    `UserError` where memory is full, the batch cannot be split so, or another process trains the run;
+    a scheduler's job waits for that one.
     """
     device = pick_device(ranks.local_rank())
+    wait_in_job(run, out.parent)
     ranks.start(device)
     files = [out, *([best_of(out)] if run.recipe.select else [])]
     current = is_current(run, out.parent / "train.json", inputs(run))

@@ -23,6 +23,9 @@ rule generate:
     priority: 1
     conda:
         "../../environment.yml"
+    resources:
+        runtime=ASKS.minutes("generate"),
+        mem_mb=ASKS.small_mb(),
     params:
         out=lambda wildcards, output: os.path.dirname(output[0]),
     shell:
@@ -42,10 +45,12 @@ for stage in STAGES:
         log:
             f"{ROOT}/logs/data/{{dataset}}.{stage}.log",
         priority: 1
-        localrule: stage == "fetch"
+        localrule: stage in ("fetch", "split", "describe")
         conda:
             "../../environment.yml"
-        threads: 1 if stage in ("fetch", "split", "describe") else 8
+        threads: 1 if stage in ("fetch", "split", "describe") else CORES
+        resources:
+            **ASKS.stage(),
         params:
             stage=stage,
             scale=PLAN.scale.name,

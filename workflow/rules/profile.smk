@@ -5,6 +5,7 @@ rule cost:
         f"{ROOT}/costs/{{paper}}.json",
     log:
         f"{ROOT}/logs/cost/{{paper}}.log",
+    localrule: True
     conda:
         "../../environment.yml"
     shell:
@@ -24,7 +25,9 @@ rule bench_variant:
         f"{ROOT}/logs/bench/{{paper}}/{{variant}}.log",
     conda:
         "../../environment.yml"
-    threads: workflow.cores or 1  # nothing beside what is timed
+    threads: GIVEN.cores or CORES  # nothing beside what is timed
+    resources:
+        **ASKS.on_gpu(),
     params:
         on_cpu=ON_CPU,
         clips=f"{DATA}/bench",
@@ -46,6 +49,7 @@ rule memory:
         f"{ROOT}/memory/{{paper}}.json",
     log:
         f"{ROOT}/logs/memory/{{paper}}.log",
+    localrule: True
     conda:
         "../../environment.yml"
     shell:

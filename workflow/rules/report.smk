@@ -12,6 +12,7 @@ rule collect:
         f"{ROOT}/rows.csv",
     log:
         f"{ROOT}/logs/collect.log",
+    localrule: True
     conda:
         "../../environment.yml"
     params:
@@ -30,6 +31,7 @@ rule report:
         f"{ROOT}/report.html",
     log:
         f"{ROOT}/logs/report.log",
+    localrule: True
     conda:
         "../../environment.yml"
     params:

@@ -1,4 +1,5 @@
-# On a machine with GPUs each job has one; jobs on mini backbones share them.
+# On a machine with GPUs each job has one; jobs on mini backbones share them. `exec` leaves no shell
+# between Snakemake and the job that a signal to stop would end before the job has left its snapshot.
 SEEDS = PLAN.scale.seeds
 LEASE = "python -m vidtune.gpu" + (" --shared" if PLAN.pretrainings else "")
 
@@ -14,10 +15,14 @@ rule pretrain:
     priority: 1  # everything that is learned waits for it
     conda:
         "../../environment.yml"
+    resources:
+        **ASKS.on_gpu(),
+        runtime=ASKS.minutes("pretrain"),
+        mem_mb=ASKS.small_mb(),
     params:
         lease=LEASE,
     shell:
-        "{params.lease} -- python -m vidtune pretrain --spec {input.spec:q} --out {output.weights:q} > {log:q} 2>&1"
+        "exec {params.lease} -- python -m vidtune pretrain --spec {input.spec:q} --out {output.weights:q} >> {log:q} 2>&1"
 
 
 rule premise:
@@ -31,17 +36,21 @@ rule premise:
         f"{ROOT}/logs/premise/{{backbone}}.log",
     conda:
         "../../environment.yml"
+    resources:
+        **ASKS.on_gpu(),
+        runtime=ASKS.minutes("premise"),
+        mem_mb=ASKS.small_mb(),
     params:
         lease=LEASE,
     shell:
-        "{params.lease} -- python -m vidtune premise --spec {input.spec:q} --out {output:q} > {log:q} 2>&1"
+        "exec {params.lease} -- python -m vidtune premise --spec {input.spec:q} --out {output:q} >> {log:q} 2>&1"
 
 
-# How many GPUs a training has, and in how many parts they compute their clips, changes no result: both
-# are resources, whose change repeats nothing.
-# `learn` trains and tests all seeds of a variant. Its model.pt and train.json are no outputs, so that a
-# job which was stopped goes on with the seed it was at: Snakemake deletes every output of a job that
-# failed, or that runs again.
+# How many GPUs a training has, on how many nodes, and in how many parts they compute their clips, changes
+# no result: all are resources, whose change repeats nothing.
+# `learn` trains and tests all seeds of a variant. No model.pt and train.json is an output, so that a job
+# which was stopped goes on with the seed it was at, and a training that has ended while Snakemake was away
+# is not repeated: Snakemake deletes every output of a job that failed, or that runs again.
 if PLAN.scale.together:
 
     rule learn:
@@ -54,11 +63,15 @@ if PLAN.scale.together:
             f"{ROOT}/logs/learn/{{learned}}.log",
         conda:
             "../../environment.yml"
+        resources:
+            **ASKS.on_gpu(),
+            runtime=ASKS.minutes("learn"),
+            mem_mb=ASKS.small_mb(),
         params:
             lease=LEASE,
             runs=lambda wildcards, output: Path(output[0]).parents[2],
         shell:
-            "{params.lease} -- python -m vidtune learn --spec {input.specs:q} --out {params.runs:q} > {log:q} 2>&1"
+            "exec {params.lease} -- python -m vidtune learn --spec {input.specs:q} --out {params.runs:q} >> {log:q} 2>&1"
 
 else:
 
@@ -67,34 +80,47 @@ else:
             lambda wildcards: JOBS.inputs(wildcards.run),
             spec=f"{SPECS}/runs/{{run}}.json",
         output:
-            model=f"{ROOT}/runs/{{run}}/model.pt",
-            facts=f"{ROOT}/runs/{{run}}/train.json",
+            touch(f"{ROOT}/trained/{{run}}"),
         log:
             f"{ROOT}/logs/train/{{run}}.log",
         conda:
             "../../environment.yml"
+        threads: lambda wildcards: ASKS.cores(wildcards.run)
         resources:
-            gpu=lambda wildcards: JOBS.gpus_of(wildcards.run),
+            **ASKS.on_gpus(),
+            over=lambda wildcards: ASKS.nodes(wildcards.run),
+            launch=lambda wildcards: ASKS.launch(wildcards.run),
             parts=lambda wildcards: JOBS.parts_of(wildcards.run),
+            runtime=lambda wildcards, attempt: ASKS.run_minutes(
+                "train", wildcards.run, attempt
+            ),
+            mem_mb=lambda wildcards, attempt: ASKS.run_mb(wildcards.run, attempt),
         params:
-            lease=LEASE,
+            model=lambda wildcards: JOBS.checkpoint(wildcards.run),
         shell:
-            "{params.lease} --count {resources.gpu} -- python -m vidtune train --spec {input.spec:q} --out {output.model:q} --ranks {resources.gpu} --parts {resources.parts} > {log:q} 2>&1"
+            "{resources.launch} python -m vidtune train --spec {input.spec:q} --out {params.model:q} --ranks {resources.ranks} --nodes {resources.over} --parts {resources.parts} >> {log:q} 2>&1"
 
     rule evaluate:
         input:
             lambda wildcards: JOBS.inputs(wildcards.run),
             spec=f"{SPECS}/runs/{{run}}.json",
-            model=lambda wildcards: JOBS.checkpoint(wildcards.run),
+            trained=lambda wildcards: JOBS.trained(wildcards.run),
         output:
             f"{ROOT}/runs/{{run}}/eval.json",
         log:
             f"{ROOT}/logs/evaluate/{{run}}.log",
         conda:
             "../../environment.yml"
+        threads: lambda wildcards: ASKS.cores(wildcards.run)
         resources:
-            gpu=lambda wildcards: JOBS.gpus_of(wildcards.run),
+            **ASKS.on_gpus(),
+            over=lambda wildcards: ASKS.nodes(wildcards.run),
+            launch=lambda wildcards: ASKS.launch(wildcards.run),
+            runtime=lambda wildcards, attempt: ASKS.run_minutes(
+                "evaluate", wildcards.run, attempt
+            ),
+            mem_mb=lambda wildcards, attempt: ASKS.run_mb(wildcards.run, attempt),
         params:
-            lease=LEASE,
+            model=lambda wildcards: JOBS.checkpoint(wildcards.run),
         shell:
-            "{params.lease} --count {resources.gpu} -- python -m vidtune evaluate --spec {input.spec:q} --checkpoint {input.model:q} --out {output:q} --ranks {resources.gpu} > {log:q} 2>&1"
+            "{resources.launch} python -m vidtune evaluate --spec {input.spec:q} --checkpoint {params.model:q} --out {output:q} --ranks {resources.ranks} --nodes {resources.over} >> {log:q} 2>&1"

@@ -1,0 +1,198 @@
+"""What each job asks of a cluster: cores, memory, time and GPUs, more with every attempt.
+
+A site's own values are `default-resources` of its profile, which Snakemake hands to the jobs too:
+`gpu_partition`, how GPUs are asked for (`gpu_as`) and the longest job (`max_minutes`). On a machine
+without a scheduler nothing reads what is asked. Imports no torch.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from vidtune.cost import fits
+from vidtune.plan import Plan
+from vidtune.remote import cache
+from vidtune.spec import GIB, UserError
+
+CORES = 8  # of a GPU: they decode its clips
+# GiB of a process on a mini backbone; of one with a GPU's libraries, of the clips or features that it keeps
+# of two splits (data/batches.py), and of a decoding process. Assumed, but for what is kept.
+SMALL, PROCESS, KEPT, DECODES = 4.0, 8.0, 8.0, 1.0
+SHARED = 8.0  # GiB of shared memory that a job's loader takes at most (data/loader.py)
+COPIES = 3  # of released weights that a process holds while it reads them: file, float16, float32
+# Times what vidtune/cost/fits.py predicts, which is without decoding, waiting and exchange, on an assumed
+# speed; and what jobs are given whose time nobody has predicted. Minutes.
+MARGIN, LEAST = 3.0, 60
+UNKNOWN = {"train": 24 * 60, "evaluate": 4 * 60}
+SMALL_MARGIN, SMALL_LEAST = 10.0, 30  # of a scale's seconds on one core
+STAGE, STAGE_GB = 24 * 60, 16.0  # a stage of a real dataset; it goes on where it was stopped
+SPELLINGS = ("gpus", "gres", "gpus-per-node")
+
+Ask = Callable[..., Any]
+"""A resource function of Snakemake: (wildcards, attempt) -> value; None: not asked for."""
+
+
+class Site(NamedTuple):
+    """A cluster's own values; without a profile that gives them, of no cluster."""
+
+    gpu_partition: str | None = None
+    gpu_as: str = "gpus"
+    gpu_type: str = ""
+    gpus_per_node: int = 0  # 0: no run takes more than one node
+    max_minutes: int = 0  # 0: no limit
+    slurm_extra: str = ""  # of every job
+
+    @classmethod
+    def read(cls, defaults: Mapping[str, Any]) -> "Site":
+        """Of Snakemake's default resources. Raises `UserError`."""
+        known = {name: defaults[name] for name in cls._fields if name in defaults}
+        site = cls(**{name: _plain(value) for name, value in known.items()})
+        if site.gpu_as not in SPELLINGS:
+            raise UserError(
+                f"default-resources: gpu_as: expected one of {', '.join(SPELLINGS)}; "
+                f"found {site.gpu_as!r}; say in the profile how the cluster asks for GPUs"
+            )
+        for name in ("gpus_per_node", "max_minutes"):
+            value = getattr(site, name)
+            if not str(value).isdigit():
+                raise UserError(
+                    f"default-resources: {name}: expected a whole number; found {value!r}"
+                )
+            site = site._replace(**{name: int(value)})
+        return site
+
+    def minutes(self, wanted: float, attempt: int) -> int:
+        asked = math.ceil(wanted * attempt)
+        return min(asked, self.max_minutes) if self.max_minutes else asked
+
+
+def _plain(value: Any) -> Any:
+    """What a profile's value says: strings carry quotes of their own there."""
+    raw = getattr(value, "raw", value)
+    return raw.strip("'\"") if isinstance(raw, str) else raw
+
+
+class Asks:
+    """What the rules ask for, as Snakemake's resource functions."""
+
+    def __init__(
+        self, plan: Plan, split: Mapping[str, fits.Choice | str], site: Site | None = None
+    ) -> None:
+        self.plan, self.split, self.site = plan, split, site or Site()
+
+    def choice(self, run: str) -> fits.Choice:
+        """How a run is split over GPUs: whole batches on one where the configuration names none."""
+        found = self.split.get(run)
+        if isinstance(found, fits.Choice):
+            return found
+        return fits.Choice(1, 1, self.plan.runs[run].recipe.batch, 0.0)
+
+    def on_gpu(self) -> dict[str, Any]:
+        """Resources of a job with one GPU."""
+        return self._spelled(lambda wildcards: 1)
+
+    def on_gpus(self) -> dict[str, Any]:
+        """Resources of a job on the GPUs of the run that the wildcard `run` names."""
+        asked = self._spelled(lambda wildcards: self.choice(wildcards.run).ranks)
+        if not self.site.gpus_per_node:
+            return asked
+
+        def on_nodes(value: Callable[[int, int], Any]) -> Ask:
+            """The value of (nodes, ranks) for a run on several nodes; others do not ask for it."""
+
+            def ask(wildcards: Any) -> Any:
+                nodes = self.nodes(wildcards.run)
+                return value(nodes, self.choice(wildcards.run).ranks) if nodes > 1 else None
+
+            return ask
+
+        # With `mpi` the executor leaves srun to the rule; `tasks` alone would be of each GPU.
+        return asked | {
+            "nodes": on_nodes(lambda nodes, ranks: nodes),
+            "mpi": on_nodes(lambda nodes, ranks: "srun"),
+            "tasks": on_nodes(lambda nodes, ranks: nodes),
+            "tasks_per_gpu": on_nodes(lambda nodes, ranks: 0),
+            "cpus_per_task": on_nodes(lambda nodes, ranks: CORES * ranks // nodes),
+        }
+
+    def _spelled(self, number: Ask) -> dict[str, Any]:
+        """Resources that take a number of GPUs, spelled as the site does."""
+        site = self.site
+        kind = f"{site.gpu_type}:" if site.gpu_type else ""
+
+        def each(wildcards: Any) -> int:
+            """GPUs of one node, which is what `gres` and `gpus-per-node` count."""
+            count = number(wildcards)
+            return count // self.nodes(wildcards.run) if count > 1 else count
+
+        asked: dict[str, Any] = {"ranks": number}  # what commands and the generic profile read
+        if site.gpu_partition:
+            asked["slurm_partition"] = site.gpu_partition
+        if site.gpu_as == "gres":
+            return asked | {"gres": lambda wildcards: f"gpu:{kind}{each(wildcards)}"}
+        if site.gpu_as == "gpus-per-node":
+            flag = f"{site.slurm_extra} --gpus-per-node={kind}".strip()
+            return asked | {"slurm_extra": lambda wildcards: f"{flag}{each(wildcards)}"}
+        return asked | {"gpu": number} | ({"gpu_model": site.gpu_type} if kind else {})
+
+    def nodes(self, run: str) -> int:
+        """The nodes of a run: as few as have its GPUs, each as many."""
+        ranks, each = self.choice(run).ranks, self.site.gpus_per_node
+        return (
+            next(n for n in range(max(1, -(-ranks // each)), ranks + 1) if ranks % n == 0)
+            if each
+            else 1
+        )
+
+    def launch(self, run: str) -> str:
+        """What starts a run's command with its GPUs: on each of its nodes, where there are several. Runs on
+        mini backbones share a GPU, where they take one."""
+        nodes, ranks = self.nodes(run), self.choice(run).ranks
+        srun = f"srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 --kill-on-bad-exit=1 "
+        how = "--shared" if self.plan.pretrainings and ranks == 1 else f"--count {ranks // nodes}"
+        return f"exec {srun if nodes > 1 else ''}python -m vidtune.gpu {how} --"
+
+    def minutes(self, rule: str) -> Ask:
+        """Of a job whose seconds the scale knows."""
+        seconds = self.plan.scale.job_seconds.get(rule, 0.0)
+        wanted = max(SMALL_LEAST, SMALL_MARGIN * seconds / 60)
+        return lambda wildcards, attempt: self.site.minutes(wanted, attempt)
+
+    def small_mb(self) -> Ask:
+        return lambda wildcards, attempt: _mb(SMALL * attempt)
+
+    def stage(self) -> dict[str, Ask]:
+        return {
+            "runtime": lambda wildcards, attempt: self.site.minutes(STAGE, attempt),
+            "mem_mb": lambda wildcards, attempt: _mb(STAGE_GB * attempt),
+        }
+
+    def cores(self, run: str) -> int:
+        return CORES * self.choice(run).ranks
+
+    def run_minutes(self, rule: str, run: str, attempt: int) -> int:
+        """Of the training or test of a run: predicted, where `vidtune plan --gpus` has predicted it."""
+        hours = self._hours(rule, run)
+        wanted = UNKNOWN[rule] if hours is None else max(LEAST, MARGIN * 60 * hours)
+        return self.site.minutes(wanted, attempt)
+
+    def _hours(self, rule: str, name: str) -> float | None:
+        run = self.plan.runs[name]
+        kept = fits.kept_at(self.plan, run.workload())
+        if not kept.is_file():
+            return None
+        items, videos = fits.items_of(self.plan, run.dataset.name)
+        need, speed = fits.Need.read(kept), fits.Speed()
+        if rule == "train":
+            return fits.training_hours(run, items, need, self.choice(name), speed)
+        return fits.test_hours(run, videos, need, self.choice(name), speed)
+
+    def run_mb(self, run: str, attempt: int) -> int:
+        """Of the host, not of the GPUs."""
+        released = sum(file.bytes or 0 for file in cache.needed(self.plan.runs[run])) / GIB
+        each = PROCESS + KEPT + DECODES * CORES + COPIES * released
+        return _mb((SHARED + self.choice(run).ranks * each) * attempt)
+
+
+def _mb(gib: float) -> int:
+    return math.ceil(gib * 1024)

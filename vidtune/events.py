@@ -1,0 +1,78 @@
+"""What Snakemake's events tell the user: how far the jobs are, and why one has failed. No torch."""
+
+import logging
+import os
+import re
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+
+def format_span(seconds: float | None) -> str:
+    """Seconds as "45 s", "12 min" or "unknown"."""
+    if seconds is None:
+        return "unknown: nobody has measured it"
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+class Eta(logging.Handler):
+    """Prints one line after each Snakemake job: how many are done, and the time left.
+
+    Listens to Snakemake's events. `seconds` are the scale's estimates for each rule; the times of a
+    rule's own finished jobs replace them. Of a job that fails it prints why, in one line.
+    """
+
+    def __init__(self, seconds: dict[str, float], at_once: int | None) -> None:
+        super().__init__()
+        self.estimate, self.at_once = seconds, at_once or os.cpu_count() or 1
+        self.left: Counter[str] = Counter()  # jobs of each rule
+        self.running: dict[int, tuple[str, float]] = {}  # job -> rule, start
+        self.spent: dict[str, list[float]] = {}  # seconds of each finished job of a rule
+        self.start = time.monotonic()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        event, facts = getattr(record, "event", ""), record.__dict__
+        if event == "run_info":
+            stats: dict[str, int] = facts["stats"]
+            self.left = Counter({k: v for k, v in stats.items() if k not in ("total", "all")})
+        elif event == "job_info":
+            self.running[facts["jobid"]] = (facts["rule_name"], time.monotonic())
+        elif event == "job_finished":
+            rule, began = self.running.pop(facts["job_id"], ("all", 0.0))
+            if rule != "all":
+                self.spent.setdefault(rule, []).append(time.monotonic() - began)
+                self.left[rule] -= 1
+                print(self._state(), file=sys.stderr)
+        elif event == "job_error":
+            self.running.pop(facts["jobid"], None)
+            print(describe_failure(facts), file=sys.stderr)
+
+    def _state(self) -> str:
+        """How many jobs are done, and the seconds of those to come, shared among those that run at once."""
+        done, jobs = sum(map(len, self.spent.values())), sum(self.left.values())
+        means = self.estimate | {rule: sum(s) / len(s) for rule, s in self.spent.items()}
+        left = sum(n * means.get(rule, 0.0) for rule, n in self.left.items()) / self.at_once
+        return (
+            f"vidtune: {done} of {done + jobs} jobs in "
+            f"{format_span(time.monotonic() - self.start)}, about {format_span(left)} left"
+        )
+
+
+def describe_failure(facts: dict[str, Any]) -> str:
+    """One line of a job that failed: its log's last line, and what a scheduler says of it."""
+    logs = [Path(str(name)) for name in facts.get("log") or ()]
+    said = next((line for line in map(_last_line, logs[:1]) if line), "its log is empty")
+    state = re.search(r"status is: '(\w+)'", facts.get("rule_msg") or "")
+    number = (facts.get("aux") or {}).get("external_jobid")
+    where = f"job {number}" + (f" {state[1]}" if state else "") if number else ""
+    target = next(iter(facts.get("output") or ()), facts["rule_name"])
+    return f"vidtune: {facts['rule_name']} of {target} failed ({where or 'here'}): {said}"
+
+
+def _last_line(log: Path) -> str:
+    try:
+        return (log.read_text(errors="replace").strip().splitlines() or [""])[-1]
+    except OSError:
+        return ""
