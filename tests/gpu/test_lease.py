@@ -279,5 +279,5 @@ def test_every_rule_that_may_use_a_gpu_leases_it():
     rules = (REPO / "workflow/rules/run.smk").read_text()
     commands = re.findall(r'^ +"(.*python -m vidtune .*) >', rules, re.M)
     assert len(commands) == len(re.findall(r"^ *rule ", rules, re.M))
-    leased = r"{params\.lease}( --count {resources\.gpu})? -- python"
+    leased = r"exec {params\.lease} -- python|{resources\.launch} python"  # vidtune/cluster.py
     assert all(re.match(leased, command) for command in commands)
