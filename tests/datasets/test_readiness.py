@@ -36,7 +36,7 @@ def place(tmp_path_factory):
     skip = shutil.ignore_patterns(
         ".git", ".venv", ".snakemake", "data", "smoke", "mini", "full", "*.pyc", "goldens"
     )
-    for part in ("config", "workflow", "Snakefile", "environment.yml", "vidtune"):
+    for part in ("config", "workflow", "environment.yml", "vidtune"):
         source = REPO / part
         if source.is_dir():
             keep = None if part == "vidtune" else skip
