@@ -60,10 +60,23 @@ class Eta(logging.Handler):
         )
 
 
+# What a machine says on which this environment does not lie, or another one does, and what to do.
+ABSENT = re.compile(
+    r"No module named|\b(python|snakemake)[\d.]*: (command )?not found|bin/\S+: No such file"
+)
+WHOLE = "the environment is not whole on that node: put it where all see it (docs/cluster.md)"
+CAUSES = re.compile(rf"^vidtune|Permission denied|Read-only file system|{ABSENT.pattern}")
+
+
 def describe_failure(facts: dict[str, Any]) -> str:
-    """One line of a job that failed: its log's last line, and what a scheduler says of it."""
-    logs = [Path(str(name)) for name in facts.get("log") or ()]
-    said = next((line for line in map(_last_line, logs[:1]) if line), "its log is empty")
+    """One line of a job that failed: its log's last line, and what a scheduler says of it. Where a node
+    could not even begin the log, a cause in the scheduler's log, which is Snakemake's own output there."""
+    own, *others = [*(facts.get("log") or ()), ""]
+    said = (_lines(own) or [""])[-1]
+    causes = [line for log in others for line in _lines(log) if CAUSES.search(line)]
+    said = said or (causes or ["its log is empty"])[-1]
+    if ABSENT.search(said):
+        said += f"; {WHOLE}"
     state = re.search(r"status is: '(\w+)'", facts.get("rule_msg") or "")
     number = (facts.get("aux") or {}).get("external_jobid")
     where = f"job {number}" + (f" {state[1]}" if state else "") if number else ""
@@ -71,8 +84,8 @@ def describe_failure(facts: dict[str, Any]) -> str:
     return f"vidtune: {facts['rule_name']} of {target} failed ({where or 'here'}): {said}"
 
 
-def _last_line(log: Path) -> str:
+def _lines(log: object) -> list[str]:
     try:
-        return (log.read_text(errors="replace").strip().splitlines() or [""])[-1]
+        return Path(str(log)).read_text(errors="replace").strip().splitlines()
     except OSError:
-        return ""
+        return []

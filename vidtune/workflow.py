@@ -4,6 +4,8 @@
 """
 
 import hashlib
+import os
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,16 +14,26 @@ from typing import Any
 from vidtune.cluster import Asks, Site
 from vidtune.cost import fits
 from vidtune.datasets import readiness
+from vidtune.datasets.node_copy import STAGE, host
 from vidtune.datasets.stages import STAGES, training_waits_for
 from vidtune.events import format_span
 from vidtune.gpu import devices
 from vidtune.plan import Plan, load
+from vidtune.provenance import PACKAGE
 from vidtune.remote import cache
 from vidtune.report import reference_runs, summary
 from vidtune.report.numbers.device_costs import folders
 from vidtune.spec import GIB, UserError, parse_gpus
 
-__all__ = ["STAGES", "Workflow", "code_digest", "estimate", "format_estimate", "start"]
+__all__ = [
+    "STAGES",
+    "Workflow",
+    "code_digest",
+    "estimate",
+    "format_estimate",
+    "job_environment",
+    "start",
+]
 CHECKPOINT_MB, CLIP_MB = 0.4, 0.02  # a mini run's files; a generated clip of 64 pixels
 
 
@@ -36,6 +48,7 @@ class Workflow:
         self, config: dict[str, Any], defaults: Mapping[str, Any] | None = None, dry: bool = False
     ) -> None:
         self.plan = load("config", config)
+        _check_writable(self.plan.root)
         self.plan.write_specs()
         self.readiness = readiness.readiness_by_name(self.plan)  # of each dataset that a run reads
         evaluated = dict.fromkeys(self.plan.evaluation_of.values())
@@ -156,10 +169,38 @@ def start(
     return made
 
 
-def code_digest(package: Path) -> str:
-    """A hash over the package's text, so that cheap rules follow every edit of it."""
-    sources = (p for p in sorted(package.rglob("*.*")) if p.is_file() and p.suffix != ".pyc")
-    return hashlib.sha256(b"".join(p.read_bytes() for p in sources)).hexdigest()
+def _check_writable(root: Path) -> None:
+    """Raise `UserError` where this machine, which may be a job's node, cannot write results."""
+    there = next((p for p in (root, *root.parents) if os.path.exists(p)), root)
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise UserError(
+            f"config.yaml: results: {there} cannot be written on {host()}; make it writable there, or "
+            "name another folder (--config results=...)"
+        )
+
+
+def job_environment(plan: Plan) -> str:
+    """What every job's shell command begins with, the same on all nodes: this interpreter is the first on
+    PATH, a checkout's package is the one that the Snakefile has imported, and `stage` of config.yaml is
+    passed on as it is written there. Braces are doubled, as Snakemake formats it."""
+    path = f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
+    checkout = PACKAGE.absolute().parent
+    if (checkout / "pyproject.toml").is_file():
+        path += f"export PYTHONPATH={shlex.quote(str(checkout))}${{PYTHONPATH:+:$PYTHONPATH}}; "
+    if stage := plan.config.settings.stage:
+        path += f"export {STAGE}={shlex.quote(stage)}; "
+    return path.replace("{", "{{").replace("}", "}}")
+
+
+def code_digest(package: Path = PACKAGE) -> str:
+    """A hash over the package's files, so that cheap rules follow every edit of it. It is that of the
+    package which the Snakefile has imported, wherever the workflow is used from."""
+    found = hashlib.sha256()
+    for path in sorted(package.rglob("*.*")):
+        name = path.relative_to(package)
+        if path.is_file() and path.suffix != ".pyc" and not name.name.startswith("."):
+            found.update(f"{name}\n".encode() + path.read_bytes())
+    return found.hexdigest()
 
 
 def estimate(plan: Plan) -> dict[str, Any]:

@@ -58,3 +58,12 @@ def test_a_spec_file_that_is_missing_is_one_line(vidtune, tmp_path):
     for verb in ("generate", "pretrain", "premise", "train", "evaluate", "cost", "memory"):
         code, _, err = vidtune(verb, "--spec", tmp_path / "no.json", "--out", tmp_path / "out")
         assert code == 2 and "no.json" in one_line(err)
+
+
+def test_no_temporary_folder_is_one_line(vidtune, monkeypatch):
+    def none() -> None:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr("vidtune.cli.launch.tempfile.TemporaryFile", none)
+    code, _, err = vidtune("train", "--spec", "x", "--out", "y", "--ranks", 2)
+    assert code == 2 and "TMPDIR: No usable temporary directory" in one_line(err)

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -36,7 +37,7 @@ def place(tmp_path_factory):
     skip = shutil.ignore_patterns(
         ".git", ".venv", ".snakemake", "data", "smoke", "mini", "full", "*.pyc", "goldens"
     )
-    for part in ("config", "workflow", "Snakefile", "environment.yml", "vidtune"):
+    for part in ("config", "workflow", "environment.yml", "vidtune"):
         source = REPO / part
         if source.is_dir():
             keep = None if part == "vidtune" else skip
@@ -71,7 +72,7 @@ def place(tmp_path_factory):
 
 def snakemake(place: Path, *args: str, code: int = 0) -> str:
     env = {**os.environ, "VIDTUNE_CACHE": str(place / "cache"), "no_proxy": "127.0.0.1"}
-    env["PYTHONPATH"] = str(place)
+    env |= {"PYTHONPATH": str(place), "NODE_OF_TEST": str(place / "node")}
     command = [sys.executable, "-m", "snakemake", "--cores", "2", *args]
     done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=300, env=env)
     out = done.stdout + done.stderr
@@ -114,6 +115,12 @@ def provided(place: Path, name: str, server) -> None:
     path.write_text(yaml.safe_dump(content))
 
 
+def clips_of(place: Path, name: str) -> set[str]:
+    """The videos that a training and its test read."""
+    lists = (place / f"data/{name}/{split}.jsonl" for split in ("train", "val"))
+    return {json.loads(line)["video"] for path in lists for line in path.read_text().splitlines()}
+
+
 def evaluated(place: Path) -> set[str]:
     rows = csv.DictReader(io.StringIO((place / "results/full/rows.csv").read_text()))
     return {r["variant"] for r in rows if r["source"] == "ours" and r["metric"] == "top1"}
@@ -134,8 +141,9 @@ def test_one_dataset_is_enough_for_its_rows_and_an_open_one_is_fetched_if_asked_
         assert not server.asked  # nothing is downloaded unasked
         assert "k400: Kinetics-400 (1 run)" in snakemake(place, "-n")
         asked = ["--config", "fetch=[k400]"]
-        snakemake(place, *asked)
+        snakemake(place, *asked, "stage=$NODE_OF_TEST")
         assert len(server.asked) == 7
+        assert len(list((place / "node").rglob("videos/*/*"))) == len(clips_of(place, "k400"))
         assert evaluated(place) == {"own/probe-ssv2", "own/probe-k400"}
         assert "Nothing to be done" in snakemake(place, *asked)
 

@@ -1,5 +1,6 @@
 """GPU leases, by real processes on fake GPUs: slots are files, NVML reads a file."""
 
+import errno
 import os
 import re
 import select
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from helpers import fake_nvml
-from helpers.common import REPO
+from helpers.common import REPO, one_line
 
 from vidtune.gpu.lease import CORES, FOLDER, HELD, Lease, lease
 from vidtune.spec import UserError
@@ -273,6 +274,24 @@ def test_bad_use_is_one_line(job, vidtune, tmp_path, monkeypatch):
     monkeypatch.setenv(FOLDER, str(tmp_path / "file"))
     code, _, err = vidtune("lease", "--", "true")
     assert code == 2 and f"set {FOLDER}" in err
+
+
+def test_no_place_for_slots_is_one_line(job, vidtune, monkeypatch):
+    def refused(fd: int, how: int) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")  # Lustre without -o flock
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vidtune.gpu.lease.fcntl.flock", refused)
+        code, _, err = vidtune("lease", "--", "true")
+    assert code == 2 and f"Function not implemented; set {FOLDER} to" in one_line(err)
+
+    def none() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.delenv(FOLDER, raising=False)
+    monkeypatch.setattr("vidtune.gpu.lease.tempfile.gettempdir", none)
+    code, _, err = vidtune("lease", "--", "true")
+    assert code == 2 and "TMPDIR: No usable temporary directory" in one_line(err)
 
 
 def test_every_rule_that_may_use_a_gpu_leases_it():

@@ -26,7 +26,7 @@ def place(tmp_path: Path) -> Path:
     """A folder that Snakemake can run in, whose results are its own."""
     place = tmp_path / "place"
     place.mkdir()
-    for name in ("Snakefile", "config", "profiles", "vidtune", "workflow", "environment.yml"):
+    for name in ("config", "profiles", "vidtune", "workflow", "environment.yml"):
         (place / name).symlink_to(REPO / name)
     return place
 

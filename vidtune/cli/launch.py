@@ -100,7 +100,7 @@ def run_on_ranks(args: argparse.Namespace) -> int:
 def _run_on_ranks(args: argparse.Namespace) -> int:
     here = node(args.ranks, args.nodes)
     with ExitStack() as open_files:
-        logs = [open_files.enter_context(tempfile.TemporaryFile()) for _ in range(here.local)]
+        logs = [open_files.enter_context(_log()) for _ in range(here.local)]
         ranks: list[subprocess.Popen[bytes]] = []
         told: set[int] = set()
 
@@ -138,6 +138,13 @@ def _have_stopped(ranks: list[subprocess.Popen[bytes]], told: set[int]) -> bool:
     asked = told & {signal.SIGTERM, signal.SIGUSR1}
     codes = {STOPPED, *(-number for number in asked)}
     return bool(asked) and any(process.returncode in codes for process in ranks)
+
+
+def _log() -> IO[bytes]:
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as e:
+        raise UserError(f"TMPDIR: {e.strerror}; set it to a folder that you can write to") from None
 
 
 def _last_line(log: IO[bytes]) -> str:

@@ -3,14 +3,13 @@
 Its `digest`, a hash of data and not of code, is absent or null until the stage has run to its end.
 """
 
-import fcntl
 import hashlib
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from vidtune.locks import locked
 from vidtune.spec import SPLITS, UserError, load_json, write_json
 from vidtune.spec.read import dump
 
@@ -74,12 +73,7 @@ def one_process(root: Path, label: str) -> Iterator[None]:
         lock = path.open("ab")
     except OSError as e:
         raise UserError(f"{e.filename}: {e.strerror}; make it writable") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{label}: another process works on it; waiting", file=sys.stderr)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with lock, locked(lock, f"{label}: another process works on it; waiting"):
         for file in path.parent.glob(".*.json.*"):  # left by a process that was killed
             file.unlink(missing_ok=True)
         yield

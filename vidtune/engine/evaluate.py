@@ -15,7 +15,7 @@ from vidtune.engine import ranks
 from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import load_checkpoint, load_tuned
 from vidtune.engine.device import device_name, out_of_memory, pick_device
-from vidtune.engine.made import told_to_stop
+from vidtune.engine.made import inputs_digest, told_to_stop, wait_until_seen
 from vidtune.engine.partial import Partial, key_of, remove
 from vidtune.engine.scores import score
 from vidtune.engine.selection import best_of
@@ -35,6 +35,7 @@ def write_evaluation(
     stop it raises `Stopped`, and goes on from there when started again.
     """
     partial = out.with_suffix(".partial")
+    wait_until_seen(checkpoint)
     with told_to_stop() as told:
         result = evaluate(run, checkpoint, make_batches, partial, told)
         if ranks.rank() == 0:
@@ -59,7 +60,7 @@ def evaluate(
     With the folder `partial`, what is done is kept there, and what is there is not done again. Where the
     event `told` is set it raises `Stopped`.
     """
-    trained = load_checkpoint(checkpoint)
+    trained, inputs = load_checkpoint(checkpoint), inputs_digest(run, checkpoint)
     contents, best = {checkpoint: trained}, trained.get("best")
     if run.recipe.select and trained["status"] == "ok":
         if best is None:
@@ -79,6 +80,7 @@ def evaluate(
     result = evaluate_model(run, trained["status"], models, digest, make_batches, partial, told)
     if not result:
         return {}
+    result["provenance"]["inputs"] = inputs
     found = result.pop("best", result)
     if best and result["status"] == "ok" and "metrics" in found:
         result["best"] = {**best, "metrics": found["metrics"]}

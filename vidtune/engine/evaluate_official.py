@@ -6,6 +6,8 @@ from typing import Any
 import torch
 
 from vidtune import provenance
+from vidtune.data.batches import Batches
+from vidtune.datasets.node_copy import staged
 from vidtune.engine.build_run import lower, name_classes
 from vidtune.engine.checkpoints import load_weights
 from vidtune.engine.evaluate import evaluate_model
@@ -23,7 +25,11 @@ def evaluate_official(run: Run, checkpoint: Path) -> dict[str, Any]:
     code = (f"{method}.official", f"{method}.model", f"{method}.options")
     digest = provenance.digest("vidtune.engine.evaluate_official", *code)
     result = evaluate_model(
-        run, "ok", lambda device: [(checkpoint, official_model(run, checkpoint, device))], digest
+        run,
+        "ok",
+        lambda device: [(checkpoint, official_model(run, checkpoint, device))],
+        digest,
+        staged(Batches),
     )
     return result | {"official": str(checkpoint)} if result else {}  # only rank 0 has one
 

@@ -6,8 +6,9 @@ What no seed decides is made once: decoded clips, and a frozen trunk's features 
 from pathlib import Path
 
 from vidtune.data.batches import SharedBatches
+from vidtune.datasets.node_copy import staged
 from vidtune.engine.evaluate import write_evaluation
-from vidtune.engine.made import inputs, is_current
+from vidtune.engine.made import is_current
 from vidtune.engine.train import train
 from vidtune.spec import Run, UserError
 
@@ -26,9 +27,9 @@ def learn(runs: list[Run], folder: Path) -> None:
                 f"{runs[0].name}, {run.name}: expected runs that differ in their seed alone; "
                 "learn them apart"
             )
-    batches = SharedBatches()
+    batches = staged(SharedBatches())
     for run in runs:
         model, result = (folder / run.name / name for name in ("model.pt", "eval.json"))
         train(run, model, batches)
-        if not is_current(run, result, [*inputs(run), model]):
+        if not is_current(run, result, model):
             write_evaluation(run, model, result, batches)

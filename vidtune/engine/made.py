@@ -1,5 +1,10 @@
-"""Whether a run's files are made, and by whom they are being made."""
+"""Whether a run's files are made, and by whom they are being made.
 
+Nothing here relies on two machines' clocks, which may differ by minutes: what a file is made of is told by
+content, and that another machine is at work by a mark that changes while it is watched.
+"""
+
+import hashlib
 import json
 import os
 import signal
@@ -17,31 +22,42 @@ from vidtune.spec import Run, UserError, load_json, write_json
 MARK = "training.json"  # names who trains, in the folder of a run
 BEAT = 15.0  # seconds between signs of life of a process that trains
 SILENT = 120.0  # seconds without one after which a process is taken for dead
-POLL = 5.0  # seconds between looks at a process that is waited for
+LONG = 3600.0  # seconds by which the clocks of two machines differ at most
+LATE = 60.0  # seconds at most until a machine sees a file that another one has written
+POLL = 5.0  # seconds between looks at a process, or for a file, that is waited for
 JOBS = ("SLURM_JOB_ID", "LSB_JOBID", "PBS_JOBID", "SGE_TASK_ID")  # set in a scheduler's jobs
 
 _held: set[Path] = set()  # marks of this process
+_silent: set[tuple[Path, float]] = set()  # marks that it has watched in vain, with their times
 
 
-def inputs(run: Run) -> list[Path]:
-    """The files that say which clips and weights a run is made of."""
-    return [Path(run.data) / "manifest.json", *([Path(run.weights)] if run.weights else [])]
+def inputs_digest(run: Run, *made: Path) -> str:
+    """Hash the content of what a run's results are made of: the lists of its clips, its weights, and files
+    `made` of these. One that is missing counts as empty. Raises `UserError` where one cannot be read."""
+    data = Path(run.data)
+    lists = (data / f"{split}.jsonl" for split in dict.fromkeys(("train", run.dataset.evaluate_on)))
+    weights = [Path(run.weights)] if run.weights else []
+    found = hashlib.sha256()
+    for path in (data / "manifest.json", *lists, *weights, *made):
+        try:
+            with path.open("rb") as file:
+                found.update(hashlib.file_digest(file, "sha256").digest())
+        except FileNotFoundError:
+            found.update(bytes(32))
+        except OSError as e:
+            raise UserError(f"{path}: {e.strerror}; expected a readable file") from None
+    return found.hexdigest()[:16]
 
 
-def follows(made: Path, of: list[Path]) -> bool:
-    """Whether a file is no older than what it is made of. Raises `OSError` where one is missing."""
-    return made.stat().st_mtime >= max(path.stat().st_mtime for path in of)
-
-
-def is_current(run: Run, made: Path, of: list[Path]) -> bool:
-    """Whether a file of results is of this very run and code, and no older than its inputs."""
+def is_current(run: Run, result: Path, *made: Path) -> bool:
+    """Whether a file of results is of this very run and code, and of its inputs as they are."""
     try:
-        stamp = load_json(made)["provenance"]
-        newer = follows(made, of)
-    except (UserError, OSError, KeyError, TypeError):
+        stamp = load_json(result)["provenance"]
+        found = (stamp["digest"], stamp["spec"], stamp["inputs"])
+    except (UserError, KeyError, TypeError):
         return False
-    wanted = provenance.run_digest(run), provenance.spec_digest(run)
-    return newer and (stamp.get("digest"), stamp.get("spec")) == wanted
+    wanted = provenance.run_digest(run), provenance.spec_digest(run), inputs_digest(run, *made)
+    return found == wanted
 
 
 @contextmanager
@@ -79,40 +95,54 @@ def alone(run: Run, folder: Path) -> Iterator[None]:
 def wait_in_job(run: Run, folder: Path) -> None:
     """In a scheduler's job, wait for another process that trains the run: one that an earlier Snakemake
     has submitted, or one on a node that has failed a moment ago. Nobody is there to start it again."""
-    if any(name in os.environ for name in JOBS):
+    if _in_job():
         _wait_for(run, folder / MARK, patient=True)
 
 
+def wait_until_seen(path: Path) -> None:
+    """In a scheduler's job, wait for a file that a job on another machine may just have written."""
+    deadline = time.monotonic() + LATE
+    while _in_job() and not path.exists() and time.monotonic() < deadline:
+        time.sleep(1)
+
+
+def _in_job() -> bool:
+    return any(name in os.environ for name in JOBS)
+
+
 def _wait_for(run: Run, mark: Path, patient: bool) -> None:
-    """Return when nobody holds the folder. One on another machine may have died without a word."""
-    said = False
+    """Return when nobody holds the folder. One on another machine may have died without a word: then its
+    mark does not change while it is watched."""
+    seen, since, said = None, time.monotonic(), False
     while True:
         try:
             holder = json.loads(mark.read_text())
-            quiet = time.time() - mark.stat().st_mtime
+            touched = mark.stat().st_mtime
             host, pid = holder["host"], int(holder["pid"])
         except (OSError, ValueError, KeyError, TypeError):
             return
-        here = host == socket.gethostname()
-        if quiet > SILENT or (here and not _alive(pid, mark)):
+        quiet, here = time.time() - touched, host == socket.gethostname()
+        if quiet > LONG or (mark, touched) in _silent or (here and not _alive(pid, mark)):
             return
-        if quiet > 2 * BEAT and not here:
-            time.sleep(BEAT)
-            continue
-        if patient:
-            if not said:
-                said = True
-                print(
-                    f"{run.name}: process {pid} on {host} trains it; waiting for it",
-                    file=sys.stderr,
-                    flush=True,
-                )
-            time.sleep(POLL)
-            continue
-        raise UserError(
-            f"{run.name}: process {pid} on {host} is training it; wait for it, or end it (it leaves a "
-            "snapshot) and start again"
-        )
+        lives = here and quiet < SILENT
+        if touched != seen:
+            lives |= seen is not None
+            seen, since = touched, time.monotonic()
+        elif time.monotonic() - since > SILENT:
+            _silent.add((mark, touched))
+            return
+        if lives and not patient:
+            raise UserError(
+                f"{run.name}: process {pid} on {host} is training it; wait for it, or end it (it leaves a "
+                "snapshot) and start again"
+            )
+        if not said:
+            said = True
+            what = (
+                "trains it; waiting for it" if patient else "may be training it; watching its mark"
+            )
+            print(f"{run.name}: process {pid} on {host} {what}", file=sys.stderr, flush=True)
+        time.sleep(POLL)
 
 
 def _alive(pid: int, mark: Path) -> bool:

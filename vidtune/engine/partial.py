@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vidtune import provenance
 from vidtune.engine.checkpoints import save
-from vidtune.engine.made import inputs
+from vidtune.engine.made import inputs_digest
 from vidtune.spec import Run
 
 EVERY = 60.0  # seconds between files, at least
@@ -53,12 +53,10 @@ class Partial:
 
 def key_of(run: Run, checkpoint: Path) -> str:
     """What decides the outputs of a checkpoint: spec, code, its bytes, and the clips that are listed."""
-    listed = [*inputs(run), Path(run.data) / f"{run.dataset.evaluate_on}.jsonl"]
     facts = {
         "spec": provenance.spec_digest(run),
         "code": provenance.run_digest(run),
-        "checkpoint": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
-        "inputs": [path.stat().st_mtime_ns for path in listed],
+        "inputs": inputs_digest(run, checkpoint),
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 

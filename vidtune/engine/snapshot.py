@@ -16,7 +16,6 @@ import torch
 from vidtune import provenance
 from vidtune.data.batches import Batches
 from vidtune.engine.checkpoints import load_tuned, tuned_state
-from vidtune.engine.made import follows, inputs
 from vidtune.nn.task import VideoModel
 from vidtune.spec import UserError
 from vidtune.spec.read import unfinished, write_bytes
@@ -72,11 +71,19 @@ class Snapshot:
     """The file that a stopped training resumes from, bit for bit, and the one before it.
 
     `parts` have a state besides the model's: optimiser with scaler, schedule, loss curve, the best weights
-    so far. A file ends with the SHA-256 of what is before.
+    so far. `inputs` is the digest of what the run is made of. A file ends with the SHA-256 of what is
+    before.
     """
 
-    def __init__(self, path: Path, model: VideoModel, data: Batches, parts: dict[str, Any]) -> None:
-        self.path, self.model, self.data, self.parts = path, model, data, parts
+    def __init__(
+        self,
+        path: Path,
+        model: VideoModel,
+        data: Batches,
+        parts: dict[str, Any],
+        inputs: str,
+    ) -> None:
+        self.path, self.model, self.data, self.parts, self.inputs = path, model, data, parts, inputs
         self.older = older(path)
         self.spec = provenance.spec_digest(data.run)
         self.code = provenance.run_digest(data.run)
@@ -99,6 +106,7 @@ class Snapshot:
         content = {
             "spec": self.spec,
             "code": self.code,
+            "inputs": self.inputs,
             "done": number,
             "seconds": self.seconds,
             "replaced": self.data.replaced,
@@ -128,10 +136,13 @@ class Snapshot:
         than a few minutes of work.
         """
         for path in (self.path, self.older):
-            if not path.is_file() or not follows(path, inputs(self.data.run)):
+            if not path.is_file():
                 continue
             content = self._read(path)
-            if content is None or content["spec"] != self.spec:
+            if content is None or (content["spec"], content.get("inputs")) != (
+                self.spec,
+                self.inputs,
+            ):
                 continue
             if content["code"] != self.code:
                 self._refuse_or_drop(path, content)

@@ -17,7 +17,14 @@ from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import save, tuned_state
 from vidtune.engine.device import device_name, out_of_memory, pick_device, precision
 from vidtune.engine.features import remember
-from vidtune.engine.made import MARK, alone, inputs, is_current, told_to_stop, wait_in_job
+from vidtune.engine.made import (
+    MARK,
+    alone,
+    inputs_digest,
+    is_current,
+    told_to_stop,
+    wait_in_job,
+)
 from vidtune.engine.scores import score
 from vidtune.engine.selection import Best, best_of
 from vidtune.engine.snapshot import LossCurve, Snapshot, older
@@ -43,7 +50,7 @@ def train(run: Run, out: Path, make_batches: MakeBatches = Batches, parts: int =
     wait_in_job(run, out.parent)
     ranks.start(device)
     files = [out, *([best_of(out)] if run.recipe.select else [])]
-    current = is_current(run, out.parent / "train.json", inputs(run))
+    current = is_current(run, out.parent / "train.json")
     if current and all(path.is_file() for path in files):
         if ranks.rank() == 0 and (_left(out) or (out.parent / MARK).exists()):
             with suppress(UserError), alone(run, out.parent):  # killed after the last file
@@ -105,6 +112,7 @@ class Training:
     ) -> None:
         torch.manual_seed(run.seed)
         self.run, self.work, self.device = run, work, device
+        self.inputs = inputs_digest(run)
         self.model, pretrained = build_run(run, device)
         _check_split(self.model, run, work)
         if run.recipe.weights == "fp16":
@@ -129,7 +137,7 @@ class Training:
         if select := run.recipe.select:
             self.best = parts["best"] = Best(select)
             self.test = self._test_batches(make_batches)
-        self.snapshot = Snapshot(snapshot, self.model, self.data, parts)
+        self.snapshot = Snapshot(snapshot, self.model, self.data, parts, self.inputs)
 
     def _test_batches(self, make_batches: MakeBatches) -> Batches:
         """The test set in a single view, for all tests of this training."""
@@ -201,7 +209,8 @@ class Training:
             "seconds": self.snapshot.seconds,
             "provenance": provenance.stamp(
                 provenance.run_digest(self.run), device_name(self.device), self.run
-            ),
+            )
+            | {"inputs": self.inputs},
         }
         content: dict[str, Any] = {
             "status": status,

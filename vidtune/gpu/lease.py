@@ -75,7 +75,10 @@ def _gpus(number: int) -> str:
 def _folder() -> Path:
     """The folder of the slots, of this user alone: a name under /tmp can be taken by another."""
     named = os.environ.get(FOLDER)
-    path = Path(named or Path(tempfile.gettempdir(), f"vidtune-gpus-{os.getuid()}"))
+    try:
+        path = Path(named or Path(tempfile.gettempdir(), f"vidtune-gpus-{os.getuid()}"))
+    except OSError as e:  # no folder is writable
+        raise _error(f"TMPDIR: {e.strerror}; set it to a folder that you can write to") from None
     try:
         path.mkdir(mode=0o700, parents=bool(named), exist_ok=True)
         status = path.lstat()
@@ -99,12 +102,17 @@ class _Slots:
     def _lock(self, name: str, end: str = "lock", how: int = fcntl.LOCK_EX) -> int | None:
         """An open descriptor that holds the lock, or None where another process does."""
         path = self.folder / f"{name.replace('/', '_')}.{end}"
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            fcntl.flock(fd, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(fd)
-            return None
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            try:
+                fcntl.flock(fd, how | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(fd)
+                return None
+        except OSError as e:
+            raise _error(
+                f"{path}: {e.strerror}; set {FOLDER} to a folder of your own on this machine's disk"
+            ) from None
         return fd
 
     def _take_alone(self, number: int) -> Lease | None:

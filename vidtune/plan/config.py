@@ -38,6 +38,9 @@ class Settings(Frozen):
     data: str
     fetch: tuple[str, ...] = ()  # open datasets that a run may download
     gpus: str | None = None  # of one training, as "8x80GiB"; None: one, for whole batches
+    stage: str | None = (
+        None  # folder of a node that keeps copies of videos; its variables are the node's
+    )
 
     def problems(self) -> Iterator[str]:
         try:
@@ -45,6 +48,11 @@ class Settings(Frozen):
                 parse_gpus(self.gpus)
         except UserError as e:
             yield f"gpus: {e}"
+        if self.stage is not None and self.stage[:1] not in ("/", "~", "$"):
+            yield (
+                "stage: expected an absolute folder of a node, or one that begins with ~ or a variable, "
+                f"such as $TMPDIR; found {self.stage!r}"
+            )
 
 
 class Config(Frozen):

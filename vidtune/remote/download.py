@@ -7,7 +7,6 @@ says that the file is still the same: by its ETag, kept in `<name>.part.json` as
 The standard library's opener follows the environment's proxy settings.
 """
 
-import fcntl
 import http.client
 import json
 import os
@@ -24,6 +23,7 @@ from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from vidtune import __version__
+from vidtune.locks import locked
 from vidtune.progress import progress
 from vidtune.remote.cache import describe_mismatch, file_exists, format_size
 from vidtune.spec import UserError, is_safe
@@ -87,23 +87,18 @@ def _tag_path(to: Path) -> Path:
 @contextmanager
 def _locked(path: Path, label: str) -> Iterator[FileIO]:
     """Open the partial file for this process alone. Another one may rename it while we wait."""
+    waiting = f"{label}: another process is fetching it; waiting"
     while True:
-        part = FileIO(path, "ab")
-        try:
-            fcntl.flock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{label}: another process is fetching it; waiting", file=sys.stderr)
-            fcntl.flock(part, fcntl.LOCK_EX)
-        if path.exists() and os.path.samestat(path.stat(), os.fstat(part.fileno())):
-            break
-        part.close()
-    with part:
-        try:
-            yield part
-        finally:
-            if path.exists() and not path.stat().st_size:
-                path.unlink()
-                path.with_name(f"{path.name}.json").unlink(missing_ok=True)
+        with FileIO(path, "ab") as part, locked(part, waiting):
+            if not (path.exists() and os.path.samestat(path.stat(), os.fstat(part.fileno()))):
+                continue
+            try:
+                yield part
+            finally:
+                if path.exists() and not path.stat().st_size:
+                    path.unlink()
+                    path.with_name(f"{path.name}.json").unlink(missing_ok=True)
+            return
 
 
 @dataclass(frozen=True)

@@ -44,12 +44,14 @@ def run(args: argparse.Namespace) -> int | None:
 
 
 def _evaluate_run(args: argparse.Namespace) -> None:
+    from vidtune.data.batches import Batches
+    from vidtune.datasets.node_copy import staged
     from vidtune.engine import ranks
     from vidtune.engine.evaluate import write_evaluation
 
     out = Path(args.out)
     checkpoint = Path(args.checkpoint) if args.checkpoint else out.with_name("model.pt")
-    write_evaluation(read_spec(Run, Path(args.spec)), checkpoint, out)
+    write_evaluation(read_spec(Run, Path(args.spec)), checkpoint, out, staged(Batches))
     ranks.end()
 
 

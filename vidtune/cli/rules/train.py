@@ -28,8 +28,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int | None:
     if starts_ranks(args):
         return run_on_ranks(args)
+    from vidtune.data.batches import Batches
+    from vidtune.datasets.node_copy import staged
     from vidtune.engine import ranks
     from vidtune.engine.train import train
 
-    train(read_spec(Run, Path(args.spec)), Path(args.out), parts=args.parts)
+    train(read_spec(Run, Path(args.spec)), Path(args.out), staged(Batches), args.parts)
     return ranks.end()
