@@ -18,9 +18,9 @@ from snakemake.utils import min_version
 min_version("9.0")
 sys.path.insert(0, str(workflow.basedir))
 
-from vidtune.cluster import CORES
+from vidtune.cluster import BESIDE, CORES
 from vidtune.events import Eta
-from vidtune.workflow import STAGES, code_digest, start
+from vidtune.workflow import SCATTERED, STAGES, code_digest, start
 
 # What a scheduler sends ahead of a time limit goes to all processes of a job: it is the training's alone.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
@@ -57,6 +57,7 @@ wildcard_constraints:
     backbone=r"[^/]+",
     generated=r"[^/]+",
     dataset=r"[^/.]+",
+    shard=r"\d+of\d+",
     released=r"[^/]+",
     variant=r"[^/]+",
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from vidtune.cost import fits
 from vidtune.plan import Plan
+from vidtune.datasets.stages import shards_of
 from vidtune.remote import cache
 from vidtune.spec import GIB, UserError
 
@@ -25,7 +26,12 @@ COPIES = 3  # of released weights that a process holds while it reads them: file
 MARGIN, LEAST = 3.0, 60
 UNKNOWN = {"train": 24 * 60, "evaluate": 4 * 60}
 SMALL_MARGIN, SMALL_LEAST = 10.0, 30  # of a scale's seconds on one core
-STAGE, STAGE_GB = 24 * 60, 16.0  # a stage of a real dataset; it goes on where it was stopped
+# A stage of a real dataset, and a shard of it or what gathers them; each goes on where it was stopped.
+STAGE, SHARD, STAGE_GB = 24 * 60, 8 * 60, 16.0
+# Rules whose jobs take seconds or the network: they run on the machine of Snakemake itself.
+BESIDE = frozenset(
+    ("fetch", "data_fetch", "data_split", "data_describe", "cost", "memory", "collect", "report")
+)
 SPELLINGS = ("gpus", "gres", "gpus-per-node")
 
 Ask = Callable[..., Any]
@@ -161,11 +167,22 @@ class Asks:
     def small_mb(self) -> Ask:
         return lambda wildcards, attempt: _mb(SMALL * attempt)
 
-    def stage(self) -> dict[str, Ask]:
-        return {
-            "runtime": lambda wildcards, attempt: self.site.minutes(STAGE, attempt),
-            "mem_mb": lambda wildcards, attempt: _mb(STAGE_GB * attempt),
-        }
+    def stage(self, stage: str) -> dict[str, Ask]:
+        """Of a stage of the dataset that the wildcard `dataset` names, of a shard of it, or of what gathers
+        these."""
+
+        def minutes(wildcards: Any, attempt: int) -> int:
+            wanted = SHARD if self._is_cut(wildcards.dataset, stage) else STAGE
+            return self.site.minutes(wanted, attempt)
+
+        return {"runtime": minutes, "mem_mb": lambda wildcards, attempt: _mb(STAGE_GB * attempt)}
+
+    def stage_cores(self, dataset: str, stage: str) -> int:
+        """Of a stage; what gathers shards reads and writes lists alone."""
+        return 1 if f"data_{stage}" in BESIDE or self._is_cut(dataset, stage) else CORES
+
+    def _is_cut(self, dataset: str, stage: str) -> bool:
+        return shards_of(self.plan.config.datasets[dataset], stage) > 1
 
     def cores(self, run: str) -> int:
         return CORES * self.choice(run).ranks

@@ -12,7 +12,7 @@ from typing import Any
 from vidtune.cluster import Asks, Site
 from vidtune.cost import fits
 from vidtune.datasets import readiness
-from vidtune.datasets.stages import STAGES, training_waits_for
+from vidtune.datasets.stages import SCATTERED, STAGES, shards_of, training_waits_for
 from vidtune.events import format_span
 from vidtune.gpu import devices
 from vidtune.plan import Plan, load
@@ -21,7 +21,15 @@ from vidtune.report import reference_runs, summary
 from vidtune.report.numbers.device_costs import folders
 from vidtune.spec import GIB, UserError, parse_gpus
 
-__all__ = ["STAGES", "Workflow", "code_digest", "estimate", "format_estimate", "start"]
+__all__ = [
+    "SCATTERED",
+    "STAGES",
+    "Workflow",
+    "code_digest",
+    "estimate",
+    "format_estimate",
+    "start",
+]
 CHECKPOINT_MB, CLIP_MB = 0.4, 0.02  # a mini run's files; a generated clip of 64 pixels
 
 
@@ -99,13 +107,20 @@ class Workflow:
         probes = self.plan.premises[backbone].probes.values()
         return sorted({f"{probe.data}/manifest.json" for probe in probes})
 
-    def done_file(self, dataset: str, stage: str) -> str:
-        """The file that says that a stage is done. What the stage makes lies in the data folder as no
-        rule's output, because Snakemake would delete it before the stage runs again."""
-        return f"{self.root}/data/{dataset}.{stage}"
+    def done_file(self, dataset: str, stage: str, shard: str = "") -> str:
+        """The file that says that a stage is done, or its shard, such as "2of8". What it makes lies in the
+        data folder as no rule's output, because Snakemake would delete it before the stage runs again."""
+        return f"{self.root}/data/{dataset}.{stage}" + (f".{shard}" if shard else "")
 
     def stage_inputs(self, dataset: str, stage: str) -> list[str]:
-        """The file that a stage of a dataset waits for, if any."""
+        """The files that a stage of a dataset waits for: of its shards, where there are several."""
+        count = shards_of(self.plan.config.datasets[dataset], stage)
+        if count == 1:
+            return self.before_stage(dataset, stage)
+        return [self.done_file(dataset, stage, f"{k + 1}of{count}") for k in range(count)]
+
+    def before_stage(self, dataset: str, stage: str) -> list[str]:
+        """The file of the stage that a stage, whole or cut into shards, waits for, if any."""
         before = readiness.stage_before(self.plan, dataset, stage)
         return [self.done_file(*before)] if before else []
 

@@ -62,24 +62,49 @@ def stamp(file: Path) -> dict[str, int]:
     return {"bytes": at.st_size, "mtime_ns": at.st_mtime_ns}
 
 
+def video_stamp(path: Path) -> dict[str, int]:
+    """`stamp` of a video. Raises `UserError` where it cannot be read."""
+    try:
+        return stamp(path)
+    except OSError as e:
+        raise UserError(f"{path}: {e.strerror}; expected a readable video") from None
+
+
 @contextmanager
-def one_process(root: Path, label: str) -> Iterator[None]:
+def one_process(root: Path, label: str, part: Path | None = None) -> Iterator[None]:
     """Let one process at a time work on a dataset; another one waits and prints that it does.
 
-    Raises `UserError` where the dataset's folder cannot be written.
+    With `part`, a lock file of its own, processes work beside each other that name different ones.
+    Raises `UserError` where the dataset's folder cannot be written or its locks do not work.
     """
-    path = root / "state" / "lock"
+    whole = root / "state" / "lock"
+    if part is not None:
+        with _locked(whole, label, fcntl.LOCK_SH), _locked(part, label, fcntl.LOCK_EX):
+            yield
+        return
+    with _locked(whole, label, fcntl.LOCK_EX):
+        for file in whole.parent.glob(".*.json.*"):  # left by a process that was killed
+            file.unlink(missing_ok=True)
+        yield
+
+
+@contextmanager
+def _locked(path: Path, label: str, how: int) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.open("ab")
+        lock = path.open("a+b")  # NFS shares locks of files that are open for reading
     except OSError as e:
         raise UserError(f"{e.filename}: {e.strerror}; make it writable") from None
     with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(f"{label}: another process works on it; waiting", file=sys.stderr)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        for file in path.parent.glob(".*.json.*"):  # left by a process that was killed
-            file.unlink(missing_ok=True)
+            try:
+                fcntl.flock(lock, how | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print(f"{label}: another process works on it; waiting", file=sys.stderr)
+                fcntl.flock(lock, how)
+        except OSError as e:
+            raise UserError(
+                f"{path}: cannot lock: {e.strerror}; expected a file system whose files can be locked "
+                "(Lustre: mounted with flock)"
+            ) from None
         yield
