@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from vidtune.cost import fits
-from vidtune.plan import Plan
 from vidtune.datasets.stages import shards_of
 from vidtune.remote import cache
+from vidtune.plan import Plan
 from vidtune.spec import GIB, UserError
 
 CORES = 8  # of a GPU: they decode its clips
@@ -189,17 +189,18 @@ class Asks:
 
     def run_minutes(self, rule: str, run: str, attempt: int) -> int:
         """Of the training or test of a run: predicted, where `vidtune plan --gpus` has predicted it."""
-        hours = self._hours(rule, run)
+        hours = self.hours(rule, run)
         wanted = UNKNOWN[rule] if hours is None else max(LEAST, MARGIN * 60 * hours)
         return self.site.minutes(wanted, attempt)
 
-    def _hours(self, rule: str, name: str) -> float | None:
+    def hours(self, rule: str, name: str, speed: fits.Speed | None = None) -> float | None:
+        """Of a run's training or test on its GPUs, as predicted; None: by nobody."""
         run = self.plan.runs[name]
         kept = fits.kept_at(self.plan, run.workload())
         if not kept.is_file():
             return None
         items, videos = fits.items_of(self.plan, run.dataset.name)
-        need, speed = fits.Need.read(kept), fits.Speed()
+        need, speed = fits.Need.read(kept), speed or fits.Speed()
         if rule == "train":
             return fits.training_hours(run, items, need, self.choice(name), speed)
         return fits.test_hours(run, videos, need, self.choice(name), speed)
