@@ -20,7 +20,7 @@ sys.path.insert(0, str(workflow.basedir))
 
 from vidtune.cluster import BESIDE, CORES
 from vidtune.events import Eta
-from vidtune.workflow import SCATTERED, STAGES, code_digest, start
+from vidtune.workflow import SCATTERED, STAGES, ask_slurm, code_digest, start
 
 # What a scheduler sends ahead of a time limit goes to all processes of a job: it is the training's alone.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
@@ -74,6 +74,11 @@ rule all:
         f"{ROOT}/rows.csv",
         f"{ROOT}/report.html",
         JOBS.described(),
+
+
+onstart:
+    if workflow.is_main_process:
+        ask_slurm(GIVEN.default_resources or {}, workflow.executor_settings)
 
 
 onsuccess:

@@ -6,6 +6,7 @@ decoding nor waiting in a queue is part of them. Imports no torch.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +30,11 @@ class Profile(NamedTuple):
     path: Path
     executor: str
     site: Site
+
+    @property
+    def plugin(self) -> str:
+        """The package of the executor."""
+        return f"snakemake-executor-plugin-{self.executor}"
 
 
 def read_profile(name: str) -> Profile:
@@ -82,6 +88,8 @@ def bill(
         "scale": plan.scale.name,
         "profile": str(profile.path),
         "executor": profile.executor,
+        "plugin": profile.plugin,
+        "installed": find_spec(profile.plugin.replace("-", "_")) is not None,
         "gpus": gpus,
         "rules": rules,
         "submitted": submitted,

@@ -7,12 +7,13 @@ without a scheduler nothing reads what is asked. Imports no torch.
 
 import math
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from vidtune.cost import fits
 from vidtune.datasets.stages import shards_of
-from vidtune.remote import cache
 from vidtune.plan import Plan
+from vidtune.remote import cache
 from vidtune.spec import GIB, UserError
 
 CORES = 8  # of a GPU: they decode its clips
@@ -51,8 +52,13 @@ class Site(NamedTuple):
     @classmethod
     def read(cls, defaults: Mapping[str, Any]) -> "Site":
         """Of Snakemake's default resources. Raises `UserError`."""
+        for name in defaults:
+            if name not in KEYS and (meant := get_close_matches(name, KEYS, n=1, cutoff=0.85)):
+                raise UserError(
+                    f"default-resources: {name}: nothing reads it; did you mean {meant[0]}?"
+                )
         known = {name: defaults[name] for name in cls._fields if name in defaults}
-        site = cls(**{name: _plain(value) for name, value in known.items()})
+        site = cls(**{name: plain(value) for name, value in known.items()})
         if site.gpu_as not in SPELLINGS:
             raise UserError(
                 f"default-resources: gpu_as: expected one of {', '.join(SPELLINGS)}; "
@@ -72,7 +78,11 @@ class Site(NamedTuple):
         return min(asked, self.max_minutes) if self.max_minutes else asked
 
 
-def _plain(value: Any) -> Any:
+# What a profile says of a site, the executor's own names among it.
+KEYS = (*Site._fields, "slurm_partition", "slurm_account")
+
+
+def plain(value: Any) -> Any:
     """What a profile's value says: strings carry quotes of their own there."""
     raw = getattr(value, "raw", value)
     return raw.strip("'\"") if isinstance(raw, str) else raw

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vidtune import slurm
 from vidtune.cluster import Asks, Site
 from vidtune.cost import fits
 from vidtune.datasets import readiness
@@ -25,6 +26,7 @@ __all__ = [
     "SCATTERED",
     "STAGES",
     "Workflow",
+    "ask_slurm",
     "code_digest",
     "estimate",
     "format_estimate",
@@ -169,6 +171,18 @@ def start(
         print(f"vidtune: {e}", file=sys.stderr)
         sys.exit(2)
     return made
+
+
+def ask_slurm(defaults: Mapping[str, Any], settings: Any) -> None:
+    """Check a profile's values against SLURM before the first job; `settings` are those of Snakemake's
+    executor, of SLURM or not. What SLURM does not know ends the process with one line and code 2."""
+    if not hasattr(settings, "status_command"):  # another executor's, or none
+        return
+    try:
+        slurm.check(defaults, settings.status_command)
+    except UserError as e:
+        print(f"vidtune: {e}", file=sys.stderr)
+        sys.exit(2)
 
 
 def code_digest(package: Path) -> str:

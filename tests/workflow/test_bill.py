@@ -117,14 +117,15 @@ def test_what_nobody_predicted_is_said_and_how_to(full, vidtune, monkeypatch):
     assert "?" not in out and "jobs are submitted" in out and "workflow/profiles/slurm" in out
     lost = full.runs["side4video/b16-ssv1@0"]
     fits.kept_at(full, lost.workload()).unlink()
-    code, out, _ = vidtune(*given)
-    lines = {line.split()[0]: line.split()[-1] for line in out.splitlines() if line}
+    code, text, _ = vidtune(*given)
+    lines = {line.split()[0]: line.split()[-1] for line in text.splitlines() if line}
     assert code == 0 and lines["train"].endswith("+?") and lines["evaluate"].endswith("+?")
     assert lines["side4video-table9f"].endswith("+?")
-    assert "have no prediction; run `vidtune plan --scale full --gpus 8x80GiB`" in out
+    assert "have no prediction; run `vidtune plan --scale full --gpus 8x80GiB`" in text
     code, out, _ = vidtune(*given, "--json")
     result = json.loads(out)
     assert code == 0 and result["unknown"] >= 2 and result["executor"] == "slurm"
+    assert result["installed"] != (f"pip install {result['plugin']}" in text)
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,8 @@ def format_bill(plan: Plan, result: dict[str, Any]) -> str:
         "A table takes what it says by itself; tables share runs. Nothing is measured: hours are counted",
         "operations at an assumed speed (--tflops), without decoding.",
     ]
+    if not result["installed"]:
+        lines.append(f"its executor is not installed here: pip install {result['plugin']}")
     if result["too_large"]:
         lines.append(f"{len(result['too_large'])} runs do not fit and are left out (--gpus {gpus})")
     if result["unknown"]:
