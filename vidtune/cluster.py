@@ -7,9 +7,11 @@ without a scheduler nothing reads what is asked. Imports no torch.
 
 import math
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from vidtune.cost import fits
+from vidtune.datasets.stages import shards_of
 from vidtune.plan import Plan
 from vidtune.remote import cache
 from vidtune.spec import GIB, UserError
@@ -25,7 +27,12 @@ COPIES = 3  # of released weights that a process holds while it reads them: file
 MARGIN, LEAST = 3.0, 60
 UNKNOWN = {"train": 24 * 60, "evaluate": 4 * 60}
 SMALL_MARGIN, SMALL_LEAST = 10.0, 30  # of a scale's seconds on one core
-STAGE, STAGE_GB = 24 * 60, 16.0  # a stage of a real dataset; it goes on where it was stopped
+# A stage of a real dataset, and a shard of it or what gathers them; each goes on where it was stopped.
+STAGE, SHARD, STAGE_GB = 24 * 60, 8 * 60, 16.0
+# Rules whose jobs take seconds or the network: they run on the machine of Snakemake itself.
+BESIDE = frozenset(
+    ("fetch", "data_fetch", "data_split", "data_describe", "cost", "memory", "collect", "report")
+)
 SPELLINGS = ("gpus", "gres", "gpus-per-node")
 
 Ask = Callable[..., Any]
@@ -45,8 +52,13 @@ class Site(NamedTuple):
     @classmethod
     def read(cls, defaults: Mapping[str, Any]) -> "Site":
         """Of Snakemake's default resources. Raises `UserError`."""
+        for name in defaults:
+            if name not in KEYS and (meant := get_close_matches(name, KEYS, n=1, cutoff=0.85)):
+                raise UserError(
+                    f"default-resources: {name}: nothing reads it; did you mean {meant[0]}?"
+                )
         known = {name: defaults[name] for name in cls._fields if name in defaults}
-        site = cls(**{name: _plain(value) for name, value in known.items()})
+        site = cls(**{name: plain(value) for name, value in known.items()})
         if site.gpu_as not in SPELLINGS:
             raise UserError(
                 f"default-resources: gpu_as: expected one of {', '.join(SPELLINGS)}; "
@@ -66,7 +78,11 @@ class Site(NamedTuple):
         return min(asked, self.max_minutes) if self.max_minutes else asked
 
 
-def _plain(value: Any) -> Any:
+# What a profile says of a site, the executor's own names among it.
+KEYS = (*Site._fields, "slurm_partition", "slurm_account")
+
+
+def plain(value: Any) -> Any:
     """What a profile's value says: strings carry quotes of their own there."""
     raw = getattr(value, "raw", value)
     return raw.strip("'\"") if isinstance(raw, str) else raw
@@ -161,28 +177,40 @@ class Asks:
     def small_mb(self) -> Ask:
         return lambda wildcards, attempt: _mb(SMALL * attempt)
 
-    def stage(self) -> dict[str, Ask]:
-        return {
-            "runtime": lambda wildcards, attempt: self.site.minutes(STAGE, attempt),
-            "mem_mb": lambda wildcards, attempt: _mb(STAGE_GB * attempt),
-        }
+    def stage(self, stage: str) -> dict[str, Ask]:
+        """Of a stage of the dataset that the wildcard `dataset` names, of a shard of it, or of what gathers
+        these."""
+
+        def minutes(wildcards: Any, attempt: int) -> int:
+            wanted = SHARD if self._is_cut(wildcards.dataset, stage) else STAGE
+            return self.site.minutes(wanted, attempt)
+
+        return {"runtime": minutes, "mem_mb": lambda wildcards, attempt: _mb(STAGE_GB * attempt)}
+
+    def stage_cores(self, dataset: str, stage: str) -> int:
+        """Of a stage; what gathers shards reads and writes lists alone."""
+        return 1 if f"data_{stage}" in BESIDE or self._is_cut(dataset, stage) else CORES
+
+    def _is_cut(self, dataset: str, stage: str) -> bool:
+        return shards_of(self.plan.config.datasets[dataset], stage) > 1
 
     def cores(self, run: str) -> int:
         return CORES * self.choice(run).ranks
 
     def run_minutes(self, rule: str, run: str, attempt: int) -> int:
         """Of the training or test of a run: predicted, where `vidtune plan --gpus` has predicted it."""
-        hours = self._hours(rule, run)
+        hours = self.hours(rule, run)
         wanted = UNKNOWN[rule] if hours is None else max(LEAST, MARGIN * 60 * hours)
         return self.site.minutes(wanted, attempt)
 
-    def _hours(self, rule: str, name: str) -> float | None:
+    def hours(self, rule: str, name: str, speed: fits.Speed | None = None) -> float | None:
+        """Of a run's training or test on its GPUs, as predicted; None: by nobody."""
         run = self.plan.runs[name]
         kept = fits.kept_at(self.plan, run.workload())
         if not kept.is_file():
             return None
         items, videos = fits.items_of(self.plan, run.dataset.name)
-        need, speed = fits.Need.read(kept), fits.Speed()
+        need, speed = fits.Need.read(kept), speed or fits.Speed()
         if rule == "train":
             return fits.training_hours(run, items, need, self.choice(name), speed)
         return fits.test_hours(run, videos, need, self.choice(name), speed)

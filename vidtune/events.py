@@ -9,6 +9,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+# What sbatch says where it takes no job -> the key of the profile, and what to do.
+REFUSALS = {
+    "account": "slurm_account: `sacctmgr show assoc user=$USER` lists what you may use",
+    "partition": "slurm_partition, gpu_partition: `sinfo -s` lists them",
+    "generic resource|trackable resource|gres": "gpu_as, gpu_type: the cluster names its GPUs otherwise; "
+    "`sinfo -o %G` lists them",
+    "time limit": "max_minutes: lower it to what `sinfo -o '%P %l'` lists",
+    "memory|node configuration": "no node has what the job asks for: lower it by --set-resources",
+}
+
 
 def format_span(seconds: float | None) -> str:
     """Seconds as "45 s", "12 min" or "unknown"."""
@@ -72,16 +82,27 @@ def describe_failure(facts: dict[str, Any]) -> str:
     """One line of a job that failed: its log's last line, and what a scheduler says of it. Where a node
     could not even begin the log, a cause in the scheduler's log, which is Snakemake's own output there."""
     own, *others = [*(facts.get("log") or ()), ""]
+    message = facts.get("rule_msg") or ""
     said = (_lines(own) or [""])[-1]
     causes = [line for log in others for line in _lines(log) if CAUSES.search(line)]
-    said = said or (causes or ["its log is empty"])[-1]
+    said = _refusal(message) or said or (causes or ["its log is empty"])[-1]
     if ABSENT.search(said):
         said += f"; {WHOLE}"
-    state = re.search(r"status is: '(\w+)'", facts.get("rule_msg") or "")
+    state = re.search(r"status is: '(\w+)'", message)
     number = (facts.get("aux") or {}).get("external_jobid")
     where = f"job {number}" + (f" {state[1]}" if state else "") if number else ""
     target = next(iter(facts.get("output") or ()), facts["rule_name"])
     return f"vidtune: {facts['rule_name']} of {target} failed ({where or 'here'}): {said}"
+
+
+def _refusal(message: str) -> str | None:
+    """What sbatch said where it did not take a job, and what to change."""
+    found = re.search(r"sbatch failed\. The error message was '(.*?)'\.\n", message, re.DOTALL)
+    if not found:
+        return None
+    said = "; ".join(line.removeprefix("sbatch: error: ") for line in found[1].splitlines())
+    fits = (text for words, text in REFUSALS.items() if re.search(words, said, re.IGNORECASE))
+    return f"sbatch: {said}: {next(fits, 'see docs/cluster.md, by symptom')}"
 
 
 def _lines(log: object) -> list[str]:

@@ -20,14 +20,15 @@ REFUSED = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)  # what such a file sys
 
 
 @contextmanager
-def locked(file: IO[Any] | FileIO, waiting: str) -> Iterator[None]:
-    """Hold the lock of an open, named file; while another process has it, wait and print `waiting`.
+def locked(file: IO[Any] | FileIO, waiting: str, how: int = fcntl.LOCK_EX) -> Iterator[None]:
+    """Hold the lock of an open, named file, alone or (LOCK_SH) with others; while another process has it,
+    wait and print `waiting`.
 
     Where the file system refuses, a file in this machine's temporary folder is locked in its place.
     Raises `OSError`.
     """
     try:
-        _lock(file, waiting)
+        _lock(file, waiting, how)
     except OSError as e:
         if e.errno not in REFUSED:
             raise
@@ -35,16 +36,16 @@ def locked(file: IO[Any] | FileIO, waiting: str) -> Iterator[None]:
         yield
         return
     with _stand_in(Path(file.name)).open("ab") as other:
-        _lock(other, waiting)
+        _lock(other, waiting, how)
         yield
 
 
-def _lock(file: IO[Any] | FileIO, waiting: str) -> None:
+def _lock(file: IO[Any] | FileIO, waiting: str, how: int) -> None:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, how | fcntl.LOCK_NB)
     except BlockingIOError:
         print(waiting, file=sys.stderr, flush=True)
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, how)
 
 
 def _stand_in(path: Path) -> Path:

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vidtune import slurm
 from vidtune.cluster import Asks, Site
 from vidtune.cost import fits
 from vidtune.datasets import readiness
 from vidtune.datasets.node_copy import STAGE, host
-from vidtune.datasets.stages import STAGES, training_waits_for
+from vidtune.datasets.stages import SCATTERED, STAGES, shards_of, training_waits_for
 from vidtune.events import format_span
 from vidtune.gpu import devices
 from vidtune.plan import Plan, load
@@ -26,8 +27,10 @@ from vidtune.report.numbers.device_costs import folders
 from vidtune.spec import GIB, UserError, parse_gpus
 
 __all__ = [
+    "SCATTERED",
     "STAGES",
     "Workflow",
+    "ask_slurm",
     "code_digest",
     "estimate",
     "format_estimate",
@@ -112,13 +115,20 @@ class Workflow:
         probes = self.plan.premises[backbone].probes.values()
         return sorted({f"{probe.data}/manifest.json" for probe in probes})
 
-    def done_file(self, dataset: str, stage: str) -> str:
-        """The file that says that a stage is done. What the stage makes lies in the data folder as no
-        rule's output, because Snakemake would delete it before the stage runs again."""
-        return f"{self.root}/data/{dataset}.{stage}"
+    def done_file(self, dataset: str, stage: str, shard: str = "") -> str:
+        """The file that says that a stage is done, or its shard, such as "2of8". What it makes lies in the
+        data folder as no rule's output, because Snakemake would delete it before the stage runs again."""
+        return f"{self.root}/data/{dataset}.{stage}" + (f".{shard}" if shard else "")
 
     def stage_inputs(self, dataset: str, stage: str) -> list[str]:
-        """The file that a stage of a dataset waits for, if any."""
+        """The files that a stage of a dataset waits for: of its shards, where there are several."""
+        count = shards_of(self.plan.config.datasets[dataset], stage)
+        if count == 1:
+            return self.before_stage(dataset, stage)
+        return [self.done_file(dataset, stage, f"{k + 1}of{count}") for k in range(count)]
+
+    def before_stage(self, dataset: str, stage: str) -> list[str]:
+        """The file of the stage that a stage, whole or cut into shards, waits for, if any."""
         before = readiness.stage_before(self.plan, dataset, stage)
         return [self.done_file(*before)] if before else []
 
@@ -167,6 +177,18 @@ def start(
         print(f"vidtune: {e}", file=sys.stderr)
         sys.exit(2)
     return made
+
+
+def ask_slurm(defaults: Mapping[str, Any], settings: Any) -> None:
+    """Check a profile's values against SLURM before the first job; `settings` are those of Snakemake's
+    executor, of SLURM or not. What SLURM does not know ends the process with one line and code 2."""
+    if not hasattr(settings, "status_command"):  # another executor's, or none
+        return
+    try:
+        slurm.check(defaults, settings.status_command)
+    except UserError as e:
+        print(f"vidtune: {e}", file=sys.stderr)
+        sys.exit(2)
 
 
 def _check_writable(root: Path) -> None:

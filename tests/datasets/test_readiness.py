@@ -17,6 +17,7 @@ from helpers.common import REPO
 from helpers.served import serving
 
 from vidtune.datasets import readiness
+from vidtune.datasets.stages import SHARD
 from vidtune.nn.clip import CLIP
 from vidtune.plan import load
 
@@ -100,8 +101,9 @@ def test_without_data_there_is_a_plan_and_one_list(dry, place):
     assert not (place / "results/full/fetched").exists() and not (place / "data").exists()
 
 
-def provided(place: Path, name: str, server) -> None:
-    """The miniature of a dataset, in its downloads and on the server, and declared as it is."""
+def provided(place: Path, name: str, server, **changes: object) -> None:
+    """The miniature of a dataset, in its downloads and on the server, and declared as it is but for
+    `changes`."""
     mini = miniature.MAKERS[name]()
     declared = load(place / "config").config.datasets[name]
     made = miniature.served(declared, mini, server, place / "data" / name)
@@ -112,6 +114,7 @@ def provided(place: Path, name: str, server) -> None:
     if made.classes:
         entry["classes"] = made.classes
     entry["sources"] = [s.model_dump(mode="json", exclude_defaults=True) for s in made.sources]
+    entry |= changes
     path.write_text(yaml.safe_dump(content))
 
 
@@ -137,13 +140,16 @@ def test_one_dataset_is_enough_for_its_rows_and_an_open_one_is_fetched_if_asked_
         assert not server.asked
         assert "Nothing to be done" in snakemake(place)
 
-        provided(place, "k400", server)
+        cut = {"expected": {}, "training_items": 2 * SHARD}  # as if it were large
+        provided(place, "k400", server, **cut)
         assert not server.asked  # nothing is downloaded unasked
         assert "k400: Kinetics-400 (1 run)" in snakemake(place, "-n")
         asked = ["--config", "fetch=[k400]"]
         snakemake(place, *asked, "stage=$NODE_OF_TEST")
         assert len(server.asked) == 7
         assert len(list((place / "node").rglob("videos/*/*"))) == len(clips_of(place, "k400"))
+        done = {p.name for p in (place / "results/full/data").glob("k400.*")}
+        assert {"k400.index.1of2", "k400.index.2of2", "k400.check.2of2", "k400.check"} <= done
         assert evaluated(place) == {"own/probe-ssv2", "own/probe-k400"}
         assert "Nothing to be done" in snakemake(place, *asked)
 

@@ -17,8 +17,9 @@ from typing import Any
 from vidtune.data import records
 from vidtune.data.jpg_folder import decode_jpg, list_frames
 from vidtune.data.video import cores, cut_short, decode
-from vidtune.datasets import dataset_paths, split, stage_state, training_lists
+from vidtune.datasets import dataset_paths, shards, split, stage_state, training_lists
 from vidtune.datasets.json_lines import Entry, appending, complete_lines, write_lines
+from vidtune.datasets.shards import Shard
 from vidtune.datasets.training_lists import COUNTS, Coverage, write_lists
 from vidtune.progress import progress
 from vidtune.spec import SPLITS, Dataset, UserError
@@ -41,7 +42,29 @@ def run(dataset: Dataset, root: Path, workers: int | None = None, show: bool = T
         splits = split.read_splits(dataset, root)
         coverage = write_lists(dataset, root, splits, entries, unlisted)
         _save(root, coverage, len(bad))
+        shards.forget(root, "check")
         return coverage
+
+
+def run_shard(
+    dataset: Dataset, root: Path, shard: Shard, workers: int | None = None, show: bool = True
+) -> str:
+    """Check a shard's clips for `run`, and return a hash of what came out.
+
+    Raises `UserError` where nothing is indexed; lists that the user wrote have no shards.
+    """
+    with stage_state.one_process(root, f"{dataset.name}: check {shard}", shard.lock(root, "check")):
+        indexed = complete_lines(dataset_paths.index(root))
+        if not indexed:
+            raise UserError(
+                f"{dataset_paths.index(root)}: no clips; run `vidtune data index {dataset.name}`, "
+                "or check your own lists without --shard"
+            )
+        entries = shard.take(indexed.values())
+        videos, out = dataset_paths.raw(dataset, root), shard.file(root, "check")
+        label = f"check {root.name} {shard}"
+        reasons = _reasons(videos, root, entries, out, label, workers, show)
+    return stage_state.data_hash([[e["id"], r] for e, r in zip(entries, reasons, strict=True)])
 
 
 def _save(root: Path, result: Any, quarantined: int) -> None:
@@ -77,17 +100,39 @@ def _check_own_lists(dataset: Dataset, root: Path, workers: int | None, show: bo
 def _bad_clips(
     videos: Path, root: Path, entries: list[Entry], workers: int | None, show: bool
 ) -> list[tuple[Entry, str]]:
-    """Clips that cannot be used, with the reason; writes them to `quarantine.jsonl`.
-
-    A result of an earlier run counts where the file is the same.
-    """
+    """Clips that cannot be used, with the reason; writes them to `quarantine.jsonl`, and at the end all
+    that were decoded to `checked.jsonl`, in order."""
     path = root / "checked.jsonl"
-    earlier = complete_lines(path)
+    reasons = _reasons(videos, root, entries, path, f"check {root.name}", workers, show)
+    pairs = list(zip(entries, reasons, strict=True))
+    write_lines(path, ({**_facts(e), "reason": r} for e, r in pairs if "problem" not in e))
+    bad = [(e, reason) for e, reason in pairs if reason]
+    rows = [{"id": e["id"], "video": e["video"], "reason": reason} for e, reason in bad]
+    write_lines(dataset_paths.quarantine(root), rows)
+    return bad
+
+
+def _facts(entry: Entry) -> Entry:
+    """What a clip's result holds for."""
+    return {key: entry.get(key) for key in ("id", "video", "frames", "bytes", "mtime_ns")}
+
+
+def _reasons(
+    videos: Path,
+    root: Path,
+    entries: list[Entry],
+    out: Path,
+    label: str,
+    workers: int | None,
+    show: bool,
+) -> list[str | None]:
+    """Why each clip cannot be used; None: it can. A result of an earlier run, or of a shard, counts where
+    the file is the same. New ones are added to the file `out`."""
+    earlier = shards.kept(root, "check", root / "checked.jsonl")
     reasons: dict[int, str | None] = {}  # by position in `entries`
     left: dict[int, Entry] = {}
     for k, entry in enumerate(entries):
-        facts = {key: entry.get(key) for key in ("id", "video", "frames", "bytes", "mtime_ns")}
-        before = earlier.get(entry["id"], {})
+        facts, before = _facts(entry), earlier.get(entry["id"], {})
         if "problem" in entry:  # it could not even be probed
             reasons[k] = entry["problem"]
         elif facts["bytes"] and facts.items() <= before.items():
@@ -96,15 +141,12 @@ def _bad_clips(
             left[k] = facts
     if left:
         checked = _check_all(videos, list(left.values()), workers)
-        with appending(path) as append:
-            shown = progress(checked, len(left), f"check {root.name}", show)
+        with appending(out) as append:
+            shown = progress(checked, len(left), label, show)
             for k, (facts, reason) in zip(left, shown, strict=True):
                 reasons[k] = reason
                 append({**facts, "reason": reason})
-    bad = [(e, reason) for k, e in enumerate(entries) if (reason := reasons[k])]
-    rows = [{"id": e["id"], "video": e["video"], "reason": reason} for e, reason in bad]
-    write_lines(dataset_paths.quarantine(root), rows)
-    return bad
+    return [reasons[k] for k in range(len(entries))]
 
 
 def _check_all(

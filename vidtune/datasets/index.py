@@ -13,9 +13,10 @@ from pathlib import Path
 
 from vidtune.data import jpg_folder
 from vidtune.data.video import cores, probe
-from vidtune.datasets import dataset_paths, split, stage_state, training_lists
+from vidtune.datasets import dataset_paths, shards, split, stage_state, training_lists
 from vidtune.datasets.json_lines import Entry, appending, complete_lines, write_lines
 from vidtune.datasets.readers import Listed
+from vidtune.datasets.shards import Shard
 from vidtune.datasets.threads import in_threads
 from vidtune.progress import progress
 from vidtune.spec import Dataset, UserError
@@ -102,6 +103,32 @@ def run(
 
     Raises `UserError` where no list or no video is on disk, or a video is in two splits.
     """
+    splits, videos, paths = _find(dataset, root)
+    path = dataset_paths.index(root)
+    with stage_state.one_process(root, f"{dataset.name}: index"):
+        entries = _probe_all(dataset, root, paths, path, f"index {dataset.name}", workers, show)
+        write_lines(path, [entries[name] for name in paths])
+        unlisted = len(set(videos.paths) - set(paths.values()))
+        coverage = training_lists.write_lists(dataset, root, splits, entries, unlisted)
+        shards.forget(root, "index")
+        return coverage
+
+
+def run_shard(
+    dataset: Dataset, root: Path, shard: Shard, workers: int | None = None, show: bool = True
+) -> str:
+    """Probe a shard's videos for `run`, and return a hash of what came out. Raises as `run` does."""
+    splits, _, paths = _find(dataset, root)
+    mine = shard.take(clip.id for clips in splits.values() for clip in clips)
+    paths = {name: paths[name] for name in mine if name in paths}
+    with stage_state.one_process(root, f"{dataset.name}: index {shard}", shard.lock(root, "index")):
+        label = f"index {dataset.name} {shard}"
+        entries = _probe_all(dataset, root, paths, shard.file(root, "index"), label, workers, show)
+    return stage_state.data_hash([entries[name] for name in paths])
+
+
+def _find(dataset: Dataset, root: Path) -> tuple[dict[str, list[Listed]], Videos, dict[str, str]]:
+    """The splits, all videos, and of the listed clips that have one its path, by id in their order."""
     splits = split.read_splits(dataset, root)
     clips = {clip.id: clip for some in splits.values() for clip in some}
     folder = dataset_paths.raw(dataset, root)
@@ -116,11 +143,7 @@ def run(
             f"{_advice(dataset)}"
         )
     _check_leak(dataset, splits, paths)
-    with stage_state.one_process(root, f"{dataset.name}: index"):
-        entries = _probe_all(dataset, root, folder, paths, workers, show)
-        write_lines(dataset_paths.index(root), [entries[name] for name in clips if name in entries])
-        unlisted = len(set(videos.paths) - set(paths.values()))
-        return training_lists.write_lists(dataset, root, splits, entries, unlisted)
+    return splits, videos, paths
 
 
 def _advice(dataset: Dataset) -> str:
@@ -146,25 +169,30 @@ def _check_leak(dataset: Dataset, splits: dict[str, list[Listed]], paths: dict[s
 def _probe_all(
     dataset: Dataset,
     root: Path,
-    folder: Path,
     paths: dict[str, str],
+    out: Path,
+    label: str,
     workers: int | None,
     show: bool,
 ) -> dict[str, Entry]:
-    """An entry for every video, by id; those of an earlier run where the file is the same."""
-    path = dataset_paths.index(root)
-    current = {name: {"id": name, "video": p, **_stamp(folder / p)} for name, p in paths.items()}
+    """An entry for every video, by id; those of an earlier run, or of a shard, where the file is the
+    same. New ones are added to the file `out`."""
+    folder = dataset_paths.raw(dataset, root)
+    current = {
+        name: {"id": name, "video": p, **stage_state.video_stamp(folder / p)}
+        for name, p in paths.items()
+    }
     entries = {
         name: entry
-        for name, entry in complete_lines(path).items()
+        for name, entry in shards.kept(root, "index", dataset_paths.index(root)).items()
         if name in current and current[name].items() <= entry.items()
     }
     left = [name for name in current if name not in entries]
     if left:
         probe_one = partial(_probe, dataset, folder, current)
-        with appending(path) as append:
+        with appending(out) as append:
             results = in_threads(probe_one, left, workers or cores())
-            for name, entry in progress(results, len(left), f"index {dataset.name}", show):
+            for name, entry in progress(results, len(left), label, show):
                 entries[name] = entry
                 append(entry)
     return entries
@@ -182,13 +210,6 @@ def _probe(dataset: Dataset, folder: Path, current: dict[str, Entry], name: str)
         return {**entry, **vars(probe(path))}
     except UserError as e:
         return {**entry, "problem": str(e).removeprefix(f"{path}: ").split("; ")[0]}
-
-
-def _stamp(path: Path) -> dict[str, int]:
-    try:
-        return stage_state.stamp(path)
-    except OSError as e:
-        raise UserError(f"{path}: {e.strerror}; expected a readable video") from None
 
 
 def probe_problems(root: Path) -> Counter[str]:

@@ -6,9 +6,10 @@ difference), `eval.json` repeats that, and the row carries it. Videos that are s
 have no copy.
 
 The copies lie in `resized/<short>-<form>/`: frame for frame, upright, as videos with a key frame
-twice a second or as folders of jpg frames. When all exist, the lists name them in place of the
-originals (`copy_of`). `index` and `check` list the originals again; then a run whose dataset
-declares copies is refused until `resize` has listed the copies, which it does not make again.
+twice a second or as folders of jpg frames. Shards of a large dataset may make them; when all exist,
+`run` names them in the lists in place of the originals (`copy_of`). `index` and `check` list the
+originals again; then a run whose dataset declares copies is refused until `resize` has listed the
+copies, which it does not make again.
 """
 
 import hashlib
@@ -26,8 +27,9 @@ from numpy.typing import NDArray
 
 from vidtune.data import jpg_folder, records
 from vidtune.data.video import cores, read_frames, upright
-from vidtune.datasets import stage_state
-from vidtune.datasets.json_lines import write_lines
+from vidtune.datasets import shards, stage_state
+from vidtune.datasets.json_lines import Entry, write_lines
+from vidtune.datasets.shards import Shard
 from vidtune.datasets.threads import in_threads
 from vidtune.nn.pixels import Resizing, planes, scaled, short_side
 from vidtune.nn.pixels import resize as to_input
@@ -60,18 +62,15 @@ def run(
 
     Raises `UserError`, a line for each copy that could not be made.
     """
-    how = dataset.resized
-    if how is None:
-        raise UserError(
-            f"config/datasets.yaml: datasets.{dataset.name}.resized: missing; give e.g. "
-            "{short: 256, form: h264}, or train on the originals"
-        )
+    how = _declared(dataset)
     with stage_state.one_process(root, f"{dataset.name}: resize"):
-        lists = {s: records.rows(p) for s in SPLITS if (p := root / f"{s}.jsonl").exists()}
-        manifest = records.manifest(root)
-        originals = _originals(root, [row for rows in lists.values() for row in rows])
-        folder = root / "resized" / f"{how.short}-{how.form}"
-        copies = _copy_all(originals, folder, how, workers, show)
+        lists, manifest = _lists(root)
+        originals = _originals(root, lists)
+        folder = _folder(root, how)
+        label = f"resize {folder.name}"
+        copies = _copy_all(
+            originals, folder, how, shards.kept(root, "resize"), label, workers, show
+        )
         pairs = [(o, copies[o.name]) for o in originals if o.name in copies]
         facts = {
             "short": how.short,
@@ -82,7 +81,53 @@ def run(
             "difference": _difference(pairs[:: max(1, len(pairs) // COMPARED)]),
         }
         _list_copies(root, lists, manifest, copies, facts)
+        shards.forget(root, "resize")
     return facts
+
+
+def run_shard(
+    dataset: Dataset, root: Path, shard: Shard, workers: int | None = None, show: bool = True
+) -> str:
+    """Make a shard's copies for `run` to list, and return a hash of what came out. Raises as `run` does.
+
+    Its file names the originals that are small enough, so that `run` opens none of them.
+    """
+    how = _declared(dataset)
+    with stage_state.one_process(
+        root, f"{dataset.name}: resize {shard}", shard.lock(root, "resize")
+    ):
+        originals = shard.take(_originals(root, _lists(root)[0]))
+        folder, small = _folder(root, how), shards.kept(root, "resize")
+        label = f"resize {folder.name} {shard}"
+        copies = _copy_all(originals, folder, how, small, label, workers, show)
+        needless = (_noted(o, how) for o in originals if o.name not in copies)
+        write_lines(shard.file(root, "resize"), needless)
+    return stage_state.data_hash([[o.name, o.name in copies] for o in originals])
+
+
+def _declared(dataset: Dataset) -> Resized:
+    if dataset.resized is None:
+        raise UserError(
+            f"config/datasets.yaml: datasets.{dataset.name}.resized: missing; give e.g. "
+            "{short: 256, form: h264}, or train on the originals"
+        )
+    return dataset.resized
+
+
+def _noted(original: Original, how: Resized) -> Entry:
+    """The line of an original that is small enough."""
+    stamp = stage_state.video_stamp(original.path)
+    return {"id": original.name, "short": how.short, **stamp}
+
+
+def _lists(root: Path) -> tuple[Rows, dict[str, Any]]:
+    """The lists and the manifest. Raises `UserError` where the dataset is not indexed."""
+    lists = {s: records.rows(p) for s in SPLITS if (p := root / f"{s}.jsonl").exists()}
+    return lists, records.manifest(root)
+
+
+def _folder(root: Path, how: Resized) -> Path:
+    return root / "resized" / f"{how.short}-{how.form}"
 
 
 def summary(root: Path, facts: dict[str, Any]) -> list[str]:
@@ -94,10 +139,10 @@ def _original_name(row: dict[str, Any]) -> str:
     return str(row.get("copy_of", row["video"]))
 
 
-def _originals(root: Path, rows: list[dict[str, Any]]) -> list[Original]:
-    """The videos that lines name, each once. A copy has the frames of the longest clip."""
+def _originals(root: Path, lists: Rows) -> list[Original]:
+    """The videos that lists name, each once. A copy has the frames of the longest clip."""
     originals: dict[str, Original] = {}
-    for row in rows:
+    for row in (row for rows in lists.values() for row in rows):
         name = _original_name(row)
         frames = max(row["frames"], originals[name].frames if name in originals else 0)
         originals[name] = Original(name, root / name, frames, float(row["fps"]))
@@ -129,21 +174,30 @@ def _list_copies(
 
 
 def _copy_all(
-    originals: list[Original], folder: Path, how: Resized, workers: int | None, show: bool
+    originals: list[Original],
+    folder: Path,
+    how: Resized,
+    small: dict[str, Entry],
+    label: str,
+    workers: int | None,
+    show: bool,
 ) -> dict[str, Path]:
-    """Name of an original -> its copy; not of originals that are small enough."""
+    """Name of an original -> its copy; not of originals that are small enough, as `small` may note."""
     copies: dict[str, Path] = {}
     problems: list[str] = []
 
     def copy_one(original: Original) -> Path | str | None:
         try:
+            noted = small.get(original.name)
+            if noted and noted == _noted(original, how):
+                return None
             return _copy(original, folder, how)
         except UserError as e:
             return str(e)
 
     try:
         results = in_threads(copy_one, originals, workers or cores())
-        for original, result in progress(results, len(originals), f"resize {folder.name}", show):
+        for original, result in progress(results, len(originals), label, show):
             if isinstance(result, Path):
                 copies[original.name] = result
             elif result:

@@ -3,6 +3,7 @@
 Its `digest`, a hash of data and not of code, is absent or null until the stage has run to its end.
 """
 
+import fcntl
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,19 +62,38 @@ def stamp(file: Path) -> dict[str, int]:
     return {"bytes": at.st_size, "mtime_ns": at.st_mtime_ns}
 
 
+def video_stamp(path: Path) -> dict[str, int]:
+    """`stamp` of a video. Raises `UserError` where it cannot be read."""
+    try:
+        return stamp(path)
+    except OSError as e:
+        raise UserError(f"{path}: {e.strerror}; expected a readable video") from None
+
+
 @contextmanager
-def one_process(root: Path, label: str) -> Iterator[None]:
+def one_process(root: Path, label: str, part: Path | None = None) -> Iterator[None]:
     """Let one process at a time work on a dataset; another one waits and prints that it does.
 
-    Raises `UserError` where the dataset's folder cannot be written.
+    With `part`, a lock file of its own, processes work beside each other that name different ones.
+    Raises `UserError` where the dataset's folder cannot be written or its locks do not work.
     """
-    path = root / "state" / "lock"
+    whole = root / "state" / "lock"
+    if part is not None:
+        with _locked(whole, label, fcntl.LOCK_SH), _locked(part, label, fcntl.LOCK_EX):
+            yield
+        return
+    with _locked(whole, label, fcntl.LOCK_EX):
+        for file in whole.parent.glob(".*.json.*"):  # left by a process that was killed
+            file.unlink(missing_ok=True)
+        yield
+
+
+@contextmanager
+def _locked(path: Path, label: str, how: int) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.open("ab")
+        lock = path.open("a+b")  # NFS shares locks of files that are open for reading
     except OSError as e:
         raise UserError(f"{e.filename}: {e.strerror}; make it writable") from None
-    with lock, locked(lock, f"{label}: another process works on it; waiting"):
-        for file in path.parent.glob(".*.json.*"):  # left by a process that was killed
-            file.unlink(missing_ok=True)
+    with lock, locked(lock, f"{label}: another process works on it; waiting", how):
         yield

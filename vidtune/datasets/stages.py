@@ -2,7 +2,9 @@
 
 Each stage is a module of this folder with a function `run(dataset, root, ...)`, a rule of
 workflow/rules/data.smk and a command, `vidtune data <stage>`, which prints the lines of the
-module's `summary(root, result)` where `run` returns a result. `lock` is a command alone.
+module's `summary(root, result)` where `run` returns a result. Those that read every video also have
+`run_shard(dataset, root, shard, ...)`, which does a share of it for `run` to take over. `lock` is a
+command alone.
 """
 
 from vidtune.spec import Dataset
@@ -19,6 +21,10 @@ STAGES = {
 }
 LOCK = {"lock": "note the hashes of the files that were fetched and extracted"}
 SHARED = ("fetch", "extract", "lock")  # done once for all datasets that share the same files
+SCATTERED = ("index", "check", "resize")  # cut into shards where a dataset is large
+# Clips of a shard: an hour or two on eight cores, at two seconds a clip for the slowest stage, which
+# decodes and encodes. Assumed.
+SHARD = 20_000
 
 
 def stages_of(dataset: Dataset) -> list[str]:
@@ -29,3 +35,13 @@ def stages_of(dataset: Dataset) -> list[str]:
 def training_waits_for(dataset: Dataset) -> str:
     """The last stage before training."""
     return "resize" if dataset.resized else "check"
+
+
+def shards_of(dataset: Dataset, stage: str) -> int:
+    """In how many shards a rule does a stage of a dataset, by its declared size; 1: the whole at once."""
+    if stage not in SCATTERED:
+        return 1
+    clips = sum(dataset.expected.values())
+    if "train" not in dataset.expected:
+        clips += dataset.training_items or 0
+    return max(1, -(-clips // SHARD))

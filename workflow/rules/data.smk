@@ -6,7 +6,7 @@ rule fetch:
     log:
         f"{ROOT}/logs/fetch/{{released}}.log",
     priority: 1
-    localrule: True
+    localrule: "fetch" in BESIDE
     conda:
         "../../environment.yml"
     shell:
@@ -32,6 +32,35 @@ rule generate:
         "python -m vidtune generate --spec {input.spec:q} --out {params.out:q} > {log:q} 2>&1"
 
 
+# Where a dataset is large, what reads all its videos is cut into shards, which the stage then gathers.
+for stage in SCATTERED:
+
+    rule:
+        name:
+            f"data_{stage}_shard"
+        input:
+            lambda wildcards, stage=stage: JOBS.before_stage(wildcards.dataset, stage),
+            spec=f"{SPECS}/datasets/{{dataset}}.json",
+        output:
+            JOBS.done_file("{dataset}", stage, "{shard}"),
+        log:
+            f"{ROOT}/logs/data/{{dataset}}.{stage}.{{shard}}.log",
+        priority: 1
+        conda:
+            "../../environment.yml"
+        threads: CORES
+        resources:
+            **ASKS.stage(stage),
+        params:
+            stage=stage,
+            shard=lambda wildcards: wildcards.shard.replace("of", "/"),
+            scale=PLAN.scale.name,
+            data=DATA,
+        shell:
+            "python -m vidtune data {params.stage} {wildcards.dataset:q} --shard {params.shard} "
+            "--scale {params.scale} --data {params.data:q} --done {output:q} > {log:q} 2>&1"
+
+
 for stage in STAGES:
 
     rule:
@@ -45,12 +74,12 @@ for stage in STAGES:
         log:
             f"{ROOT}/logs/data/{{dataset}}.{stage}.log",
         priority: 1
-        localrule: stage in ("fetch", "split", "describe")
+        localrule: f"data_{stage}" in BESIDE
         conda:
             "../../environment.yml"
-        threads: 1 if stage in ("fetch", "split", "describe") else CORES
+        threads: lambda wildcards, stage=stage: ASKS.stage_cores(wildcards.dataset, stage)
         resources:
-            **ASKS.stage(),
+            **ASKS.stage(stage),
         params:
             stage=stage,
             scale=PLAN.scale.name,

@@ -5,7 +5,7 @@ rule cost:
         f"{ROOT}/costs/{{paper}}.json",
     log:
         f"{ROOT}/logs/cost/{{paper}}.log",
-    localrule: True
+    localrule: "cost" in BESIDE
     conda:
         "../../environment.yml"
     shell:
@@ -49,7 +49,7 @@ rule memory:
         f"{ROOT}/memory/{{paper}}.json",
     log:
         f"{ROOT}/logs/memory/{{paper}}.log",
-    localrule: True
+    localrule: "memory" in BESIDE
     conda:
         "../../environment.yml"
     shell:

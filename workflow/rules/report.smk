@@ -12,7 +12,7 @@ rule collect:
         f"{ROOT}/rows.csv",
     log:
         f"{ROOT}/logs/collect.log",
-    localrule: True
+    localrule: "collect" in BESIDE
     conda:
         "../../environment.yml"
     params:
@@ -31,7 +31,7 @@ rule report:
         f"{ROOT}/report.html",
     log:
         f"{ROOT}/logs/report.log",
-    localrule: True
+    localrule: "report" in BESIDE
     conda:
         "../../environment.yml"
     params:

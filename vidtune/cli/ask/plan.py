@@ -3,13 +3,19 @@
 `--gpus 8x80GiB` says for every variant that the scale trains over how many GPUs and in how many parts a
 batch is split, the predicted memory of each GPU and about how long training and test take, or why it does
 not fit. Predictions are kept in the results; only what has changed is predicted anew.
+
+`--profile slurm`, or the path of a profile, says how many jobs of each rule it submits, how many run beside
+Snakemake, and the GPU hours of all and of each published table, from predictions that are kept; with --gpus
+what has none is predicted first.
 """
 
 import argparse
 from typing import Any
 
+from vidtune import bill
 from vidtune.cli.inputs import add_plan_json, print_result, read_plan
 from vidtune.cost import fits
+from vidtune.plan import Plan
 from vidtune.spec import GIB, UserError, parse_gpus
 from vidtune.workflow import estimate, format_estimate
 
@@ -17,6 +23,9 @@ from vidtune.workflow import estimate, format_estimate
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_plan_json(parser)
     parser.add_argument("--gpus", help="of one training: their number and size, as 8x80GiB")
+    parser.add_argument(
+        "--profile", help="of a cluster: its path, or its name in workflow/profiles"
+    )
     parser.add_argument(
         "--tflops",
         nargs=2,
@@ -29,16 +38,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     plan = read_plan(args)
-    if args.gpus is None:
+    if args.gpus is None and args.profile is None:
         return print_result(args, estimate(plan), format_estimate(plan))
-    gpus, size = parse_gpus(args.gpus)
     if min(args.tflops) <= 0:
         raise UserError("--tflops: expected two numbers above 0")
-    if missing := fits.missing(plan):
-        from vidtune.cost import predict_step
-
-        predict_step.keep(missing)
     speed = fits.Speed(*args.tflops)
+    profile = bill.read_profile(args.profile) if args.profile else None
+    if args.gpus:
+        gpus, size = parse_gpus(args.gpus)
+        if missing := fits.missing(plan):
+            from vidtune.cost import predict_step
+
+            predict_step.keep(missing)
+    if profile:
+        result = bill.bill(plan, profile, args.gpus or plan.config.settings.gpus, speed)
+        return print_result(args, result, format_bill(plan, result))
     rows = fits.table(plan, gpus, size / GIB, speed)
     result = {
         "scale": plan.scale.name,
@@ -48,6 +62,49 @@ def run(args: argparse.Namespace) -> None:
         "rows": rows,
     }
     print_result(args, result, format_fits(result))
+
+
+def format_bill(plan: Plan, result: dict[str, Any]) -> str:
+    """What `vidtune.bill.bill` has found as text."""
+    gpus = result["gpus"]
+    each = f"at most {gpus} a training" if gpus else "one GPU a training, which has whole batches"
+    lines = [f"scale {result['scale']} through {result['profile']} ({result['executor']}), {each}"]
+    lines += ["", f"{'rule':18} {'jobs':>5}  {'where':10} {'GPU h':>9}"]
+    for r in result["rules"]:
+        where = "beside" if r["beside"] else "submitted"
+        hours = _gpu_hours(r) if r["gpu_hours"] or r["unknown"] else ""
+        lines.append(f"{r['rule']:18} {r['jobs']:5}  {where:10} {hours:>9}".rstrip())
+    lines += ["", f"{'table':32} {'variants':>8} {'runs':>5} {'GPU h':>9}"]
+    for t in result["tables"]:
+        lines.append(f"{t['table']:32} {t['variants']:8} {t['trained']:5} {_gpu_hours(t):>9}")
+    lines += [
+        "",
+        f"{result['submitted']} jobs are submitted, {result['beside']} run beside Snakemake; "
+        f"{_gpu_hours(result)} GPU hours,",
+        f"and {result['start_gpu_hours']:.1f} in which GPUs wait for a job to start, "
+        f"{result['start_seconds']:g} s each, without the queue.",
+        "A table takes what it says by itself; tables share runs. Nothing is measured: hours are counted",
+        "operations at an assumed speed (--tflops), without decoding.",
+    ]
+    if not result["installed"]:
+        lines.append(f"its executor is not installed here: pip install {result['plugin']}")
+    if result["too_large"]:
+        lines.append(f"{len(result['too_large'])} runs do not fit and are left out (--gpus {gpus})")
+    if result["unknown"]:
+        lines.append(
+            f"?: {result['unknown']} trainings and tests have no prediction; run `vidtune plan --scale "
+            f"{plan.scale.name} --gpus {gpus or '8x80GiB'}`, which takes minutes"
+        )
+    return "\n".join(lines)
+
+
+def _gpu_hours(found: dict[str, Any]) -> str:
+    """ "12.3"; "12.3+?" where some have no prediction, "?" where none has."""
+    hours = found["gpu_hours"]
+    known = f"{hours:.{1 if hours < 100 else 0}f}"
+    if not found["unknown"]:
+        return known
+    return f"{known}+?" if hours else "?"
 
 
 def format_fits(result: dict[str, Any]) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 from vidtune.cli.inputs import add_plan, add_plan_json, print_result, read_plan
 from vidtune.datasets import lock, stage_state
-from vidtune.datasets.stages import LOCK, SHARED, STAGES
+from vidtune.datasets.shards import Shard
+from vidtune.datasets.stages import LOCK, SCATTERED, SHARED, STAGES
 from vidtune.plan import Plan
 from vidtune.spec import Dataset, UserError, write_text
 
@@ -28,6 +29,23 @@ def arguments(parser: argparse.ArgumentParser) -> None:
             add_plan(stage)
             stage.add_argument("datasets", nargs="+", metavar="dataset", help="as in datasets.yaml")
             stage.add_argument("--done", help="a file that is written at the end")
+        if name in SCATTERED:
+            stage.add_argument(
+                "--shard",
+                type=_shard,
+                metavar="K/N",
+                help="the K-th of N parts of it alone, which N processes do beside each other; then the "
+                "command without it gathers them",
+            )
+
+
+def _shard(text: str) -> Shard:
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 0 < int(number) <= int(of)):
+        raise argparse.ArgumentTypeError(
+            f"expected a part of how many, such as 2/8; found {text!r}"
+        )
+    return Shard(int(number), int(of))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,9 +60,10 @@ def run(args: argparse.Namespace) -> int:
             if dataset.shares and args.stage in SHARED:
                 dataset = plan.config.datasets[dataset.shares]
             root = Path(plan.config.settings.data) / dataset.name
-            for line in _run_stage(args.stage, dataset, root, Path(plan.config.folder)):
+            lines, made = _run_stage(args, dataset, root, Path(plan.config.folder))
+            for line in lines:
                 print(line)
-            hashes.append(stage_state.result_hash(root, args.stage))
+            hashes.append(made)
         except UserError as e:
             failed += 1
             for line in str(e).splitlines():
@@ -54,16 +73,24 @@ def run(args: argparse.Namespace) -> int:
     return 2 if failed else 0
 
 
-def _run_stage(stage: str, dataset: Dataset, root: Path, config: Path) -> list[str]:
-    """Run the stage's module of `vidtune.datasets` and return the lines of its summary."""
+def _run_stage(
+    args: argparse.Namespace, dataset: Dataset, root: Path, config: Path
+) -> tuple[list[str], str]:
+    """Run the stage's module of `vidtune.datasets`, or a shard of it; return the lines of its summary and
+    the hash of what it has made."""
+    stage = args.stage
     module: Any = import_module(f"vidtune.datasets.{stage}")
+    if shard := getattr(args, "shard", None):
+        made = module.run_shard(dataset, root, shard)
+        return [f"{root.name}: {stage}: shard {shard} is done"], made
     if stage == "lock":
         made = lock.run(dataset, root, config)
     elif stage == "fetch":
         made = module.run(dataset, root, lock.locked_files(config, dataset.name))
     else:
         made = module.run(dataset, root)
-    return [] if made is None else module.summary(root, made)
+    lines = [] if made is None else module.summary(root, made)
+    return lines, stage_state.result_hash(root, stage)
 
 
 def _check_real(plan: Plan, name: str) -> str:

@@ -1,0 +1,7 @@
+"""vidtune's workflow, which is workflow/Snakefile: `snakemake` looks for it here first."""
+
+
+include: "workflow/Snakefile"
+
+
+workflow.default_target = "all"  # which an include leaves to the file that includes
