@@ -174,5 +174,5 @@ def _table(
     tested = {plan.evaluation_of[name] for name in runs if name in plan.evaluation_of}
     needed = {("evaluate", name) for name in tested}
     needed |= {("train", plan.training_of[name]) for name in tested}
-    found = _sum(spent[job] for job in needed if job in spent)
+    found = _sum(spent.get(job) for job in needed)  # a run that does not fit is unknown too
     return {"table": table.name, "variants": len(variants), "trained": len(tested), **found}

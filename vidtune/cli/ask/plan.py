@@ -89,7 +89,9 @@ def format_bill(plan: Plan, result: dict[str, Any]) -> str:
     if not result["installed"]:
         lines.append(f"its executor is not installed here: pip install {result['plugin']}")
     if result["too_large"]:
-        lines.append(f"{len(result['too_large'])} runs do not fit and are left out (--gpus {gpus})")
+        lines.append(
+            f"{len(result['too_large'])} runs do not fit and are left out, ? in a table (--gpus {gpus})"
+        )
     if result["unknown"]:
         lines.append(
             f"?: {result['unknown']} trainings and tests have no prediction; run `vidtune plan --scale "
