@@ -25,14 +25,16 @@ from vidtune.workflow import STAGES, code_digest, start
 # What a scheduler sends ahead of a time limit goes to all processes of a job: it is the training's alone.
 signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
-GIVEN = (
-    workflow.resource_settings
-)  # no cores where a profile sends the jobs to a cluster
+# Without cores where a profile sends the jobs to a cluster.
+GIVEN = workflow.resource_settings
+DEPLOYED = {method.name for method in workflow.deployment_settings.deployment_method}
 JOBS = start(
     dict(config),
     announce=workflow.is_main_process,
     defaults=GIVEN.default_resources or {},
-    dry=workflow.output_settings.dryrun,
+    # --dag, --summary, --unlock and their like run nothing either: they have neither cores nor nodes
+    dry=workflow.output_settings.dryrun or not (GIVEN.cores or GIVEN.nodes),
+    deployed=DEPLOYED,
 )
 ASKS = JOBS.asks
 ROOT, DATA, PLAN = JOBS.root, JOBS.data, JOBS.plan
@@ -47,7 +49,15 @@ SELECTED = (
 
 if workflow.is_main_process:  # not in jobs, each a Snakemake of its own
     logger.addHandler(Eta(PLAN.scale.job_seconds, GIVEN.cores or GIVEN.nodes))
-shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+# Under a deployment method the interpreter is that of the image or of the conda environment.
+if not DEPLOYED:
+    shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+
+
+report: "workflow/report/workflow.rst"
+
+
+container: SETTINGS.container
 
 
 wildcard_constraints:
@@ -71,8 +81,10 @@ rule all:
     default_target: True
     input:
         f"{ROOT}/rows.csv",
-        f"{ROOT}/report.html",
+        *(file for files in JOBS.shown().values() for file in files),
         JOBS.described(),
+    message:
+        f"all: {ROOT}/report.html and the files that it shows are made"
 
 
 onsuccess:

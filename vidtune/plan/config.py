@@ -38,6 +38,7 @@ class Settings(Frozen):
     data: str
     fetch: tuple[str, ...] = ()  # open datasets that a run may download
     gpus: str | None = None  # of one training, as "8x80GiB"; None: one, for whole batches
+    container: str = "vidtune.sif"  # image that jobs run in where Snakemake is told so
 
     def problems(self) -> Iterator[str]:
         try:
