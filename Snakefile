@@ -4,4 +4,3 @@
 include: "workflow/Snakefile"
 
 
-workflow.default_target = "all"  # which an include leaves to the file that includes

@@ -1,13 +1,13 @@
-"""The plan as the Snakefile and its rules see it, and the estimate.
+"""The plan as the Snakefile and its rules see it.
 
-`Workflow` says which runs have their data and which files each job reads. Imports no torch.
+`Workflow` says which runs have their data and which files each job reads and writes. Imports no torch.
 """
 
 import hashlib
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,12 @@ from vidtune.cost import fits
 from vidtune.datasets import readiness
 from vidtune.datasets.node_copy import STAGE, host
 from vidtune.datasets.stages import SCATTERED, STAGES, shards_of, training_waits_for
-from vidtune.events import format_span
+from vidtune.estimate import format_estimate
 from vidtune.gpu import devices
 from vidtune.plan import Plan, load
 from vidtune.provenance import PACKAGE
 from vidtune.remote import cache
-from vidtune.report import reference_runs, summary
+from vidtune.report import outputs, reference_runs, summary
 from vidtune.report.numbers.device_costs import folders
 from vidtune.spec import GIB, UserError, parse_gpus
 
@@ -32,12 +32,9 @@ __all__ = [
     "Workflow",
     "ask_slurm",
     "code_digest",
-    "estimate",
-    "format_estimate",
     "job_environment",
     "start",
 ]
-CHECKPOINT_MB, CLIP_MB = 0.4, 0.02  # a mini run's files; a generated clip of 64 pixels
 
 
 class Workflow:
@@ -137,6 +134,40 @@ class Workflow:
         names = (name for name, at in self.readiness.items() if at in ("placed", "open"))
         return [self.done_file(name, "describe") for name in names]
 
+    def shown(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """The files of tables, plots and the page, by the end of the name of the rule that writes them:
+        those that are there, or all where none is, and those that alone are missing. Each with what it is
+        called in Snakemake's own report, which takes no picture twice."""
+        files = {path: self._called(path) for path in outputs.files(self.plan)}
+        missing = {path for path in files if not path.exists()}
+        if len(missing) == len(files):
+            missing = set()
+        parts = {
+            "": [p for p in files if p not in missing],
+            "_missing": [p for p in files if p in missing],
+        }
+        return {part: {str(p): files[p] for p in paths} for part, paths in parts.items() if paths}
+
+    def _called(self, path: Path) -> dict[str, Any]:
+        kind, form = path.parent.name, path.suffix[1:]
+        if kind == "tables":
+            table = self.plan.config.tables[path.stem]
+            labels = {"table": table.title, "form": form}
+            group = {"category": "Tables", "subcategory": table.paper or "overviews"}
+            return {"caption": "../report/table.rst", **group, "labels": labels}
+        if kind == "plots":
+            shown = {
+                "caption": "../report/plot.rst",
+                "category": "Plots",
+                "labels": {"plot": path.stem},
+            }
+            return shown if form == "svg" else {}
+        return {
+            "caption": "../report/page.rst",
+            "category": "Page",
+            "labels": {"page": "all of it"},
+        }
+
     def references(self) -> list[str]:
         """Reference results of scales, which the report shows beside its own."""
         return [str(path) for path in reference_runs.paths(self.plan).values()]
@@ -155,14 +186,21 @@ class Workflow:
 
 
 def start(
-    config: dict[str, Any], announce: bool, defaults: Mapping[str, Any], dry: bool = False
+    config: dict[str, Any],
+    announce: bool,
+    defaults: Mapping[str, Any],
+    dry: bool = False,
+    deployed: Collection[str] = (),
 ) -> Workflow:
     """The workflow of Snakemake's `config`; bad input ends the process with one line and code 2.
 
-    With `announce`, what a user has to provide is listed on stderr.
+    With `announce`, what a user has to provide is listed on stderr. `deployed` are the methods by which
+    Snakemake deploys software: with APPTAINER there must be an image.
     """
     try:
         made = Workflow(config, defaults, dry)
+        if "APPTAINER" in deployed and not dry:
+            _check_image(made.plan.config.settings.container)
         for name, why in made.too_large.items() if announce else ():
             print(f"vidtune: {name} is left out: {why}", file=sys.stderr)
         if made.waiting and announce:
@@ -201,11 +239,13 @@ def _check_writable(root: Path) -> None:
         )
 
 
-def job_environment(plan: Plan) -> str:
+def job_environment(plan: Plan, deployed: Collection[str] = ()) -> str:
     """What every job's shell command begins with, the same on all nodes: this interpreter is the first on
-    PATH, a checkout's package is the one that the Snakefile has imported, and `stage` of config.yaml is
-    passed on as it is written there. Braces are doubled, as Snakemake formats it."""
-    path = f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
+    PATH, unless Snakemake has deployed another one; a checkout's package is the one that the Snakefile has
+    imported, and `stage` of config.yaml is passed on as it is written there. Braces are doubled, as
+    Snakemake formats it."""
+    own = f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
+    path = "" if deployed else own
     checkout = PACKAGE.absolute().parent
     if (checkout / "pyproject.toml").is_file():
         path += f"export PYTHONPATH={shlex.quote(str(checkout))}${{PYTHONPATH:+:$PYTHONPATH}}; "
@@ -223,41 +263,3 @@ def code_digest(package: Path = PACKAGE) -> str:
         if path.is_file() and path.suffix != ".pyc" and not name.name.startswith("."):
             found.update(f"{name}\n".encode() + path.read_bytes())
     return found.hexdigest()
-
-
-def estimate(plan: Plan) -> dict[str, Any]:
-    """Jobs and seconds of each rule, disk and downloads; seconds are None where nobody measured."""
-    rules: list[dict[str, Any]] = []
-    released = cache.needed(*plan.runs.values())
-    for rule, count in {**plan.counts(), "fetch": len(released)}.items():
-        each = plan.scale.job_seconds.get(rule)
-        seconds = None if each is None and count else round((each or 0) * count)
-        rules.append({"rule": rule, "jobs": count, "seconds": seconds})
-    known = [r["seconds"] for r in rules]
-    total = None if None in known else round(sum(known) / 2)
-    trainings = len({*plan.training_of.values()})
-    clips = sum(sum(f.clips.values()) for f in plan.generated.values())
-    downloads = sum(f.bytes or 0 for f in released) / 1e6
-    return {
-        "scale": plan.scale.name,
-        "rules": rules,
-        "seconds_2_cores": total,
-        "disk_mb": round(clips * CLIP_MB + trainings * CHECKPOINT_MB + downloads + 5),
-        "downloads": sorted(f"{f.urls[0]} ({cache.format_size(f.bytes)})" for f in released),
-        "bring": readiness.describe_absent(readiness.absent_datasets(plan)),
-    }
-
-
-def format_estimate(plan: Plan) -> str:
-    """The estimate as text; at its end what a user has to provide, if anything."""
-    e = estimate(plan)
-    lines = [
-        f"scale {plan.scale.name}: {plan.scale.says}",
-        *(f"  {r['rule']:9} {r['jobs']:4} jobs   {format_span(r['seconds'])}" for r in e["rules"]),
-        f"  time      {format_span(e['seconds_2_cores'])} on two cores",
-        f"  disk      {e['disk_mb']} MB",
-        *(f"  download  {d}" for d in e["downloads"]),
-    ]
-    if e["bring"]:
-        lines.append("to provide, before runs that need it can start:")
-    return "\n".join([*lines, *(f"  {line}" for line in e["bring"])])

@@ -19,6 +19,8 @@ CASES = [
     (["verify", "--table", "table9"], ["table9a"]),
     (["plan", "--scale", "s"], ["smoke"]),
     (["fetch", "vit-b"], ["vit-b16", "vit-b32"]),
+    (["run", "tempme/table8"], ["tempme/table8"]),
+    (["ls", "--method", "side"], ["side4video"]),
     (["data", "st"], ["status"]),
     (["data", "fetch", "msr"], ["msrvtt"]),
     (["train", "--spec", "pypr"], ["pyproject.toml"]),

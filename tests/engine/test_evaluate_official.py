@@ -87,7 +87,7 @@ def test_checkpoints_that_cannot_be_used_are_one_line(short_run, tmp_path, vidtu
         )
         assert code == 2 and message in err and len(err.strip().splitlines()) == 1, err
     code, _, err = vidtune("evaluate", "no/such", "--official", tmp_path / "ours.pth")
-    assert code == 2 and "not a variant that this scale trains" in err
+    assert code == 2 and "'no/such' is not known" in err
     code, _, err = vidtune("evaluate", "--out", tmp_path / "x.json")
     assert code == 2 and "give --spec and --out" in err
 

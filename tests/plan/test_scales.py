@@ -116,8 +116,8 @@ def test_one_sampler_for_all_methods_of_a_table(mini):
                 assert len({(r.sampler, r.fps, r.random_train_frames) for r in taken}) <= 1
 
 
-def test_plan_estimates(vidtune):
-    code, out, _ = vidtune("plan", "--json")
+def test_plan_estimates(vidtune, tmp_path):
+    code, out, _ = vidtune("plan", "--json", "--results", tmp_path)
     jobs = json.loads(out)
     assert code == 0 and jobs["seconds_2_cores"] <= 20 * 60
     assert {r["rule"] for r in jobs["rules"]} >= {"generate", "pretrain", "learn", "cost", "report"}

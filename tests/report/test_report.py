@@ -285,7 +285,21 @@ def test_an_empty_results_folder_still_makes_a_page(tmp_path, vidtune):
     assert vidtune("report", *arguments) == (0, "", "")
     text = (tmp_path / "full" / "report.html").read_text(encoding="utf-8")
     assert all(f"No plot of {name}: " in text for name in plots.PLOTS)
-    assert not (tmp_path / "full" / "plots").exists()
+    for name in plots.PLOTS:  # a picture of the reason in the place of the plot
+        assert f"No plot of {name}" in (tmp_path / "full" / "plots" / f"{name}.svg").read_text()
+
+
+def test_single_files_are_written_alone(made, tmp_path, vidtune):
+    arguments = ("--config", REPO / "config", "--results", tmp_path, "--scale", "mini")
+    root = tmp_path / "mini"
+    write_text(root / "rows.csv", (made.root / "rows.csv").read_text())
+    wanted = [root / "tables" / "tempme-table8.tex", root / "plots" / "gflops.png"]
+    assert vidtune("report", *arguments, "--only", *wanted) == (0, "", "")
+    assert {p for p in root.rglob("*.*") if p.name != "rows.csv"} == set(wanted)
+    for path in wanted:
+        assert path.read_bytes() == (made.root / path.relative_to(root)).read_bytes()
+    code, _, err = vidtune("report", *arguments, "--only", root / "tables" / "tempme-tabel8.tex")
+    assert code == 2 and "tempme-table8.tex" in one_line(err)
 
 
 def test_a_results_file_cut_short_is_one_clear_line(tmp_path, vidtune):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from helpers.common import REPO
 
-# What a researcher writes: a copy of the template, and this paper.
+# What a researcher writes beside `vidtune new method toy`.
 PAPER = """
 cite: {key: toy, title: A toy, arxiv: "0000.00000", code: nobody/toy@0}
 variants:
@@ -31,12 +31,13 @@ def snakemake(place: Path, *args: str) -> str:
 
 
 def planned(place: Path) -> set[tuple[str, str]]:
-    """(rule, variant or paper or "") of every job that would run."""
+    """(rule, variant or paper or "") of every job that would run; one that shows a message has no more."""
     out = snakemake(place, "-n", "--quiet", "reason")
     jobs = set()
     for job in re.split(r"\nrule ", out)[1:]:
         name = re.search(r"wildcards: (?:learned|run|paper)=([\w/-]+)", job)
         jobs.add((job.split(":")[0], name[1] if name else ""))
+    jobs |= {(rule, "") for rule in re.findall(r"^Job \d+: (\w+):", out, flags=re.M)}
     return jobs - {("all", "")}
 
 
@@ -54,7 +55,8 @@ def place(tmp_path_factory, counted_costs):
         return skip(folder, names) | made
 
     shutil.copytree(REPO, place, ignore=skipped)
-    shutil.copytree(place / "vidtune/methods/template", place / "vidtune/methods/toy")
+    new = [sys.executable, "-m", "vidtune", "new", "method", "toy"]
+    subprocess.run(new, cwd=place, capture_output=True, check=True)
     (place / "config/papers/toy.yaml").write_text(PAPER)
     scales = place / "config/scales.yaml"
     text = scales.read_text()
@@ -117,6 +119,41 @@ def test_an_added_method_has_its_row_everywhere(place):
 
 def test_nothing_to_do_twice(place):
     assert "Nothing to be done" in snakemake(place[0])
+
+
+def shown(root: Path) -> dict[Path, int]:
+    """When each table, plot and the page were written."""
+    files = (*root.glob("tables/*"), *root.glob("plots/*"), root / "report.html")
+    return {path: path.stat().st_mtime_ns for path in files}
+
+
+def test_a_table_or_plot_that_was_deleted_is_made_again_alone(place):
+    root = place[0] / "results/smoke"
+    before = shown(root)
+    assert len(before) > 100
+    for name in ("tables/side4video-table2.tex", "plots/gflops.svg"):
+        path = root / name
+        content, at = path.read_bytes(), shown(root)
+        path.unlink()
+        target = ["--", str(path.relative_to(place[0]))] if path.suffix == ".tex" else []
+        out = snakemake(place[0], *target)
+        assert "report_missing: 1 files" in out and "report: " not in out
+        now = shown(root)
+        assert path.read_bytes() == content and {p for p in now if now[p] != at[p]} == {path}
+    assert "Nothing to be done" in snakemake(place[0])
+
+
+def test_snakemakes_own_report_holds_the_results(place):
+    snakemake(place[0], "--report", "report.html")
+    text = (place[0] / "report.html").read_text()
+    for part in (
+        "side4video-table2.tex",
+        "gflops.svg",
+        "rows.csv",
+        "A published table, or an overview",
+    ):
+        assert part in text
+    assert text.count('"labels": {"plot": "gflops"}') == 1  # as svg, and not as png too
 
 
 def test_a_missing_result_is_made_again_without_training(place):

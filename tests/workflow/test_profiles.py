@@ -1,6 +1,7 @@
 """The profiles as they are shipped, without a cluster; on a real SLURM: tests/cluster/run."""
 
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -54,8 +55,9 @@ def test_slurm_plans_without_a_cluster(profile, asks, place):
     assert all(text in rules["learn"] for text in ("runtime=30", "mem_mb=4096", "ranks=1", asks))
     assert "--signal=USR1@120" in rules["learn"]
     assert "ranks=" not in rules["generate"] and " gpu=" not in rules["generate"]
-    for rule in ("cost", "memory", "collect", "report"):
+    for rule in ("cost", "memory", "collect"):
         assert rule in rules
+    assert re.search(r"\nJob \d+: report: ", out)
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from pkgutil import resolve_name
 from typing import Any
 
 from vidtune.plan import Plan, load
+from vidtune.plan.names import find_variant
 from vidtune.spec import Model, UserError, load_json, parse, write_json
-from vidtune.spec.errors import unknown
 from vidtune.spec.read import M
 
 
@@ -70,11 +70,9 @@ def count(text: str) -> int:
 
 
 def declared_models(plan: Plan, names: list[str]) -> list[Model]:
-    """Declared models by name; all of them where no name is given."""
-    for name in names:
-        if name not in plan.models:
-            raise unknown("variant", name, plan.models)
-    return [plan.models[name] for name in names or plan.models]
+    """Declared models by name (`vidtune.plan.names`); all of them where no name is given."""
+    found = [find_variant(plan, name) for name in names]
+    return [plan.models[name] for name in found or plan.models]
 
 
 def print_result(args: argparse.Namespace, result: Any, text: str) -> None:
@@ -85,7 +83,7 @@ def print_result(args: argparse.Namespace, result: Any, text: str) -> None:
 def add_costing(parser: argparse.ArgumentParser) -> None:
     """A variant, or a paper's spec file and the file to write; and what selects a plan."""
     add_plan_json(parser)
-    parser.add_argument("variant", nargs="?", help="<paper>/<variant>")
+    parser.add_argument("variant", nargs="?", help="<paper>/<variant>, or the variant alone")
     parser.add_argument("--spec", help="a paper's spec file instead of a variant")
     parser.add_argument("--out", help="with --spec: the JSON file to write")
 

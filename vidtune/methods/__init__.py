@@ -1,6 +1,6 @@
 """One folder per method; the folders are the registry.
 
-To add a method, copy `template/` and follow its `__init__.py`. A method's folder holds
+`vidtune new method <name>` copies `template/`, whose `__init__.py` says the rest. A method's folder holds
 `options.py` (its ablations, with the paper's defaults; imports no torch) and `model.py` (the model
 and `build(options, model, clip)`); where they exist, also `network.py` (a network of its own),
 `official.py` (reads the checkpoints of the authors' code; its contract: `load_official`) and

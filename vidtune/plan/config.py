@@ -41,6 +41,7 @@ class Settings(Frozen):
     stage: str | None = (
         None  # folder of a node that keeps copies of videos; its variables are the node's
     )
+    container: str = "vidtune.sif"  # image that jobs run in where Snakemake is told so
 
     def problems(self) -> Iterator[str]:
         try:

@@ -9,7 +9,7 @@ rule collect:
         JOBS.measurements(),
         CONFIG,
     output:
-        f"{ROOT}/rows.csv",
+        report(f"{ROOT}/rows.csv", caption="../report/rows.rst", category="Numbers"),
     log:
         f"{ROOT}/logs/collect.log",
     localrule: "collect" in BESIDE
@@ -22,20 +22,29 @@ rule collect:
         "python -m vidtune collect {params.selected} > {log:q} 2>&1"
 
 
-rule report:
-    input:
-        f"{ROOT}/rows.csv",
-        JOBS.references(),
-        CONFIG,
-    output:
-        f"{ROOT}/report.html",
-    log:
-        f"{ROOT}/logs/report.log",
-    localrule: "report" in BESIDE
-    conda:
-        "../../environment.yml"
-    params:
-        code=CODE,
-        selected=SELECTED,
-    shell:
-        "python -m vidtune report {params.selected} > {log:q} 2>&1"
+# Tables, plots and the page are outputs of one job, which they share most work of. What alone is missing,
+# as a table that was deleted, is the output of a second one. Both have one command, so that Snakemake takes
+# neither's files for those of other code.
+for part, files in JOBS.shown().items():
+
+    rule:
+        name:
+            f"report{part}"
+        input:
+            f"{ROOT}/rows.csv",
+            JOBS.references(),
+            CONFIG,
+        output:
+            [report(file, **about) if about else file for file, about in files.items()],
+        log:
+            f"{ROOT}/logs/report{part}.log",
+        localrule: "report" in BESIDE
+        conda:
+            "../../environment.yml"
+        params:
+            code=CODE,
+            selected=SELECTED,
+        message:
+            f"report{part}: {len(files)} files of tables, plots and the page in {ROOT}"
+        shell:
+            "python -m vidtune report {params.selected} --only {output:q} > {log:q} 2>&1"

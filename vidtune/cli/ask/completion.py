@@ -10,7 +10,7 @@ from typing import Any
 import argcomplete
 
 from vidtune.cli.inputs import read_plan
-from vidtune.plan import Plan
+from vidtune.plan import Plan, method_names
 from vidtune.report.cell_names import known_names
 from vidtune.spec import UserError, slug
 
@@ -30,9 +30,12 @@ def declared(
     kinds: dict[str, Callable[[Plan], Iterable[str]]] = {
         "cell": lambda p: _cells(p, prefix),
         "variant": lambda p: p.variants,
+        "target": lambda p: [*_tables(p), *p.variants],
         "scale": lambda p: p.config.scales,
+        "method": lambda p: method_names(),
+        "backbone": lambda p: p.config.backbones,
         "paper": lambda p: p.config.papers,
-        "table": lambda p: [slug(n.where) for q in p.config.papers.values() for n in q.numbers],
+        "table": lambda p: [name.split("/")[1] for name in _tables(p)],
         "dataset": lambda p: p.config.datasets,
         "name": lambda p: [b.name for b in p.config.backbones.values() if b.weights],
     }
@@ -43,6 +46,10 @@ def declared(
         return kind(read_plan(parsed_args))
     except UserError:  # nothing is declared where the configuration cannot be read
         return []
+
+
+def _tables(plan: Plan) -> list[str]:
+    return [f"{p.name}/{slug(n.where)}" for p in plan.config.papers.values() for n in p.numbers]
 
 
 def _cells(plan: Plan, prefix: str) -> list[str]:

@@ -11,6 +11,7 @@ from itertools import groupby
 from vidtune.cli.ask.verify import format_cell, with_counted
 from vidtune.cli.inputs import add_plan_json, print_result, read_plan
 from vidtune.plan import Plan
+from vidtune.plan.names import with_paper
 from vidtune.plan.origins import Origin
 from vidtune.report import cell_names
 from vidtune.report.explain import Explanation, counted_variants, explain
@@ -21,30 +22,47 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "cell", help="<paper>/<table>/<row>/<column>, as `vidtune verify` lists them"
     )
+    parser.add_argument("--brief", action="store_true", help="numbers, verdict, command; no more")
     add_plan_json(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     plan = read_plan(args)
-    named = cell_names.find(plan, args.cell)
+    name = with_paper(plan, args.cell)
+    named = cell_names.find(plan, name)
     rows = results.gather(plan)
     if plan.config.metrics[named.metric].kind == "counted":
         rows = with_counted(plan, rows, counted_variants(plan, named))
-    explanation = explain(plan, args.cell, rows)
-    print_result(args, explanation.model_dump(), "\n".join(_lines(plan, explanation)))
+    explanation = explain(plan, name, rows)
+    lines = _brief(plan, explanation) if args.brief else _lines(plan, explanation)
+    print_result(args, explanation.model_dump(), "\n".join(lines))
+
+
+def _brief(plan: Plan, e: Explanation) -> Iterator[str]:
+    yield f"{e.cell.cell}    {e.label} in {e.table}"
+    yield from _labelled(_judged(plan, e))
+    yield from (f"  {'recompute':14} {command}" for command in e.recompute)
+
+
+def _judged(plan: Plan, e: Explanation) -> list[tuple[str, str]]:
+    verdict = e.cell.verdict + (f": {e.cell.reason}" if e.cell.reason else "")
+    return [("numbers", " ".join(format_cell(plan, e.cell).split())), ("verdict", verdict)]
+
+
+def _labelled(pairs: Iterable[tuple[str, str]]) -> Iterator[str]:
+    return (f"  {label:14} {text}" for label, text in pairs if text)
 
 
 def _lines(plan: Plan, e: Explanation) -> Iterator[str]:
     yield f"{e.cell.cell}    {e.label} in {e.table}"
     labelled = [
-        ("numbers", " ".join(format_cell(plan, e.cell).split())),
-        ("verdict", e.cell.verdict + (f": {e.cell.reason}" if e.cell.reason else "")),
+        *_judged(plan, e),
         ("convention", e.convention),
         ("print under", e.condition),
         ("note", e.note),
         *(("ours", text) for text in e.made_by),
     ]
-    yield from (f"  {label:14} {text}" for label, text in labelled if text)
+    yield from _labelled(labelled)
     yield from _format_origins(e.origins + e.at_scale)
     for n in e.neighbours:
         printed = f"prints {n.print}" if n.print else "prints nothing in this column"

@@ -5,8 +5,16 @@ from typing import Any
 
 from vidtune.cli.inputs import add_plan_json, print_result, read_plan
 from vidtune.spec import Model, Variant
+from vidtune.spec.errors import unknown
 
-arguments = add_plan_json
+FILTERS = ("paper", "method", "dataset", "backbone")
+HEAD = ("variant", "method", "backbone", "dataset", "frames x views", "recipe", "options")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    for name in FILTERS:
+        parser.add_argument(f"--{name}", nargs="+", help=f"only variants of this {name}")
+    add_plan_json(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -19,7 +27,18 @@ def run(args: argparse.Namespace) -> None:
         variants = plan.variants
         listed = {k: (m, variants[k].dataset, variants[k].recipe) for k, m in plan.models.items()}
     items = [_item(plan.variants[name], *one) for name, one in listed.items()]
-    print_result(args, items, "\n".join(map(_format_item, items)))
+    for name in FILTERS:
+        items = _select(items, name, getattr(args, name))
+    print_result(args, items, _format(items))
+
+
+def _select(items: list[dict[str, Any]], key: str, asked: list[str] | None) -> list[dict[str, Any]]:
+    """The items whose `key` is asked for. Raises `UserError` for a value that none has."""
+    known = dict.fromkeys(item[key] for item in items)
+    for value in asked or ():
+        if value not in known:
+            raise unknown(f"--{key}", value, known)
+    return [item for item in items if asked is None or item[key] in asked]
 
 
 def _item(variant: Variant, model: Model, dataset: str, recipe: str) -> dict[str, Any]:
@@ -37,8 +56,16 @@ def _item(variant: Variant, model: Model, dataset: str, recipe: str) -> dict[str
     }
 
 
-def _format_item(i: dict[str, Any]) -> str:
+def _format(items: list[dict[str, Any]]) -> str:
+    """A column is as wide as its longest text."""
+    lines = [HEAD, *map(_texts, items)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    shown = ("  ".join(f"{t:{w}}" for t, w in zip(line, widths, strict=True)) for line in lines)
+    return "\n".join([*(line.rstrip() for line in shown), f"{len(items)} variants"])
+
+
+def _texts(i: dict[str, Any]) -> tuple[str, ...]:
     share = {} if i["train_share"] == 1 else {"train_share": i["train_share"]}
     options = " ".join(f"{k}={v}" for k, v in (i["options"] | share).items())
-    size = f"{i['method']:12} {i['backbone']:8} {i['dataset']:12} {i['frames']:3} x {i['views']}"
-    return f"{i['name']:40} {size}  {i['recipe']:22} {options}"
+    frames = f"{i['frames']:3} x {i['views']}"
+    return i["name"], i["method"], i["backbone"], i["dataset"], frames, i["recipe"], options

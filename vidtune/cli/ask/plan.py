@@ -1,4 +1,4 @@
-"""List the jobs of each rule with an estimate of time, disk and downloads; with --gpus, how each run fits.
+"""List the jobs that are left, with an estimate of time, disk, downloads; with --gpus, how each run fits.
 
 `--gpus 8x80GiB` says for every variant that the scale trains over how many GPUs and in how many parts a
 batch is split, the predicted memory of each GPU and about how long training and test take, or why it does
@@ -15,9 +15,9 @@ from typing import Any
 from vidtune import bill
 from vidtune.cli.inputs import add_plan_json, print_result, read_plan
 from vidtune.cost import fits
+from vidtune.estimate import estimate, format_estimate
 from vidtune.plan import Plan
 from vidtune.spec import GIB, UserError, parse_gpus
-from vidtune.workflow import estimate, format_estimate
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

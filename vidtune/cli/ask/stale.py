@@ -1,13 +1,32 @@
-"""List results whose code or spec has changed since, for `snakemake -R $(vidtune stale)`."""
+"""List results whose code or spec has changed since, for `snakemake -R $(vidtune stale)`.
+
+Their files alone are on stdout, one a line; what that means is said on stderr.
+"""
 
 import argparse
+import sys
 
-from vidtune.cli.inputs import add_plan, read_plan
-from vidtune.report.numbers import results
+from vidtune.cli.inputs import add_plan_json, print_result, read_plan
+from vidtune.report.numbers.results import gather
 
-arguments = add_plan
+arguments = add_plan_json
 
 
 def run(args: argparse.Namespace) -> None:
-    for path in sorted({row.where for row in results.gather(read_plan(args)) if row.stale}):
+    plan = read_plan(args)
+    rows = [r for r in gather(plan) if r.source == "ours" and r.digest]
+    every = {row.where for row in rows}
+    stale = sorted({row.where for row in rows if row.stale})
+    if not every:
+        said = f"{plan.root}: no results yet"
+    elif stale:
+        said = f"{len(stale)} of {len(every)} results are of other code or specs than today's"
+    else:
+        said = f"nothing is stale: all {len(every)} results are of today's code and specs"
+    if args.json:
+        result = {"scale": plan.scale.name, "results": len(every), "stale": stale}
+        print_result(args, result, "")
+        return
+    print(f"vidtune stale: {said}", file=sys.stderr)
+    for path in stale:
         print(path)

@@ -1,7 +1,7 @@
 """Give a verdict on every published cell.
 
-Counted cells are computed where no result holds them. The exit code is 1 where a counted cell is
-off without a reason.
+Counted cells are computed, with progress, where no result holds them. The exit code is 1 where a
+counted cell is off without a reason.
 """
 
 import argparse
@@ -10,6 +10,7 @@ from typing import get_args
 
 from vidtune.cli.inputs import add_plan_json, print_result, read_plan
 from vidtune.plan import Plan
+from vidtune.progress import progress
 from vidtune.report import verdicts
 from vidtune.report.cells import Cell
 from vidtune.report.numbers import results
@@ -41,9 +42,16 @@ def run(args: argparse.Namespace) -> int:
     ]
     tally = {v: sum(c.verdict == v for c in cells) for v in verdicts.VERDICTS}
     lines.append(", ".join(f"{n} {v}" for v, n in tally.items() if n))
+    if not any(r.source == "ours" and r.seed is not None for r in rows):
+        lines.append(_nothing_learned(plan))
     print_result(args, [c.model_dump() for c in cells], "\n".join(lines))
     wrong = [c for c in cells if c.kind == "counted" and c.verdict == "off" and not c.reason]
     return 1 if wrong else 0
+
+
+def _nothing_learned(plan: Plan) -> str:
+    command = f"snakemake --cores all --config scale={plan.scale.name}"
+    return f"nothing is learned yet at scale {plan.scale.name} (no results in {plan.root}/runs): {command}"
 
 
 def _select(plan: Plan, args: argparse.Namespace, cells: list[Cell]) -> list[Cell]:
@@ -75,13 +83,17 @@ def format_cell(plan: Plan, cell: Cell) -> str:
 
 
 def with_counted(plan: Plan, rows: list[Row], variants: Iterable[str]) -> list[Row]:
-    """Rows with the counted ones of `variants` computed afresh where they are missing or stale."""
+    """Rows with the counted ones of `variants` computed afresh, with progress, where they are missing or
+    stale."""
     keep = [r for r in rows if not (r.source == "ours" and r.kind == "counted" and r.stale)]
     fresh = {r.variant for r in keep if r.source == "ours" and r.kind == "counted"}
-    for name in plan.models:
-        if name in set(variants) - fresh:
-            from vidtune.cost import count
+    asked = set(variants) - fresh
+    names = [name for name in plan.models if name in asked]
+    if not names:
+        return keep
+    from vidtune.cost import count
 
-            cost = count.cost(plan.models[name])
-            keep += results.counted(plan, name, cost, "computed by vidtune verify")
+    for name in progress(names, len(names), "counting at full size", show=len(names) > 1):
+        cost = count.cost(plan.models[name])
+        keep += results.counted(plan, name, cost, "computed by vidtune verify")
     return keep

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vidtune.cli.inputs import add_plan, read_plan, read_spec
 from vidtune.cli.launch import add_ranks, run_on_ranks, starts_ranks
+from vidtune.plan.names import find_variant
 from vidtune.spec import Run, UserError, write_json
 
 
@@ -62,7 +63,8 @@ def _declared_run(args: argparse.Namespace) -> Run:
     if args.spec:
         return read_spec(Run, Path(args.spec))
     args.scale = args.scale or "full"
-    runs = {run.model.name: run for run in reversed(read_plan(args).runs.values())}
-    if args.variant not in runs:
-        raise UserError(f"{args.variant}: not a variant that this scale trains; see `vidtune ls`")
-    return runs[args.variant]
+    plan = read_plan(args)
+    runs = {run.model.name: run for run in reversed(plan.runs.values())}
+    if (name := find_variant(plan, args.variant)) not in runs:
+        raise UserError(f"{name}: not a variant that this scale trains; see `vidtune ls`")
+    return runs[name]

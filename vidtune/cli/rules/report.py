@@ -1,13 +1,16 @@
-"""Write tables, plots and the page from rows.csv."""
+"""Write tables, plots and the page from rows.csv; with --only, no other files than those."""
 
 import argparse
 
 from vidtune.cli.inputs import add_plan, read_plan
 
-arguments = add_plan
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add_plan(parser)
+    parser.add_argument("--only", nargs="+", default=(), metavar="FILE", help="of the results")
 
 
 def run(args: argparse.Namespace) -> None:
     from vidtune.report.page import page
 
-    page.write(read_plan(args))
+    page.write(read_plan(args), args.only)

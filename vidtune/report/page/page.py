@@ -6,6 +6,7 @@ same bytes. The page is `report.html.j2`; `_render` gives it what it shows.
 
 import platform
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from vidtune import __version__, provenance
 from vidtune.plan import Plan
-from vidtune.report import formats, plots, reference_runs, summary, tables, texts, verdicts
+from vidtune.report import (
+    formats,
+    outputs,
+    plots,
+    reference_runs,
+    summary,
+    tables,
+    texts,
+    verdicts,
+)
 from vidtune.report.claims import findings
 from vidtune.report.comparisons import STATUSES
 from vidtune.report.numbers.references import is_reference
@@ -27,22 +37,31 @@ FOLDER = Path(__file__).parent
 FORMATS = {"md": formats.to_md, "csv": formats.to_csv, "tex": formats.to_tex}
 
 
-def write(plan: Plan) -> None:
-    """Write tables/, plots/ and report.html. Raises `UserError` without a sound rows.csv."""
+def write(plan: Plan, only: Iterable[str | Path] = ()) -> None:
+    """Write tables/, plots/ and report.html, or of these the files of `only`.
+
+    Raises `UserError` without a sound rows.csv, and for a file that is none of them.
+    """
+    wanted, page = outputs.choose(plan, only), plan.root / "report.html"
     every = rows_from_csv(plan.root / "rows.csv")
     declared = {*plan.variants, *(r.variant for r in every if is_reference(r))}
     rows = [r for r in every if r.source == "paper" or r.variant in declared]
     outcomes = read_outcomes(plan)
     shown = tables.build(plan, rows)
-    made, absent = plots.draw(plan, rows, outcomes)
+    drawn = [n for n in plots.PLOTS if page in wanted or n in {p.stem for p in wanted}]
+    made, absent = plots.draw(plan, rows, outcomes, drawn)
     for table in shown:
         for ending, render in FORMATS.items():
-            write_text(plan.root / "tables" / f"{table.name}.{ending}", render(table))
-    for plot in made.values():
-        write_text(plan.root / "plots" / f"{plot.name}.svg", plot.svg)
-        write_bytes(plan.root / "plots" / f"{plot.name}.png", plot.png)
+            path = plan.root / "tables" / f"{table.name}.{ending}"
+            if path in wanted:
+                write_text(path, render(table))
+    for name, content in plots.files(made, absent).items():
+        if plan.root / "plots" / name in wanted:
+            write_bytes(plan.root / "plots" / name, content)
+    if page not in wanted:
+        return
     html = _render(plan, rows, outcomes=outcomes, tables=shown, plots=made, absent=absent)
-    write_text(plan.root / "report.html", html)
+    write_text(page, html)
 
 
 def _render(plan: Plan, rows: list[Row], **shown: Any) -> str:

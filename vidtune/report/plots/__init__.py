@@ -1,5 +1,8 @@
 """The report's plots: each is drawn if its data exists, else a reason takes its place."""
 
+import textwrap
+from collections.abc import Iterable
+
 import matplotlib
 
 from vidtune.plan import Plan
@@ -19,10 +22,27 @@ PLOTS = {
 
 
 def draw(
-    plan: Plan, rows: list[Row], outcomes: Outcomes
+    plan: Plan, rows: list[Row], outcomes: Outcomes, names: Iterable[str] = tuple(PLOTS)
 ) -> tuple[dict[str, style.Plot], dict[str, str]]:
-    """Plots by name, and for each of the others the reason why it is absent."""
+    """The plots of `names`, and for each of them that is absent the reason."""
     with matplotlib.rc_context(style.RC):
-        drawn = {name: plot(plan, rows, outcomes) for name, plot in PLOTS.items()}
+        drawn = {name: PLOTS[name](plan, rows, outcomes) for name in names}
         made = {name: style.export(name, d) for name, d in drawn.items() if not isinstance(d, str)}
     return made, {name: reason for name, reason in drawn.items() if isinstance(reason, str)}
+
+
+def files(made: dict[str, style.Plot], absent: dict[str, str]) -> dict[str, bytes]:
+    """File name -> content of each plot; that of an absent one says why it is."""
+    with matplotlib.rc_context(style.RC):
+        said = {name: style.export(name, _say(name, why)) for name, why in absent.items()}
+    out = {}
+    for name, plot in (made | said).items():
+        out |= {f"{name}.svg": plot.svg.encode(), f"{name}.png": plot.png}
+    return out
+
+
+def _say(name: str, reason: str) -> style.Drawn:
+    figure, (axes,) = style.canvas(1, 0.8)
+    axes.set_axis_off()
+    axes.text(0, 0.5, textwrap.fill(reason, 100), va="center")
+    return style.Drawn(figure, f"No plot of {name}", "")

@@ -1,0 +1,27 @@
+"""The files that show a scale's results: tables, plots and the page. Imports no plotting library."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from vidtune.plan import Plan
+from vidtune.spec.errors import unknown
+
+TABLE_FORMS = ("md", "csv", "tex")
+PLOT_FORMS = ("svg", "png")
+PLOTS = ("premise", "gflops", "tokens", "accuracy", "ablations", "shares", "training")
+
+
+def files(plan: Plan) -> list[Path]:
+    """Every file, the page last; a plot that cannot be drawn has files that say why."""
+    tables = [f"tables/{name}.{form}" for name in plan.config.tables for form in TABLE_FORMS]
+    plots = [f"plots/{name}.{form}" for name in PLOTS for form in PLOT_FORMS]
+    return [plan.root / name for name in (*tables, *plots, "report.html")]
+
+
+def choose(plan: Plan, only: Iterable[str | Path]) -> set[Path]:
+    """The files of `only`; without any, all. Raises `UserError` for a file that shows no results."""
+    known = files(plan)
+    chosen = {Path(path) for path in only}
+    for path in sorted(chosen - set(known)):
+        raise unknown("--only", str(path), map(str, known))
+    return chosen or set(known)
