@@ -19,7 +19,7 @@ from vidtune.plan import Plan, load
 from vidtune.remote import cache
 from vidtune.report import reference_runs, summary
 from vidtune.report.numbers.device_costs import folders
-from vidtune.spec import GIB, UserError, parse_gpus
+from vidtune.spec import GIB, UserError, parse_gpus, shown
 
 __all__ = ["STAGES", "Workflow", "code_digest", "estimate", "format_estimate", "start"]
 CHECKPOINT_MB, CLIP_MB = 0.4, 0.02  # a mini run's files; a generated clip of 64 pixels
@@ -180,7 +180,7 @@ def estimate(plan: Plan) -> dict[str, Any]:
         "rules": rules,
         "seconds_2_cores": total,
         "disk_mb": round(clips * CLIP_MB + trainings * CHECKPOINT_MB + downloads + 5),
-        "downloads": sorted(f"{f.urls[0]} ({cache.format_size(f.bytes)})" for f in released),
+        "downloads": sorted(f"{shown(f.urls[0])} ({cache.format_size(f.bytes)})" for f in released),
         "bring": readiness.describe_absent(readiness.absent_datasets(plan)),
     }
 

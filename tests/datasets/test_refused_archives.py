@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import random
 import stat
 import tarfile
 import zipfile
@@ -143,3 +144,131 @@ def test_a_damaged_archive_leaves_nothing(data, root):
     line = one_line("\n".join(refused(root, source(None, "bad.x"))))
     assert "bad.x: damaged: " in line and "delete it and fetch it again" in line
     assert not tree(root)
+
+
+NAMES = [
+    "Screen Recording at 3.14.15\u202fPM.mov",  # macOS
+    "\U0001f469\u200d\U0001f467.mp4",  # joined emoji
+    "a\u00a0b\u3000c.mp4",
+    "\u200e\u202aIMG-1\u202c.mp4",  # messengers
+    "a\u2028b.mp4",
+    "A: the beginning.mp4",
+    "-rf *.mp4",
+    "Cafe\u0301.mp4",
+    ".hidden/clip.mp4",
+]
+
+
+@pytest.mark.parametrize("make", [zipped, tarred])
+def test_an_unusual_name_is_no_danger(make, root):
+    files = {name: name.encode() for name in NAMES}
+    brought(root, v__x=make(files))
+    extract.run(dataset(source(None, "v.x")), root, show=False)
+    assert tree(root) == {f"raw/{k}": v for k, v in files.items()}
+
+
+def test_a_zip_of_macos_has_its_own_names(root):
+    """Its names are UTF-8 and are not marked so."""
+    marked = zipped({"Caf\u00e9.mp4": b"1"})
+    data = marked.replace(b"\x14\x00\x00\x08", b"\x14\x00\x00\x00")
+    assert data != marked
+    brought(root, v__zip=data)
+    extract.run(dataset(source(None, "v.zip")), root, show=False)
+    assert tree(root) == {"raw/Caf\u00e9.mp4": b"1"}
+
+
+def twice(first: str, second: str) -> bytes:
+    """A tar with two files, whose names may be equal."""
+    one, other = (member(name, size=1) for name in (first, second))
+    return one.tobuf() + b"1" * 512 + other.tobuf() + b"2" * 512 + bytes(1024)
+
+
+COLLIDING = {
+    "same name": (twice("a", "a"), "'a': there twice, and not the same"),
+    "same path": (twice("b/a", "./b//a"), "'b/a': there twice, and not the same"),
+    "file, folder": (twice("a", "a/b"), "'a/b': no file can have that name here"),
+    "folder, file": (twice("a/b", "a"), "'a': there twice, and not the same"),
+    "our own": (twice("a", f"{extract.HIDDEN}x/y"), "a name that this program uses itself"),
+    "our own file": (twice("a", f"./{extract.HIDDEN}file"), "a name that this program uses itself"),
+    "too deep": (tarred({"/".join(["d" * 250] * 20): b"1"}), "no file can have that name here"),
+}
+
+
+@pytest.mark.parametrize("case", COLLIDING)
+def test_names_that_collide_are_refused_and_leave_nothing(case, root):
+    data, reason = COLLIDING[case]
+    brought(root, bad__x=data)
+    (line,) = refused(root, source(None, "bad.x"))
+    assert reason in line and "bad.x: refused: " in line
+    assert not list((root / "raw").iterdir())
+
+
+def test_the_same_file_twice_in_an_archive_is_fine(root):
+    one = member("a", size=1).tobuf() + b"1" * 512
+    brought(root, v__tar=one + one + bytes(1024))
+    extract.run(dataset(source(None, "v.tar")), root, show=False)
+    assert tree(root) == {"raw/a": b"1"}
+
+
+@pytest.mark.parametrize("what", ["link", "file"])
+def test_what_stands_in_the_hidden_folders_place_is_not_followed(what, root, tmp_path):
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    brought(root, v__zip=zipped({"a": b"1"}))
+    (root / "raw").mkdir()
+    (archive,) = extract._archives(dataset(source(None, "v.zip")), root, {})[0]
+    if what == "link":
+        archive.hidden.symlink_to(victim)
+    else:
+        archive.hidden.write_bytes(b"")
+    (root / "raw" / f"{extract.HIDDEN}old").symlink_to(victim)
+    extract.run(dataset(source(None, "v.zip")), root, show=False)
+    assert tree(root) == {"raw/a": b"1"} and not list(victim.iterdir())
+    assert [p.name for p in (root / "raw").iterdir()] == ["a"]
+
+
+# --- damage at every place of a header ---
+
+SMALL = tarred({f"{i}.mp4": bytes([65 + i]) * 100 for i in range(5)})
+MIDDLE = 2 * 1024  # of the third header
+
+
+@pytest.mark.parametrize("place", [*range(0, 512, 7), 155])
+def test_a_flipped_header_is_damage(place, root):
+    brought(root, bad__tar=flipped(SMALL, MIDDLE + place))
+    (line,) = refused(root, source(None, "bad.tar"))
+    assert "bad.tar: damaged: " in line and not list((root / "raw").iterdir())
+
+
+def test_a_header_of_zeros_is_not_the_end(root):
+    """A download that broke off has such holes."""
+    brought(root, bad__tar=SMALL[:MIDDLE] + bytes(512) + SMALL[MIDDLE + 512 :])
+    (line,) = refused(root, source(None, "bad.tar"))
+    assert "damaged: goes on after its end: a damaged header" in line and not tree(root)
+
+
+def test_archives_changed_at_random_are_refused_in_one_line_or_whole(root):
+    """A changed byte of a zip may be one that nothing depends on, such as a date."""
+    rng = random.Random(0)
+    files = {f"{i}/{i}.mp4": rng.randbytes(300) for i in range(4)}
+    long = {f"{'n' * 120}/{k}": v for k, v in files.items()}  # headers of their own in a tar
+    whole = 0
+    for k in range(120):
+        expected = long if k % 4 == 3 else files
+        data = bytearray(zipped(expected) if k % 2 == 0 else tarred(expected))
+        for _ in range(rng.randrange(1, 3)):
+            at = rng.randrange(len(data))
+            change = rng.choice([bytes([rng.randrange(256)]), bytes(40), b"\xff" * 9, b"../", b""])
+            data[at : at + len(change) + rng.randrange(2)] = change
+        place = root.with_name(str(k))
+        brought(place, a__tar=bytes(data))
+        try:
+            extract.run(dataset(source(None, "a.tar")), place, show=False)
+        except UserError as e:
+            assert one_line(str(e)).isprintable()
+            assert not tree(place) and not [*place.glob("raw/*")], k
+        else:
+            whole += 1
+            assert len(tree(place)) == len(expected), k
+            assert k % 2 or sorted(tree(place).values()) == sorted(expected.values())
+    assert 5 < whole < 100
