@@ -1,6 +1,8 @@
 """Containers that state no rate, hold pictures beside the film, or show it mirrored."""
 
 import os
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -9,7 +11,7 @@ import pytest
 from helpers import videos
 from helpers.common import one_line
 
-from vidtune.data import jpg_folder, orientation
+from vidtune.data import jpg_folder, rgb
 from vidtune.data.video import decode, probe, read_frames, upright
 from vidtune.spec import UserError
 
@@ -21,15 +23,16 @@ from vidtune.spec import UserError
     [
         ("v.ogv", "libvpx", 60, 30),
         ("v.ogv", "libvpx", 3, 10),
-        ("v.ts", "mpeg2video", 2, 25),
+        ("v.mpg", "mpeg2video", 2, 25),
         ("v.mkv", "libx264", 1, 25),
         ("v.webm", "libvpx", 3, 20),
-        ("v.asf", "mpeg4", 2, 25),
+        ("v.wmv", "mpeg4", 2, 25),
     ],
 )
 def test_a_rate_that_is_not_stated_is_that_of_the_frames(name, codec, frames, rate, tmp_path):
     options = {"bf": "0"} if codec in ("libvpx", "mpeg2video", "mpeg4") else {}
-    path = videos.write(tmp_path / name, frames=frames, codec=codec, rate=rate, **options)
+    path, size = tmp_path / name, (96, 128)
+    videos.write(path, frames, size, codec, rate, **options)
     found = probe(path)
     assert found.frames == frames == sum(1 for _ in decode(path))
     assert found.seconds == found.frames / found.fps
@@ -98,8 +101,38 @@ def test_the_angle_is_enough_where_pyav_knows_no_more(degrees: int):
             raise ValueError("99 is not a valid Type")
 
     image = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
-    got = orientation.upright(image, Frame())  # type: ignore[arg-type]
+    got = rgb.upright(image, Frame())  # type: ignore[arg-type]
     assert np.array_equal(got, np.rot90(image, degrees // 90))
+
+
+# --- interlaced frames ---
+
+
+@pytest.mark.parametrize("layout", ["yuv420p", "yuv422p", "yuv420p10le"])
+def test_chroma_of_two_fields_is_read_as_ffmpeg_reads_it(layout: str, tmp_path: Path):
+    """Without the marks of fields, by which PyAV alone would place it otherwise."""
+    image = np.zeros((64, 48, 3), np.uint8)
+    image[::2, :, 0], image[1::2, :, 2] = 255, 255  # red lines, blue lines
+    path = tmp_path / "v.mp4"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.height, stream.width, stream.pix_fmt = 64, 48, layout
+        stream.options = {"crf": "1", "x264-params": "tff=1"}
+        out.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        out.mux(stream.encode(None))
+    frame = next(decode(path))
+    graph = av.filter.Graph()
+    base = Fraction(1, 25)
+    source = graph.add_buffer(width=48, height=64, format=frame.format.name, time_base=base)
+    nodes = [source, graph.add("scale", "flags=bilinear"), graph.add("format", "pix_fmts=rgb24")]
+    for node, following in pairwise([*nodes, graph.add("buffersink")]):
+        node.link_to(following)
+    graph.configure()
+    graph.push(frame)
+    expected = graph.pull().to_ndarray()
+    assert frame.interlaced_frame and np.array_equal(read_frames(path, [0])[0], expected)
+    by_field = frame.to_ndarray(format="rgb24")
+    assert np.array_equal(by_field, expected) == (layout == "yuv422p")
 
 
 # --- what is no file ---

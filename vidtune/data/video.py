@@ -16,6 +16,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -26,8 +27,9 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from vidtune.data import jpg_folder, orientation
+from vidtune.data import jpg_folder
 from vidtune.data.jpg_folder import ADVICE
+from vidtune.data.rgb import swaps_sides, to_rgb
 from vidtune.spec import UserError
 
 CONTAINERS = {"mp4", "matroska", "webm"}  # their index leads to key frames
@@ -195,12 +197,9 @@ def _counted(path: Path, wanted: list[int], threads: int) -> Iterator[tuple[int,
 def _rgb(
     frames: Iterator[tuple[int, av.VideoFrame]], threads: int
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    rgb = VideoReformatter()  # one for all frames: a quarter of the time
-    for n, f in frames:
-        yield (
-            n,
-            orientation.upright(rgb.reformat(f, format="rgb24", threads=threads).to_ndarray(), f),
-        )
+    reformatter = VideoReformatter()
+    for n, frame in frames:
+        yield n, to_rgb(frame, reformatter, threads)
 
 
 def upright(path: Path) -> Iterator[NDArray[np.uint8]]:
@@ -248,19 +247,19 @@ def probe(path: Path) -> Video:
     if first is None:
         raise UserError(f"{path}: holds no frames; {ADVICE}")
     if not frames or not rate:
-        times = [frame.time for frame in decode(path)]
+        times = [None if f.pts is None else f.pts * f.time_base for f in decode(path)]
         frames = len(times)
         rate = rate or _rate(times) or guess
     if not rate:
         raise UserError(f"{path}: states no frame rate, nor times of its frames; {ADVICE}")
-    sides = (first.height, first.width)[:: -1 if orientation.swaps_sides(first) else 1]
+    sides = (first.height, first.width)[:: -1 if swaps_sides(first) else 1]
     return Video(frames, float(rate), frames / float(rate), *sides)
 
 
-def _rate(times: list[float | None]) -> float | None:
+def _rate(times: list[Fraction | None]) -> Fraction | None:
     """Frames per second by their times; None where those do not tell."""
     known = [time for time in times if time is not None]
-    spent = known[-1] - known[0] if known else 0.0
+    spent = known[-1] - known[0] if known else 0
     return (len(times) - 1) / spent if len(known) == len(times) and spent > 0 else None
 
 

@@ -10,6 +10,7 @@ through that stay inside.
 """
 
 import bz2
+import errno
 import gzip
 import lzma
 import re
@@ -152,7 +153,7 @@ def damage_as_torn() -> Iterator[None]:
     except MemoryError:
         raise Unsafe("asks for more memory than there is") from None
     except OSError as e:
-        if e.errno is None:
+        if e.errno in (None, errno.EINVAL):  # it points before its beginning
             raise Torn(str(e)) from None
         raise
 

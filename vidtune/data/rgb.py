@@ -1,11 +1,37 @@
-"""Upright frames: turned and mirrored as a file's display matrix says."""
+"""A decoded frame as RGB, as FFmpeg's programs and decord show it.
+
+Turned and mirrored upright as the file's display matrix says. Chroma of interlaced 4:2:0 is taken for that
+of a whole frame, as by FFmpeg's `scale` without `interl`; PyAV alone would take it for that of two fields.
+"""
 
 import av
 import numpy as np
 from av.sidedata.sidedata import Type
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 ZERO = 0.01  # of the matrix's largest entry: half a degree
+
+
+def to_rgb(frame: av.VideoFrame, reformatter: VideoReformatter, threads: int) -> NDArray[np.uint8]:
+    """(H, W, 3), upright. One `reformatter` for all frames of a video takes a quarter of the time."""
+    whole = _as_progressive(frame)
+    image = reformatter.reformat(whole, format="rgb24", threads=threads).to_ndarray()
+    return upright(image, frame)
+
+
+def _as_progressive(frame: av.VideoFrame) -> av.VideoFrame:
+    """The frame, or a copy that is not marked as two fields where that would change its chroma."""
+    if not frame.interlaced_frame or frame.format.chroma_height(8) == 8:
+        return frame
+    copy = av.VideoFrame(frame.width, frame.height, frame.format.name)
+    copy.colorspace, copy.color_range = frame.colorspace, frame.color_range
+    for source, target in zip(frame.planes, copy.planes, strict=True):
+        width = min(source.line_size, target.line_size)  # bytes
+        rows = (np.frombuffer(p, np.uint8).reshape(-1, p.line_size) for p in (source, target))
+        old, new = (r[: source.height, :width] for r in rows)
+        new[:] = old
+    return copy
 
 
 def _matrix(frame: av.VideoFrame) -> tuple[float, float, float, float] | None:
