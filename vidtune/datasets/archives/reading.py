@@ -26,17 +26,18 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Literal
 
+from vidtune.datasets.archives.errors import Torn, Unsafe
+from vidtune.datasets.archives.tar_headers import Header
+
 FILES = 20_000_000  # Something-Something V1 has 11 million frames
 RATIO = 100  # bytes that one byte may become: lists of captions reach 10, videos 1
 FLOOR = 64 << 20  # bytes that any archive may hold
-HEADER = 1 << 20  # bytes of a tar header that holds a long name
 BLOCK = 512  # bytes of a tar header
 HIDDEN = ".extracting-"  # begins the names that vidtune/datasets/extract.py uses meanwhile
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
 CHUNK = 1 << 20  # bytes read at once
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 UTF8 = 0x800  # the flag of a zip's name that says so
-CHECKSUM = re.compile(rb" *[0-7]+[ \0]*")  # of a tar header
 OPENERS: dict[bytes, Callable[[Any], IO[bytes]]] = {  # by the first bytes of a compressed tar
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
@@ -46,14 +47,6 @@ SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".7z"
 # What Python raises for a damaged archive; gzip and bz2 raise an OSError without a number as well.
 DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, struct.error)
 DAMAGE += (ValueError, OverflowError)  # sizes, places and texts that cannot be
-
-
-class Unsafe(Exception):
-    """Raised for an archive that must not be extracted; the text says why."""
-
-
-class Torn(Exception):
-    """Raised for an archive that is damaged or cut short; the text says how."""
 
 
 @dataclass(frozen=True)
@@ -182,28 +175,6 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
         return info.orig_filename
 
 
-class _Header(tarfile.TarInfo):
-    """A header that may not be damaged: tarfile would take a damaged one for the archive's end."""
-
-    @classmethod
-    def fromtarfile(cls, archive: tarfile.TarFile) -> tarfile.TarInfo:
-        try:
-            return super().fromtarfile(archive)
-        except tarfile.EOFHeaderError:  # the real end
-            raise
-        except (tarfile.HeaderError, ValueError):
-            raise Torn("cut short, or a damaged header in the middle") from None
-
-    @classmethod
-    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
-        info = super().frombuf(buf, encoding, errors)
-        if not CHECKSUM.fullmatch(buf[148:156]):
-            raise tarfile.InvalidHeaderError
-        if info.size > HEADER and not (info.isreg() or info.isdir()):
-            raise Unsafe(f"a header of {info.size:,} bytes: a zip bomb?")
-        return info
-
-
 def tar_members(file: IO[bytes], head: bytes, size: int) -> Iterator[Member]:
     """The files of a tar of `size` bytes that begins with `head`, in one pass without seeking."""
     limit = _Limit(size)
@@ -211,7 +182,7 @@ def tar_members(file: IO[bytes], head: bytes, size: int) -> Iterator[Member]:
     with ExitStack() as stack:
         plain = stack.enter_context(opener(file)) if opener else file
         archive = stack.enter_context(
-            tarfile.open(fileobj=plain, mode="r|", tarinfo=_Header, bufsize=CHUNK)
+            tarfile.open(fileobj=plain, mode="r|", tarinfo=Header, bufsize=CHUNK)
         )
         for info in archive:
             archive.members.clear()  # it would keep millions of headers in memory
