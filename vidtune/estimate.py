@@ -9,6 +9,7 @@ from vidtune.events import format_span
 from vidtune.plan import Plan
 from vidtune.remote import cache
 from vidtune.report import outputs
+from vidtune.spec import shown
 from vidtune.spec.read import dump
 
 CHECKPOINT_MB, CLIP_MB = 0.4, 0.02  # a mini run's files; a generated clip of 64 pixels
@@ -133,7 +134,7 @@ def estimate(plan: Plan) -> dict[str, Any]:
         ],
         "seconds_2_cores": total,
         "disk_mb": round(clips * CLIP_MB + trainings * CHECKPOINT_MB + downloads),
-        "downloads": sorted(f"{f.urls[0]} ({cache.format_size(f.bytes)})" for f in absent),
+        "downloads": sorted(f"{shown(f.urls[0])} ({cache.format_size(f.bytes)})" for f in absent),
         "bring": readiness.describe_absent(readiness.absent_datasets(plan)),
     }
 

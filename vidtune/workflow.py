@@ -239,6 +239,15 @@ def _check_writable(root: Path) -> None:
         )
 
 
+def _check_image(image: str) -> None:
+    """Raises `UserError` where the image is a file that does not exist."""
+    if "://" not in image and not Path(image).exists():
+        raise UserError(
+            f"container: {image}: no such image; build it from the Dockerfile (docs/cluster.md, "
+            '"Container"), or name another: --config container=docker://...'
+        )
+
+
 def job_environment(plan: Plan, deployed: Collection[str] = ()) -> str:
     """What every job's shell command begins with, the same on all nodes: this interpreter is the first on
     PATH, unless Snakemake has deployed another one; a checkout's package is the one that the Snakefile has

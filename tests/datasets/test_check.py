@@ -2,15 +2,17 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers import videos
+from helpers.common import one_line
 from helpers.own_data import crashing, quarantine
 
 from vidtune.data import records
@@ -215,3 +217,45 @@ def test_a_process_that_dies_while_parts_are_handed_out(tmp_path: Path, monkeypa
     reasons = [(e["id"], why) for e, why in check._check_all(tmp_path, entries, 1)]
     assert reasons == [(str(k), check.CRASHES if k == 4 else None) for k in range(6)]
     assert Dying.left < -1
+
+
+class NoPool:
+    """Processes of a machine on which none can be started."""
+
+    def map(self, *_: object, **__: object) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+
+def test_a_process_that_cannot_be_started_is_named(tmp_path: Path, monkeypatch):
+    dataset = corpus(tmp_path, ["one.mp4"], [])
+    index.run(dataset, tmp_path / "data", show=False)
+    with monkeypatch.context() as m:
+        m.setattr(check, "_pool", lambda n: NoPool())
+        with pytest.raises(
+            UserError, match="decodes cannot be started: Broken pipe; see what"
+        ) as e:
+            check.run(dataset, tmp_path / "data", show=False)
+        assert "free some space" not in one_line(str(e.value))
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")  # of /dev/shm
+
+    with monkeypatch.context() as m:
+        m.setattr(check, "ProcessPoolExecutor", full)
+        with pytest.raises(UserError, match="cannot be started: No space left on device; see what"):
+            check.run(dataset, tmp_path / "data", show=False)
+    assert not dataset_paths.quarantine(tmp_path / "data").exists()
+
+
+def test_where_every_process_dies_at_once_no_clip_is_blamed(tmp_path: Path, monkeypatch):
+    dataset = corpus(tmp_path, ["one.mp4"], [])
+    index.run(dataset, tmp_path / "data", show=False)
+    context = get_context("spawn")
+    resource_tracker.ensure_running()  # which would be that program, too
+    context.set_executable("/bin/false")
+    try:
+        with pytest.raises(UserError, match="a process that decodes cannot be started: "):
+            check.run(dataset, tmp_path / "data", workers=1, show=False)
+    finally:
+        context.set_executable(sys.executable)
+    assert not dataset_paths.quarantine(tmp_path / "data").exists()

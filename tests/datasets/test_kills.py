@@ -18,13 +18,14 @@ from vidtune.datasets import extract, fetch, stage_state
 ATTEMPTS = """
 import json, os, random, shutil, signal, sys, threading
 from pathlib import Path
-from vidtune.datasets import archives, extract, fetch
-from vidtune.remote import download
+from vidtune.datasets import extract, fetch
+from vidtune.datasets.archives import reading
+from vidtune.remote import server
 from vidtune.spec import Dataset
 
 data, root, stage = Dataset.model_validate_json(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
 scratch, rng = root.with_name("scratch"), random.Random(int(sys.argv[5]))
-for module in (download, archives, extract):
+for module in (server, reading, extract):
     module.CHUNK = 1 << 12
 
 def attempt(root, fatal):

@@ -79,7 +79,6 @@ def test_crlf_bom_quotes_commas_and_line_ends_in_captions(folder: Path, tmp_path
         (b'id,caption\na,"hi\n', r"train\.csv:2: not valid csv .*fix the quotes"),
         (b"id,caption\na,hi\nb, \n", r"train\.csv:3: caption: empty"),
         (b"id,caption\n,hi\n", r"train\.csv:2: id, video: both missing"),
-        (b"id,caption\na,hi\na,hi\n", r"train\.csv:3: id: 'a' has this caption already"),
         (b"id,caption\n", r"mine: train: the list is empty"),
         (b"", r"train\.csv:1: column 'caption': missing; found nothing"),
     ],

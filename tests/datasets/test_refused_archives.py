@@ -15,6 +15,7 @@ from helpers.staged import (
     VIDEOS,
     brought,
     dataset,
+    flipped,
     member,
     refused,
     source,
@@ -23,7 +24,8 @@ from helpers.staged import (
     zipped,
 )
 
-from vidtune.datasets import archives, extract, fetch, lock
+from vidtune.datasets import extract, fetch, lock
+from vidtune.datasets.archives import reading
 from vidtune.spec import UserError
 
 
@@ -110,17 +112,13 @@ def test_an_unsafe_archive_is_refused_as_a_whole(case, root):
 
 
 def test_too_many_files_are_refused(root, monkeypatch):
-    monkeypatch.setattr(archives, "FILES", 3)
+    monkeypatch.setattr(reading, "FILES", 3)
     brought(root, v__zip=zipped(VIDEOS))
     assert "more than 3 files" in refused(root, source(None, "v.zip"))[0] and not tree(root)
 
 
 WHOLE = tarred({f"{i}.mp4": os.urandom(3000) for i in range(30)})
 TAR_GZ = gzip.compress(WHOLE)
-
-
-def flipped(data: bytes, at: int) -> bytes:
-    return data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]
 
 
 @pytest.mark.parametrize(
@@ -143,3 +141,84 @@ def test_a_damaged_archive_leaves_nothing(data, root):
     line = one_line("\n".join(refused(root, source(None, "bad.x"))))
     assert "bad.x: damaged: " in line and "delete it and fetch it again" in line
     assert not tree(root)
+
+
+NAMES = [
+    "Screen Recording at 3.14.15\u202fPM.mov",  # macOS
+    "\U0001f469\u200d\U0001f467.mp4",  # joined emoji
+    "a\u00a0b\u3000c.mp4",
+    "\u200e\u202aIMG-1\u202c.mp4",  # messengers
+    "a\u2028b.mp4",
+    "A: the beginning.mp4",
+    "-rf *.mp4",
+    "Cafe\u0301.mp4",
+    ".hidden/clip.mp4",
+]
+
+
+@pytest.mark.parametrize("make", [zipped, tarred])
+def test_an_unusual_name_is_no_danger(make, root):
+    files = {name: name.encode() for name in NAMES}
+    brought(root, v__x=make(files))
+    extract.run(dataset(source(None, "v.x")), root, show=False)
+    assert tree(root) == {f"raw/{k}": v for k, v in files.items()}
+
+
+def test_a_zip_of_macos_has_its_own_names(root):
+    """Its names are UTF-8 and are not marked so."""
+    marked = zipped({"Caf\u00e9.mp4": b"1"})
+    data = marked.replace(b"\x14\x00\x00\x08", b"\x14\x00\x00\x00")
+    assert data != marked
+    brought(root, v__zip=data)
+    extract.run(dataset(source(None, "v.zip")), root, show=False)
+    assert tree(root) == {"raw/Caf\u00e9.mp4": b"1"}
+
+
+def twice(first: str, second: str) -> bytes:
+    """A tar with two files, whose names may be equal."""
+    one, other = (member(name, size=1) for name in (first, second))
+    return one.tobuf() + b"1" * 512 + other.tobuf() + b"2" * 512 + bytes(1024)
+
+
+COLLIDING = {
+    "same name": (twice("a", "a"), "'a': there twice, and not the same"),
+    "same path": (twice("b/a", "./b//a"), "'b/a': there twice, and not the same"),
+    "file, folder": (twice("a", "a/b"), "'a/b': no file can have that name here"),
+    "folder, file": (twice("a/b", "a"), "'a': there twice, and not the same"),
+    "our own": (twice("a", f"{extract.HIDDEN}x/y"), "a name that this program uses itself"),
+    "our own file": (twice("a", f"./{extract.HIDDEN}file"), "a name that this program uses itself"),
+    "too deep": (tarred({"/".join(["d" * 250] * 20): b"1"}), "no file can have that name here"),
+}
+
+
+@pytest.mark.parametrize("case", COLLIDING)
+def test_names_that_collide_are_refused_and_leave_nothing(case, root):
+    data, reason = COLLIDING[case]
+    brought(root, bad__x=data)
+    (line,) = refused(root, source(None, "bad.x"))
+    assert reason in line and "bad.x: refused: " in line
+    assert not list((root / "raw").iterdir())
+
+
+def test_the_same_file_twice_in_an_archive_is_fine(root):
+    one = member("a", size=1).tobuf() + b"1" * 512
+    brought(root, v__tar=one + one + bytes(1024))
+    extract.run(dataset(source(None, "v.tar")), root, show=False)
+    assert tree(root) == {"raw/a": b"1"}
+
+
+@pytest.mark.parametrize("what", ["link", "file"])
+def test_what_stands_in_the_hidden_folders_place_is_not_followed(what, root, tmp_path):
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    brought(root, v__zip=zipped({"a": b"1"}))
+    (root / "raw").mkdir()
+    (archive,) = extract._archives(dataset(source(None, "v.zip")), root, {})[0]
+    if what == "link":
+        archive.hidden.symlink_to(victim)
+    else:
+        archive.hidden.write_bytes(b"")
+    (root / "raw" / f"{extract.HIDDEN}old").symlink_to(victim)
+    extract.run(dataset(source(None, "v.zip")), root, show=False)
+    assert tree(root) == {"raw/a": b"1"} and not list(victim.iterdir())
+    assert [p.name for p in (root / "raw").iterdir()] == ["a"]

@@ -4,13 +4,16 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from helpers.common import one_line
 from helpers.served import BODY, Server
 from helpers.staged import GATED, LISTS, VIDEOS, brought, dataset, source, tarred, tree, zipped
+from pydantic import ValidationError
 
-from vidtune.datasets import extract, fetch, lock, stage_state
+from vidtune.datasets import extract, fetch, lock, overview, stage_state
+from vidtune.remote.meter import Meter
 from vidtune.spec import UserError
 
 
@@ -90,6 +93,9 @@ def test_a_list_names_further_files(server, root):
         ("a.tar", "expected the https address of a file"),
         ("https://example.org/%2e%2e", "expected the https address of a file"),
         ("https://b.org/a.tar\nhttps://c.org/a.tar", "a.tar: named by two addresses"),
+        ("http://me:hunter2@b.org/a.tar?t=1", "found 'http://b.org/a.tar?...'"),
+        ("https://b.org/a%0Ab.tar", "expected the https address of a file"),
+        ("https://b.org/a.tar.part", "expected the https address of a file"),
     ],
 )
 def test_a_bad_line_of_a_list(line, problem, server, root):
@@ -98,6 +104,37 @@ def test_a_bad_line_of_a_list(line, problem, server, root):
         fetch.run(dataset(source(server, "train.txt", lists=True)), root, show=False)
     assert problem in one_line(str(e.value)) and "train.txt:" in str(e.value)
     assert {how for how, _ in server.asked} == {"whole"} and len(server.asked) == 1
+
+
+def test_no_note_and_no_message_holds_what_an_address_keeps_secret(server, root):
+    server.files = {"a": b"a"}
+    secret = "hunter2"
+    url = server.url("whole/a").replace("//", f"//me:{secret}@")
+    found = source(server, "a").model_copy(update={"url": f"{url}?token={secret}"})
+    gone = url.replace("whole", "absent")
+    absent = found.model_copy(update={"file": "b", "url": f"{gone}?token={secret}"})
+    fetch.run(dataset(found), root, show=False)
+    with pytest.raises(UserError) as e:
+        fetch.run(dataset(found, absent), root, show=False)
+    assert secret not in one_line(str(e.value)) and "HTTP 404" in str(e.value)
+    notes = [p.read_text() for p in (root / "state").iterdir()]
+    assert notes and not any(secret in note for note in notes)
+    shown = overview.overview(dataset(absent), root)
+    assert shown.missing and secret not in str(shown)
+    with pytest.raises(ValidationError) as refused:
+        source(None, "c", mirrors=(f"ftp://me:{secret}@example.org/c?token={secret}",))
+    assert secret not in refused.value.errors()[0]["msg"]
+
+
+def test_a_list_may_name_files_with_spaces_and_accents(server, root):
+    names = ["air drumming.tar", "caf\u00e9 \u2013 1.tar", "a\u202fb.tar"]
+    server.files = {"train.txt": "\n".join(server.url(f"whole/{n}") for n in names).encode()}
+    server.files |= {quote(n): tarred({f"{n}.mp4": n.encode()}) for n in names}
+    data = dataset(source(server, "train.txt", lists=True))
+    fetch.run(data, root, show=False)
+    assert sorted(p.name for p in (root / "downloads" / "train").iterdir()) == sorted(names)
+    extract.run(data, root, show=False)
+    assert tree(root) == {f"raw/{n}.mp4": n.encode() for n in names}
 
 
 def test_a_file_that_changed_since_is_checked_again(server, root):
@@ -116,7 +153,7 @@ def test_too_little_room_is_reported_before_the_first_byte(server, root):
 
 
 def test_many_at_once_say_how_far_they_are():
-    meter = fetch._Meter("d", 3, show=True)
+    meter = Meter("d", 3)
     meter.start -= 10
     meter.update("a", 0, 4_000_000)
     meter.update("a", 1_000_000, 4_000_000)

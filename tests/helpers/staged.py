@@ -81,6 +81,10 @@ def member(name: str, **fields: object) -> tarfile.TarInfo:
     return info
 
 
+def flipped(data: bytes, at: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]
+
+
 def parts(data: bytes, name: str, count: int = 3) -> dict[str, bytes]:
     step = -(-len(data) // count)
     return {f"{name}{i:02d}": data[i * step : (i + 1) * step] for i in range(count)}

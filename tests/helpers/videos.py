@@ -6,6 +6,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 from vidtune.data import jpg_folder
 
@@ -14,6 +15,18 @@ TURNS = {
     90: (0, -65536, 0, 65536, 0, 0, 0, 0, 1 << 30),
     180: (-65536, 0, 0, 0, -65536, 0, 0, 0, 1 << 30),
     270: (0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30),
+}
+# mirrored ones, and such as turn nothing
+MATRICES: dict[int | str, tuple[int, ...]] = {
+    **TURNS,
+    "across": (-65536, 0, 0, 0, 65536, 0, 0, 0, 1 << 30),
+    "down": (65536, 0, 0, 0, -65536, 0, 0, 0, 1 << 30),
+    "diagonal": (0, 65536, 0, 65536, 0, 0, 0, 0, 1 << 30),
+    "other diagonal": (0, -65536, 0, -65536, 0, 0, 0, 0, 1 << 30),
+    "across, half as large": (-32768, 0, 0, 0, 32768, 0, 0, 0, 1 << 30),
+    "turned, and a little more": (-100, -65536, 0, 65536, -100, 0, 0, 0, 1 << 30),
+    "slanted": (46341, 46341, 0, -46341, 46341, 0, 0, 0, 1 << 30),
+    "zeros": (0,) * 9,
 }
 
 
@@ -75,12 +88,64 @@ def remux(source: Path, path: Path, shift: float = 0.0, title: str = "", **conta
     return path
 
 
-def turned(source: Path, path: Path, degrees: int) -> Path:
-    """Copy an MP4 with a rotation in its track header, as telephones write it."""
+def turned(source: Path, path: Path, how: int | str) -> Path:
+    """Copy an MP4 with one of `MATRICES` in its track header, as telephones write it."""
     data = bytearray(source.read_bytes())
     at = data.index(b"tkhd") + 44
-    data[at : at + 36] = struct.pack(">9i", *TURNS[degrees])
+    data[at : at + 36] = struct.pack(">9i", *MATRICES[how])
     path.write_bytes(data)
+    return path
+
+
+def covered(path: Path) -> Path:
+    """Write an MP4 whose cover stands before its film, as editors of tags leave it."""
+    film = write(path.with_stem("film"))
+    with av.open(str(film)) as old, av.open(str(path), "w") as new:
+        copy = new.add_stream_from_template(old.streams.video[0])
+        cover = new.add_stream("mjpeg")
+        cover.height, cover.width, cover.pix_fmt = 64, 64, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        image = np.zeros((64, 64, 3), np.uint8)
+        new.mux(cover.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        new.mux(cover.encode(None))
+        for packet in old.demux(old.streams.video[0]):
+            if packet.size:
+                packet.stream = copy
+                new.mux(packet)
+    film.unlink()
+    data = path.read_bytes()
+    moov = next(box for box in _boxes(data) if box[4:8] == b"moov")
+    inner = sorted(_boxes(moov[8:]), key=lambda box: {b"mvhd": 0, b"udta": 1}.get(box[4:8], 2))
+    assert data.endswith(moov) and inner[1][4:8] == b"udta"  # no place in the file changes
+    path.write_bytes(data[: -len(moov)] + moov[:8] + b"".join(inner))
+    return path
+
+
+def _boxes(data: bytes) -> list[bytes]:
+    """The boxes of an MP4, or of one of them, in order."""
+    out = []
+    while data:
+        size = int.from_bytes(data[:4], "big")
+        out.append(data[:size])
+        data = data[size:]
+    return out
+
+
+def thumbnailed(path: Path, codec: str = "libx264") -> Path:
+    """Write a film whose file holds another track before it, of one frame, that is not the default."""
+    with av.open(str(path), "w") as out:
+        streams = [out.add_stream(codec, rate=25) for _ in range(2)]
+        for stream, kind in zip(streams, (Disposition(0), Disposition.default), strict=True):
+            stream.height, stream.width, stream.pix_fmt = 32, 32, "yuv420p"
+            stream.options, stream.disposition = {"crf": "10", "bf": "0"}, kind
+        for k in range(60):
+            for stream in streams if k == 0 else streams[1:]:
+                image = picture(k) if stream is streams[1] else np.full((32, 32, 3), 255, np.uint8)
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                frame.pts, frame.time_base = k, Fraction(1, 25)
+                out.mux(stream.encode(frame))
+        for stream in streams:
+            out.mux(stream.encode(None))
     return path
 
 

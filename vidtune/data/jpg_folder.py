@@ -8,6 +8,7 @@ Frames are decoded by FFmpeg, as frames of videos are. (Pillow is as fast, 0.45 
 """
 
 import re
+import stat
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
@@ -59,6 +60,8 @@ def read_jpgs(path: Path, wanted: list[int]) -> dict[int, NDArray[np.uint8]]:
 def decode_jpg(path: Path) -> av.VideoFrame:
     """Decode one jpg. Raises `UserError` where it is empty, damaged or something else."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UserError(f"{path}: is no file; {ADVICE}")
         data = path.read_bytes()
         decoder = av.CodecContext.create("mjpeg", "r")
         decoder.options = {"err_detect": "explode"}

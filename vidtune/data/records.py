@@ -150,7 +150,10 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
     Raises `UserError` (file:line: key: ...) at the first bad line.
     """
-    lines = read_text(path, "expected one record a line; generate the data").splitlines()
+    # a line ends with a line feed alone: texts may hold what else ends lines
+    lines = read_text(path, "expected one record a line; generate the data").split("\n")
+    if not lines[-1]:
+        lines.pop()
     read_rows: dict[str, dict[str, Any]] = {}
     open_to_all = True
     for number, line in enumerate(lines, 1):

@@ -6,29 +6,35 @@ wanted frame are decoded, without those of their frames that no other frame need
 turn out to be wrong (`Untrusted`), the file is decoded from its first frame on and its frames are
 counted.
 
-Frames are turned upright as the file's metadata says, as OpenCV does (decord 0.6 does so at 180
-degrees alone). Damage that a decoder would conceal is an error.
+Of several videos in a file the best is read, as FFmpeg's programs choose it; a cover picture is none.
+Frames are turned and mirrored upright as the file's metadata says, as those programs do (OpenCV turns
+alone, decord 0.6 at 180 degrees alone). Damage that a decoder would conceal is an error.
 """
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from vidtune.data import jpg_folder
 from vidtune.data.jpg_folder import ADVICE
+from vidtune.data.rgb import swaps_sides, to_rgb
 from vidtune.spec import UserError
 
 CONTAINERS = {"mp4", "matroska", "webm"}  # their index leads to key frames
 CODECS = {"h264", "hevc", "vp9", "libdav1d"}  # for these decoders one packet is one frame
+PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 PROGRESSIVE = (0, 1)  # FFmpeg's field orders unknown and progressive; else a packet is half a frame
 # A playlist is no video, and must not open other files or addresses.
 FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,h264,hevc,m4v,mpegvideo,gif"
@@ -84,18 +90,27 @@ class Index:
 
 @contextmanager
 def _opened(path: Path, threads: int) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Open a container and its first video stream; FFmpeg's errors become a `UserError`."""
+    """Open a container and its best video stream; FFmpeg's errors become a `UserError`."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise UserError(f"{path}: is no file; {ADVICE}")  # a pipe would be waited for
         # a title may be in any encoding; it is not read and no reason to refuse the video
         with av.open(str(path), options=OPEN, metadata_errors="replace") as container:
-            if not container.streams.video:
+            stream = _best(container)
+            if stream is None:
                 raise UserError(f"{path}: holds no video stream; {ADVICE}")
-            stream = container.streams.video[0]
             stream.thread_count, stream.thread_type = threads, "AUTO"
             stream.codec_context.options = {"err_detect": "explode"}
             yield container, stream
     except (OSError, av.FFmpegError) as e:
         raise UserError(f"{path}: cannot be read as a video: {e.strerror}; {ADVICE}") from None
+
+
+def _best(container: InputContainer) -> VideoStream | None:
+    """The video stream that FFmpeg's programs choose, but no cover and no thumbnails; None: none."""
+    films = [s for s in container.streams.video if not s.disposition & PICTURES]
+    best = container.streams.best("video")
+    return best if best in films else next(iter(films), None)
 
 
 def _index(container: InputContainer, stream: VideoStream) -> Index:
@@ -179,17 +194,12 @@ def _counted(path: Path, wanted: list[int], threads: int) -> Iterator[tuple[int,
     raise UserError(f"{path}: ends after {seen} frames, frame {wanted[-1]} was asked for; {ADVICE}")
 
 
-def _turns(frame: av.VideoFrame) -> int:
-    """Count the quarter turns to the left that bring a frame upright; slanted frames stay."""
-    return frame.rotation // 90 % 4 if frame.rotation % 90 == 0 else 0
-
-
 def _rgb(
     frames: Iterator[tuple[int, av.VideoFrame]], threads: int
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    rgb = VideoReformatter()  # one for all frames: a quarter of the time
-    for n, f in frames:
-        yield n, np.rot90(rgb.reformat(f, format="rgb24", threads=threads).to_ndarray(), _turns(f))
+    reformatter = VideoReformatter()
+    for n, frame in frames:
+        yield n, to_rgb(frame, reformatter, threads)
 
 
 def upright(path: Path) -> Iterator[NDArray[np.uint8]]:
@@ -223,19 +233,34 @@ def read_frames(path: Path, indices: list[int], threads: int = 1) -> NDArray[np.
 
 
 def probe(path: Path) -> Video:
-    """Return frames, rate and size of a video; where its packets are wrong, frames are decoded."""
+    """Return frames, rate and size of a video; where its packets are wrong, frames are decoded.
+
+    Where a file states no rate, it is that of the frames' times; of a single frame FFmpeg's guess.
+    """
     with _opened(path, 1) as (container, stream):
-        rate = stream.average_rate
+        rate, guess = stream.average_rate, stream.guessed_rate
         try:
             frames = len(_index(container, stream).shown)
         except Untrusted:
             frames = 0
     first = next(decode(path), None)
-    frames = frames or sum(1 for _ in decode(path))
-    if first is None or not frames or not rate:
+    if first is None:
         raise UserError(f"{path}: holds no frames; {ADVICE}")
-    sides = (first.height, first.width)[:: -1 if _turns(first) % 2 else 1]
+    if not frames or not rate:
+        times = [None if f.pts is None else f.pts * f.time_base for f in decode(path)]
+        frames = len(times)
+        rate = rate or _rate(times) or guess
+    if not rate:
+        raise UserError(f"{path}: states no frame rate, nor times of its frames; {ADVICE}")
+    sides = (first.height, first.width)[:: -1 if swaps_sides(first) else 1]
     return Video(frames, float(rate), frames / float(rate), *sides)
+
+
+def _rate(times: list[Fraction | None]) -> Fraction | None:
+    """Frames per second by their times; None where those do not tell."""
+    known = [time for time in times if time is not None]
+    spent = known[-1] - known[0] if known else 0
+    return (len(times) - 1) / spent if len(known) == len(times) and spent > 0 else None
 
 
 def cut_short(path: Path) -> str | None:

@@ -5,12 +5,13 @@ complete line; a file that has changed is decoded again. A clip that cannot be d
 from the index, goes to `quarantine.jsonl` ({"id", "video", "reason"}) and leaves lists and coverage.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,8 @@ def _check_all(
 ) -> Iterator[tuple[Entry, str | None]]:
     """Yield entries in order, with the reasons why they cannot be used, from several processes.
 
-    When a process dies, the clips that may have been in it are checked each in one of its own.
+    When a process dies, the clips that may have been in it are checked each in one of its own. Raises
+    `UserError` where none can be started.
     """
     count = workers or cores()
     pool, done = _pool(count), 0
@@ -169,15 +171,34 @@ def _check_all(
                 yield entry, _check_alone(videos, entry)
                 done += 1
             pool = _pool(count)
+        except OSError as e:
+            for process in active_children():  # those that did start would wait for ever
+                process.terminate()
+            raise _none_starts(e) from None
     pool.shutdown()
 
 
 def _pool(count: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(count, mp_context=get_context("spawn"))
+    try:
+        return ProcessPoolExecutor(count, mp_context=get_context("spawn"))
+    except OSError as e:
+        raise _none_starts(e) from None
+
+
+def _none_starts(e: Exception) -> UserError:
+    why = getattr(e, "strerror", None) or "it ends at once"
+    return UserError(
+        f"a process that decodes cannot be started: {why}; see what /dev/shm, the memory and "
+        "`ulimit -u` leave, and that Python can be run"
+    )
 
 
 def _check_alone(videos: Path, entry: Entry) -> str | None:
     with _pool(1) as pool:
+        try:
+            pool.submit(os.getpid).result()
+        except (BrokenProcessPool, OSError) as e:
+            raise _none_starts(e) from None
         try:
             return pool.submit(_reason, videos, entry).result()
         except BrokenProcessPool:

@@ -5,6 +5,7 @@ at the end: an archive that is refused leaves nothing behind, and an interrupted
 the files that are complete. No existing file is ever replaced.
 """
 
+import errno
 import filecmp
 import os
 import shutil
@@ -17,12 +18,20 @@ from pathlib import Path
 from typing import Any
 
 from vidtune.datasets import archives, source_files, stage_state
-from vidtune.datasets.archives import CHUNK, Member, Torn, Unsafe
+from vidtune.datasets.archives import CHUNK, HIDDEN, Member, Torn, Unsafe
 from vidtune.datasets.threads import in_threads
 from vidtune.spec import Dataset, UserError
 
 AT_ONCE = 4  # archives
-HIDDEN = ".extracting-"
+# What a file system says of a name that it cannot have, here or at all.
+NO_NAME = {
+    errno.EEXIST,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.EINVAL,
+    errno.EILSEQ,
+}
 
 
 @dataclass(frozen=True)
@@ -102,7 +111,15 @@ def _remove_outdated(jobs: list[Archive]) -> None:
     current = {archive.hidden for archive in jobs}
     for place in {archive.place for archive in jobs}:
         for path in set(place.glob(f"{HIDDEN}*")) - current:
-            shutil.rmtree(path, ignore_errors=True)
+            _discard(path)
+
+
+def _discard(path: Path) -> None:
+    """Remove a hidden folder, or what else has its name: a link would lead elsewhere."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _extract_all(
@@ -147,7 +164,9 @@ def _extract(archive: Archive, lock: threading.Lock, stop: threading.Event) -> i
     """Extract one archive unless `stop` is set, and count its files. Raises `UserError`."""
     first, hidden, count = archive.files[0], archive.hidden, 0
     try:
-        hidden.mkdir(parents=True, exist_ok=True)
+        if hidden.is_symlink() or not hidden.is_dir():
+            _discard(hidden)
+            hidden.mkdir(parents=True)
         with archives.damage_as_torn():
             for member in archive.members():
                 if stop.is_set():
@@ -164,7 +183,7 @@ def _extract(archive: Archive, lock: threading.Lock, stop: threading.Event) -> i
             "make it readable and writable, free some space, and run it again to go on"
         ) from None
     except tuple(_ADVICE) as e:
-        shutil.rmtree(hidden, ignore_errors=True)
+        _discard(hidden)
         raise UserError(f"{first}: {_ADVICE[type(e)].format(e)}") from None
     finally:
         with suppress(OSError):
@@ -179,18 +198,27 @@ def _partial(hidden: Path) -> Path:
 
 def _write(member: Member, hidden: Path, place: Path) -> None:
     """Write a file into the hidden folder, unless it is there or in its place already."""
-    for folder in (hidden, place):
-        path = folder / member.path
-        if os.path.lexists(path):
-            if not _is_same(path, member):
-                raise _Clash(str(path))
-            return
+    name, path, written = f"{str(member.path)!r}", hidden / member.path, 0
+    if os.path.lexists(path):
+        if not _is_same(path, member):
+            raise Unsafe(f"{name}: there twice, and not the same")
+        return
+    if os.path.lexists(place / member.path):
+        if not _is_same(place / member.path, member):
+            raise _Clash(str(place / member.path))
+        return
     with member.open() as source, _partial(hidden).open("wb") as out:
         while chunk := source.read(CHUNK):
-            out.write(chunk)
-    path = hidden / member.path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    os.replace(_partial(hidden), path)
+            written += out.write(chunk)
+    if written != member.size:
+        raise Torn(f"{name}: {written:,} bytes, and {member.size:,} are stated")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(_partial(hidden), path)
+    except OSError as e:
+        if e.errno in NO_NAME:
+            raise Unsafe(f"{name}: no file can have that name here: {e.strerror}") from None
+        raise
 
 
 def _is_same(path: Path, member: Member) -> bool:

@@ -5,23 +5,18 @@ line says what to do. A file that fails does not stop the others.
 """
 
 import shutil
-import sys
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from vidtune.datasets import source_files, stage_state
 from vidtune.datasets.source_files import Locked, Wanted
 from vidtune.datasets.threads import in_threads
-from vidtune.progress import EVERY
 from vidtune.remote.cache import file_exists
 from vidtune.remote.download import download
-from vidtune.spec import Dataset, UserError
+from vidtune.remote.meter import Halted, Meter
+from vidtune.spec import Dataset, UserError, shown
 
 AT_ONCE = 4  # downloads
 NOTHING: Mapping[str, Locked] = {}
@@ -79,19 +74,16 @@ class _Fetch:
                 absent.append(file)
         if absent:
             self._check_room(absent)
-            meter = _Meter(self.dataset.name, len(absent), self.show)
-            try:
+            with Meter(self.dataset.name, len(absent), self.show) as meter:
                 download_one = partial(self._download, meter)
                 lines = dict(in_threads(download_one, absent, AT_ONCE, meter.stopped))
-            finally:
-                meter.close()
             self.problems += [line for file in absent if (line := lines[file])]
         stage_state.save(self.root, "fetch", digest=None, files={**self.before, **self.done})
 
     def _path(self, file: Wanted) -> Path:
         return source_files.downloads(self.root) / file.name
 
-    def _download(self, meter: "_Meter", file: Wanted) -> str | None:
+    def _download(self, meter: Meter, file: Wanted) -> str | None:
         """Download one file; return a line where that fails."""
         path, label = self._path(file), f"{self.dataset.name}: {file.name}"
 
@@ -102,10 +94,10 @@ class _Fetch:
             download(file.urls, path, file.sha256, file.bytes, label, report)
         except UserError as e:
             return f"{self.dataset.name}: {e}"
-        except _Stopped:
+        except Halted:
             return f"{label}: stopped; run it again to go on"
         stamp = stage_state.stamp(path)
-        self.done[file.name] = {"sha256": file.sha256, "stamp": stamp, "url": file.urls[0]}
+        self.done[file.name] = {"sha256": file.sha256, "stamp": stamp, "url": shown(file.urls[0])}
         return None
 
     def _check_room(self, files: Sequence[Wanted]) -> None:
@@ -119,53 +111,3 @@ class _Fetch:
                 f"{self.dataset.name}: {self.root}: {need:,} bytes to fetch, {free:,} free; "
                 "free some space or set data: in config.yaml to another place"
             )
-
-
-class _Stopped(Exception):
-    """Raised in a download after the user has interrupted it."""
-
-
-class _Meter:
-    """Shows all downloads of a dataset in one bar on a terminal, in plain lines elsewhere."""
-
-    def __init__(self, name: str, files: int, show: bool) -> None:
-        self.name, self.files, self.show = name, files, show
-        self.stopped, self.lock = threading.Event(), threading.Lock()
-        self.bytes: dict[str, tuple[int, int | None]] = {}  # file -> received, in all
-        self.began: dict[str, int] = {}  # file -> received in earlier runs
-        self.start = self.printed = time.monotonic()
-        bar = show and sys.stderr.isatty()
-        self.bar = tqdm(desc=name, unit="B", unit_scale=True, leave=False) if bar else None
-
-    def update(self, file: str, have: int, total: int | None) -> None:
-        """Note how far one file is. Raises `_Stopped` where it should stop."""
-        if self.stopped.is_set():
-            raise _Stopped
-        with self.lock:
-            self.began.setdefault(file, have)
-            self.bytes[file] = have, total
-            now = time.monotonic()
-            if self.bar is not None:
-                self.bar.n, self.bar.total = self.sums()
-                self.bar.refresh()
-            elif self.show and now - self.printed >= EVERY:
-                self.printed = now
-                print(self.line(now), file=sys.stderr)
-
-    def sums(self) -> tuple[int, int]:
-        """Bytes received, and bytes of all files begun, as far as their sizes are known."""
-        pairs = self.bytes.values()
-        return sum(have for have, _ in pairs), sum(total or have for have, total in pairs)
-
-    def line(self, now: float) -> str:
-        have, total = self.sums()
-        rate = (have - sum(self.began.values())) / max(now - self.start, 1e-3)
-        left = f", {(total - have) / rate:.0f} s left" if rate > 0 else ""
-        return (
-            f"{self.name}: {have / 1e6:,.0f} of {total / 1e6:,.0f} MB of {len(self.bytes)} of "
-            f"{self.files} files, {rate / 1e6:.1f} MB/s{left}"
-        )
-
-    def close(self) -> None:
-        if self.bar is not None:
-            self.bar.close()

@@ -5,13 +5,14 @@ complete line; a file that has changed is probed again. At the end the lines are
 `<split>.jsonl`, `coverage.json` and, last, `manifest.json` are written from them.
 """
 
-import os
+import sys
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterable
 from functools import partial
 from pathlib import Path
 
 from vidtune.data import jpg_folder
+from vidtune.data.find_videos import Videos, find_videos
 from vidtune.data.video import cores, probe
 from vidtune.datasets import dataset_paths, shards, split, stage_state, training_lists
 from vidtune.datasets.json_lines import Entry, appending, complete_lines, write_lines
@@ -21,79 +22,7 @@ from vidtune.datasets.threads import in_threads
 from vidtune.progress import progress
 from vidtune.spec import Dataset, UserError
 
-# What lies beside videos. Any other file may be one: in some datasets they have no extension.
-NO_VIDEOS = {
-    *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".pkl", ".md", ".yaml", ".html", ".log"),
-    *(".srt", ".vtt", ".jpg", ".jpeg", ".png", ".part", ".tmp"),
-    *(".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz"),
-}
 summary = training_lists.summary
-
-
-@dataclass
-class Videos:
-    """Paths below `folder`; each is found by path or name, with or without its extension."""
-
-    folder: Path
-    prefer: str | None = None  # a folder whose files win over others of the same name
-    paths: list[str] = field(default_factory=list)
-    _by_name: dict[str, list[str]] = field(default_factory=dict)
-
-    def add(self, path: str) -> None:
-        self.paths.append(path)
-        name = path.rsplit("/", 1)[-1]
-        for key in {path, _without_extension(path), name, _without_extension(name)}:
-            self._by_name.setdefault(key, []).append(path)
-
-    def video_of(self, clip: Listed) -> str | None:
-        """The clip's video; None: absent. Raises `UserError` where two files could be it."""
-        for name in clip.names:
-            if os.path.isabs(name):
-                if os.path.exists(name):
-                    return name
-                continue
-            paths = self._by_name.get(name, [])
-            if len(paths) > 1 and name in paths:
-                return name  # it is a whole path
-            if len(paths) > 1 and self.prefer:
-                paths = [p for p in paths if self.prefer in p.split("/")[:-1]] or paths
-            if len(paths) > 1:
-                raise UserError(
-                    f"{self.folder}: {clip.id}: {paths[0]} and {paths[1]} could be its video; "
-                    "remove one"
-                )
-            if paths:
-                return paths[0]
-        return None
-
-
-def _without_extension(path: str) -> str:
-    folder, slash, name = path.rpartition("/")
-    return folder + slash + (name.rsplit(".", 1)[0] or name)
-
-
-def find_videos(folder: Path, frames: bool, prefer: str | None = None) -> Videos:
-    """All videos below a folder, in order of their paths; `frames`: folders of jpg frames.
-
-    Raises `UserError` where a folder cannot be read.
-    """
-
-    def refuse(e: OSError) -> None:
-        raise UserError(f"{e.filename}: {e.strerror}; expected a readable folder of videos")
-
-    videos = Videos(folder, prefer)
-    for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        folders[:] = sorted(d for d in folders if not d.startswith("."))
-        inner = os.path.relpath(place, folder)
-        if frames:
-            if any(jpg_folder.NAME.fullmatch(name) for name in names):
-                videos.add(inner)
-                folders.clear()
-            continue
-        for name in sorted(names):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() not in NO_VIDEOS:
-                videos.add(name if inner == "." else f"{inner}/{name}")
-    return videos
 
 
 def run(
@@ -104,6 +33,8 @@ def run(
     Raises `UserError` where no list or no video is on disk, or a video is in two splits.
     """
     splits, videos, paths = _find(dataset, root)
+    if show:
+        _tell_absent(dataset, splits, videos, paths)
     path = dataset_paths.index(root)
     with stage_state.one_process(root, f"{dataset.name}: index"):
         entries = _probe_all(dataset, root, paths, path, f"index {dataset.name}", workers, show)
@@ -140,10 +71,30 @@ def _find(dataset: Dataset, root: Path) -> tuple[dict[str, list[Listed]], Videos
         example = next(iter(clips.values())).names[0]
         raise UserError(
             f"{folder}: holds none of the {len(clips):,} listed videos ({example} ...); "
-            f"{_advice(dataset)}"
+            f"{_alike(videos, clips.values())}{_advice(dataset)}"
         )
     _check_leak(dataset, splits, paths)
     return splits, videos, paths
+
+
+def _tell_absent(
+    dataset: Dataset, splits: dict[str, list[Listed]], videos: Videos, paths: dict[str, str]
+) -> None:
+    clips = {clip.id: clip for some in splits.values() for clip in some}
+    if absent := [clip for name, clip in clips.items() if name not in paths]:
+        print(
+            f"{dataset.name}: {len(absent):,} of {len(clips):,} listed clips have no video, such as "
+            f"{absent[0].id!r}; {_alike(videos, absent, set(paths.values()))}they count as missing",
+            file=sys.stderr,
+        )
+
+
+def _alike(videos: Videos, absent: Iterable[Listed], used: Container[str] = ()) -> str:
+    """Which of the absent clips a file that no list names looks like, for a message; "": none."""
+    for clip in absent:
+        if (path := videos.alike(clip)) and path not in used:
+            return f"{path!r} looks like {clip.id!r}; "
+    return ""
 
 
 def _advice(dataset: Dataset) -> str:

@@ -46,17 +46,28 @@ def complete_lines(path: Path) -> dict[str, Entry]:
 def appending(path: Path) -> Iterator[Callable[[Entry], None]]:
     """Give a function that appends a line, after cutting off an incomplete last line.
 
-    Raises `UserError` where the file cannot be written.
+    Both raise `UserError` where the file cannot be written; other errors of the block are its own.
     """
-    try:
+    with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as out:
-            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
+        out = path.open("a", encoding="utf-8")
+        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
 
-            def append(entry: Entry) -> None:
-                out.write(_line(entry))
-                out.flush()
+    def append(entry: Entry) -> None:
+        with _named(path):
+            out.write(_line(entry))
+            out.flush()
 
-            yield append
+    try:
+        yield append
+    finally:
+        with _named(path):
+            out.close()
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as e:
         raise UserError(f"{path}: cannot write: {e.strerror}; free some space") from None

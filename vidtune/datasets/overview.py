@@ -6,7 +6,7 @@ from pathlib import Path
 from vidtune.data import records
 from vidtune.datasets import dataset_paths, source_files, split, stage_state
 from vidtune.datasets.stages import SHARED, STAGES, stages_of
-from vidtune.spec import SPLITS, Dataset, Source, UserError, load_json
+from vidtune.spec import SPLITS, Dataset, Source, UserError, load_json, shown
 
 MARKS = {True: "done", False: "-"}
 
@@ -82,7 +82,7 @@ def _missing(source: Source, root: Path) -> list[str]:
     size = f", {source.bytes:,} bytes" if source.bytes else ""
     file = f"{source.file} ({source.holds}{size})"
     if not source.gated:
-        return [f"{file}: {source.url}"]
+        return [f"{file}: {shown(source.urls[0])}"]
     steps = source_files.steps(source, root)
     return [f"{file}: by hand, into {source_files.downloads(root)}", *(f"  {s}" for s in steps)]
 

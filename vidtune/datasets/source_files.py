@@ -9,9 +9,11 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from vidtune.datasets import stage_state
-from vidtune.spec import Dataset, Source, UserError, is_safe
+from vidtune.datasets.archives import Unsafe, safe_path
+from vidtune.spec import Dataset, Source, UserError, is_safe, shown
 
 FOLDERS = {"videos": "raw", "annotations": "annotations"}
+UNFINISHED = (".part", ".part.json")  # vidtune/remote/download.py
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,8 @@ def downloaded(source: Source, root: Path) -> list[Path]:
     if not source.many:
         path = downloads(root) / source.file
         return [path] if path.is_file() else []
-    unfinished = (".part", ".part.json")
     files = (p for p in downloads(root).glob(source.file) if p.is_file())
-    return sorted(p for p in files if not p.name.endswith(unfinished))
+    return sorted(p for p in files if not p.name.endswith(UNFINISHED))
 
 
 def to_extract(source: Source, root: Path) -> list[Path]:
@@ -118,17 +119,17 @@ def listed_files(source: Source, root: Path, locked: Mapping[str, Locked]) -> li
     folder = PurePosixPath(source.file).stem
     files: dict[str, Wanted] = {}
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError):
         raise UserError(f"{path}: not readable as UTF-8; delete it and fetch it again") from None
     for number, line in enumerate(lines, 1):
         url = line.strip()
         if not url:
             continue
-        name = PurePosixPath(unquote(urlsplit(url).path)).name if is_safe(url) else ""
-        if not name or name.startswith(".") or not name.isprintable():
+        name = _file_name(url)
+        if name is None:
             raise UserError(
-                f"{path}:{number}: expected the https address of a file; found {url[:80]!r}; "
+                f"{path}:{number}: expected the https address of a file; found {shown(url)!r}; "
                 "delete the list and fetch it again"
             )
         key = f"{folder}/{name}"
@@ -137,6 +138,16 @@ def listed_files(source: Source, root: Path, locked: Mapping[str, Locked]) -> li
         known = locked.get(key, UNKNOWN)
         files[key] = Wanted(key, (url,), known.sha256, known.bytes)
     return list(files.values())
+
+
+def _file_name(url: str) -> str | None:
+    """The name of the file at an address; None where there is none, or one that cannot be used."""
+    name = PurePosixPath(unquote(urlsplit(url).path)).name if is_safe(url) else ""
+    try:
+        usable = safe_path(name) is not None
+    except Unsafe:
+        return None
+    return name if usable and not name.startswith(".") and not name.endswith(UNFINISHED) else None
 
 
 def steps(source: Source, root: Path) -> list[str]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from platformdirs import user_cache_dir
 
 from vidtune.plan.registry import options_class
-from vidtune.spec import Backbone, Run, UserError
+from vidtune.spec import Backbone, Run, UserError, shown
 
 
 def folder() -> Path:
@@ -76,7 +76,9 @@ def find(file: ReleasedFile, path: Path | None = None) -> Path:
     Raises `UserError` where it is absent or another file.
     """
     path = path or file.path
-    expected = f"{file.urls[0]} ({format_size(file.bytes)}, sha256 {file.sha256 or 'unknown'})"
+    expected = (
+        f"{shown(file.urls[0])} ({format_size(file.bytes)}, sha256 {file.sha256 or 'unknown'})"
+    )
     if not file_exists(path):
         raise UserError(
             f"{path}: no such file; run `vidtune fetch {file.name}`, or put {expected} there by hand"

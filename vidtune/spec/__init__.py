@@ -1,5 +1,6 @@
 """The specs of the project, frozen and strict. Imports nothing of the package and no torch."""
 
+from vidtune.spec.address import is_safe, shown
 from vidtune.spec.backbone import Backbone, TextTower, Weights
 from vidtune.spec.dataset import Annotations, Dataset, GeneratedSet, Resized, Stills
 from vidtune.spec.errors import NotMet, Stopped, UserError, unknown
@@ -21,6 +22,6 @@ from vidtune.spec.run import (
     Workload,
 )
 from vidtune.spec.size import GIB, parse_gpus, parse_size
-from vidtune.spec.source import Source, is_safe
+from vidtune.spec.source import Source
 from vidtune.spec.table import Kind, Metric, Table
 from vidtune.spec.yaml_files import read_yaml

@@ -2,31 +2,19 @@
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from vidtune.spec.address import is_safe, shown
 from vidtune.spec.frozen import Count, Frozen
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FILE = r"^[A-Za-z0-9_?*\[\]][A-Za-z0-9._+?*\[\]-]*$"  # a name, or a pattern of names; no folder
-THIS_MACHINE = ("127.0.0.1", "localhost")
-
-
-def is_safe(url: str) -> bool:
-    """Whether nobody between can change what an address serves: https, or this machine."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return bool(parts.hostname) and (
-        parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in THIS_MACHINE)
-    )
 
 
 def _safe(url: str) -> str:
     if not is_safe(url):
-        raise ValueError(f"expected an https address; found {url!r}")
+        raise ValueError(f"expected an https address; found {shown(url)!r}")
     return url
 
 

@@ -13,8 +13,8 @@ from vidtune.datasets.readers.clip_lists import (
     Listed,
     ListFiles,
     Lists,
+    Placed,
     captions_of,
-    clean_caption,
 )
 from vidtune.datasets.readers.parsing import get_field, read_json
 from vidtune.spec import UserError
@@ -39,10 +39,10 @@ def read(files: ListFiles) -> Lists:
     return Lists(splits)
 
 
-def _captions(path: Path) -> dict[str, list[str]]:
-    out = {}
+def _captions(path: Path) -> dict[str, list[Placed]]:
+    out: dict[str, list[Placed]] = {}
     for name, video in read_json(path, dict, "captions by id").items():
         place = f"{path}: {name}"
         sentences = get_field(video, "sentences", list, place)
-        out[name] = [clean_caption(" ".join(map(str, sentences)), place)]
+        out[name] = [(place, " ".join(map(str, sentences)))]
     return out

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from vidtune.spec import SPLITS, Dataset, UserError
 
+Placed = tuple[str, object]  # where a caption stands, and what should be its text
+
 
 @dataclass(frozen=True)
 class Listed:
@@ -45,10 +47,13 @@ class ListFiles:
         """The file, anywhere below the folder. Raises `UserError` where it is absent or twice."""
         name = self.annotations.files[role]
         exact = self.folder / name
-        if exact.is_file():
-            return exact
         is_name = not any(c in name for c in "/*?[")  # neither a path nor a pattern
-        files = sorted(p for p in self.folder.rglob(name) if p.is_file()) if is_name else []
+        try:
+            if exact.is_file():
+                return exact
+            files = sorted(p for p in self.folder.rglob(name) if p.is_file()) if is_name else []
+        except OSError as e:
+            raise UserError(f"{e.filename}: {e.strerror}; expected a readable place") from None
         if len(files) == 1:
             return files[0]
         if files:
@@ -95,14 +100,17 @@ def clean_caption(text: object, place: str) -> str:
 
 
 def captions_of(
-    name: str, captions: Mapping[str, list[str]], place: str, source: Path
+    name: str, captions: Mapping[str, list[Placed]], place: str, source: Path
 ) -> tuple[str, ...]:
-    """A clip's captions. Raises `UserError` where `source`, the file of captions, has none."""
+    """A clip's captions. Raises `UserError` where `source`, the file of captions, has none or an empty one.
+
+    Captions of clips that no list names are not looked at, as in the official code.
+    """
     if not captions.get(name):
         raise UserError(
             f"{place}: {name!r} has no caption in {source.name}; add one or remove it from the list"
         )
-    return tuple(captions[name])
+    return tuple(clean_caption(text, at) for at, text in captions[name])
 
 
 def check_label(label: str, classes: Container[str], place: str) -> str:

@@ -13,8 +13,8 @@ from vidtune.datasets.readers.clip_lists import (
     Listed,
     ListFiles,
     Lists,
+    Placed,
     captions_of,
-    clean_caption,
     each_once,
 )
 from vidtune.datasets.readers.parsing import get_field, read_json, read_lines
@@ -25,12 +25,12 @@ SECONDS = 31.0
 def read(files: ListFiles) -> Lists:
     splits = {}
     for split, path in files.splits():
-        texts: dict[str, list[str]] = {}
+        texts: dict[str, list[Placed]] = {}
         places: dict[str, str] = {}
         for k, item in enumerate(read_json(path, list, "a list of descriptions")):
             place = f"{path}: {k}"
             name = get_field(item, "video", str, place)
-            texts.setdefault(name, []).append(clean_caption(item.get("description"), place))
+            texts.setdefault(name, []).append((place, item.get("description")))
             places.setdefault(name, place)
         named = [(place, name) for name, place in places.items()]
         if f"{split}_list" in files:

@@ -30,7 +30,7 @@ def read(files: ListFiles) -> Lists:
         video = row["youtube_id"].strip()
         try:
             start, end = (int(float(row[k])) for k in ("time_start", "time_end"))
-        except ValueError:
+        except (ValueError, OverflowError):
             raise UserError(
                 f"{place}: time_start, time_end: expected seconds; fix the line"
             ) from None

@@ -18,6 +18,7 @@ from vidtune.datasets.readers.clip_lists import (
     Listed,
     ListFiles,
     Lists,
+    Placed,
     by_split,
     captions_of,
     clean_caption,
@@ -40,13 +41,14 @@ def read(files: ListFiles) -> Lists:
     return Lists(by_split(files, partial(read_csv, columns=["video_id"]), clip))
 
 
-def _captions(path: Path) -> tuple[dict[str, list[str]], dict[str, str]]:
+def _captions(path: Path) -> tuple[dict[str, list[Placed]], dict[str, str]]:
     """The captions of every video, and the address of the video it was cut from."""
     data = read_json(path, dict, "an object with sentences and videos")
-    captions: dict[str, list[str]] = {}
+    captions: dict[str, list[Placed]] = {}
     for k, item in enumerate(get_field(data, "sentences", list, str(path))):
         place = f"{path}: sentences.{k}"
         name = get_field(item, "video_id", str, place)
-        captions.setdefault(name, []).append(clean_caption(item.get("caption"), place))
-    videos = data.get("videos", [])
-    return captions, {v["video_id"]: v["url"] for v in videos if {"video_id", "url"} <= v.keys()}
+        captions.setdefault(name, []).append((place, item.get("caption")))
+    videos = get_field({"videos": [], **data}, "videos", list, str(path))
+    known = (v for v in videos if isinstance(v, dict) and {"video_id", "url"} <= v.keys())
+    return captions, {str(v["video_id"]): str(v["url"]) for v in known}

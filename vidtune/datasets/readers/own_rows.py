@@ -75,7 +75,8 @@ def _by_split(rows: list[Row]) -> dict[str, list[Row]]:
 
 
 def _captioned_clips(rows: list[Row]) -> list[Listed]:
-    """One clip for all rows with its id, which are its captions."""
+    """One clip for all rows with its id, which are its captions; one that comes twice counts twice, as in
+    the official lists."""
     captions: dict[str, list[str]] = {}
     files: dict[str, tuple[str, ...]] = {}
     for row in rows:
@@ -84,12 +85,7 @@ def _captioned_clips(rows: list[Row]) -> list[Listed]:
                 f"{row.place}: caption: missing; retrieval needs one (or map `columns`)"
             )
         for text in row.captions:
-            caption = clean_caption(text, row.place)
-            if caption in captions.setdefault(row.name, []):
-                raise UserError(
-                    f"{row.place}: id: {row.name!r} has this caption already; remove one"
-                )
-            captions[row.name].append(caption)
+            captions.setdefault(row.name, []).append(clean_caption(text, row.place))
         if files.setdefault(row.name, row.files) != row.files:
             raise UserError(f"{row.place}: video: {row.name!r} had another one before; fix it")
     return [Listed(name, files[name], tuple(texts)) for name, texts in captions.items()]

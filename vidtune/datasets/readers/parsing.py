@@ -12,11 +12,14 @@ from vidtune.spec import UserError
 
 
 def read_text(path: Path) -> str:
-    """A file's text without a byte order mark. Raises `UserError` where it is not UTF-8."""
+    """A file's text without a byte order mark. Raises `UserError` where it is not UTF-8, or no text."""
     try:
         data = path.read_bytes()
     except OSError as e:
         raise UserError(f"{path}: {e.strerror}; expected a readable file") from None
+    if b"\0" in data:
+        line = data.count(b"\n", 0, data.index(b"\0")) + 1
+        raise UserError(f"{path}:{line}: a NUL byte; save the file as text in UTF-8")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as e:

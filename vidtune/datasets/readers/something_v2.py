@@ -38,7 +38,7 @@ def _classes(path: Path) -> tuple[str, ...]:
     numbers = read_json(path, dict, "numbers by label")
     try:
         order = {int(number): name for name, number in numbers.items()}
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UserError(f"{path}: expected a number for each label; fix it") from None
     if sorted(order) != list(range(len(numbers))):
         raise UserError(f"{path}: expected the numbers 0 to {len(numbers) - 1}, once each; fix it")

@@ -11,7 +11,7 @@ or as Side4Video has them, in one:
 from pathlib import Path
 from typing import Any
 
-from vidtune.datasets.readers.clip_lists import ListFiles, Lists, clean_caption
+from vidtune.datasets.readers.clip_lists import ListFiles, Lists, Placed
 from vidtune.datasets.readers.parsing import get_field, read_json
 from vidtune.datasets.readers.youtube_ids import read_ids
 
@@ -24,12 +24,12 @@ def read(files: ListFiles) -> Lists:
     return read_ids(files, captions, source)
 
 
-def _captions(path: Path) -> dict[str, list[str]]:
+def _captions(path: Path) -> dict[str, list[Placed]]:
     data = read_json(path, (dict, list), "captions by id, or a list of videos")
     pairs: Any = data.items() if isinstance(data, dict) else enumerate(data)
-    out = {}
+    out: dict[str, list[Placed]] = {}
     for key, item in pairs:
         place = f"{path}: {key}"
         name = key if isinstance(key, str) else get_field(item, "videoID", str, place)
-        out[name] = [clean_caption(c, place) for c in get_field(item, "enCap", list, place)]
+        out[name] = [(place, text) for text in get_field(item, "enCap", list, place)]
     return out

@@ -3,11 +3,18 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from vidtune.datasets.readers.clip_lists import Listed, ListFiles, Lists, by_split, captions_of
+from vidtune.datasets.readers.clip_lists import (
+    Listed,
+    ListFiles,
+    Lists,
+    Placed,
+    by_split,
+    captions_of,
+)
 from vidtune.datasets.readers.parsing import read_lines
 
 
-def read_ids(files: ListFiles, captions: Mapping[str, list[str]], source: Path) -> Lists:
+def read_ids(files: ListFiles, captions: Mapping[str, list[Placed]], source: Path) -> Lists:
     """The clips of splits that are text files of ids; `captions` by id come from `source`.
 
     An id is "<YouTube id>_<start>_<end>", such as mv89psg6zh4_33_46.

@@ -3,32 +3,41 @@
 An archive may be published in parts, which are read as one stream where they are.
 
 An archive is judged by its content, not by its name. It is refused as a whole for an absolute path,
-a path with .., a link, a device, more than `FILES` files, or more than `RATIO` times its own bytes
-(a bomb), and where it is damaged or cut short. Python's own data filter is more lenient: it strips
-a leading slash and lets links through that stay inside.
+a path with .., a link, a device, a name that this program uses, more than `FILES` files, or more than
+`RATIO` times its own bytes (a bomb), and where it is damaged or cut short. A name that is only unusual
+is none of these. Python's own data filter is more lenient: it strips a leading slash and lets links
+through that stay inside.
 """
 
 import bz2
+import errno
 import gzip
 import lzma
 import re
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, Literal
 
+from vidtune.datasets.archives.errors import Torn, Unsafe
+from vidtune.datasets.archives.tar_headers import Header
+
 FILES = 20_000_000  # Something-Something V1 has 11 million frames
 RATIO = 100  # bytes that one byte may become: lists of captions reach 10, videos 1
 FLOOR = 64 << 20  # bytes that any archive may hold
-HEADER = 1 << 20  # bytes of a tar header that holds a long name
+BLOCK = 512  # bytes of a tar header
+HIDDEN = ".extracting-"  # begins the names that vidtune/datasets/extract.py uses meanwhile
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\\]")
 CHUNK = 1 << 20  # bytes read at once
 ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+UTF8 = 0x800  # the flag of a zip's name that says so
 OPENERS: dict[bytes, Callable[[Any], IO[bytes]]] = {  # by the first bytes of a compressed tar
     b"\x1f\x8b": gzip.open,
     b"BZh": bz2.open,
@@ -36,15 +45,8 @@ OPENERS: dict[bytes, Callable[[Any], IO[bytes]]] = {  # by the first bytes of a 
 }
 SUFFIXES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".tbz2", ".xz", ".txz", ".7z", ".rar", ".zst")
 # What Python raises for a damaged archive; gzip and bz2 raise an OSError without a number as well.
-DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError)
-
-
-class Unsafe(Exception):
-    """Raised for an archive that must not be extracted; the text says why."""
-
-
-class Torn(Exception):
-    """Raised for an archive that is damaged or cut short; the text says how."""
+DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError, struct.error)
+DAMAGE += (ValueError, OverflowError)  # sizes, places and texts that cannot be
 
 
 @dataclass(frozen=True)
@@ -100,15 +102,17 @@ def safe_path(name: str) -> PurePosixPath | None:
         name.encode()
     except UnicodeEncodeError:
         raise Unsafe(f"{name!r}: its name is not UTF-8") from None
-    if not name.isprintable() or "\\" in name:
+    if CONTROL.search(name):
         raise Unsafe(f"{name!r}: a name with control characters or backslashes")
-    if name.startswith("/") or re.match(r"[A-Za-z]:", name):
+    if name.startswith("/") or re.match(r"[A-Za-z]:/", name):
         raise Unsafe(f"{name!r}: an absolute path")
     path = PurePosixPath(name)
     if ".." in path.parts:
         raise Unsafe(f"{name!r}: a path that leaves the target with ..")
     if any(len(p.encode()) > 255 for p in path.parts):
         raise Unsafe(f"{name[:60]!r}...: a name of more than 255 bytes")
+    if path.parts and path.parts[0].startswith(HIDDEN):
+        raise Unsafe(f"{name!r}: a name that this program uses itself")
     if path.name == ".DS_Store" or path.name.startswith("._") or "__MACOSX" in path.parts:
         return None
     return path if path.parts else None
@@ -121,8 +125,8 @@ class _Limit:
         self.most = max(FLOOR, RATIO * size)
         self.files = self.bytes = 0
 
-    def add(self, size: int) -> None:
-        self.files += 1
+    def add(self, size: int, files: int = 1) -> None:
+        self.files += files
         self.bytes += size
         if self.files > FILES:
             raise Unsafe(f"more than {FILES:,} files")
@@ -139,8 +143,10 @@ def damage_as_torn() -> Iterator[None]:
         raise Torn(str(e).split("\n")[0] or type(e).__name__) from None
     except (NotImplementedError, RuntimeError) as e:  # zipfile's: compression, passwords
         raise Unsafe(str(e).split("\n")[0]) from None
+    except MemoryError:
+        raise Unsafe("asks for more memory than there is") from None
     except OSError as e:
-        if e.errno is None:
+        if e.errno in (None, errno.EINVAL):  # it points before its beginning
             raise Torn(str(e)) from None
         raise
 
@@ -149,47 +155,57 @@ def zip_members(archive: zipfile.ZipFile, size: int) -> Iterator[Member]:
     """The files of a zip of `size` bytes. All names are checked before the first is given."""
     limit, safe = _Limit(size), []
     for info in archive.infolist():
-        path = safe_path(info.filename)
+        name = _zip_name(info)
+        path = safe_path(name)
         if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-            raise Unsafe(f"{info.filename!r}: a link or a device")
+            raise Unsafe(f"{name!r}: a link or a device")
         if path is not None and not info.is_dir():
             limit.add(info.file_size)
             safe.append(Member(path, info.file_size, partial(archive.open, info)))
     yield from safe
 
 
-class _Header(tarfile.TarInfo):
-    """A header that may not be damaged: tarfile would take a damaged one for the archive's end."""
-
-    @classmethod
-    def frombuf(cls, buf: bytes, encoding: str, errors: str) -> tarfile.TarInfo:
-        try:
-            info = super().frombuf(buf, encoding, errors)
-        except tarfile.EOFHeaderError:  # the real end
-            raise
-        except tarfile.HeaderError:
-            raise Torn("cut short, or a damaged header in the middle") from None
-        if info.size > HEADER and not (info.isreg() or info.isdir()):
-            raise Unsafe(f"a header of {info.size:,} bytes: a zip bomb?")
-        return info
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    """A name as it was written. macOS writes UTF-8 and does not say so; the standard is code page 437."""
+    if info.flag_bits & UTF8:
+        return info.orig_filename
+    try:
+        return info.orig_filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return info.orig_filename
 
 
 def tar_members(file: IO[bytes], head: bytes, size: int) -> Iterator[Member]:
     """The files of a tar of `size` bytes that begins with `head`, in one pass without seeking."""
     limit = _Limit(size)
     opener = next((opens for magic, opens in OPENERS.items() if head.startswith(magic)), None)
-    with opener(file) if opener else nullcontext(file) as plain:
-        with tarfile.open(fileobj=plain, mode="r|", tarinfo=_Header, bufsize=CHUNK) as archive:
-            for info in archive:
-                archive.members.clear()  # it would keep millions of headers in memory
-                path = safe_path(info.name)
-                if not (info.isreg() or info.isdir()):
-                    raise Unsafe(f"{info.name!r}: a link or a device")
-                if path is not None and info.isreg():
-                    limit.add(info.size)
-                    yield Member(path, info.size, partial(archive.extractfile, info))
-        while plain.read(CHUNK):
-            pass  # the checksum of a compressed stream is at its end
+    with ExitStack() as stack:
+        plain = stack.enter_context(opener(file)) if opener else file
+        archive = stack.enter_context(
+            tarfile.open(fileobj=plain, mode="r|", tarinfo=Header, bufsize=CHUNK)
+        )
+        for info in archive:
+            archive.members.clear()  # it would keep millions of headers in memory
+            path = safe_path(info.name)
+            if not (info.isreg() or info.isdir()):
+                raise Unsafe(f"{info.name!r}: a link or a device")
+            if info.size < 0:
+                raise Torn(f"{info.name!r}: {info.size} bytes are stated")
+            if path is not None and info.isreg():
+                limit.add(info.size)
+                yield Member(path, info.size, partial(archive.extractfile, info))
+        _read_end(archive.fileobj, limit)
+
+
+def _read_end(stream: Any, limit: _Limit) -> None:
+    """Read what follows the end, where a compressed stream has its checksum.
+
+    Raises `Torn` for a header there: the end was a header, too, and is damaged.
+    """
+    while rest := stream.read(CHUNK):
+        limit.add(len(rest), files=0)
+        if any(rest[at + 257 : at + 262] == b"ustar" for at in range(0, len(rest), BLOCK)):
+            raise Torn("goes on after its end: a damaged header, or two archives in one")
 
 
 def joined_members(paths: Sequence[Path], pattern: str) -> Iterator[Member]:
