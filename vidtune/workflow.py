@@ -20,6 +20,7 @@ from vidtune.remote import cache
 from vidtune.report import reference_runs, summary
 from vidtune.report.numbers.device_costs import folders
 from vidtune.spec import GIB, UserError, parse_gpus
+from vidtune.spec.errors import printable, system_errors_explained
 
 __all__ = ["STAGES", "Workflow", "code_digest", "estimate", "format_estimate", "start"]
 CHECKPOINT_MB, CLIP_MB = 0.4, 0.02  # a mini run's files; a generated clip of 64 pixels
@@ -139,7 +140,8 @@ def start(
     With `announce`, what a user has to provide is listed on stderr.
     """
     try:
-        made = Workflow(config, defaults, dry)
+        with system_errors_explained():
+            made = Workflow(config, defaults, dry)
         for name, why in made.too_large.items() if announce else ():
             print(f"vidtune: {name} is left out: {why}", file=sys.stderr)
         if made.waiting and announce:
@@ -151,7 +153,7 @@ def start(
             left = "are planned as if it were there" if made.supposed else "are left out"
             print(f"vidtune: {made.waiting} runs wait for data and {left}", file=sys.stderr)
     except UserError as e:
-        print(f"vidtune: {e}", file=sys.stderr)
+        print(f"vidtune: {printable(str(e))}", file=sys.stderr)
         sys.exit(2)
     return made
 

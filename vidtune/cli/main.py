@@ -10,6 +10,7 @@ import sys
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
+from typing import NoReturn
 
 from argcomplete import autocomplete
 
@@ -18,6 +19,7 @@ from vidtune.cli import ask, rules
 from vidtune.cli.ask.completion import declared
 from vidtune.cli.launch import STOPPED
 from vidtune.spec import Stopped, UserError
+from vidtune.spec.errors import printable, system_errors_explained
 
 
 def find_verbs(folder: ModuleType) -> dict[str, ModuleType]:
@@ -28,8 +30,15 @@ def find_verbs(folder: ModuleType) -> dict[str, ModuleType]:
 VERBS = {**find_verbs(ask), **find_verbs(rules)}
 
 
+class Parser(argparse.ArgumentParser):
+    """Its errors are one line; the usage is in the help."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {printable(message)}; see {self.prog} --help\n")
+
+
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="vidtune", description="Reproducible benchmarks of efficient image-to-video tuning."
     )
     parser.add_argument("--version", action="version", version=f"vidtune {__version__}")
@@ -55,9 +64,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     args.given = sys.argv[1:] if argv is None else argv
     try:
-        return args.run(args) or 0
+        with system_errors_explained():
+            return args.run(args) or 0
     except UserError as e:
-        print(f"vidtune {args.verb}: {e}", file=sys.stderr)
+        print(f"vidtune {args.verb}: {printable(str(e))}", file=sys.stderr)
         return 2
     except Stopped as e:
         print(f"vidtune {args.verb}: {e}", file=sys.stderr)

@@ -7,18 +7,23 @@ from the index, goes to `quarantine.jsonl` ({"id", "video", "reason"}) and leave
 
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from vidtune.data import records
 from vidtune.data.jpg_folder import decode_jpg, list_frames
 from vidtune.data.video import cores, cut_short, decode
+from vidtune.data.workers import process_pool
 from vidtune.datasets import dataset_paths, split, stage_state, training_lists
-from vidtune.datasets.json_lines import Entry, appending, complete_lines, write_lines
+from vidtune.datasets.json_lines import (
+    CheckedClip,
+    Entry,
+    appending,
+    complete_lines,
+    write_lines,
+)
 from vidtune.datasets.training_lists import COUNTS, Coverage, write_lists
 from vidtune.progress import progress
 from vidtune.spec import SPLITS, Dataset, UserError
@@ -82,7 +87,7 @@ def _bad_clips(
     A result of an earlier run counts where the file is the same.
     """
     path = root / "checked.jsonl"
-    earlier = complete_lines(path)
+    earlier = complete_lines(path, CheckedClip)
     reasons: dict[int, str | None] = {}  # by position in `entries`
     left: dict[int, Entry] = {}
     for k, entry in enumerate(entries):
@@ -115,7 +120,7 @@ def _check_all(
     When a process dies, the clips that may have been in it are checked each in one of its own.
     """
     count = workers or cores()
-    pool, done = _pool(count), 0
+    pool, done = process_pool(count), 0
     while done < len(entries):
         window = entries[done : done + count * AT_ONCE * 4]
         try:
@@ -126,16 +131,12 @@ def _check_all(
             for entry in entries[done : done + count * AT_ONCE]:
                 yield entry, _check_alone(videos, entry)
                 done += 1
-            pool = _pool(count)
+            pool = process_pool(count)
     pool.shutdown()
 
 
-def _pool(count: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(count, mp_context=get_context("spawn"))
-
-
 def _check_alone(videos: Path, entry: Entry) -> str | None:
-    with _pool(1) as pool:
+    with process_pool(1) as pool:
         try:
             return pool.submit(_reason, videos, entry).result()
         except BrokenProcessPool:

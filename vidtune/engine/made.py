@@ -1,6 +1,5 @@
 """Whether a run's files are made, and by whom they are being made."""
 
-import json
 import os
 import signal
 import socket
@@ -10,9 +9,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from vidtune import provenance
-from vidtune.spec import Run, UserError, load_json, write_json
+from vidtune.spec import Run, UserError, load_json, parse, write_json
+from vidtune.spec.results import Result, Written
 
 MARK = "training.json"  # names who trains, in the folder of a run
 BEAT = 15.0  # seconds between signs of life of a process that trains
@@ -21,6 +24,13 @@ POLL = 5.0  # seconds between looks at a process that is waited for
 JOBS = ("SLURM_JOB_ID", "LSB_JOBID", "PBS_JOBID", "SGE_TASK_ID")  # set in a scheduler's jobs
 
 _held: set[Path] = set()  # marks of this process
+
+
+class Holder(Written):
+    """Who holds a folder, as its `MARK` says."""
+
+    host: str
+    pid: Annotated[int, Field(gt=0, lt=1 << 31)]
 
 
 def inputs(run: Run) -> list[Path]:
@@ -36,12 +46,12 @@ def follows(made: Path, of: list[Path]) -> bool:
 def is_current(run: Run, made: Path, of: list[Path]) -> bool:
     """Whether a file of results is of this very run and code, and no older than its inputs."""
     try:
-        stamp = load_json(made)["provenance"]
+        stamp = parse(Result, load_json(made), made).provenance
         newer = follows(made, of)
-    except (UserError, OSError, KeyError, TypeError):
+    except (UserError, OSError):
         return False
     wanted = provenance.run_digest(run), provenance.spec_digest(run)
-    return newer and (stamp.get("digest"), stamp.get("spec")) == wanted
+    return newer and (stamp.digest, stamp.spec) == wanted
 
 
 @contextmanager
@@ -53,8 +63,7 @@ def alone(run: Run, folder: Path) -> Iterator[None]:
     """
     mark = folder / MARK
     _wait_for(run, mark, patient=False)
-    here = {"host": socket.gethostname(), "pid": os.getpid()}
-    write_json(mark, here)
+    write_json(mark, Holder(host=socket.gethostname(), pid=os.getpid()))
     _held.add(mark)
     done = threading.Event()
 
@@ -88,11 +97,11 @@ def _wait_for(run: Run, mark: Path, patient: bool) -> None:
     said = False
     while True:
         try:
-            holder = json.loads(mark.read_text())
+            holder = parse(Holder, load_json(mark), mark)
             quiet = time.time() - mark.stat().st_mtime
-            host, pid = holder["host"], int(holder["pid"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, UserError):
             return
+        host, pid = holder.host, holder.pid
         here = host == socket.gethostname()
         if quiet > SILENT or (here and not _alive(pid, mark)):
             return

@@ -6,6 +6,7 @@ not fit. Predictions are kept in the results; only what has changed is predicted
 """
 
 import argparse
+import math
 from typing import Any
 
 from vidtune.cli.inputs import add_plan_json, print_result, read_plan
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> None:
     if args.gpus is None:
         return print_result(args, estimate(plan), format_estimate(plan))
     gpus, size = parse_gpus(args.gpus)
-    if min(args.tflops) <= 0:
+    if not all(0 < speed < math.inf for speed in args.tflops):
         raise UserError("--tflops: expected two numbers above 0")
     if missing := fits.missing(plan):
         from vidtune.cost import predict_step

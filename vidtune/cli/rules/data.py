@@ -7,11 +7,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from vidtune.cli.inputs import add_plan, add_plan_json, print_result, read_plan
+from vidtune.cli.inputs import add_plan, add_plan_json, as_path, print_result, read_plan
 from vidtune.datasets import lock, stage_state
 from vidtune.datasets.stages import LOCK, SHARED, STAGES
 from vidtune.plan import Plan
 from vidtune.spec import Dataset, UserError, write_text
+from vidtune.spec.errors import printable, system_errors_explained
 
 STATUS = "list how far each dataset is, the files it lacks, and the commands that come next"
 
@@ -20,14 +21,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     stages = parser.add_subparsers(dest="stage", required=True, metavar="stage")
     for name, description in {**STAGES, **LOCK, "status": STATUS}.items():
         stage = stages.add_parser(name, help=description, description=description)
-        stage.add_argument("--data", help="folder of all videos, instead of config.yaml's")
+        stage.add_argument("--data", type=as_path, help="folder of all videos, instead of config.yaml's")
         if name == "status":
             add_plan_json(stage)
             stage.add_argument("datasets", nargs="*", metavar="dataset", help="none: all")
         else:
             add_plan(stage)
             stage.add_argument("datasets", nargs="+", metavar="dataset", help="as in datasets.yaml")
-            stage.add_argument("--done", help="a file that is written at the end")
+            stage.add_argument("--done", type=as_path, help="a file that is written at the end")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,13 +43,14 @@ def run(args: argparse.Namespace) -> int:
             if dataset.shares and args.stage in SHARED:
                 dataset = plan.config.datasets[dataset.shares]
             root = Path(plan.config.settings.data) / dataset.name
-            for line in _run_stage(args.stage, dataset, root, Path(plan.config.folder)):
-                print(line)
-            hashes.append(stage_state.result_hash(root, args.stage))
+            with system_errors_explained():
+                for line in _run_stage(args.stage, dataset, root, Path(plan.config.folder)):
+                    print(line)
+                hashes.append(stage_state.result_hash(root, args.stage))
         except UserError as e:
             failed += 1
-            for line in str(e).splitlines():
-                print(f"vidtune data {args.stage}: {line}", file=sys.stderr)
+            for line in str(e).split("\n"):
+                print(f"vidtune data {args.stage}: {printable(line)}", file=sys.stderr)
     if not failed and args.done:
         write_text(Path(args.done), "\n".join(hashes))  # equal text: nothing is run again
     return 2 if failed else 0

@@ -29,7 +29,7 @@ FORMATS = {"md": formats.to_md, "csv": formats.to_csv, "tex": formats.to_tex}
 
 def write(plan: Plan) -> None:
     """Write tables/, plots/ and report.html. Raises `UserError` without a sound rows.csv."""
-    every = rows_from_csv(plan.root / "rows.csv")
+    every = rows_from_csv(plan.root / "rows.csv", plan)
     declared = {*plan.variants, *(r.variant for r in every if is_reference(r))}
     rows = [r for r in every if r.source == "paper" or r.variant in declared]
     outcomes = read_outcomes(plan)

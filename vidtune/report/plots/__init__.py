@@ -1,5 +1,11 @@
 """The report's plots: each is drawn if its data exists, else a reason takes its place."""
 
+import logging
+import os
+
+os.environ["MPLBACKEND"] = "agg"  # that of a notebook, where this was started from one, is not here
+logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of caches that it cannot write
+
 import matplotlib
 
 from vidtune.plan import Plan
