@@ -69,8 +69,8 @@ def run_job(args: argparse.Namespace, kind: type[M], function: str, sibling: str
     its result to --out.
     """
     spec, out, call = read_spec(kind, Path(args.spec)), Path(args.out), resolve_name(function)
-    check_target(out)
     if sibling:
+        check_target(out)
         write_json(out, call(spec, out.parent / sibling))
     else:
         call(spec, out)

@@ -28,17 +28,13 @@ describes the smaller copies.
 import hashlib
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, RootModel
-
-from vidtune.spec import Count, Dataset, UserError, json_lines, load_json, parse
-from vidtune.spec.frozen import Split
+from vidtune.data.manifest import expected_clips, manifest
+from vidtune.spec import Dataset, UserError, json_lines
 from vidtune.spec.names import check_path
-from vidtune.spec.results import Copies, Written
 
 # key -> (accepted types, what is expected)
 KEYS: dict[str, tuple[tuple[type, ...], str]] = {
@@ -55,35 +51,6 @@ KEYS: dict[str, tuple[tuple[type, ...], str]] = {
 }
 MAY = ("group", "appearance", "copy_of")  # be absent
 MOST = 1e9  # frames, frames per second or seconds of a clip
-
-
-class Manifest(Written):
-    """What is read of `manifest.json`."""
-
-    classes: tuple[str, ...]
-    mirrored: dict[str, str] = Field(default_factory=dict)
-    reversed: dict[str, str] = Field(default_factory=dict)  # of generated clips: played backwards
-    resized: Copies | None = None
-
-    def problems(self) -> Iterator[str]:
-        if twice := next((c for c in self.classes if self.classes.count(c) > 1), None):
-            yield f"classes: {twice!r} stands twice; rename one"
-        for key in ("mirrored", "reversed"):
-            for pair in getattr(self, key).items():
-                for name in pair:
-                    if name not in self.classes:
-                        yield f"{key}: {name!r} is no class; fix the name"
-        if self.reversed and len(self.reversed) < len(self.classes):
-            yield "reversed: expected a partner of every class"
-
-class Clips(Written):
-    """What is read of a split in `coverage.json`."""
-
-    expected: Count
-
-
-class Prepared(RootModel[dict[Split, Clips]]):
-    """`coverage.json`."""
 
 
 @dataclass(frozen=True)
@@ -106,15 +73,6 @@ class Record:
     group: str | None  # clips of a group differ only in motion
     appearance: dict[str, str]
     gallery: int | None = None  # clips that retrieval ranks together; None: all of the split
-
-
-def manifest(directory: Path) -> dict[str, Any]:
-    """Read `manifest.json`. Raises `UserError` where it is missing, no JSON or without classes."""
-    path = directory / "manifest.json"
-    expected = "no manifest; generate the data or set its place"
-    data = load_json(path, expected, "delete it and generate the data again")
-    parse(Manifest, data, path)
-    return data
 
 
 def read(directory: Path, split: str) -> list[Record]:
@@ -206,9 +164,7 @@ def count_coverage(dataset: Dataset, directory: Path) -> dict[str, dict[str, int
     `coverage.json`, such as {"train": {"used": 8998, "expected": 9000}}; for lists made by hand,
     that of the declaration; where it is silent, the used one. Raises `UserError` at a bad line.
     """
-    path = directory / "coverage.json"
-    prepared = load_json(path) if path.exists() else {}
-    parse(Prepared, prepared, path)
+    prepared = expected_clips(directory)
     counts = {}
     for split in ("train", dataset.evaluate_on):
         listed = directory / f"{split}.jsonl"
@@ -216,7 +172,7 @@ def count_coverage(dataset: Dataset, directory: Path) -> dict[str, dict[str, int
         used = len(clips)
         if split not in prepared and dataset.expected_of == "captions":
             used = sum(len(clip["captions"]) for clip in clips)
-        expected = prepared.get(split, {}).get("expected", dataset.expected.get(split, used))
+        expected = prepared.get(split, dataset.expected.get(split, used))
         if clips:
             counts[split] = {"used": used, "expected": expected}
     return counts

@@ -5,6 +5,7 @@ Its `digest`, a hash of data and not of code, is absent or null until the stage 
 
 import fcntl
 import hashlib
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -135,7 +136,8 @@ def one_process(root: Path, label: str) -> Iterator[None]:
     path = root / "state" / "lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.open("ab")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+        lock = open(os.open(path, flags, 0o666), "ab")
     except OSError as e:
         raise UserError(f"{e.filename}: {e.strerror}; make it writable") from None
     with lock:
