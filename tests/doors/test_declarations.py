@@ -6,7 +6,8 @@ from helpers.common import one_line
 from vidtune.plan import load
 from vidtune.spec import UserError
 
-MINE = "  mine: {task: retrieval, folder: clips, annotations: {format: csv, files: {train: a.csv, test: b.csv}}}\n"
+FILES = "{train: a.csv, test: b.csv}"
+MINE = f"  mine: {{task: retrieval, folder: clips, annotations: {{format: csv, files: {FILES}}}}}\n"
 
 
 def declare(config, old: str, new: str) -> str:
@@ -32,14 +33,23 @@ def test_the_declaration_that_the_others_change_is_sound(config):
     [
         ("mine:", "mi/ne:", "mi/ne.name: expected a name"),
         ("mine:", "..:", "expected a name"),
-        ("folder: clips", "folder: ''", "expected a path; found none"),
+        ("mine:", "motion:", "name: generated videos have the folder"),
+        ("folder: clips", "folder: ''", "mine.folder: empty"),
         ("folder: clips", f"folder: {'x' * 300}", "too long"),
         ("folder: clips", 'folder: "a\\tb"', "control characters"),
-        ("folder: clips, ", "folder: clips, sources: [{file: a.zip, holds: videos, url: 'https://x.y/a'}], ", "folder"),
+        (
+            "folder: clips, ",
+            "folder: clips, sources: [{file: a.zip, holds: videos, url: 'https://x.y/a'}], ",
+            "folder",
+        ),
         (", annotations: {format: csv, files: {train: a.csv, test: b.csv}}", "", "folder"),
         ("folder: clips, ", "shares: nobody, ", "dataset 'nobody' is not declared"),
         ("folder: clips, ", "shares: mine, ", "shares: expected a dataset with files of its own"),
-        ("folder: clips, ", "shares: msrvtt-7k, ", "shares: expected a dataset with files of its own"),
+        (
+            "folder: clips, ",
+            "shares: msrvtt-7k, ",
+            "shares: expected a dataset with files of its own",
+        ),
         ("folder: clips, ", "shares: motion-text, ", "has nothing to fetch"),
         ("a.csv", "../a.csv", "files.train: expected a path below the folder"),
         ("a.csv", "/a.csv", "files.train: expected a path below the folder"),
@@ -69,7 +79,11 @@ def test_the_declaration_that_the_others_change_is_sound(config):
         ("folder: clips, ", "folder: clips, prefer: a/b, ", "prefer: expected a name"),
         ("folder: clips, ", "folder: clips, resized: {short: 100000}, ", "resized.short"),
         ("folder: clips, ", "folder: clips, title: '', ", "mine.title: empty"),
-        ("folder: clips, ", "generated: motion-retrieval, classes: 6, expected: {test: 5}, ", "generated"),
+        (
+            "folder: clips, ",
+            "generated: motion-retrieval, classes: 6, expected: {test: 5}, ",
+            "generated",
+        ),
     ],
 )
 def test_a_dataset_that_cannot_be(config, old, new, says):
@@ -83,7 +97,12 @@ def test_a_dataset_that_cannot_be(config, old, new, says):
         ("datasets", "seconds: [1.5, 3.0]", "seconds: [-1, 3.0]", "seconds.0"),
         ("datasets", "seconds: [1.5, 3.0]", "seconds: [1, 1e9]", "an hour at most"),
         ("datasets", "clips: {train: 1152, val: 128, test: 1152}", "clips: {}", "clips: empty"),
-        ("datasets", "clips: {train: 1152, val: 128,", "clips: {train: 1152,", "clips: val: missing"),
+        (
+            "datasets",
+            "clips: {train: 1152, val: 128,",
+            "clips: {train: 1152,",
+            "clips: val: missing",
+        ),
         ("datasets", "train: 1152, val", "train: -1, val", "clips.train"),
         ("datasets", "train: 1152, val", "valid: 1, train: 1152, val", "clips.valid"),
         ("datasets", "side: 64", "side: 63", "multiple of 2"),
@@ -97,12 +116,22 @@ def test_a_dataset_that_cannot_be(config, old, new, says):
         ("recipes", "lr: 1.0e-3", "lr: 1e999", "lr"),
         ("config", "papers: [side4video, tempme]", "papers: []", "papers"),
         ("config", "papers: [side4video, tempme]", "papers: [tempme, tempme]", "stands twice"),
-        ("config", "papers: [side4video, tempme]", "papers: [../papers/tempme]", "papers.0: expected a name"),
+        (
+            "config",
+            "papers: [side4video, tempme]",
+            "papers: [../papers/tempme]",
+            "papers.0: expected a name",
+        ),
         ("config", "scale: mini", "scale: ../mini", "scale: expected a name"),
         ("config", "results: results", "results: ''", "results: expected a path"),
-        ("config", 'data: data ', 'data: "a\\nb" ', "data: "),
+        ("config", "data: data ", 'data: "a\\nb" ', "data: "),
         ("scales", "\nsmoke:", "\nreference:", "choose another name"),
-        ("tables", "overviews:", "overviews:\n  ../x: {title: t, columns: [top1]}", "expected a name"),
+        (
+            "tables",
+            "overviews:",
+            "overviews:\n  ../x: {title: t, columns: [top1]}",
+            "expected a name",
+        ),
     ],
 )
 def test_an_entry_that_cannot_be(config, file, old, new, says):

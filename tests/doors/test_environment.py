@@ -19,7 +19,9 @@ from vidtune.spec import UserError, write_text
 def script(code: str, **env: str) -> subprocess.CompletedProcess[str]:
     kept = {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPO)}
     command = [sys.executable, "-c", code]
-    return subprocess.run(command, capture_output=True, text=True, cwd=REPO, env=kept | env, timeout=120)
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=REPO, env=kept | env, timeout=120
+    )
 
 
 def test_a_backend_of_matplotlib_that_is_not_here_is_not_used():
@@ -58,7 +60,7 @@ def test_processes_without_shared_memory_are_one_line(monkeypatch):
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr(workers, "ProcessPoolExecutor", full)
-    with pytest.raises(UserError, match="/dev/shm: Read-only file system; .*make it writable"):
+    with pytest.raises(UserError, match=r"/dev/shm: Read-only file system; .*make it writable"):
         workers.process_pool(1)
 
 
@@ -103,7 +105,9 @@ def test_where_all_gpus_are_lost_nothing_runs_on_the_cpu_instead(gpus, monkeypat
     assert devices.visible() == ()
 
 
-@pytest.mark.parametrize("how", [{"number": 0}, {"number": -1}, {"timeout": -1.0}, {"timeout": float("nan")}])
+@pytest.mark.parametrize(
+    "how", [{"number": 0}, {"number": -1}, {"timeout": -1.0}, {"timeout": float("nan")}]
+)
 def test_a_lease_of_nothing_does_not_wait_for_ever(gpus, how):
     gpus({})
     with pytest.raises(UserError, match="expected a GPU or more, and seconds"):

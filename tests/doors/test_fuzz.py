@@ -57,7 +57,16 @@ def config(place: Path) -> Path:
 @fuzzed
 @given(data=st.data())
 def test_the_configuration(place, config, data):
-    names = ("config", "datasets", "datasets", "recipes", "scales", "backbones", "metrics", "tables")
+    names = (
+        "config",
+        "datasets",
+        "datasets",
+        "recipes",
+        "scales",
+        "backbones",
+        "metrics",
+        "tables",
+    )
     name = data.draw(st.sampled_from([*names, "expected", "papers/tempme", "papers/tempme"]))
     path = config / f"{name}.yaml"
     text = path.read_text(encoding="utf-8")
@@ -142,7 +151,15 @@ def full(place: Path) -> Path:
 @fuzzed
 @given(data=st.data())
 def test_the_results(place, full, data):
-    kinds = ("eval.json", "train.json", "premise.json", "pretrain.json", "rows.csv", "bench", "costs")
+    kinds = (
+        "eval.json",
+        "train.json",
+        "premise.json",
+        "pretrain.json",
+        "rows.csv",
+        "bench",
+        "costs",
+    )
     kind = data.draw(st.sampled_from([*kinds, "memory"]))
     paths = [p for p in sorted(full.rglob("*.*")) if kind in p.parts[-4:] or p.name == kind]
     path = paths[data.draw(st.integers(0, len(paths) - 1))]
@@ -152,8 +169,10 @@ def test_the_results(place, full, data):
         new = text[:cut] + data.draw(st.text(max_size=5) | st.just("x" * 200_000)) + text[cut:]
     else:
         new = data.draw(hostile.json_edits(text))
-    verb = "summary" if kind in ("rows.csv", "train.json") else data.draw(
-        st.sampled_from(["collect", "summary", "stale"])
+    verb = (
+        "summary"
+        if kind in ("rows.csv", "train.json")
+        else data.draw(st.sampled_from(["collect", "summary", "stale"]))
     )
     try:
         path.write_text(new, encoding="utf-8", errors="replace")

@@ -17,7 +17,10 @@ BAD = ("../x", "a/b", "..", ".", "", "/etc", "-x", ".x", "a b", "a\n", "é", "x"
 
 @pytest.mark.parametrize("name", BAD)
 def test_a_name_is_one_safe_part_of_a_path(name, vidtune, tmp_path):
-    for kind, given in ((Costing, {"paper": name, "models": []}), (Dataset, {"name": name, "task": "retrieval"})):
+    for kind, given in (
+        (Costing, {"paper": name, "models": []}),
+        (Dataset, {"name": name, "task": "retrieval"}),
+    ):
         with pytest.raises(UserError, match="expected a name of at most 100 letters"):
             parse(kind, given, Path("f.json"))
     run = json.loads(next(iter(plan_at(tmp_path).runs.values())).model_dump_json())
@@ -26,7 +29,9 @@ def test_a_name_is_one_safe_part_of_a_path(name, vidtune, tmp_path):
             parse(Run, {**run, "name": field}, Path("f.json"))
 
 
-@pytest.mark.parametrize("argv", [["--papers", "../papers/tempme"], ["--scale", "a/b"], ["--results", ""]])
+@pytest.mark.parametrize(
+    "argv", [["--papers", "../papers/tempme"], ["--scale", "a/b"], ["--results", ""]]
+)
 def test_arguments_that_become_paths_are_checked(argv, vidtune, capsys):
     with pytest.raises(SystemExit) as ended:
         vidtune("ls", *argv)
@@ -39,7 +44,9 @@ def test_a_paper_with_dots_deletes_nothing(tmp_path, vidtune):
     victim = tmp_path / "victim" / "precious.json"
     write_text(victim, "{}")
     write_json(tmp_path / "spec.json", {"paper": "../../victim", "models": []})
-    code, _, err = vidtune("cost", "--spec", tmp_path / "spec.json", "--out", tmp_path / "r" / "o" / "x.json")
+    code, _, err = vidtune(
+        "cost", "--spec", tmp_path / "spec.json", "--out", tmp_path / "r" / "o" / "x.json"
+    )
     assert code == 2 and "paper: expected a name" in one_line(err) and victim.exists()
     write_json(tmp_path / "spec.json", {"paper": "p", "models": []})
     write_text(own := tmp_path / "kept" / "p" / "mine.json", "{}")
@@ -66,7 +73,9 @@ def test_generated_videos_replace_no_other_dataset(tmp_path):
     asked = asked.model_copy(update={"clips": {"train": 2, "val": 0, "test": 2}})
     write_json(tmp_path / "manifest.json", {"classes": ["mine"]})
     write_text(tmp_path / "decoded" / "mine.npy", "x")
-    with pytest.raises(UserError, match=r"manifest\.json: not of generated videos; choose another folder"):
+    with pytest.raises(
+        UserError, match=r"manifest\.json: not of generated videos; choose another folder"
+    ):
         generate.generate(asked, tmp_path)
     (tmp_path / "manifest.json").unlink()
     generate.generate(asked, tmp_path)

@@ -7,8 +7,15 @@ from pathlib import Path
 import pytest
 from helpers.common import one_line
 
-from vidtune.spec import UserError, json_lines, load_json, parse_json, read_text, read_yaml
-from vidtune.spec import yaml_files
+from vidtune.spec import (
+    UserError,
+    json_lines,
+    load_json,
+    parse_json,
+    read_text,
+    read_yaml,
+    yaml_files,
+)
 
 CHAIN = "a: [&a0 [x, x], " + ", ".join(f"&a{k} [*a{k - 1}, *a{k - 1}]" for k in range(1, 30)) + "]"
 NESTED = "a: [&a0 [x], " + ", ".join(f"&a{k} [*a{k - 1}]" for k in range(1, 40)) + "]"
@@ -49,8 +56,28 @@ def test_yaml_that_is_not_plain_is_one_line(tmp_path, text, says):
 def test_what_a_plain_scalar_is(tmp_path):
     """Numbers are decimal; dates, sexagesimals, 010 and 1_000 are text, which a number's field refuses."""
     path = tmp_path / "a.yaml"
-    texts = ("2024-01-01", "2024-13-45", "190:20:30", "1_0:2", "0x", "0x10", "010", "1_000", "=", "1" * 30)
-    numbers = {"1": 1, "-2": -2, "0": 0, "1.5": 1.5, "1e-3": 1e-3, ".5": 0.5, "-3.": -3.0, "+1E5": 1e5}
+    texts = (
+        "2024-01-01",
+        "2024-13-45",
+        "190:20:30",
+        "1_0:2",
+        "0x",
+        "0x10",
+        "010",
+        "1_000",
+        "=",
+        "1" * 30,
+    )
+    numbers = {
+        "1": 1,
+        "-2": -2,
+        "0": 0,
+        "1.5": 1.5,
+        "1e-3": 1e-3,
+        ".5": 0.5,
+        "-3.": -3.0,
+        "+1E5": 1e5,
+    }
     others = {"~": None, "": None, "null": None, "true": True, "No": False, "'1'": "1"}
     known = {**{t: t for t in texts}, **numbers, **others}
     path.write_text("".join(f"k{k}: {text}\n" for k, text in enumerate(known)))
@@ -132,6 +159,8 @@ def test_nothing_else_reads_yaml_and_json():
     allowed = {"spec/json_files.py", "spec/yaml_files.py", "gpu/watch.py", "remote/download.py"}
     found = set()
     for path in (*(REPO / "vidtune").rglob("*.py"), REPO / "Snakefile"):
-        if re.search(r"json\.loads?\(|yaml\.\w*load|import yaml|pickle\.loads?\(", path.read_text()):
+        if re.search(
+            r"json\.loads?\(|yaml\.\w*load|import yaml|pickle\.loads?\(", path.read_text()
+        ):
             found.add(str(path.relative_to(REPO / "vidtune")) if path.suffix else path.name)
     assert found <= allowed, found

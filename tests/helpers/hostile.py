@@ -11,30 +11,150 @@ from hypothesis import strategies as st
 
 DEEP = 5000
 YAML = [
-    *("!!int abc", "!!float x", "!!bool maybe", "!!timestamp x", "!!null x", "!!binary aGk=", "! x"),
+    *(
+        "!!int abc",
+        "!!float x",
+        "!!bool maybe",
+        "!!timestamp x",
+        "!!null x",
+        "!!binary aGk=",
+        "! x",
+    ),
     *("!!python/object/apply:os.system [true]", "!!set {a, b}", "!!omap [a: 1]", "!!str 5", "!x y"),
-    *("2024-13-45", "2024-02-30", "0x", "0b2", "0o9", "010", "1_0:2", "190:20:30", "1_000", "+.5e+"),
+    *(
+        "2024-13-45",
+        "2024-02-30",
+        "0x",
+        "0b2",
+        "0o9",
+        "010",
+        "1_0:2",
+        "190:20:30",
+        "1_000",
+        "+.5e+",
+    ),
     *(".inf", "-.INF", ".nan", "1e999", "-1", "0", "1.5", "9" * 5000, "1" * 19, "-" + "9" * 18),
     *("[" * DEEP, "{a: " * DEEP, "[" * 40 + "]" * 40, "&x [*x]", "*nothing", "{<<: {a: 1}, a: 2}"),
     *("{<<: [{a: 1}, {a: 2}]}", "{a: 1, a: 2}", "{1: 2}", "{[a]: b}", "{~: 1}", "= ", "<<", "? x"),
-    *("~", "{}", "[]", '""', '"\\0"', '"\\e[31m"', '"a\\nb"', '"\\ud800"', "yes", "no", "|", ">-", "%"),
-    *("../../victim", "/etc/passwd", "~nobody-at-all/x", "a/b", ".", "..", "n" * 300, "é", "\u202e"),
-    "[&a [x, x, x], " + ", ".join(f"&b{k} [*{'a' if not k else f'b{k - 1}'}, *a]" for k in range(60)) + "]",
+    *(
+        "~",
+        "{}",
+        "[]",
+        '""',
+        '"\\0"',
+        '"\\e[31m"',
+        '"a\\nb"',
+        '"\\ud800"',
+        "yes",
+        "no",
+        "|",
+        ">-",
+        "%",
+    ),
+    *(
+        "../../victim",
+        "/etc/passwd",
+        "~nobody-at-all/x",
+        "a/b",
+        ".",
+        "..",
+        "n" * 300,
+        "é",
+        "\u202e",
+    ),
+    "[&a [x, x, x], "
+    + ", ".join(f"&b{k} [*{'a' if not k else f'b{k - 1}'}, *a]" for k in range(60))
+    + "]",
     "[&c0 [x, x], " + ", ".join(f"&c{k} [*c{k - 1}, *c{k - 1}]" for k in range(1, 60)) + "]",
 ]
 VALUES: list[Any] = [
     *(None, True, False, 0, -1, 1, 1.5, 10**18, -(10**18), 1e308, float("nan"), float("inf")),
-    *("", " ", "x", "\0", "\n", "\x1b[2J", "\u2028", "../../victim", "/etc/passwd", "n" * 300, "<b>"),
+    *(
+        "",
+        " ",
+        "x",
+        "\0",
+        "\n",
+        "\x1b[2J",
+        "\u2028",
+        "../../victim",
+        "/etc/passwd",
+        "n" * 300,
+        "<b>",
+    ),
     *([], [1], [[]], [None], [["a", "b"]], {}, {"a": None}, {"": ""}, {"../x": 1}, [{}], ["x"] * 3),
 ]
 RAW = [
-    *("", "{", "[]", "null", "1", '"x"', "{}", "NaN", "[" * DEEP, '{"a":' * DEEP, "9" * 5000, "\ufeff{}"),
-    *('{"a": 1, "a": 2}', '"\\ud800"', "{'a': 1}", "\0", "[1,]", "[" * 900 + "]" * 900, "-" + "9" * 400),
+    *(
+        "",
+        "{",
+        "[]",
+        "null",
+        "1",
+        '"x"',
+        "{}",
+        "NaN",
+        "[" * DEEP,
+        '{"a":' * DEEP,
+        "9" * 5000,
+        "\ufeff{}",
+    ),
+    *(
+        '{"a": 1, "a": 2}',
+        '"\\ud800"',
+        "{'a': 1}",
+        "\0",
+        "[1,]",
+        "[" * 900 + "]" * 900,
+        "-" + "9" * 400,
+    ),
 ]
 NAMES = [
-    *("", " ", ".", "..", "...", "../x", "/", "/etc", "a/b", "a\\b", "-x", "--", "~", "~root", "a b", "\n"),
-    *("\0", "a\nb", "\x1b[31m", "é", "x" * 101, "x" * 300, "CON", "a:b", "*", "a*", "[a]", "{a}", "$HOME"),
-    *("tempme", "../tempme", "./tempme", "tempme/", "smoke", "reference", "\udcff", "\u202ea", "0", "1e9"),
+    *(
+        "",
+        " ",
+        ".",
+        "..",
+        "...",
+        "../x",
+        "/",
+        "/etc",
+        "a/b",
+        "a\\b",
+        "-x",
+        "--",
+        "~",
+        "~root",
+        "a b",
+        "\n",
+    ),
+    *(
+        "\0",
+        "a\nb",
+        "\x1b[31m",
+        "é",
+        "x" * 101,
+        "x" * 300,
+        "CON",
+        "a:b",
+        "*",
+        "a*",
+        "[a]",
+        "{a}",
+        "$HOME",
+    ),
+    *(
+        "tempme",
+        "../tempme",
+        "./tempme",
+        "tempme/",
+        "smoke",
+        "reference",
+        "\udcff",
+        "\u202ea",
+        "0",
+        "1e9",
+    ),
 ]
 
 
@@ -54,7 +174,9 @@ def yaml_edits(draw: st.DrawFn, text: str) -> str:
     """A YAML file with one thing changed."""
     lines = text.split("\n")
     at = draw(st.integers(0, len(lines) - 1))
-    how = draw(st.sampled_from(["value", "value", "value", "whole", "twice", "drop", "cut", "insert"]))
+    how = draw(
+        st.sampled_from(["value", "value", "value", "whole", "twice", "drop", "cut", "insert"])
+    )
     new = draw(st.sampled_from(YAML) | st.text(max_size=20))
     if how == "value":
         keys = list(re.finditer(r"[\w-]+: *(?=[^\s&|>])[^,{}\[\]\n]+", text))
@@ -75,7 +197,13 @@ def yaml_edits(draw: st.DrawFn, text: str) -> str:
 
 
 def _paths(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    inner = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    inner = (
+        data.items()
+        if isinstance(data, dict)
+        else enumerate(data)
+        if isinstance(data, list)
+        else ()
+    )
     return [path, *(p for key, value in inner for p in _paths(value, (*path, key)))]
 
 

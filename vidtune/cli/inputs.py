@@ -20,7 +20,9 @@ MOST = 1_000_000  # of what an argument counts
 
 def add_plan(parser: argparse.ArgumentParser) -> None:
     """What selects a plan."""
-    parser.add_argument("--config", type=as_path, default="config", help="config folder (default: config)")
+    parser.add_argument(
+        "--config", type=as_path, default="config", help="config folder (default: config)"
+    )
     parser.add_argument("--scale", type=as_name, help="instead of the one in config.yaml")
     parser.add_argument("--results", type=as_path, help="instead of the one in config.yaml")
     parser.add_argument("--papers", type=as_name, nargs="+", help="instead of those in config.yaml")

@@ -197,7 +197,7 @@ def check_copies(dataset: Dataset, directory: Path) -> None:
 
 def _check_row(row: Any, place: str) -> None:
     if not isinstance(row, dict):
-        keys = ', '.join(k for k in KEYS if k not in MAY)
+        keys = ", ".join(k for k in KEYS if k not in MAY)
         raise UserError(f"{place}: expected an object with keys {keys}; fix the line")
     for key, (types, what) in KEYS.items():
         if key not in row:
@@ -213,7 +213,9 @@ def _check_row(row: Any, place: str) -> None:
         if not 0 < row[key] < math.inf:
             raise UserError(f"{place}: {key}: expected more than 0; found {row[key]}; fix the line")
         if row[key] > MOST:
-            raise UserError(f"{place}: {key}: expected at most {MOST:g}; found {row[key]}; fix the line")
+            raise UserError(
+                f"{place}: {key}: expected at most {MOST:g}; found {row[key]}; fix the line"
+            )
     try:
         check_path(row["video"])
     except ValueError as e:

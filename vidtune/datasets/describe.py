@@ -40,7 +40,9 @@ def run(dataset: Dataset, root: Path) -> Facts:
     facts: Facts = {}
     for name in splits:
         if name not in coverage:
-            raise UserError(f"{path}: {name}: missing; run `vidtune data index {dataset.name}` again")
+            raise UserError(
+                f"{path}: {name}: missing; run `vidtune data index {dataset.name}` again"
+            )
         clips = records.read(root, name)
         facts[name] = {**coverage[name], **_clip_facts(clips)}
         if clips:

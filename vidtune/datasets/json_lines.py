@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from vidtune.spec import Count, UserError, parse, parse_json, read_bytes, write_text
+from vidtune.spec.frozen import Amount, Rate, Whole
 from vidtune.spec.names import PathText
 from vidtune.spec.read import M
-from vidtune.spec.frozen import Amount, Rate, Whole
 from vidtune.spec.results import Written
 
 Entry = dict[str, Any]

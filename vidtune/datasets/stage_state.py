@@ -137,7 +137,7 @@ def one_process(root: Path, label: str) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
-        lock = open(os.open(path, flags, 0o666), "ab")
+        lock = os.fdopen(os.open(path, flags, 0o666), "ab")
     except OSError as e:
         raise UserError(f"{e.filename}: {e.strerror}; make it writable") from None
     with lock:

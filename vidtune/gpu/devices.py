@@ -17,8 +17,8 @@ class Device(NamedTuple):
 
 NO_PERMISSION = 4  # of NVML's errors
 Board = tuple[str, ...]
-"""One GPU: its UUID, then those of its MIG instances, which jobs use in place of the whole. Nothing where it
-cannot be used."""
+"""One GPU: its UUID, then those of its MIG instances, which jobs use in place of the whole; nothing where
+it cannot be used."""
 
 
 def boards() -> tuple[Board, ...]:
@@ -60,7 +60,9 @@ def _instances(lib: Any, board: Any) -> tuple[str, ...]:
         return ()
     count = nvml.ask(lib, "nvmlDeviceGetMaxMigDeviceCount", board) or 0
     handles = (nvml.ask(lib, "nvmlDeviceGetMigDeviceHandleByIndex", board, i) for i in range(count))
-    uuids = (nvml.ask(lib, "nvmlDeviceGetUUID", h) for h in handles if h is not None)  # an empty place
+    uuids = (
+        nvml.ask(lib, "nvmlDeviceGetUUID", h) for h in handles if h is not None
+    )  # an empty place
     return tuple(uuid for uuid in uuids if uuid is not None)
 
 

@@ -89,6 +89,8 @@ class Config(Frozen):
     def _problems_of_dataset(self, d: Dataset) -> Iterator[str]:
         if d.task == "recognition" and not d.classes:
             yield "classes: a recognition dataset needs their number; add it"
+        if not d.generated and d.name in {*self.generated, "bench"}:
+            yield "name: generated videos have the folder of this name; choose another"
         if d.generated and d.classes not in (None, 2 * len(self.generated[d.generated].motions)):
             yield f"classes: each motion of {d.generated} gives two; found {d.classes}"
         if d.shares and (d.shares == d.name or self.datasets[d.shares].shares):

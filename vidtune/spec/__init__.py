@@ -9,8 +9,8 @@ from vidtune.spec.json_files import json_lines, load_json, parse_json
 from vidtune.spec.method_options import Depth, Joins, Layers, Options, Tokens, Width
 from vidtune.spec.paper import Assumed, ClaimTest, Contradiction, Fit, Numbers, Paper, Variant, slug
 from vidtune.spec.read import parse, write_json, write_text
-from vidtune.spec.regular_files import read_bytes, read_text
 from vidtune.spec.recipe import Recipe, Selection
+from vidtune.spec.regular_files import read_bytes, read_text
 from vidtune.spec.run import (
     Costing,
     Model,

@@ -106,7 +106,7 @@ class Annotations(Frozen):
             yield "columns: two of them are one column of the file; give each its own"
         if "split" in self.columns and "all" not in self.files:
             yield "columns.split: is for a list of all splits, `all`; drop it"
-        if self.delimiter in "\"\r\n\0" or (self.delimiter != "," and self.format != "csv"):
+        if self.delimiter in '"\r\n\0' or (self.delimiter != "," and self.format != "csv"):
             yield f"delimiter: expected one that parts the fields of a csv; found {self.delimiter!r}"
 
 
@@ -132,7 +132,9 @@ class Dataset(Frozen):
     citation: str | None = None
     classes: Count | None = None  # recognition
     sources: tuple[Source, ...] = ()  # its files as published
-    folder: PathText | None = None  # folder of the user's own videos and lists, instead of fetched ones
+    folder: PathText | None = (
+        None  # folder of the user's own videos and lists, instead of fetched ones
+    )
     shares: Name | None = None  # another dataset, whose downloads, videos and lists it uses
     annotations: Annotations | None = None
     frame_rate: Rate | None = None  # of videos that are folders of jpg frames; None: video files

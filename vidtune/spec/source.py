@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from vidtune.spec.frozen import Bytes, Frozen
+from vidtune.spec.frozen import Bytes, Frozen, Text
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FILE = r"^[A-Za-z0-9_?*\[\]][A-Za-z0-9._+?*\[\]-]*$"  # a name, or a pattern of names; no folder
@@ -47,7 +47,9 @@ class Source(Frozen):
     bytes: Bytes | None = None  # None: unknown
     sha256: Sha256 | None = None  # None: nobody has computed it; `vidtune data lock` fills it in
     lists: bool = False  # the file names further archives, one address a line
-    joined: Annotated[str, Field(pattern=FILE, max_length=200)] | None = None  # pattern of part files inside; joined by name they are one archive
+    joined: Annotated[str, Field(pattern=FILE, max_length=200)] | None = (
+        None  # pattern of part files inside; joined by name they are one archive
+    )
     gated: bool = False  # needs a form or a licence; never fetched
     steps: tuple[Text, ...] = ()  # gated: what the user does, one step each
     optional: bool = False  # no run needs it

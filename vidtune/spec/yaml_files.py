@@ -19,7 +19,9 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 PLAIN = {
     "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
     "bool": (
-        "|".join(f"{w}|{w.title()}|{w.upper()}" for w in ("yes", "no", "true", "false", "on", "off")),
+        "|".join(
+            f"{w}|{w.title()}|{w.upper()}" for w in ("yes", "no", "true", "false", "on", "off")
+        ),
         list("yYnNtTfFoO"),
     ),
     "int": (r"[-+]?(0|[1-9][0-9]{0,17})", list("-+0123456789")),
@@ -115,7 +117,9 @@ def _check_events(text: str) -> None:
             if len(stack) + depth > DEEPEST:
                 raise UserError(f"{line}: {_too_deep()}")
             if top.size > VALUES:
-                raise UserError(f"{line}: more than {VALUES:,} values with aliases followed; drop some")
+                raise UserError(
+                    f"{line}: more than {VALUES:,} values with aliases followed; drop some"
+                )
 
 
 def _too_deep() -> str:

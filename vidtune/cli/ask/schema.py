@@ -10,7 +10,9 @@ from vidtune.spec import write_text
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", type=as_path, default="config/schema", help="folder (default: config/schema)")
+    parser.add_argument(
+        "--out", type=as_path, default="config/schema", help="folder (default: config/schema)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:

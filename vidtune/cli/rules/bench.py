@@ -28,7 +28,11 @@ from vidtune.spec.read import check_target
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("variant", nargs="?", help="<paper>/<variant>, at its declared size")
-    add("--spec", type=as_path, help="a run's spec file instead of a variant, at the size of its scale")
+    add(
+        "--spec",
+        type=as_path,
+        help="a run's spec file instead of a variant, at the size of its scale",
+    )
     add("--out", type=as_path, help="JSON file to write as well as printing")
     add("--batch", type=count, default=8, help="videos a step (default: 8)")
     add("--frames", type=count, help="of a video (default: the variant's)")
@@ -40,7 +44,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", choices=("cpu", "cuda"), help="default: cuda where there is a GPU")
     parts = ("train", "inference", "loader")
     add("--only", nargs="+", choices=parts, default=parts, help="default: all three")
-    add("--clips", type=as_path, default="data/bench", help="folder of the clips that the loader generates")
+    add(
+        "--clips",
+        type=as_path,
+        default="data/bench",
+        help="folder of the clips that the loader generates",
+    )
     add("--even-if-busy", action="store_true", help="measure on a GPU in use; the row says so")
     add_plan_json(parser)
 

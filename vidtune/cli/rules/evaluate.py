@@ -19,8 +19,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_plan(parser)
     parser.add_argument("variant", nargs="?", help="with --official: <paper>/<variant> it is of")
     parser.add_argument("--spec", type=as_path, help="the job's spec file")
-    parser.add_argument("--out", type=as_path, help="JSON file to write (with --official, default: print)")
-    parser.add_argument("--checkpoint", type=as_path, help="of the run (default: model.pt beside --out)")
+    parser.add_argument(
+        "--out", type=as_path, help="JSON file to write (with --official, default: print)"
+    )
+    parser.add_argument(
+        "--checkpoint", type=as_path, help="of the run (default: model.pt beside --out)"
+    )
     parser.add_argument("--official", type=as_path, help="checkpoint of the method's authors")
     add_ranks(parser)
 

@@ -14,7 +14,9 @@ from vidtune.spec import Run
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--spec", type=as_path, required=True, nargs="+", help="the runs' spec files")
+    parser.add_argument(
+        "--spec", type=as_path, required=True, nargs="+", help="the runs' spec files"
+    )
     parser.add_argument("--out", type=as_path, required=True, help="folder of runs to write to")
 
 

@@ -129,7 +129,9 @@ def _tested(run: Run, trained: dict[str, Any]) -> Tested | None:
     metric = run.recipe.select.metric
     for step, found in trained["tested"]:
         if metric not in found:
-            raise UserError(f"{run.name}: train.json: tested: no {metric} after step {step}; train again")
+            raise UserError(
+                f"{run.name}: train.json: tested: no {metric} after step {step}; train again"
+            )
     return Tested(metric, [(s, found[metric]) for s, found in trained["tested"]], trained["best"])
 
 

@@ -51,7 +51,9 @@ class Row(Frozen):
     best_of: int | None = None
 
     def problems(self) -> Iterator[str]:
-        scales = {"measured": (HERE, REFERENCE), "learned": (self.scale,)}.get(self.kind, (FULL_SIZE,))
+        scales = {"measured": (HERE, REFERENCE), "learned": (self.scale,)}.get(
+            self.kind, (FULL_SIZE,)
+        )
         if self.scale not in ((PUBLISHED,) if self.source == "paper" else scales):
             yield f"scale: {self.scale!r} is none of a {self.kind} number of {self.source}"
         if self.text not in (OOM, BUSY) and not math.isfinite(self.value):
@@ -122,7 +124,9 @@ def rows_from_csv(path: Path, plan: Plan | None = None) -> list[Row]:
             row = _row(fields, f"{path}:{reader.line_num}")
             if metrics and (row.metric not in metrics or row.kind != metrics[row.metric].kind):
                 what = f"{row.metric!r} is no {row.kind} metric of config/metrics.yaml"
-                raise UserError(f"{path}:{reader.line_num}: metric: {what}; run `vidtune collect` again")
+                raise UserError(
+                    f"{path}:{reader.line_num}: metric: {what}; run `vidtune collect` again"
+                )
             rows.append(row)
     except csv.Error as e:
         raise UserError(f"{path}:{reader.line_num}: not valid csv ({e}); {again} again") from None
@@ -131,7 +135,9 @@ def rows_from_csv(path: Path, plan: Plan | None = None) -> list[Row]:
 
 def _row(fields: dict[str, str], place: str) -> Row:
     if None in fields or None in fields.values():
-        raise UserError(f"{place}: not a row: expected {len(Row.model_fields)} fields; run `vidtune collect` again")
+        raise UserError(
+            f"{place}: not a row: expected {len(Row.model_fields)} fields; run `vidtune collect` again"
+        )
     given = {k: v for k, v in fields.items() if v or Row.model_fields[k].default is not None}
     try:
         return Row.model_validate(given, strict=False)

@@ -1,12 +1,6 @@
 """The report's plots: each is drawn if its data exists, else a reason takes its place."""
 
-import logging
-import os
-
-os.environ["MPLBACKEND"] = "agg"  # that of a notebook, where this was started from one, is not here
-logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it tells of caches that it cannot write
-
-import matplotlib
+from vidtune.report.plots.library import matplotlib  # isort: skip  # before all that import it
 
 from vidtune.plan import Plan
 from vidtune.report.numbers.result_files import Outcomes
