@@ -51,9 +51,8 @@ class Row(Frozen):
     best_of: int | None = None
 
     def problems(self) -> Iterator[str]:
-        scales = {"measured": (HERE, REFERENCE), "learned": (self.scale,)}.get(
-            self.kind, (FULL_SIZE,)
-        )
+        where = {"measured": (HERE, REFERENCE), "counted": (FULL_SIZE,), "predicted": (FULL_SIZE,)}
+        scales = where.get(self.kind, (self.scale,))
         if self.scale not in ((PUBLISHED,) if self.source == "paper" else scales):
             yield f"scale: {self.scale!r} is none of a {self.kind} number of {self.source}"
         if self.text not in (OOM, BUSY) and not math.isfinite(self.value):
