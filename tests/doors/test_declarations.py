@@ -57,7 +57,6 @@ def test_the_declaration_that_the_others_change_is_sound(config):
         ("b.csv", "a.csv", "two splits have one list"),
         ("test: b.csv", "valid: b.csv", "files.valid: unknown"),
         ("{train: a.csv, test: b.csv}", "{}", "give a list of each split"),
-        ("test: b.csv", "val: b.csv", "annotations.files.test: missing"),
         ("format: csv, ", "format: csv, columns: {id: ''}, ", "columns.id"),
         ("format: csv, ", "format: csv, columns: {id: a, video: a}, ", "one column of the file"),
         ("format: csv, ", "format: csv, columns: {split: s}, ", "columns.split"),
@@ -143,6 +142,17 @@ def test_an_entry_that_cannot_be(config, file, old, new, says):
         load(config)
     line = one_line(str(e.value))
     assert f"{file}.yaml" in line and says in line, line
+
+
+def test_a_variant_of_a_dataset_without_the_list_that_is_evaluated_on(config):
+    path = config / "papers" / "side4video.yaml"
+    datasets = config / "datasets.yaml"
+    datasets.write_text(datasets.read_text() + MINE.replace("test:", "val:"))
+    text = path.read_text()
+    assert "dataset: msrvtt," in text
+    path.write_text(text.replace("dataset: msrvtt,", "dataset: mine,", 1))
+    with pytest.raises(UserError, match="dataset: mine has no list of test, which is evaluated on"):
+        load(config)
 
 
 def test_a_missing_file_is_named(config):

@@ -240,7 +240,9 @@ def test_odd_places(place, config):
     spec = place / "good.json"
     write_json(spec, {"paper": "tempme", "models": []})
     for path in hostile.odd_places(place / "odd"):
-        code, line = obeys(["generate", "--spec", path, "--out", place / "o"], place / "o", place / "odd")
+        code, line = obeys(
+            ["generate", "--spec", path, "--out", place / "o"], place / "o", place / "odd"
+        )
         assert code == 2 and path.name in line
         if path.name not in ("file", "x"):
             code, line = obeys(["cost", "--spec", spec, "--out", path], place / "o", place / "odd")

@@ -7,6 +7,7 @@ from the index, goes to `quarantine.jsonl` ({"id", "video", "reason"}) and leave
 
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
@@ -120,7 +121,7 @@ def _check_all(
     When a process dies, the clips that may have been in it are checked each in one of its own.
     """
     count = workers or cores()
-    pool, done = process_pool(count), 0
+    pool, done = _pool(count), 0
     while done < len(entries):
         window = entries[done : done + count * AT_ONCE * 4]
         try:
@@ -131,12 +132,16 @@ def _check_all(
             for entry in entries[done : done + count * AT_ONCE]:
                 yield entry, _check_alone(videos, entry)
                 done += 1
-            pool = process_pool(count)
+            pool = _pool(count)
     pool.shutdown()
 
 
+def _pool(count: int) -> ProcessPoolExecutor:
+    return process_pool(count)
+
+
 def _check_alone(videos: Path, entry: Entry) -> str | None:
-    with process_pool(1) as pool:
+    with _pool(1) as pool:
         try:
             return pool.submit(_reason, videos, entry).result()
         except BrokenProcessPool:

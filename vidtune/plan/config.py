@@ -97,8 +97,6 @@ class Config(Frozen):
             yield f"shares: expected a dataset with files of its own; found {d.shares!r}"
         if d.shares and (self.datasets[d.shares].generated or self.datasets[d.shares].folder):
             yield f"shares: {d.shares} has nothing to fetch; name another, or give its folder"
-        if d.annotations and not {d.evaluate_on, "all"} & d.annotations.files.keys():
-            yield f"annotations.files.{d.evaluate_on}: missing; it is evaluated on"
 
     def _references(self) -> Iterator[tuple[str, str, Iterable[str]]]:
         """(place, kind of entry, names) of all that one entry names of others."""
@@ -134,9 +132,12 @@ class Config(Frozen):
         """A variant's recipe is for its dataset's task; its views are those of its tables; a claim's
         order is of a metric that has a better direction."""
         for key, v in paper.variants.items():
-            task = self.datasets[v.dataset].task
-            if self.recipes[v.recipe].task != task:
-                yield f"{path}: variants.{key}.recipe: {v.recipe} is not for {task}"
+            d = self.datasets[v.dataset]
+            if d.annotations and not {d.evaluate_on, "all"} & d.annotations.files.keys():
+                lacks = f"{d.name} has no list of {d.evaluate_on}, which is evaluated on"
+                yield f"{path}: variants.{key}.dataset: {lacks}; add it in datasets.yaml"
+            if self.recipes[v.recipe].task != d.task:
+                yield f"{path}: variants.{key}.recipe: {v.recipe} is not for {d.task}"
         for k, numbers in enumerate(paper.numbers):
             for row in [row for row in numbers.rows if row in paper.variants]:
                 views, declared = numbers.under(row).views, paper.variants[row].views
