@@ -1,6 +1,7 @@
 # make smoke:      set-up and every step on a few clips, in about a minute
 # make reproduce:  set-up and the whole pipeline on the embedded default
 # make test:       set-up and the tests (test-full: a variant of every method at full size, an hour)
+# make fuzz:       random inputs at every door, FUZZ=2000 of them a door, of which `make test` tries 50
 # make campaign:   what takes an hour: trainings killed 30 times, jobs of a real SLURM (root, on Debian) disturbed
 # make lint:       style, import layers, workflow
 # make bench:      counted costs, cold; a training step of each method (bench-data: decoding, loading);
@@ -9,10 +10,13 @@
 PYTHON ?= python3
 PIP_ARGS ?=                # e.g. --extra-index-url https://download.pytorch.org/whl/cpu
 CORES ?= all
+FUZZ ?= 2000               # inputs a door of `make fuzz`
+# Snakemake asks for the name of its user, which one without an entry in /etc/passwd has not.
+export USER ?= vidtune
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup smoke reproduce test test-full campaign lint bench bench-gpu bench-data clean
+.PHONY: setup smoke reproduce test test-full fuzz campaign lint bench bench-gpu bench-data clean
 
 setup: $(READY)
 
@@ -36,6 +40,9 @@ test: $(READY)
 
 test-full: $(READY)  # two processes of one thread at a time
 	OMP_NUM_THREADS=1 VIDTUNE_FULL_SIZE=1 $(BIN)/python -m pytest tests/test_every_method_at_full_size.py -v
+
+fuzz: $(READY)
+	FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/doors/test_fuzz.py --numprocesses auto -v
 
 campaign: $(READY)
 	VIDTUNE_KILLS=30 $(BIN)/python -m pytest tests/engine/test_killed_trainings.py -v

@@ -9,7 +9,7 @@ from vidtune.events import format_span
 from vidtune.plan import Plan
 from vidtune.remote import cache
 from vidtune.report import outputs
-from vidtune.spec import shown
+from vidtune.spec import UserError, read_text, shown
 from vidtune.spec.read import dump
 
 CHECKPOINT_MB, CLIP_MB = 0.4, 0.02  # a mini run's files; a generated clip of 64 pixels
@@ -92,9 +92,8 @@ def _states_of_runs(
 
 def _follows(result: Path, spec: Path, content: str) -> bool:
     try:
-        same = spec.read_text(encoding="utf-8") == content
-        return same and result.stat().st_mtime_ns >= spec.stat().st_mtime_ns
-    except OSError:
+        return read_text(spec) == content and result.stat().st_mtime_ns >= spec.stat().st_mtime_ns
+    except (OSError, UserError):
         return False
 
 

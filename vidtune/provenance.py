@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from vidtune.spec import Run
+from vidtune.spec.errors import printable
 from vidtune.spec.read import dump
 
 PACKAGE = Path(__file__).parent
@@ -143,5 +144,5 @@ def stamp(digest: str, device: str, spec: BaseModel | None = None) -> dict[str, 
         "device": device,
         "platform": f"{platform.system()} {platform.machine()}",
         "versions": versions,
-        "command": " ".join(Path(a).name if i == 0 else a for i, a in enumerate(sys.argv)),
+        "command": printable(" ".join([Path(sys.argv[0]).name, *sys.argv[1:]])),
     }

@@ -25,6 +25,7 @@ from vidtune.remote import cache
 from vidtune.report import outputs, reference_runs, summary
 from vidtune.report.numbers.device_costs import folders
 from vidtune.spec import GIB, UserError, parse_gpus
+from vidtune.spec.errors import printable, system_errors_explained
 
 __all__ = [
     "SCATTERED",
@@ -198,7 +199,8 @@ def start(
     Snakemake deploys software: with APPTAINER there must be an image.
     """
     try:
-        made = Workflow(config, defaults, dry)
+        with system_errors_explained():
+            made = Workflow(config, defaults, dry)
         if "APPTAINER" in deployed and not dry:
             _check_image(made.plan.config.settings.container)
         for name, why in made.too_large.items() if announce else ():
@@ -212,7 +214,7 @@ def start(
             left = "are planned as if it were there" if made.supposed else "are left out"
             print(f"vidtune: {made.waiting} runs wait for data and {left}", file=sys.stderr)
     except UserError as e:
-        print(f"vidtune: {e}", file=sys.stderr)
+        print(f"vidtune: {printable(str(e))}", file=sys.stderr)
         sys.exit(2)
     return made
 
@@ -225,7 +227,7 @@ def ask_slurm(defaults: Mapping[str, Any], settings: Any) -> None:
     try:
         slurm.check(defaults, settings.status_command)
     except UserError as e:
-        print(f"vidtune: {e}", file=sys.stderr)
+        print(f"vidtune: {printable(str(e))}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -15,7 +15,9 @@ from vidtune.spec.recipe import Augment
 
 # 10 GiB without clips, 1 GiB a clip; from 20 clips on another moment's 0 and 1.5 GiB
 GFLOPS = {"encode": 1000.0, "step": 3000.0, "view": 500.0}
-NEED = Need(((10.0, 1.0), (0.0, 1.5)), 2.0, 0.25, 5.0, GFLOPS, mixes=False)
+NEED = Need(
+    lines=((10.0, 1.0), (0.0, 1.5)), gradients=2.0, clip=0.25, test=5.0, gflops=GFLOPS, mixes=False
+)
 
 
 def recipe(task: str = "recognition", **fields: object) -> Recipe:
@@ -61,7 +63,7 @@ def test_what_cannot_fit_is_one_line():
 
 
 def test_without_a_group_a_model_that_mixes_clips_is_not_split():
-    mixes = Need(NEED.lines, 2.0, 0.25, 5.0, GFLOPS, mixes=True)
+    mixes = NEED.model_copy(update={"mixes": True})
     assert list(splits(64, 8, 64)) == [(1, 1)]
     assert choose(recipe(), mixes, 8, 98) == Choice(1, 1, 64, 96)
     assert isinstance(choose(recipe(), mixes, 8, 97), str)

@@ -15,7 +15,7 @@ from helpers import videos
 from helpers.common import one_line
 from helpers.own_data import crashing, quarantine
 
-from vidtune.data import records
+from vidtune.data import records, workers
 from vidtune.data.clips import Clips
 from vidtune.data.video import decode, read_frames
 from vidtune.datasets import check, dataset_paths, index, json_lines, split, stage_state
@@ -212,7 +212,7 @@ class Dying(ProcessPoolExecutor):
 def test_a_process_that_dies_while_parts_are_handed_out(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(check, "_reason", crashing)
     monkeypatch.setattr(check, "AT_ONCE", 2)
-    monkeypatch.setattr(check, "_pool", lambda n: Dying(n, mp_context=get_context("spawn")))
+    monkeypatch.setattr(check, "process_pool", lambda n: Dying(n, mp_context=get_context("spawn")))
     entries = [{"id": str(k), "video": "v"} for k in range(6)]
     reasons = [(e["id"], why) for e, why in check._check_all(tmp_path, entries, 1)]
     assert reasons == [(str(k), check.CRASHES if k == 4 else None) for k in range(6)]
@@ -230,7 +230,7 @@ def test_a_process_that_cannot_be_started_is_named(tmp_path: Path, monkeypatch):
     dataset = corpus(tmp_path, ["one.mp4"], [])
     index.run(dataset, tmp_path / "data", show=False)
     with monkeypatch.context() as m:
-        m.setattr(check, "_pool", lambda n: NoPool())
+        m.setattr(check, "process_pool", lambda n: NoPool())
         with pytest.raises(
             UserError, match="decodes cannot be started: Broken pipe; see what"
         ) as e:
@@ -241,8 +241,8 @@ def test_a_process_that_cannot_be_started_is_named(tmp_path: Path, monkeypatch):
         raise OSError(28, "No space left on device")  # of /dev/shm
 
     with monkeypatch.context() as m:
-        m.setattr(check, "ProcessPoolExecutor", full)
-        with pytest.raises(UserError, match="cannot be started: No space left on device; see what"):
+        m.setattr(workers, "ProcessPoolExecutor", full)
+        with pytest.raises(UserError, match="/dev/shm: No space left on device; processes need"):
             check.run(dataset, tmp_path / "data", show=False)
     assert not dataset_paths.quarantine(tmp_path / "data").exists()
 

@@ -144,8 +144,8 @@ def test_counts_that_are_not_the_declared_ones(folder: Path, tmp_path: Path):
     line = refused(own(folder, expected={"train": 4}), root)
     assert "mine: train: the list has 3 clips; expected 4 (config/datasets.yaml" in line
     build(own(folder, expected={"train": 4}, tolerance=0.25), root)
-    line = refused(own(folder, expected={"val": 1}), tmp_path / "data" / "other")
-    assert "annotations.files.val: missing; 1 are expected" in line
+    with pytest.raises(ValueError, match=r"expected\.val: annotations.files has no such list"):
+        own(folder, expected={"val": 1})
     line = refused(own(folder, task="recognition", classes=3), tmp_path / "data" / "third")
     assert "the lists have 2 classes; expected 3" in line
     swapped = {"x": "w", "w": "x"}

@@ -1,6 +1,7 @@
 """What verbs share: arguments, the reading of what they name, the shape of a job. No torch."""
 
 import argparse
+import re
 from collections.abc import Callable
 from json import dumps
 from pathlib import Path
@@ -9,16 +10,22 @@ from typing import Any
 
 from vidtune.plan import Plan, load
 from vidtune.plan.names import find_variant
+from vidtune.plan.registry import options_of
 from vidtune.spec import Model, UserError, load_json, parse, write_json
-from vidtune.spec.read import M
+from vidtune.spec.names import NAME, PATTERNS, check_path
+from vidtune.spec.read import M, check_target
+
+MOST = 1_000_000  # of what an argument counts
 
 
 def add_plan(parser: argparse.ArgumentParser) -> None:
     """What selects a plan."""
-    parser.add_argument("--config", default="config", help="config folder (default: config)")
-    parser.add_argument("--scale", help="instead of the one in config.yaml")
-    parser.add_argument("--results", help="instead of the one in config.yaml")
-    parser.add_argument("--papers", nargs="+", help="instead of those in config.yaml")
+    parser.add_argument(
+        "--config", type=as_path, default="config", help="config folder (default: config)"
+    )
+    parser.add_argument("--scale", type=as_name, help="instead of the one in config.yaml")
+    parser.add_argument("--results", type=as_path, help="instead of the one in config.yaml")
+    parser.add_argument("--papers", type=as_name, nargs="+", help="instead of those in config.yaml")
 
 
 def add_plan_json(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +41,15 @@ def read_plan(args: argparse.Namespace) -> Plan:
 
 
 def read_spec(kind: type[M], path: Path) -> M:
-    return parse(kind, load_json(path), path)
+    """A job's spec. Raises `UserError` where it is none, or names a method or options that do not exist."""
+    spec = parse(kind, load_json(path), path)
+    rows, model = getattr(spec, "rows", ()), getattr(spec, "model", None)
+    for one in (*getattr(spec, "models", ()), *(row.model for row in rows), *filter(None, [model])):
+        try:
+            options_of(one)
+        except UserError as e:
+            raise UserError(f"{path}: {e}") from None
+    return spec
 
 
 def job(
@@ -43,8 +58,8 @@ def job(
     """The `arguments` and the `run` of a verb that is a job; `out` says what it writes."""
 
     def arguments(parser: argparse.ArgumentParser) -> None:
-        parser.add_argument("--spec", required=True, help="the job's spec file")
-        parser.add_argument("--out", required=True, help=f"{out} to write")
+        parser.add_argument("--spec", type=as_path, required=True, help="the job's spec file")
+        parser.add_argument("--out", type=as_path, required=True, help=f"{out} to write")
 
     return arguments, lambda args: run_job(args, kind, function, sibling)
 
@@ -57,6 +72,7 @@ def run_job(args: argparse.Namespace, kind: type[M], function: str, sibling: str
     """
     spec, out, call = read_spec(kind, Path(args.spec)), Path(args.out), resolve_name(function)
     if sibling:
+        check_target(out)
         write_json(out, call(spec, out.parent / sibling))
     else:
         call(spec, out)
@@ -64,9 +80,25 @@ def run_job(args: argparse.Namespace, kind: type[M], function: str, sibling: str
 
 def count(text: str) -> int:
     """An argument that counts something."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number above 0; found {text!r}")
+    if not (re.fullmatch(r"[0-9]{1,7}", text) and 0 < int(text) <= MOST):
+        wanted = f"expected a whole number above 0, {MOST:,} at most"
+        raise argparse.ArgumentTypeError(f"{wanted}; found {text[:40]!r}")
     return int(text)
+
+
+def as_name(text: str) -> str:
+    """An argument that names an entry of the configuration, and becomes a part of a path."""
+    if not re.fullmatch(NAME, text):
+        raise argparse.ArgumentTypeError(f"expected {PATTERNS[NAME]}; found {text[:80]!r}")
+    return text
+
+
+def as_path(text: str) -> str:
+    """An argument that is a path."""
+    try:
+        return check_path(text)
+    except ValueError as e:
+        raise argparse.ArgumentTypeError(str(e)) from None
 
 
 def declared_models(plan: Plan, names: list[str]) -> list[Model]:
@@ -84,8 +116,8 @@ def add_costing(parser: argparse.ArgumentParser) -> None:
     """A variant, or a paper's spec file and the file to write; and what selects a plan."""
     add_plan_json(parser)
     parser.add_argument("variant", nargs="?", help="<paper>/<variant>, or the variant alone")
-    parser.add_argument("--spec", help="a paper's spec file instead of a variant")
-    parser.add_argument("--out", help="with --spec: the JSON file to write")
+    parser.add_argument("--spec", type=as_path, help="a paper's spec file instead of a variant")
+    parser.add_argument("--out", type=as_path, help="with --spec: the JSON file to write")
 
 
 def asked_model(args: argparse.Namespace) -> Model | None:

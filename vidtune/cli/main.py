@@ -10,6 +10,7 @@ import sys
 from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
+from typing import NoReturn
 
 from argcomplete import autocomplete
 
@@ -18,7 +19,7 @@ from vidtune.cli import ask, rules
 from vidtune.cli.ask.completion import declared
 from vidtune.cli.launch import NOT_MET, STOPPED
 from vidtune.spec import NotMet, Stopped, UserError
-from vidtune.spec.errors import unknown
+from vidtune.spec.errors import printable, system_errors_explained, unknown
 
 # Verbs of rules that people call as well. The others are the pipeline's.
 SHARED = ("cost", "memory", "bench", "fetch", "data")
@@ -50,9 +51,16 @@ def _in_order(asked: dict[str, ModuleType], called: dict[str, ModuleType]) -> di
 VERBS = _in_order(find_verbs(ask), find_verbs(rules))
 
 
+class Parser(argparse.ArgumentParser):
+    """Its errors are one line; the usage is in the help."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {printable(message)}; see {self.prog} --help\n")
+
+
 def make_parser() -> argparse.ArgumentParser:
     internal = [name for name in find_verbs(rules) if name not in SHARED]
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="vidtune",
         description="Reproducible benchmarks of efficient image-to-video tuning. Without a verb: what "
         "there is, and what to do next.",
@@ -98,11 +106,12 @@ def main(argv: list[str] | None = None) -> int:
     given = sys.argv[1:] if argv is None else argv
     said = "vidtune"
     try:
-        args = read_arguments(parser, given)
-        said = f"vidtune {args.verb}"
-        return args.run(args) or 0
+        with system_errors_explained():
+            args = read_arguments(parser, given)
+            said = f"vidtune {args.verb}"
+            return args.run(args) or 0
     except UserError as e:
-        print(f"{said}: {e}", file=sys.stderr)
+        print(f"{said}: {printable(str(e))}", file=sys.stderr)
         return 2
     except Stopped as e:
         print(f"{said}: {e}", file=sys.stderr)

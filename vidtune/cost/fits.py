@@ -8,13 +8,13 @@ without decoding, waiting and exchange between GPUs; a test its videos x views l
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vidtune import provenance
 from vidtune.plan import Plan
-from vidtune.spec import Dataset, Recipe, Run, Workload, load_json
+from vidtune.spec import Dataset, Recipe, Run, Workload, load_json, parse
+from vidtune.spec.results import Stepped
 
 # GiB of each GPU that no prediction sees: CUDA's context, workspaces of cuBLAS and cuDNN, buffers of NCCL,
 # and what the caching allocator cannot use because it lies in fragments. An allowance, not a measurement.
@@ -35,22 +35,12 @@ class Speed(NamedTuple):
         return self.half if halved else self.single
 
 
-@dataclass(frozen=True)
-class Need:
+class Need(Stepped):
     """What `vidtune.cost.predict_step.predict_step` has predicted; GiB and GFLOPs."""
-
-    lines: tuple[tuple[float, float], ...]
-    gradients: float
-    clip: float
-    test: float
-    gflops: dict[str, float]
-    mixes: bool
 
     @classmethod
     def read(cls, path: Path) -> "Need":
-        raw = load_json(path)
-        raw.pop("provenance")
-        return cls(**raw | {"lines": tuple((fixed, each) for fixed, each in raw["lines"])})
+        return parse(cls, load_json(path), path)
 
     def peak(self, recipe: Recipe, ranks: int, parts: int) -> float:
         """GiB of each GPU in training. Several parts add up their gradients, and in retrieval all clips

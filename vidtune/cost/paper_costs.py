@@ -4,6 +4,7 @@ A result is kept under a key of what was asked for and of the code that computes
 changed variant costs its own seconds only. Results that the job no longer asks for are removed.
 """
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,11 @@ from typing import Any
 
 from vidtune import provenance
 from vidtune.cost import count, predict_memory
-from vidtune.spec import Costing, Fit, Model, Predicting, Prediction, load_json, write_json
+from vidtune.spec import Costing, Fit, Model, Predicting, Prediction, load_json, parse, write_json
+from vidtune.spec.read import M
+from vidtune.spec.results import Counted, Predicted
+
+KEPT = re.compile(r"[0-9a-f]{12}-[0-9a-f]{12}\.json")  # digest of a spec, digest of code
 
 
 def count_paper(job: Costing, folder: Path) -> dict[str, Any]:
@@ -26,7 +31,7 @@ def count_paper(job: Costing, folder: Path) -> dict[str, Any]:
         return {**counts[key], "views": model.n_views, "provenance": stamp}
 
     asked = {m.name: (m, provenance.model_digest(m.method)) for m in job.models}
-    return _kept("cost", folder / job.paper, asked, compute)
+    return _kept("cost", Counted, folder / job.paper, asked, compute)
 
 
 def predict_paper(job: Predicting, folder: Path) -> dict[str, Any]:
@@ -41,7 +46,7 @@ def predict_paper(job: Predicting, folder: Path) -> dict[str, Any]:
     for row in job.rows:
         spec = row.model_copy(update={"where": (), "fit": None})  # they change no prediction
         asked[row.model.name] = spec, provenance.memory_digest(row.model.method)
-    out = _kept("memory", folder / job.paper, asked, compute)
+    out = _kept("memory", Predicted, folder / job.paper, asked, compute)
     for row in job.rows:
         result = out[row.model.name]
         result["where"] = list(row.where)
@@ -57,14 +62,15 @@ def fitted(fit: Fit, gib: float) -> dict[str, Any]:
 
 def _kept(
     label: str,
+    kind: type[M],
     folder: Path,
     asked: dict[str, tuple[Any, str]],
     compute: Callable[[Any, str], dict[str, Any]],
 ) -> dict[str, Any]:
     """Map the names of `asked`, which has a spec and the digest of its code for each, to results.
 
-    They are kept under "<digest of spec>-<digest of code>.json"; each new one prints a line that
-    begins with `label`.
+    They are kept under names as `KEPT`, each as its model `kind`; a new one prints a line that begins
+    with `label`. Other files of the folder are left alone.
     """
     out, paths = {}, set()
     for k, (name, (spec, digest)) in enumerate(asked.items(), 1):
@@ -75,7 +81,9 @@ def _kept(
             seconds = time.perf_counter() - start
             print(f"{label} {k}/{len(asked)} {name} {seconds:.2f} s", flush=True)
         out[name] = load_json(path)
+        parse(kind, out[name], path)
         paths.add(path)
     for path in set(folder.glob("*.json")) - paths:
-        path.unlink()
+        if KEPT.fullmatch(path.name):
+            path.unlink()
     return out

@@ -13,9 +13,8 @@ alone, through a frozen trunk that no gradient passes nothing, and what is check
 
 import gc
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from contextlib import contextmanager
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +30,7 @@ from vidtune.cost.memory_ledger import Ledger
 from vidtune.cost.predict_memory import allocate, ignore_unused, start_optimizer
 from vidtune.data.batches import AT_ONCE
 from vidtune.data.video import cores
+from vidtune.data.workers import process_pool
 from vidtune.engine.step import objective
 from vidtune.methods.build import build_model
 from vidtune.nn.rows import RowModule
@@ -67,7 +67,7 @@ class Part(NamedTuple):
 
 def keep(missing: dict[Path, Workload]) -> None:
     """Write `predict_step` of each workload to its file, with its provenance; on all cores."""
-    with ProcessPoolExecutor(cores(), mp_context=get_context("spawn")) as pool:
+    with process_pool(cores()) as pool:
         jobs = {pool.submit(predict_step, load): path for path, load in missing.items()}
         try:
             for job in progress(as_completed(jobs), len(jobs), "predict steps"):

@@ -10,7 +10,6 @@ Shapes: B clips of a batch, T frames, S pixels.
 import gc
 import math
 import os
-import shutil
 from collections.abc import Generator, Iterable, Iterator
 from itertools import islice, tee
 from typing import Any, NamedTuple
@@ -22,13 +21,18 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from vidtune.data.clips import Clips
 from vidtune.data.order import Part
 from vidtune.data.video import cores
-from vidtune.data.workers import heed_parent, own_handler, signals_held
+from vidtune.data.workers import (
+    SHARED_MEMORY,
+    free_shared_memory,
+    heed_parent,
+    own_handler,
+    signals_held,
+)
 from vidtune.spec import UserError
 
 PIECE = 4  # items at most that a worker hands over at once; of many it would be the last one done
 AHEAD = 2  # batches at least that are decoded in advance, where they have room
 SHARED = 8 << 30  # bytes at most of clips in advance, of all processes of a run on a machine
-SHARED_MEMORY = "/dev/shm"  # where workers hand clips over
 # What torch says where a worker has died, or could not hand over.
 LOST = ("DataLoader worker (pid", "allocate shared memory", "shared memory object")
 CUT = (EOFError, ConnectionError, FileNotFoundError)  # or where it has died as it handed over
@@ -64,10 +68,10 @@ def pace(clips: Clips, batch: int) -> Pace:
 
     No more than half of what is free there is taken: other jobs may start.
     """
-    free = min(SHARED, shutil.disk_usage(SHARED_MEMORY).free // 2) // local_ranks()
+    free = min(SHARED, free_shared_memory() // 2) // local_ranks()
     room = free // (clips.copies * math.prod(clips.shape[1:]))  # items
     most = min(workers(), len(clips), max(1, room // 2))
-    if not most:  # this process decodes
+    if not (most and room):  # this process decodes
         return Pace(0, PIECE, 1)
     piece = max(1, min(PIECE, batch // most, room // (2 * most)))
     wanted = max(2, -(-AHEAD * batch // (most * piece)))

@@ -26,7 +26,7 @@ describes the smaller copies.
 """
 
 import hashlib
-import json
+import math
 import os
 import re
 from collections.abc import Callable
@@ -34,8 +34,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vidtune.spec import Dataset, UserError, load_json
-from vidtune.spec.yaml_files import read_text
+from vidtune.data.manifest import expected_clips, manifest
+from vidtune.spec import Dataset, UserError, json_lines
+from vidtune.spec.names import check_path
 
 # key -> (accepted types, what is expected)
 KEYS: dict[str, tuple[tuple[type, ...], str]] = {
@@ -46,7 +47,12 @@ KEYS: dict[str, tuple[tuple[type, ...], str]] = {
     "seconds": ((int, float), "seconds"),
     "label": ((str, type(None)), "the name of a class or null"),
     "captions": ((list,), "a list of texts"),
+    "group": ((str, type(None)), "text or null"),
+    "appearance": ((dict, type(None)), "an object or null"),
+    "copy_of": ((str, type(None)), "a path relative to the list"),
 }
+MAY = ("group", "appearance", "copy_of")  # be absent
+MOST = 1e9  # frames, frames per second or seconds of a clip
 
 
 @dataclass(frozen=True)
@@ -69,20 +75,6 @@ class Record:
     group: str | None  # clips of a group differ only in motion
     appearance: dict[str, str]
     gallery: int | None = None  # clips that retrieval ranks together; None: all of the split
-
-
-def manifest(directory: Path) -> dict[str, Any]:
-    """Read `manifest.json`. Raises `UserError` where it is missing, no JSON or without classes."""
-    path = directory / "manifest.json"
-    text = read_text(path, "no manifest; generate the data or set its place")
-    try:
-        data = json.loads(text)
-    except ValueError as e:
-        again = "delete it and generate the data again"
-        raise UserError(f"{path}: not valid JSON ({e}); {again}") from None
-    if not isinstance(data, dict) or not isinstance(data.get("classes"), list):
-        raise UserError(f"{path}: classes: expected a list of names; generate the data again")
-    return data
 
 
 def read(directory: Path, split: str) -> list[Record]:
@@ -150,15 +142,12 @@ def rows(path: Path) -> list[dict[str, Any]]:
 
     Raises `UserError` (file:line: key: ...) at the first bad line.
     """
-    # a line ends with a line feed alone: texts may hold what else ends lines
-    lines = read_text(path, "expected one record a line; generate the data").split("\n")
-    if not lines[-1]:
-        lines.pop()
+    lines = json_lines(path, "expected one record a line; generate the data")
     read_rows: dict[str, dict[str, Any]] = {}
     open_to_all = True
-    for number, line in enumerate(lines, 1):
+    for number, row in lines:
         place = f"{path}:{number}"
-        row = _row(line, place)
+        _check_row(row, place)
         if read_rows and (row.get("gallery") is None) != open_to_all:
             raise UserError(
                 f"{place}: gallery: expected a number on every line or on none; found "
@@ -198,8 +187,7 @@ def count_coverage(dataset: Dataset, directory: Path) -> dict[str, dict[str, int
     `coverage.json`, such as {"train": {"used": 8998, "expected": 9000}}; for lists made by hand,
     that of the declaration; where it is silent, the used one. Raises `UserError` at a bad line.
     """
-    path = directory / "coverage.json"
-    prepared = load_json(path) if path.exists() else {}
+    prepared = expected_clips(directory)
     counts = {}
     for split in ("train", dataset.evaluate_on):
         listed = directory / f"{split}.jsonl"
@@ -207,7 +195,7 @@ def count_coverage(dataset: Dataset, directory: Path) -> dict[str, dict[str, int
         used = len(clips)
         if split not in prepared and dataset.expected_of == "captions":
             used = sum(len(clip["captions"]) for clip in clips)
-        expected = prepared.get(split, {}).get("expected", dataset.expected.get(split, used))
+        expected = prepared.get(split, dataset.expected.get(split, used))
         if clips:
             counts[split] = {"used": used, "expected": expected}
     return counts
@@ -230,15 +218,14 @@ def check_copies(dataset: Dataset, directory: Path) -> None:
         )
 
 
-def _row(line: str, place: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line)
-    except ValueError as e:
-        raise UserError(f"{place}: not valid JSON ({e}); fix or remove the line") from None
+def _check_row(row: Any, place: str) -> None:
     if not isinstance(row, dict):
-        raise UserError(f"{place}: expected an object with keys {', '.join(KEYS)}; fix the line")
+        keys = ", ".join(k for k in KEYS if k not in MAY)
+        raise UserError(f"{place}: expected an object with keys {keys}; fix the line")
     for key, (types, what) in KEYS.items():
         if key not in row:
+            if key in MAY:
+                continue
             raise UserError(f"{place}: {key}: missing; add {what}")
         if not isinstance(row[key], types) or isinstance(row[key], bool):
             raise UserError(f"{place}: {key}: expected {what}; found {row[key]!r}")
@@ -246,14 +233,21 @@ def _row(line: str, place: str) -> dict[str, Any]:
     if isinstance(gallery, bool) or not isinstance(gallery, int | None):
         raise UserError(f"{place}: gallery: expected a whole number or null; found {gallery!r}")
     for key in ("frames", "fps", "seconds"):
-        if not row[key] > 0:
+        if not 0 < row[key] < math.inf:
             raise UserError(f"{place}: {key}: expected more than 0; found {row[key]}; fix the line")
+        if row[key] > MOST:
+            raise UserError(
+                f"{place}: {key}: expected at most {MOST:g}; found {row[key]}; fix the line"
+            )
+    try:
+        check_path(row["video"])
+    except ValueError as e:
+        raise UserError(f"{place}: video: {e}") from None
     for caption in row["captions"]:
         if not isinstance(caption, str) or not caption.strip():
             raise UserError(
                 f"{place}: captions: empty caption; write one or remove it from the list"
             )
-    return row
 
 
 def _record(

@@ -1,17 +1,44 @@
-"""Signals to the workers of a `DataLoader`.
+"""Worker processes: the memory that they share with this one, and the signals to them.
 
 A scheduler that stops a job may send SIGTERM or SIGUSR1 to each of its processes. The one that trains then
 ends after its step, and for that needs its workers: they end when it tells them to, and not before.
 """
 
 import os
+import shutil
 import signal
+import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
+
+from vidtune.spec import UserError
+
+SHARED_MEMORY = "/dev/shm"  # where processes hand things over
 
 # macOS cannot say who has sent a signal: there workers end by any
 STOPPING = {signal.SIGTERM, signal.SIGUSR1} if hasattr(signal, "sigwaitinfo") else set()
+
+
+def free_shared_memory() -> int:
+    """Bytes that are free in shared memory; 0 where none can be written. macOS does not say."""
+    if sys.platform == "darwin":
+        return sys.maxsize
+    if not os.access(SHARED_MEMORY, os.W_OK | os.X_OK):
+        return 0
+    return shutil.disk_usage(SHARED_MEMORY).free
+
+
+def process_pool(count: int) -> ProcessPoolExecutor:
+    """Processes that are started anew. Raises `UserError` where they have nothing to share."""
+    try:
+        return ProcessPoolExecutor(count, mp_context=get_context("spawn"))
+    except OSError as e:
+        raise UserError(
+            f"{SHARED_MEMORY}: {e.strerror}; processes need a little of it: make it writable"
+        ) from None
 
 
 @contextmanager

@@ -8,18 +8,24 @@ from the index, goes to `quarantine.jsonl` ({"id", "video", "reason"}) and leave
 import os
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children
 from pathlib import Path
 from typing import Any
 
 from vidtune.data import records
 from vidtune.data.jpg_folder import decode_jpg, list_frames
 from vidtune.data.video import cores, cut_short, decode
+from vidtune.data.workers import process_pool
 from vidtune.datasets import dataset_paths, shards, split, stage_state, training_lists
-from vidtune.datasets.json_lines import Entry, appending, complete_lines, write_lines
+from vidtune.datasets.json_lines import (
+    CheckedClip,
+    Entry,
+    appending,
+    complete_lines,
+    write_lines,
+)
 from vidtune.datasets.shards import Shard
 from vidtune.datasets.training_lists import COUNTS, Coverage, write_lists
 from vidtune.progress import progress
@@ -129,7 +135,7 @@ def _reasons(
 ) -> list[str | None]:
     """Why each clip cannot be used; None: it can. A result of an earlier run, or of a shard, counts where
     the file is the same. New ones are added to the file `out`."""
-    earlier = shards.kept(root, "check", root / "checked.jsonl")
+    earlier = shards.kept(root, "check", CheckedClip, root / "checked.jsonl")
     reasons: dict[int, str | None] = {}  # by position in `entries`
     left: dict[int, Entry] = {}
     for k, entry in enumerate(entries):
@@ -159,7 +165,7 @@ def _check_all(
     `UserError` where none can be started.
     """
     count = workers or cores()
-    pool, done = _pool(count), 0
+    pool, done = process_pool(count), 0
     while done < len(entries):
         window = entries[done : done + count * AT_ONCE * 4]
         try:
@@ -170,19 +176,12 @@ def _check_all(
             for entry in entries[done : done + count * AT_ONCE]:
                 yield entry, _check_alone(videos, entry)
                 done += 1
-            pool = _pool(count)
+            pool = process_pool(count)
         except OSError as e:
             for process in active_children():  # those that did start would wait for ever
                 process.terminate()
             raise _none_starts(e) from None
     pool.shutdown()
-
-
-def _pool(count: int) -> ProcessPoolExecutor:
-    try:
-        return ProcessPoolExecutor(count, mp_context=get_context("spawn"))
-    except OSError as e:
-        raise _none_starts(e) from None
 
 
 def _none_starts(e: Exception) -> UserError:
@@ -194,7 +193,7 @@ def _none_starts(e: Exception) -> UserError:
 
 
 def _check_alone(videos: Path, entry: Entry) -> str | None:
-    with _pool(1) as pool:
+    with process_pool(1) as pool:
         try:
             pool.submit(os.getpid).result()
         except (BrokenProcessPool, OSError) as e:

@@ -7,6 +7,7 @@ a user's own stay in the folder that the declaration names.
 from pathlib import Path
 
 from vidtune.spec import Dataset
+from vidtune.spec.names import expand
 
 
 def home(dataset: Dataset, root: Path) -> Path:
@@ -16,13 +17,18 @@ def home(dataset: Dataset, root: Path) -> Path:
 
 def raw(dataset: Dataset, root: Path) -> Path:
     """Return the folder that holds its videos at any depth."""
-    return Path(dataset.folder).expanduser() if dataset.folder else home(dataset, root) / "raw"
+    return _own(dataset) or home(dataset, root) / "raw"
 
 
 def annotations(dataset: Dataset, root: Path) -> Path:
     """Return the folder that holds its lists at any depth."""
-    place = home(dataset, root) / "annotations"
-    return Path(dataset.folder).expanduser() if dataset.folder else place
+    return _own(dataset) or home(dataset, root) / "annotations"
+
+
+def _own(dataset: Dataset) -> Path | None:
+    """Return the user's own folder, where one is declared. Raises `UserError` where its ~ is unknown."""
+    key = f"config/datasets.yaml: datasets.{dataset.name}.folder"
+    return expand(dataset.folder, key) if dataset.folder else None
 
 
 def index(root: Path) -> Path:

@@ -19,8 +19,8 @@ from vidtune.data.jpg_folder import write_jpg
 from vidtune.data.records import Record
 from vidtune.data.video import read_frames
 from vidtune.datasets import dataset_paths, index, split, stage_state
-from vidtune.datasets.training_lists import COUNTS, quarantined
-from vidtune.spec import Dataset, UserError, load_json, write_json, write_text
+from vidtune.datasets.training_lists import COUNTS, quarantined, read_coverage
+from vidtune.spec import Dataset, UserError, write_json, write_text
 from vidtune.spec.read import write_bytes
 
 SHOWN = 12  # clips of a split on the contact sheet
@@ -36,9 +36,13 @@ def run(dataset: Dataset, root: Path) -> Facts:
     path = dataset_paths.coverage(root)
     if not path.exists():
         raise UserError(f"{path}: not there yet; run `vidtune data index {dataset.name}`")
-    coverage, out = load_json(path), root / "describe"
+    coverage, out = read_coverage(root), root / "describe"
     facts: Facts = {}
     for name in splits:
+        if name not in coverage:
+            raise UserError(
+                f"{path}: {name}: missing; run `vidtune data index {dataset.name}` again"
+            )
         clips = records.read(root, name)
         facts[name] = {**coverage[name], **_clip_facts(clips)}
         if clips:
@@ -53,7 +57,7 @@ def run(dataset: Dataset, root: Path) -> Facts:
         for pair, n in stage_state.load(root, "split")["shared_origins"].items()
         if n
     ]
-    if unlisted := stage_state.load(root, "index")["unlisted"]:
+    if unlisted := stage_state.load(root, "index").get("unlisted"):
         notes.append(f"{unlisted:,} videos are in no list")
     notes += [f"{n:,} videos cannot be read: {why}" for why, n in reasons.items()]
     shown = [name for name in facts if facts[name]["decodable"]]

@@ -15,7 +15,7 @@ from vidtune.data import jpg_folder
 from vidtune.data.find_videos import Videos, find_videos
 from vidtune.data.video import cores, probe
 from vidtune.datasets import dataset_paths, shards, split, stage_state, training_lists
-from vidtune.datasets.json_lines import Entry, appending, complete_lines, write_lines
+from vidtune.datasets.json_lines import Entry, Indexed, appending, complete_lines, write_lines
 from vidtune.datasets.readers import Listed
 from vidtune.datasets.shards import Shard
 from vidtune.datasets.threads import in_threads
@@ -135,7 +135,7 @@ def _probe_all(
     }
     entries = {
         name: entry
-        for name, entry in shards.kept(root, "index", dataset_paths.index(root)).items()
+        for name, entry in shards.kept(root, "index", Indexed, dataset_paths.index(root)).items()
         if name in current and current[name].items() <= entry.items()
     }
     left = [name for name in current if name not in entries]

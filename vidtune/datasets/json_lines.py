@@ -7,9 +7,38 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vidtune.spec import UserError, write_text
+from vidtune.spec import Count, UserError, parse, parse_json, read_bytes, write_text
+from vidtune.spec.frozen import Amount, Rate, Whole
+from vidtune.spec.names import PathText
+from vidtune.spec.read import M
+from vidtune.spec.results import Written
 
 Entry = dict[str, Any]
+
+
+class Indexed(Written):
+    """A line of `index.jsonl`: facts of a video, or the `problem` that kept it from being read."""
+
+    id: str
+    video: PathText
+    bytes: Whole
+    mtime_ns: int
+    frames: Count | None = None
+    fps: Rate | None = None
+    seconds: Amount | None = None
+    problem: str | None = None
+
+    def problems(self) -> Iterator[str]:
+        if self.problem is None and None in (self.frames, self.fps, self.seconds):
+            yield "frames, fps, seconds: expected of a video without a problem"
+
+
+class CheckedClip(Written):
+    """A line of `checked.jsonl`: a clip, and why it cannot be used; None: it can."""
+
+    id: str
+    video: PathText
+    reason: str | None
 
 
 def write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -21,25 +50,34 @@ def _line(row: Mapping[str, Any]) -> str:
     return json.dumps(row, sort_keys=True) + "\n"
 
 
-def complete_lines(path: Path) -> dict[str, Entry]:
-    """The entries of a file by their `id`; a later line replaces an earlier one.
+def complete_lines(path: Path, kind: type[M] = Indexed) -> dict[str, Entry]:
+    """The entries of a file by their `id`, each as its model; a later line replaces an earlier one.
 
-    What an interrupted stage left of a line is ignored: its clip is processed again.
+    What an interrupted stage left of a line is ignored: its clip is processed again. Raises `UserError`
+    for an entry that no stage has written so.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
+    if not path.exists():
         return {}
-    except OSError as e:
-        raise UserError(f"{path}: {e.strerror}; expected a readable file") from None
     entries: dict[str, Entry] = {}
-    for line in data.split(b"\n")[:-1]:
+    again = "delete the file and run the stage again"
+    lines = read_bytes(path).decode("utf-8", "replace").split("\n")[:-1]
+    for number, line in enumerate(lines, 1):
+        place = f"{path}:{number}"
         try:
-            entry = json.loads(line)
-            entries[entry["id"]] = entry
-        except (ValueError, TypeError, KeyError):
+            entry = parse_json(line, place, again)
+        except UserError:
             continue
+        parse(kind, as_text(entry), place, again=again)
+        entries[entry["id"]] = entry
     return entries
+
+
+def as_text(entry: Any) -> Any:
+    """An entry without what is no text: the name of a video need not be UTF-8, and no model takes it."""
+    if not isinstance(entry, dict):
+        return entry
+    texts = {k: v.encode(errors="replace").decode() for k, v in entry.items() if isinstance(v, str)}
+    return {**entry, **texts}
 
 
 @contextmanager
@@ -50,8 +88,9 @@ def appending(path: Path) -> Iterator[Callable[[Entry], None]]:
     """
     with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        os.truncate(path, read_bytes(path).rfind(b"\n") + 1)
         out = path.open("a", encoding="utf-8")
-        os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
 
     def append(entry: Entry) -> None:
         with _named(path):

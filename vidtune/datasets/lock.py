@@ -6,24 +6,33 @@ these hashes are published nowhere: the lock file reveals a file that its owner 
 
 import hashlib
 from pathlib import Path
+from typing import Any
+
+from pydantic import RootModel
 
 from vidtune.datasets import source_files, stage_state
 from vidtune.datasets.source_files import UNKNOWN, Locked
-from vidtune.spec import Dataset, UserError, load_json, write_json
+from vidtune.spec import Dataset, Frozen, UserError, load_json, parse, write_json
+from vidtune.spec.frozen import Whole
+from vidtune.spec.source import Sha256
 
 FILE = "datasets.lock.json"
+
+
+class LockedFile(Frozen):
+    bytes: Whole | None
+    sha256: Sha256 | None
+
+
+class LockFile(RootModel[dict[str, dict[str, LockedFile]]]):
+    """The lock file."""
 
 
 def locked_files(config: Path, dataset: str) -> dict[str, Locked]:
     """The locked files of a dataset. Raises `UserError` where the lock file is damaged."""
     path = config / FILE
-    try:
-        entries = load_json(path).get(dataset, {}) if path.exists() else {}
-        return {name: Locked(**entry) for name, entry in entries.items()}
-    except (AttributeError, TypeError):
-        raise UserError(
-            f"{path}: {dataset}: expected bytes and sha256 of each file; restore it from git"
-        ) from None
+    known = _entries(path).get(dataset, {})
+    return {name: Locked(entry["bytes"], entry["sha256"]) for name, entry in known.items()}
 
 
 def run(dataset: Dataset, root: Path, config: Path) -> dict[str, Locked]:
@@ -55,10 +64,17 @@ def run(dataset: Dataset, root: Path, config: Path) -> dict[str, Locked]:
     if problems:
         raise UserError("\n".join(problems))
     path = config / FILE
-    entries = load_json(path) if path.exists() else {}
+    entries = _entries(path)
     entries[dataset.name] = {k: vars(v) for k, v in sorted((known | hashed).items())}
     write_json(path, entries)
     return hashed
+
+
+def _entries(path: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    again = "restore it from git"
+    entries = load_json(path, advice=again) if path.exists() else {}
+    parse(LockFile, entries, path, again=again)
+    return entries
 
 
 def summary(root: Path, hashed: dict[str, Locked]) -> list[str]:

@@ -25,11 +25,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vidtune.data import records
-from vidtune.datasets.json_lines import write_lines
+from vidtune.datasets.json_lines import complete_lines, write_lines
 from vidtune.locks import locked
 from vidtune.progress import progress
-from vidtune.spec import GIB, Run, UserError, write_text
-from vidtune.spec.yaml_files import read_text
+from vidtune.spec import GIB, Run, UserError, read_text, write_text
+from vidtune.spec.frozen import Whole
+from vidtune.spec.names import PathText
+from vidtune.spec.results import Written
 
 STAGE = "VIDTUNE_STAGE"  # environment: the folder as config.yaml has it
 AT_ONCE = 8  # files that are copied at once: small ones wait for the network more than they use it
@@ -42,6 +44,14 @@ class Video(NamedTuple):
     source: Path
     copy: Path
     bytes: int | None  # None: a folder of frames
+
+
+class Copied(Written):
+    """What a list of copies says of one."""
+
+    id: str
+    video: PathText
+    bytes: Whole | None
 
 
 def host() -> str:
@@ -112,11 +122,8 @@ def copy_split(data: Path, split: str, place: Path, label: str) -> Path:
 
 def _is_whole(path: Path) -> bool:
     """Whether a list of copies is written and they are still there, each of its size."""
-    try:
-        rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
-        return all(_is_there(Path(row["video"]), row["bytes"]) for row in rows)
-    except FileNotFoundError:
-        return False
+    rows = complete_lines(path, Copied).values()
+    return bool(rows) and all(_is_there(Path(row["video"]), row["bytes"]) for row in rows)
 
 
 def _is_there(copy: Path, size: int | None) -> bool:

@@ -6,7 +6,8 @@ from pathlib import Path
 from vidtune.data import records
 from vidtune.datasets import dataset_paths, source_files, split, stage_state
 from vidtune.datasets.stages import SHARED, STAGES, stages_of
-from vidtune.spec import SPLITS, Dataset, Source, UserError, load_json, shown
+from vidtune.datasets.training_lists import read_coverage
+from vidtune.spec import SPLITS, Dataset, Source, UserError, shown
 
 MARKS = {True: "done", False: "-"}
 
@@ -109,11 +110,8 @@ def _coverage(dataset: Dataset, root: Path) -> dict[str, tuple[int, int]]:
     path = dataset_paths.coverage(root)
     if not path.exists():
         return {s: (0, dataset.expected[s]) for s in SPLITS if s in dataset.expected}
-    counts = load_json(path)
-    try:
-        return {s: (c["decodable"], c["expected"]) for s, c in counts.items()}
-    except (AttributeError, KeyError, TypeError):
-        raise UserError(f"{path}: not a coverage file; run `vidtune data index` again") from None
+    counts = read_coverage(root)
+    return {s: (c["decodable"], c["expected"]) for s, c in counts.items()}
 
 
 def generated(name: str, root: Path, clips: dict[str, int]) -> Overview:

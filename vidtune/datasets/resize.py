@@ -34,7 +34,9 @@ from vidtune.datasets.threads import in_threads
 from vidtune.nn.pixels import Resizing, planes, scaled, short_side
 from vidtune.nn.pixels import resize as to_input
 from vidtune.progress import progress
-from vidtune.spec import SPLITS, Dataset, Resized, UserError, write_json
+from vidtune.spec import SPLITS, Count, Dataset, Resized, UserError, write_json
+from vidtune.spec.frozen import Whole
+from vidtune.spec.results import Written
 
 NAME = 32  # characters of a copy's name
 CRF = 18  # of H.264: little is lost
@@ -55,6 +57,15 @@ class Original:
     fps: float
 
 
+class Small(Written):
+    """A line of a shard's file: an original that is small enough."""
+
+    id: str
+    short: Count
+    bytes: Whole
+    mtime_ns: int
+
+
 def run(
     dataset: Dataset, root: Path, workers: int | None = None, show: bool = True
 ) -> dict[str, Any]:
@@ -67,10 +78,8 @@ def run(
         lists, manifest = _lists(root)
         originals = _originals(root, lists)
         folder = _folder(root, how)
-        label = f"resize {folder.name}"
-        copies = _copy_all(
-            originals, folder, how, shards.kept(root, "resize"), label, workers, show
-        )
+        small, label = shards.kept(root, "resize", Small), f"resize {folder.name}"
+        copies = _copy_all(originals, folder, how, small, label, workers, show)
         pairs = [(o, copies[o.name]) for o in originals if o.name in copies]
         facts = {
             "short": how.short,
@@ -97,7 +106,7 @@ def run_shard(
         root, f"{dataset.name}: resize {shard}", shard.lock(root, "resize")
     ):
         originals = shard.take(_originals(root, _lists(root)[0]))
-        folder, small = _folder(root, how), shards.kept(root, "resize")
+        folder, small = _folder(root, how), shards.kept(root, "resize", Small)
         label = f"resize {folder.name} {shard}"
         copies = _copy_all(originals, folder, how, small, label, workers, show)
         needless = (_noted(o, how) for o in originals if o.name not in copies)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from vidtune.datasets.json_lines import Entry, complete_lines
+from vidtune.spec.read import M
 
 X = TypeVar("X")
 
@@ -41,11 +42,12 @@ def _folder(root: Path) -> Path:
     return root / "shards"
 
 
-def kept(root: Path, stage: str, whole: Path | None = None) -> dict[str, Entry]:
-    """What the whole stage keeps in its file `whole`, and its shards in theirs, by `id`."""
-    entries = complete_lines(whole) if whole else {}
+def kept(root: Path, stage: str, kind: type[M], whole: Path | None = None) -> dict[str, Entry]:
+    """What the whole stage keeps in its file `whole`, and its shards in theirs, each line as its model
+    `kind`, by `id`."""
+    entries = complete_lines(whole, kind) if whole else {}
     for path in sorted(_folder(root).glob(f"{stage}-*.jsonl")):
-        entries |= complete_lines(path)
+        entries |= complete_lines(path, kind)
     return entries
 
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from vidtune.datasets import stage_state
 from vidtune.datasets.archives import Unsafe, safe_path
-from vidtune.spec import Dataset, Source, UserError, is_safe, shown
+from vidtune.spec import Dataset, Source, UserError, is_safe, read_text, shown
 
 FOLDERS = {"videos": "raw", "annotations": "annotations"}
 UNFINISHED = (".part", ".part.json")  # vidtune/remote/download.py
@@ -118,10 +118,8 @@ def listed_files(source: Source, root: Path, locked: Mapping[str, Locked]) -> li
     path = downloads(root) / source.file
     folder = PurePosixPath(source.file).stem
     files: dict[str, Wanted] = {}
-    try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError):
-        raise UserError(f"{path}: not readable as UTF-8; delete it and fetch it again") from None
+    again = "delete it and fetch it again"
+    lines = read_text(path, again, advice=again).removeprefix("\ufeff").split("\n")
     for number, line in enumerate(lines, 1):
         url = line.strip()
         if not url:

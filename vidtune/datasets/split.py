@@ -4,16 +4,29 @@ Writes `split_<name>.jsonl` (a clip a line) and, last, `splits.json` ({split: id
 splits is an error, and so is a list whose length is not the declared one.
 """
 
-import json
 from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from vidtune.datasets import dataset_paths, stage_state
 from vidtune.datasets.json_lines import write_lines
 from vidtune.datasets.readers import Listed, Lists, read_lists
-from vidtune.spec import SPLITS, Dataset, UserError, write_json
+from vidtune.spec import SPLITS, Dataset, UserError, json_lines, parse, write_json
+from vidtune.spec.frozen import Amount, Frozen
+
+
+class ListedClip(Frozen):
+    """A line of `split_<name>.jsonl`: a `Listed`."""
+
+    id: str
+    names: Annotated[tuple[str, ...], Field(min_length=1)]
+    captions: tuple[str, ...]
+    label: str | None
+    until: Amount | None
+    origin: str | None
 
 
 def run(dataset: Dataset, root: Path) -> dict[str, Any]:
@@ -105,11 +118,9 @@ def read_splits(dataset: Dataset, root: Path) -> dict[str, list[Listed]]:
 
 
 def _read_clips(path: Path) -> list[Listed]:
-    try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError) as e:
-        raise UserError(f"{path}: cannot be read ({e}); run `vidtune data split` again") from None
-    return [
-        Listed(**{**row, "names": tuple(row["names"]), "captions": tuple(row["captions"])})
-        for row in rows
-    ]
+    again = "run `vidtune data split` again"
+    clips = []
+    for number, row in json_lines(path, again, again):
+        line = parse(ListedClip, row, f"{path}:{number}", again=again)
+        clips.append(Listed(**line.model_dump()))
+    return clips

@@ -10,9 +10,68 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from vidtune.locks import locked
-from vidtune.spec import SPLITS, UserError, load_json, write_json
-from vidtune.spec.read import dump
+from vidtune.spec import SPLITS, UserError, load_json, parse, read_bytes, write_json
+from vidtune.spec.frozen import Split, Whole
+from vidtune.spec.read import check_target, dump
+from vidtune.spec.results import Written
+
+
+class Note(Written):
+    """What every state holds."""
+
+    digest: str | None = None
+
+
+class FileStamp(Written):
+    bytes: Whole
+    mtime_ns: int
+
+
+class FetchedFile(Written):
+    sha256: str | None
+    stamp: FileStamp
+    url: str
+
+
+class FetchNote(Note):
+    files: dict[str, FetchedFile] = Field(default_factory=dict)
+
+
+class ExtractedArchive(Written):
+    stamps: dict[str, FileStamp]
+    files: Whole
+    into: str
+
+
+class ExtractNote(Note):
+    archives: dict[str, ExtractedArchive] = Field(default_factory=dict)
+
+
+class SplitNote(Note):
+    clips: dict[Split, Whole]
+    captions: dict[Split, Whole]
+    classes: tuple[str, ...]
+    shared_origins: dict[str, Whole]
+
+
+class IndexNote(Note):
+    unlisted: Whole
+
+
+class CheckNote(Note):
+    quarantined: Whole
+
+
+NOTES: dict[str, type[Note]] = {
+    "fetch": FetchNote,
+    "extract": ExtractNote,
+    "split": SplitNote,
+    "index": IndexNote,
+    "check": CheckNote,
+}
 
 
 def state_file(root: Path, stage: str) -> Path:
@@ -26,7 +85,12 @@ def load(root: Path, stage: str) -> dict[str, Any]:
         exists = path.exists()
     except OSError as e:
         raise UserError(f"{path}: {e.strerror}; make it readable") from None
-    return load_json(path) if exists else {}
+    if not exists:
+        return {}
+    again = f"delete it and run `vidtune data {stage}` again"
+    state = load_json(path, advice=again)
+    parse(NOTES.get(stage, Note), state, path, again=again)
+    return state
 
 
 def save(root: Path, stage: str, **facts: Any) -> None:
@@ -52,7 +116,7 @@ def result_hash(root: Path, stage: str) -> str:
         file["stamp"] = file["stamp"]["bytes"]
     names = {"fetch": (), "extract": (), "split": [f"split_{s}.jsonl" for s in SPLITS]}
     lists = [root / n for n in names.get(stage, [f"{s}.jsonl" for s in SPLITS])]
-    hashes = [hashlib.sha256(p.read_bytes()).hexdigest() for p in lists if p.exists()]
+    hashes = [hashlib.sha256(read_bytes(p)).hexdigest() for p in lists if p.exists()]
     return data_hash(facts, hashes)
 
 
@@ -92,6 +156,7 @@ def one_process(root: Path, label: str, part: Path | None = None) -> Iterator[No
 def _locked(path: Path, label: str, how: int) -> Iterator[None]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        check_target(path)
         lock = path.open("a+b")  # NFS shares locks of files that are open for reading
     except OSError as e:
         raise UserError(f"{e.filename}: {e.strerror}; make it writable") from None

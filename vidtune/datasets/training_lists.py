@@ -3,19 +3,42 @@
 `index` writes them; `check` writes them again without the videos that it could not decode.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import RootModel
+
 from vidtune.datasets import dataset_paths, stage_state
-from vidtune.datasets.json_lines import Entry, write_lines
+from vidtune.datasets.json_lines import Entry, as_text, write_lines
 from vidtune.datasets.readers import Listed
-from vidtune.spec import Dataset, UserError, write_json
+from vidtune.spec import Dataset, UserError, json_lines, load_json, parse, write_json
+from vidtune.spec.frozen import Split, Whole
+from vidtune.spec.results import Written
 
 FORMAT = 1
 COUNTS = ("expected", "listed", "present", "decodable")  # of clips, in coverage.json
 Coverage = dict[str, dict[str, int]]  # split -> COUNTS
+
+
+class Covered(Written):
+    """The counts of a split in `coverage.json`."""
+
+    expected: Whole
+    listed: Whole
+    present: Whole
+    decodable: Whole
+
+
+class CoverageFile(RootModel[dict[Split, Covered]]):
+    """`coverage.json`."""
+
+
+class Quarantined(Written):
+    """A line of `quarantine.jsonl`."""
+
+    id: str
+    reason: str
 
 
 def write_lists(
@@ -32,7 +55,10 @@ def write_lists(
     barred = quarantined(root)
     videos = dataset_paths.raw(dataset, root)
     coverage: Coverage = {}
-    (root / "manifest.json").unlink(missing_ok=True)  # a stopped run must not look complete
+    manifest_file = root / "manifest.json"
+    if manifest_file.exists() and not stage_state.state_file(root, "index").exists():
+        raise UserError(f"{manifest_file}: no stage has made it; move it and its lists away")
+    manifest_file.unlink(missing_ok=True)  # a stopped run must not look complete
     for split, clips in splits.items():
         present = [(c, entries[c.id]) for c in clips if c.id in entries]
         good = [(c, e) for c, e in present if "problem" not in e and c.id not in barred]
@@ -50,7 +76,7 @@ def write_lists(
         "mirrored": dataset.mirrored,
         "counts": {split: c["decodable"] for split, c in coverage.items()},
     }
-    write_json(root / "manifest.json", manifest)
+    write_json(manifest_file, manifest)
     return coverage
 
 
@@ -79,13 +105,19 @@ def _record(root: Path, videos: Path, clip: Listed, entry: Entry) -> dict[str, A
 
 def quarantined(root: Path) -> dict[str, str]:
     """The clips that `check` could not decode: id -> reason."""
-    path = dataset_paths.quarantine(root)
-    try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        return {row["id"]: row["reason"] for row in rows}
-    except FileNotFoundError:
+    path, again = dataset_paths.quarantine(root), "delete it and run `vidtune data check`"
+    if not path.exists():
         return {}
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        raise UserError(
-            f"{path}: cannot be read ({e}); delete it and run `vidtune data check`"
-        ) from None
+    rows = [
+        parse(Quarantined, as_text(row), f"{path}:{number}", again=again)
+        for number, row in json_lines(path, again, again)
+    ]
+    return {row.id: row.reason for row in rows}
+
+
+def read_coverage(root: Path) -> Coverage:
+    """`coverage.json`, as `write_lists` writes it."""
+    path, again = dataset_paths.coverage(root), "run `vidtune data index` again"
+    coverage = load_json(path, again, again)
+    parse(CoverageFile, coverage, path, again=again)
+    return coverage

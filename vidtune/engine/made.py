@@ -5,7 +5,6 @@ content, and that another machine is at work by a mark that changes while it is 
 """
 
 import hashlib
-import json
 import os
 import signal
 import socket
@@ -15,9 +14,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
 
 from vidtune import provenance
-from vidtune.spec import Run, UserError, load_json, write_json
+from vidtune.spec import Run, UserError, load_json, parse, write_json
+from vidtune.spec.regular_files import opened
+from vidtune.spec.results import Result, Written
 
 MARK = "training.json"  # names who trains, in the folder of a run
 BEAT = 15.0  # seconds between signs of life of a process that trains
@@ -31,6 +35,13 @@ _held: set[Path] = set()  # marks of this process
 _silent: set[tuple[Path, float]] = set()  # marks that it has watched in vain, with their times
 
 
+class Holder(Written):
+    """Who holds a folder, as its `MARK` says."""
+
+    host: str
+    pid: Annotated[int, Field(gt=0, lt=1 << 31)]
+
+
 def inputs_digest(run: Run, *made: Path) -> str:
     """Hash the content of what a run's results are made of: the lists of its clips, its weights, and files
     `made` of these. One that is missing counts as empty. Raises `UserError` where one cannot be read."""
@@ -39,25 +50,22 @@ def inputs_digest(run: Run, *made: Path) -> str:
     weights = [Path(run.weights)] if run.weights else []
     found = hashlib.sha256()
     for path in (data / "manifest.json", *lists, *weights, *made):
-        try:
-            with path.open("rb") as file:
+        if path.exists():
+            with opened(path) as file:
                 found.update(hashlib.file_digest(file, "sha256").digest())
-        except FileNotFoundError:
+        else:
             found.update(bytes(32))
-        except OSError as e:
-            raise UserError(f"{path}: {e.strerror}; expected a readable file") from None
     return found.hexdigest()[:16]
 
 
 def is_current(run: Run, result: Path, *made: Path) -> bool:
     """Whether a file of results is of this very run and code, and of its inputs as they are."""
     try:
-        stamp = load_json(result)["provenance"]
-        found = (stamp["digest"], stamp["spec"], stamp["inputs"])
-    except (UserError, KeyError, TypeError):
+        stamp = parse(Result, load_json(result), result).provenance
+    except UserError:
         return False
     wanted = provenance.run_digest(run), provenance.spec_digest(run), inputs_digest(run, *made)
-    return found == wanted
+    return (stamp.digest, stamp.spec, stamp.inputs) == wanted
 
 
 @contextmanager
@@ -69,8 +77,7 @@ def alone(run: Run, folder: Path) -> Iterator[None]:
     """
     mark = folder / MARK
     _wait_for(run, mark, patient=False)
-    here = {"host": socket.gethostname(), "pid": os.getpid()}
-    write_json(mark, here)
+    write_json(mark, Holder(host=socket.gethostname(), pid=os.getpid()))
     _held.add(mark)
     done = threading.Event()
 
@@ -116,11 +123,11 @@ def _wait_for(run: Run, mark: Path, patient: bool) -> None:
     seen, since, said = None, time.monotonic(), False
     while True:
         try:
-            holder = json.loads(mark.read_text())
+            holder = parse(Holder, load_json(mark), mark)
             touched = mark.stat().st_mtime
-            host, pid = holder["host"], int(holder["pid"])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, UserError):
             return
+        host, pid = holder.host, holder.pid
         quiet, here = time.time() - touched, host == socket.gethostname()
         if quiet > LONG or (mark, touched) in _silent or (here and not _alive(pid, mark)):
             return

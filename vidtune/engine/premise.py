@@ -37,7 +37,7 @@ from vidtune.engine.pretrain import caption_tokens, zero_shot
 from vidtune.motion.words import ATTRIBUTES
 from vidtune.nn.clip import CLIP
 from vidtune.nn.pixels import normalise
-from vidtune.spec import Backbone, Premise, Probe, Recipe
+from vidtune.spec import Backbone, Premise, Probe, Recipe, UserError
 
 APPEARANCE_AT_LEAST = 0.9  # zero-shot accuracy of every attribute
 CONFIDENCE = 0.99  # of the interval that chance stays in
@@ -170,6 +170,8 @@ def twins_in_batches(clips: list[Record], recipe: Recipe) -> dict[str, float]:
 def probe(features: dict[str, Tensor], clips: Splits, manifest: dict[str, Any]) -> dict[str, Any]:
     """Multinomial logistic regression on averaged features (N, E); L2 chosen on validation."""
     labels = {split: torch.tensor([r.label for r in v]) for split, v in clips.items()}
+    if "reversed" not in manifest:
+        raise UserError("manifest.json: reversed: missing; generate the data again")
     classes, reverse = manifest["classes"], manifest["reversed"]
     partner = torch.tensor([classes.index(reverse[name]) for name in classes])  # (C,)
     mean, std = features["train"].mean(dim=0), features["train"].std(dim=0) + 1e-6

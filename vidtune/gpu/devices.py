@@ -15,17 +15,43 @@ class Device(NamedTuple):
     uuid: str  # what all processes call it: "GPU-...", "MIG-..."; without NVML, the token
 
 
+NO_PERMISSION = 4  # of NVML's errors
 Board = tuple[str, ...]
-"""One GPU: its UUID, then those of its MIG instances, which jobs use in place of the whole."""
+"""One GPU: its UUID, then those of its MIG instances, which jobs use in place of the whole; nothing where
+it cannot be used."""
 
 
 def boards() -> tuple[Board, ...]:
-    """This machine's GPUs in NVML's order (by PCI bus); none without a driver."""
+    """This machine's GPUs in NVML's order (by PCI bus); none without a driver. Raises `UserError` where
+    all are lost."""
     with nvml.session() as lib:
         if lib is None:
             return ()
-        handles = [lib.nvmlDeviceGetHandleByIndex(i) for i in range(lib.nvmlDeviceGetCount())]
-        return tuple((lib.nvmlDeviceGetUUID(h), *_instances(lib, h)) for h in handles)
+        found = tuple(_board(lib, i) for i in range(nvml.ask(lib, "nvmlDeviceGetCount") or 0))
+        if found and not any(found):
+            _refuse_lost(lib, len(found))
+        return found
+
+
+def _board(lib: Any, index: int) -> Board:
+    """One GPU; () where it is lost, or not for this process: NVML counts it all the same."""
+    handle = nvml.ask(lib, "nvmlDeviceGetHandleByIndex", index)
+    uuid = None if handle is None else nvml.ask(lib, "nvmlDeviceGetUUID", handle)
+    return () if uuid is None else (uuid, *_instances(lib, handle))
+
+
+def _refuse_lost(lib: Any, count: int) -> None:
+    """Raise `UserError` where no GPU answers, unless they are just not for this process."""
+    try:
+        lib.nvmlDeviceGetUUID(lib.nvmlDeviceGetHandleByIndex(0))
+    except lib.NVMLError as e:
+        if getattr(e, "value", None) == NO_PERMISSION:
+            return
+        from vidtune.spec import UserError  # imported late: it costs ten times this module
+
+        raise UserError(
+            f"none of {count} GPUs answers ({e}); reset them, or set CUDA_VISIBLE_DEVICES= to use none"
+        ) from None
 
 
 def _instances(lib: Any, board: Any) -> tuple[str, ...]:
@@ -34,7 +60,10 @@ def _instances(lib: Any, board: Any) -> tuple[str, ...]:
         return ()
     count = nvml.ask(lib, "nvmlDeviceGetMaxMigDeviceCount", board) or 0
     handles = (nvml.ask(lib, "nvmlDeviceGetMigDeviceHandleByIndex", board, i) for i in range(count))
-    return tuple(lib.nvmlDeviceGetUUID(h) for h in handles if h is not None)  # None: an empty place
+    uuids = (
+        nvml.ask(lib, "nvmlDeviceGetUUID", h) for h in handles if h is not None
+    )  # an empty place
+    return tuple(uuid for uuid in uuids if uuid is not None)
 
 
 def visible() -> tuple[Device, ...]:
@@ -70,7 +99,8 @@ def _uuid(token: str, known: tuple[Board, ...]) -> str | None:
         return token
     if token.isdecimal():
         index = int(token)
-        return (known[index][1:] or known[index])[0] if index < len(known) else None
+        usable = known[index][1:] or known[index] if index < len(known) else ()
+        return usable[0] if usable else None
     if token.startswith("MIG-GPU-"):  # the old form, <GPU>/<instance>/<compute instance>
         return token
     uuids = [uuid for board in known for uuid in board]

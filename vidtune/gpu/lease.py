@@ -102,8 +102,9 @@ class _Slots:
     def _lock(self, name: str, end: str = "lock", how: int = fcntl.LOCK_EX) -> int | None:
         """An open descriptor that holds the lock, or None where another process does."""
         path = self.folder / f"{name.replace('/', '_')}.{end}"
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
         try:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            fd = os.open(path, flags, 0o600)
             try:
                 fcntl.flock(fd, how | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -202,6 +203,8 @@ def take(
     With `busy`, a GPU that it calls busy is refused, or, not `refuse`, taken when no free GPU is
     idle; the lease's `busy` then holds the reason.
     """
+    if number < 1 or (timeout is not None and not 0 <= timeout < float("inf")):
+        raise _error(f"--count {number}, --timeout {timeout}: expected a GPU or more, and seconds")
     if shared and number > 1:
         raise _error("a shared job has one GPU; drop --shared or --count")
     outer = os.environ.get(HELD)

@@ -20,7 +20,7 @@ from vidtune.motion import draw
 from vidtune.motion.draw import Clip
 from vidtune.motion.words import ATTRIBUTES, MIRRORED, PARTNER, WORDS
 from vidtune.progress import progress
-from vidtune.spec import SPLITS, GeneratedSet, UserError, write_json, write_text
+from vidtune.spec import SPLITS, GeneratedSet, UserError, load_json, write_json, write_text
 from vidtune.spec.read import write_bytes
 
 FORMAT = 3  # raise it whenever the same seed gives other clips
@@ -64,12 +64,24 @@ def _record(clip: Clip, split: str, frames: int, fps: int) -> dict[str, Any]:
     }
 
 
+def _before(out: Path) -> dict[str, Any]:
+    """The manifest of generated videos in `out`; empty without one. Raises `UserError` for another's."""
+    path = out / "manifest.json"
+    if not path.exists():
+        return {}
+    other = "not of generated videos; choose another folder, or move it away"
+    manifest = load_json(path, other, other)
+    if not (isinstance(manifest, dict) and {"format", "files", "classes"} <= manifest.keys()):
+        raise UserError(f"{path}: {other}")
+    return manifest
+
+
 def _complete(generated: GeneratedSet, out: Path) -> bool:
     """Whether `out` holds exactly this set, drawn by this version of the generator."""
+    manifest = _before(out)
     try:
-        manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
         present = {p.name for p in (out / "videos").iterdir() if p.stat().st_size}
-    except (OSError, ValueError):
+    except OSError:
         return False
     wanted = {f"{_name(s, i)}.mp4" for s in SPLITS for i in range(generated.clips.get(s, 0))}
     same = manifest.get("files") == generated.model_dump(mode="json")
@@ -106,8 +118,9 @@ def generate(generated: GeneratedSet, out: Path) -> None:
         return
     plans = {split: draw.plan_clips(generated, split) for split in SPLITS}
     try:
-        (out / "manifest.json").unlink(missing_ok=True)  # a stopped run must not look complete
-        shutil.rmtree(out / "decoded", ignore_errors=True)  # frames of the clips that were here
+        if _before(out):
+            (out / "manifest.json").unlink()  # a stopped run must not look complete
+            shutil.rmtree(out / "decoded", ignore_errors=True)  # frames of the clips that were here
     except OSError as e:
         raise UserError(f"{out}: cannot write: {e.strerror}; choose another place") from None
     packs = [

@@ -3,7 +3,9 @@
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field
 
 from vidtune.plan.inherit import expand, resolve_base
 from vidtune.plan.published_tables import printed_in, read_tables
@@ -24,26 +26,29 @@ from vidtune.spec import (
     parse_gpus,
     read_yaml,
 )
+from vidtune.spec.names import NAME, Name, PathText
+from vidtune.spec.yaml_files import place
 
 F = TypeVar("F", bound=Frozen)
-NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"  # of a variant: it becomes a folder's name
 
 
 class Settings(Frozen):
     """`config/config.yaml`."""
 
-    scale: str
-    papers: tuple[str, ...]
-    results: str
-    data: str
-    fetch: tuple[str, ...] = ()  # open datasets that a run may download
+    scale: Name
+    papers: Annotated[tuple[Name, ...], Field(min_length=1)]
+    results: PathText
+    data: PathText
+    fetch: tuple[Name, ...] = ()  # open datasets that a run may download
     gpus: str | None = None  # of one training, as "8x80GiB"; None: one, for whole batches
-    stage: str | None = (
+    stage: PathText | None = (
         None  # folder of a node that keeps copies of videos; its variables are the node's
     )
-    container: str = "vidtune.sif"  # image that jobs run in where Snakemake is told so
+    container: PathText = "vidtune.sif"  # image that jobs run in where Snakemake is told so
 
     def problems(self) -> Iterator[str]:
+        if len(set(self.papers)) < len(self.papers):
+            yield "papers: one stands twice; drop it"
         try:
             if self.gpus is not None:
                 parse_gpus(self.gpus)
@@ -80,9 +85,8 @@ class Config(Frozen):
                     known = ", ".join(sorted(declared))
                     yield f"{where}: {what} {name!r} is not declared; known: {known}"
         for name, dataset in self.datasets.items():
-            if dataset.task == "recognition" and not dataset.classes:
-                where = f"datasets.yaml: datasets.{name}: classes"
-                yield f"{where}: a recognition dataset needs their number; add it"
+            for problem in self._problems_of_dataset(dataset):
+                yield f"datasets.yaml: datasets.{name}.{problem}"
         for paper in self.papers.values():
             yield from self._problems_of(paper, f"papers/{paper.name}.yaml")
         for table in self.tables.values():
@@ -90,6 +94,18 @@ class Config(Frozen):
                 if metric not in table.columns:
                     where = f"tables.yaml: published.{table.paper}.{table.where}.columns"
                     yield f"{where}: the table prints {metric!r}; add it"
+
+    def _problems_of_dataset(self, d: Dataset) -> Iterator[str]:
+        if d.task == "recognition" and not d.classes:
+            yield "classes: a recognition dataset needs their number; add it"
+        if not d.generated and d.name in {*self.generated, "bench"}:
+            yield "name: generated videos have the folder of this name; choose another"
+        if d.generated and d.classes not in (None, 2 * len(self.generated[d.generated].motions)):
+            yield f"classes: each motion of {d.generated} gives two; found {d.classes}"
+        if d.shares and (d.shares == d.name or self.datasets[d.shares].shares):
+            yield f"shares: expected a dataset with files of its own; found {d.shares!r}"
+        if d.shares and (self.datasets[d.shares].generated or self.datasets[d.shares].folder):
+            yield f"shares: {d.shares} has nothing to fetch; name another, or give its folder"
 
     def _references(self) -> Iterator[tuple[str, str, Iterable[str]]]:
         """(place, kind of entry, names) of all that one entry names of others."""
@@ -100,6 +116,7 @@ class Config(Frozen):
         for name, dataset in self.datasets.items():
             where = f"datasets.yaml: datasets.{name}"
             yield where, "generated set", filter(None, [dataset.generated])
+            yield f"{where}.shares", "dataset", filter(None, [dataset.shares])
         for name, metric in self.metrics.items():
             yield f"metrics.yaml: {name}.predicts", "metric", metric.predicts
         for paper in self.papers.values():
@@ -124,9 +141,12 @@ class Config(Frozen):
         """A variant's recipe is for its dataset's task; its views are those of its tables; a claim's
         order is of a metric that has a better direction."""
         for key, v in paper.variants.items():
-            task = self.datasets[v.dataset].task
-            if self.recipes[v.recipe].task != task:
-                yield f"{path}: variants.{key}.recipe: {v.recipe} is not for {task}"
+            d = self.datasets[v.dataset]
+            if d.annotations and not {d.evaluate_on, "all"} & d.annotations.files.keys():
+                lacks = f"{d.name} has no list of {d.evaluate_on}, which is evaluated on"
+                yield f"{path}: variants.{key}.dataset: {lacks}; add it in datasets.yaml"
+            if self.recipes[v.recipe].task != d.task:
+                yield f"{path}: variants.{key}.recipe: {v.recipe} is not for {d.task}"
         for k, numbers in enumerate(paper.numbers):
             for row in [row for row in numbers.rows if row in paper.variants]:
                 views, declared = numbers.under(row).views, paper.variants[row].views
@@ -201,5 +221,15 @@ def _entries(kind: type[F], path: Path, section: str = "", raw: Any = None) -> d
     out = {}
     for name in entries:
         fields = resolve_base(path, section or "entries", entries, name)
+        if kind in (Dataset, GeneratedSet) and "base" not in entries[name]:
+            _refuse_empty(entries[name], path, (*keys, name))
         out[name] = parse(kind, {**fields, "name": name}, path, (*keys, name))
     return out
+
+
+def _refuse_empty(fields: dict[str, Any], path: Path, keys: tuple[str, ...]) -> None:
+    """Raise `UserError` for a value that says nothing, where there is no base whose value it could drop."""
+    for key, value in fields.items():
+        if value in ({}, [], ""):
+            at = place(path, (*keys, key))
+            raise UserError(f"{at}: {'.'.join((*keys, key))}: empty; give a value or drop it")

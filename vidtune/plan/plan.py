@@ -34,6 +34,7 @@ from vidtune.spec import (
     Stills,
     UserError,
     Variant,
+    read_text,
 )
 from vidtune.spec.read import dump, write_text
 
@@ -106,8 +107,8 @@ class Plan:
         for path, spec in self.specs().items():
             text = dump(spec)
             try:
-                same = path.read_text(encoding="utf-8") == text
-            except OSError:
+                same = read_text(path) == text
+            except UserError:
                 same = False
             if not same:
                 write_text(path, text)

@@ -9,28 +9,32 @@ from pydantic import Field
 
 from vidtune.plan.registry import marks, options_class
 from vidtune.spec import Backbone, Frozen
+from vidtune.spec.frozen import Amount, Seed
+from vidtune.spec.names import Name
 
 
 class Scale(Frozen):
     """One entry of `config/scales.yaml`. Patterns match "<task>/<name>" (backbones: the name), those of
     recipes "<paper>/<variant>" as well."""
 
-    name: str
+    name: Name
     says: str
     backbones: dict[str, str]
     datasets: dict[str, str]
     recipes: dict[str, str]
     frames: Annotated[float, Field(gt=0, le=1)] = 1.0  # share of the declared frames that runs see
-    seeds: tuple[int, ...]  # of all that is trained, so that comparisons are paired by seed
+    seeds: tuple[Seed, ...]  # of all that is trained, so that comparisons are paired by seed
     together: bool = False  # all seeds of a variant in one job; else each training and each test
     learn: tuple[str, ...]  # variants that are trained
     skip: tuple[str, ...] = ()  # variants that `learn` matches and that are not trained
     memory: tuple[str, ...] = ("*",)  # which rows' memory is predicted
-    seconds: dict[str, float]  # rule -> how long a job takes, of `learn` one seed; for estimates
+    seconds: dict[str, Amount]  # rule -> how long a job takes, of `learn` one seed; for estimates
 
     def problems(self) -> Iterator[str]:
-        if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             yield f"seeds: expected distinct numbers from 0; found {list(self.seeds)}"
+        if self.name == "reference":
+            yield "name: results/reference holds the reference results; choose another name"
 
     @property
     def job_seconds(self) -> dict[str, float]:

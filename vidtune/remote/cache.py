@@ -13,12 +13,23 @@ from platformdirs import user_cache_dir
 
 from vidtune.plan.registry import options_class
 from vidtune.spec import Backbone, Run, UserError, shown
+from vidtune.spec.names import expand
+
+CACHE = "VIDTUNE_CACHE"  # environment: the cache's folder
 
 
 def folder() -> Path:
-    """Return the cache's folder: $VIDTUNE_CACHE, or the user's own cache folder."""
-    place = os.environ.get("VIDTUNE_CACHE") or user_cache_dir("vidtune")
-    return Path(place).expanduser().absolute()
+    """Return the cache's folder: $VIDTUNE_CACHE, or the user's own cache folder.
+
+    Raises `UserError` where no home folder is known.
+    """
+    try:
+        place = os.environ.get(CACHE) or user_cache_dir("vidtune")
+    except RuntimeError:  # a user without an entry in /etc/passwd
+        raise UserError(
+            f"no home folder is known of this user; set {CACHE}, or HOME, to a folder of your own"
+        ) from None
+    return expand(place, CACHE).absolute()
 
 
 @dataclass(frozen=True)

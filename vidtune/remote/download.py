@@ -25,7 +25,7 @@ from vidtune.locks import locked
 from vidtune.remote.cache import describe_mismatch, file_exists, format_size
 from vidtune.remote.meter import Meter
 from vidtune.remote.server import Broken, Refused, chunks, request
-from vidtune.spec import UserError, shown
+from vidtune.spec import UserError, load_json, shown
 
 WAITS = (1.0, 4.0)  # seconds before the second and the third attempt at an address
 UNSTATED = 1 << 32  # bytes of a file whose size neither its declaration nor the server states
@@ -218,9 +218,9 @@ class _Download:
     def tag(self, url: str) -> str:
         """Return the ETag kept for the partial file if it came from this address, else ""."""
         try:
-            tag = json.loads(_tag_path(self.to).read_text(encoding="utf-8"))[shown(url)]
+            tag = load_json(_tag_path(self.to))[shown(url)]
             return tag if re.fullmatch(ETAG, tag) else ""
-        except (OSError, ValueError, KeyError, TypeError):
+        except (UserError, KeyError, TypeError):
             return ""
 
     def keep_tag(self, url: str, tag: str) -> None:

@@ -164,7 +164,9 @@ def derive(plan: Plan, references: dict[str, Plan]) -> Expected:
 
 def _values(reference: Plan) -> dict[tuple[str, str], list[float]]:
     """(Variant, metric) -> the values of a reference run's seeds."""
-    rows = rows_from_csv(reference_runs.folder(reference, reference.scale.name) / "rows.csv")
+    rows = rows_from_csv(
+        reference_runs.folder(reference, reference.scale.name) / "rows.csv", reference
+    )
     return {k: list(v.values()) for k, v in learned(reference, rows).values.items()}
 
 

@@ -16,12 +16,14 @@ from vidtune.report.comparisons import Status
 from vidtune.report.numbers.result_files import read_outcomes
 from vidtune.report.numbers.rows import Row, published, rows_from_csv, rows_to_csv
 from vidtune.spec import Frozen, UserError, load_json, parse, write_json, write_text
+from vidtune.spec.names import Name
+from vidtune.spec.results import Premised
 
 
 class ReferenceRun(Frozen):
     """`about.json`."""
 
-    scale: str
+    scale: Name
     says: str
     seeds: tuple[int, ...]
     machine: str  # as its owner describes it
@@ -61,7 +63,7 @@ def keep(plan: Plan, machine: str) -> Path:
 
     Raises `UserError` unless every run has been evaluated.
     """
-    rows, outcomes = rows_from_csv(plan.root / "rows.csv"), read_outcomes(plan)
+    rows, outcomes = rows_from_csv(plan.root / "rows.csv", plan), read_outcomes(plan)
     if outcomes.done < outcomes.runs:
         raise UserError(
             f"{plan.root}: {outcomes.done} of {outcomes.runs} runs are evaluated; "
@@ -99,7 +101,7 @@ def judge_again(plan: Plan) -> Path:
     place, known = folder(plan, plan.scale.name), read(plan).get(plan.scale.name)
     if known is None:
         raise UserError(f"{place}: no reference results to judge again; keep some with --machine")
-    rows = [*published(plan), *rows_from_csv(place / "rows.csv")]
+    rows = [*published(plan), *rows_from_csv(place / "rows.csv", plan)]
     write_json(place / "about.json", known.model_copy(update={"learned": judge(plan, rows)}))
     write_claims(plan)
     return place
@@ -146,7 +148,14 @@ def _cell(found: Finding | None, digits: int) -> str:
 
 def read(plan: Plan) -> dict[str, ReferenceRun]:
     """Scale -> its reference results, in the order in which scales are declared."""
-    return {name: parse(ReferenceRun, load_json(path), path) for name, path in paths(plan).items()}
+    return {name: _about(path) for name, path in paths(plan).items()}
+
+
+def _about(path: Path) -> ReferenceRun:
+    run = parse(ReferenceRun, load_json(path, advice="restore it from git"), path)
+    for backbone, found in run.premises.items():
+        parse(Premised, found, path, ("premises", backbone))
+    return run
 
 
 def paths(plan: Plan) -> dict[str, Path]:

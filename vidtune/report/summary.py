@@ -21,7 +21,7 @@ def read(plan: Plan) -> list[str]:
     path = plan.root / "rows.csv"
     if not path.is_file():
         return []
-    rows = rows_from_csv(path)
+    rows = rows_from_csv(path, plan)
     return lines(plan, rows, read_outcomes(plan), findings(plan, rows), verdicts.cells(plan, rows))
 
 

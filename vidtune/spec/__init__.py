@@ -6,10 +6,12 @@ from vidtune.spec.dataset import Annotations, Dataset, GeneratedSet, Resized, St
 from vidtune.spec.errors import NotMet, Stopped, UserError, unknown
 from vidtune.spec.expected import Expected
 from vidtune.spec.frozen import SPLITS, Attention, Count, Frozen, Precision
+from vidtune.spec.json_files import json_lines, load_json, parse_json
 from vidtune.spec.method_options import Depth, Joins, Layers, Options, Tokens, Width
 from vidtune.spec.paper import Assumed, ClaimTest, Contradiction, Fit, Numbers, Paper, Variant, slug
-from vidtune.spec.read import load_json, parse, write_json, write_text
+from vidtune.spec.read import parse, write_json, write_text
 from vidtune.spec.recipe import Recipe, Selection
+from vidtune.spec.regular_files import read_bytes, read_text
 from vidtune.spec.run import (
     Costing,
     Model,

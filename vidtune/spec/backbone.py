@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import Literal
 
-from vidtune.spec.frozen import Count, Frozen
+from vidtune.spec.frozen import Bytes, Count, Frozen, Rate
+from vidtune.spec.names import Name
 
 
 class Weights(Frozen):
@@ -11,7 +12,7 @@ class Weights(Frozen):
 
     url: str
     sha256: str | None  # None: nobody has published it
-    bytes: Count | None = None  # None: unknown
+    bytes: Bytes | None = None  # None: unknown
 
 
 class TextTower(Frozen):
@@ -25,7 +26,7 @@ class TextTower(Frozen):
 class Backbone(Frozen):
     """Sizes are in pixels and channels. CLIP has width // 64 heads, at least 1."""
 
-    name: str
+    name: Name
     arch: Literal["clip", "eva"] = "clip"
     image: Count  # input side, pixels
     patch: Count  # patch side, pixels
@@ -34,9 +35,9 @@ class Backbone(Frozen):
     embed: Count  # width of the joint embedding
     text: TextTower
     head_width: Count = 64  # width of an attention head of the vision tower (EVA: 112)
-    mlp_ratio: float = 4.0
+    mlp_ratio: Rate = 4.0
     weights: Weights | None = None  # released weights
-    pretraining: str | None = None  # or the recipe by which a run makes them
+    pretraining: Name | None = None  # or the recipe by which a run makes them
     source: str | None = None
 
     def problems(self) -> Iterator[str]:

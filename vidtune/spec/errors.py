@@ -1,7 +1,8 @@
 """The error of bad input, and the message for a name that nobody declares."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 LISTED = 12  # known names that a message lists in full
 
@@ -26,3 +27,23 @@ def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
         return UserError(f"{what}: {name!r} is not known; did you mean {' or '.join(close)}?")
     more = "" if len(names) <= LISTED else f" and {len(names) - LISTED} more"
     return UserError(f"{what}: {name!r} is not known; known: {', '.join(names[:LISTED])}{more}")
+
+
+@contextmanager
+def system_errors_explained() -> Iterator[None]:
+    """Turn what the system says of a file, where no reader or writer has explained it, into `UserError`."""
+    try:
+        yield
+    except OSError as e:
+        if e.filename is None:  # of no file: a pipe, a process
+            raise
+        raise UserError(
+            f"{e.filename}: {e.strerror}; expected a place that can be read and written"
+        ) from None
+
+
+def printable(text: str) -> str:
+    """A message as one line that steers no terminal, whatever names it quotes."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )

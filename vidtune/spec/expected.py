@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from vidtune.spec.frozen import Count, Frozen, Task
+from vidtune.spec.names import Name
 
 Range = tuple[float, float]  # least and largest, in the metric's unit
 
@@ -10,7 +11,7 @@ Range = tuple[float, float]  # least and largest, in the metric's unit
 class Expected(Frozen):
     """One scale of `config/expected.yaml`, which `vidtune reference --expected` writes."""
 
-    name: str  # the scale
+    name: Name  # the scale
     reference: dict[Task, str]  # the scale whose reference results it was derived from
     seeds: Count  # whose mean a range is of
     premise: dict[Task, dict[str, Range]]  # in percent

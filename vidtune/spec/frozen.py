@@ -5,9 +5,14 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Count = Annotated[int, Field(gt=0)]
+Count = Annotated[int, Field(gt=0, le=10**9)]
+Bytes = Annotated[int, Field(gt=0, lt=1 << 62)]
+Seed = Annotated[int, Field(ge=0, lt=10**9)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Whole = Annotated[int, Field(ge=0)]
+Text = Annotated[str, Field(pattern=r"\S")]  # that is not empty
 Views = Annotated[str, Field(pattern=r"^(1|3)x[1-9]\d*$")]  # spatial crops x temporal clips
 Task = Literal["recognition", "retrieval"]
 Split = Literal["train", "val", "test"]
@@ -20,7 +25,7 @@ Attention = Literal["explicit", "fused", "memory-efficient"]
 class Frozen(BaseModel):
     """Cannot be changed; rejects unknown keys; converts no type silently."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong with fields that are valid one by one: "key: what to do"."""

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from vidtune.spec.frozen import Attention, Count, Frozen, Precision, Share, Views
+from vidtune.spec.names import Name, VariantName
 
 NUMBER = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?", re.IGNORECASE)
 
@@ -23,8 +24,8 @@ class Citation(Frozen):
 class Variant(Frozen):
     """A method x backbone x dataset x frames x recipe x options, declared once."""
 
-    name: str
-    method: str
+    name: VariantName
+    method: Name
     backbone: str
     dataset: str
     frames: Count
@@ -110,7 +111,7 @@ class Numbers(Conditions):
     from the table's.
     """
 
-    where: str  # "Table 9 (f)"
+    where: Annotated[str, Field(min_length=1, max_length=100)]  # "Table 9 (f)"
     caption: str
     rows: dict[str, dict[str, float | int | str]]
     labels: dict[str, str] = Field(default_factory=dict)  # how the paper's table names a row
@@ -196,7 +197,7 @@ class Claim(Frozen):
 class Paper(Frozen):
     """`config/papers/<name>.yaml`, with `base` and `each` already expanded."""
 
-    name: str
+    name: Name
     cite: Citation
     variants: dict[str, Variant]
     cited: dict[str, Cited] = Field(default_factory=dict)  # by row

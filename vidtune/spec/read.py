@@ -9,15 +9,21 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from vidtune.spec.errors import UserError
+from vidtune.spec.names import PATTERNS
+from vidtune.spec.regular_files import irregular
 from vidtune.spec.yaml_files import place
 
 M = TypeVar("M", bound=BaseModel)
+ADD = "; add it"
 
 
-def parse(kind: type[M], data: Any, path: Path, keys: tuple[Any, ...] = ()) -> M:
+def parse(
+    kind: type[M], data: Any, path: Path | str, keys: tuple[Any, ...] = (), again: str = ""
+) -> M:
     """Validate `data` as a spec. Raises `UserError` with the file, line and key of the first error.
 
-    `keys` is the place of `data` in the file.
+    `path` is its file, or as text where in a file it stands; `keys` is the place of `data` in it. Of a
+    file that a job writes, `again` says how it is written again.
     """
     try:
         return kind.model_validate_json(json.dumps(data))
@@ -27,7 +33,11 @@ def parse(kind: type[M], data: Any, path: Path, keys: tuple[Any, ...] = ()) -> M
         loc = tuple(k for k in err["loc"] if not (isinstance(k, str) and "[" in k))
         where = (*keys, *loc)
         key = ".".join(map(str, where))
-        parts = filter(None, (place(path, where), key, _explain(kind, err)))
+        at = place(path, where) if isinstance(path, Path) else path
+        says = _explain(kind, err)
+        if again:
+            says = f"{says.removesuffix(ADD)}; {again}"
+        parts = filter(None, (at, key, says))
         raise UserError(": ".join(parts)) from None
     except (TypeError, ValueError) as e:
         raise UserError(f"{path}: {'.'.join(map(str, keys))}: {e}") from None
@@ -38,24 +48,14 @@ def _explain(kind: type[BaseModel], err: Any) -> str:
         known = f"known keys: {', '.join(sorted(kind.model_fields))}"
         return f"unknown key; {known if len(err['loc']) == 1 else 'remove it or fix its name'}"
     if err["type"] == "missing":
-        return "missing; add it"
+        return f"missing{ADD}"
     if err["type"] == "value_error":
         return str(err["ctx"]["error"])
     shown = json.dumps(err["input"], default=str)
     shown = shown if len(shown) <= 60 else shown[:57] + "..."
+    if wanted := PATTERNS.get(err.get("ctx", {}).get("pattern")):
+        return f"expected {wanted}; found {shown}"
     return f"{err['msg'][0].lower()}{err['msg'][1:]}; found {shown}"
-
-
-def load_json(path: Path) -> Any:
-    """A JSON file's content. Raises `UserError` where it is missing, unreadable or cut short."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as e:
-        raise UserError(
-            f"{path}: {e.strerror}; expected a results file; run the step that writes it"
-        ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as e:
-        raise UserError(f"{path}: not valid JSON ({e}); delete it and run again") from None
 
 
 def write_text(path: Path, text: str) -> None:
@@ -64,10 +64,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write bytes as `write_text` does. Raises `UserError` where the place is read-only or full."""
+    """Write bytes as `write_text` does. Raises `UserError` where the place is read-only or full, and where
+    it is a link, a pipe or a device: no file takes its place."""
     name = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        check_target(path)
         fd, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path))
         with os.fdopen(fd, "wb") as f:
             f.write(data)
@@ -79,6 +81,12 @@ def write_bytes(path: Path, data: bytes) -> None:
         raise UserError(
             f"{path}: cannot write: {e.strerror}; choose another place or free some space"
         ) from None
+
+
+def check_target(path: Path) -> None:
+    """Raise `UserError` where a link, a pipe, a device or a folder stands that a file would replace."""
+    if os.path.lexists(path) and (kind := irregular(path.lstat().st_mode)):
+        raise UserError(f"{path}: cannot write: it is {kind}; choose another place")
 
 
 def unfinished(path: Path) -> list[Path]:

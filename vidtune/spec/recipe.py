@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from vidtune.spec.frozen import Count, Frozen, Rate, Share, Task
+from vidtune.spec.frozen import Amount, Count, Frozen, Rate, Share, Task
+from vidtune.spec.names import Name
 
 Schedule = Literal["cosine", "huggingface", "bert", "side4video", "slowfast", "mmcv", "wsd"]
 ParameterKind = Literal["bias", "vector", "norm", "token", "position"]
@@ -129,16 +130,16 @@ class Recipe(Frozen):
     vidtune/data/sampling.py the samplers.
     """
 
-    name: str
+    name: Name
     task: Task | Literal["pretraining"]
     lr: Rate
     backbone_lr: Rate | None = None  # of tuned pre-trained weights; None: as `lr`
     head_lr: Rate | None = None  # of the classifier; None: as `lr`
     optimizer: Literal["adamw", "adamw_hf", "bertadam"] = "adamw"
-    weight_decay: float
+    weight_decay: Amount
     no_decay: tuple[ParameterKind, ...] = ()  # kinds of parameters that do not decay
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
+    betas: tuple[Share, Share] = (0.9, 0.999)
+    eps: Rate = 1e-8
     batch: Count  # clips per step over all devices; a repeated clip counts once
     # clips, counted so, of one statistic of a BatchNorm, one draw of AIM's dropped places or of mixup:
     # what one of the authors' GPUs had; None: all of a batch, which then cannot be split
@@ -152,15 +153,15 @@ class Recipe(Frozen):
     warmup_epochs: Annotated[float, Field(ge=0)] | None = None  # or its length in epochs
     warmup_from: Share = 0.0  # slowfast, mmcv: share of the rate at the first step
     decay_from: Share | None = None  # wsd: share of the steps after which the rate falls
-    clip_grad: float | None = None  # global norm
+    clip_grad: Rate | None = None  # global norm
     # amp16, bf16: autocast; tuned weights stay fp32
     precision: Literal["fp32", "amp16", "bf16"] = "fp32"
     # fp16: the layers that CLIP's `convert_weights` converts, with their gradients and moments
     weights: Literal["fp32", "fp16"] = "fp32"
     # backward computes the inner values of a side network's blocks again, which then take no room
     checkpoint: bool = False
-    label_smoothing: float = 0.0
-    fps: float | None = None  # rate at which a video is read before sampling; None: its own
+    label_smoothing: Share = 0.0
+    fps: Rate | None = None  # rate at which a video is read before sampling; None: its own
     sampler: Sampler = "uniform"
     stride: Count | None = None  # samplers stride and mmaction: frames from one taken to the next
     slice_framepos: Literal["head", "tail", "even"] = "even"  # clip4clip: which of too many frames

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from vidtune.spec.backbone import Backbone
 from vidtune.spec.dataset import Dataset, Stills
-from vidtune.spec.frozen import Attention, Count, Frozen, Precision, Share, Task, Views
+from vidtune.spec.frozen import Attention, Count, Frozen, Precision, Seed, Share, Task, Views
+from vidtune.spec.names import Name, PathText, RunName, VariantName
 from vidtune.spec.paper import Fit
 from vidtune.spec.recipe import Recipe
 
@@ -16,15 +17,15 @@ from vidtune.spec.recipe import Recipe
 class Model(Frozen):
     """What is built and costed: a method on a backbone, for a task, at a number of frames."""
 
-    name: str  # "<paper>/<variant>"
-    method: str
+    name: VariantName
+    method: Name
     options: dict[str, Any]
     backbone: Backbone
     task: Task
     frames: Count
     views: Views = "1x1"  # spatial crops x temporal clips
-    classes: int | None = None
-    max_words: int = 32
+    classes: Count | None = None
+    max_words: Count = 32
 
     @property
     def view_grid(self) -> tuple[int, int]:
@@ -41,7 +42,7 @@ class Model(Frozen):
 class Costing(Frozen):
     """The job that counts a paper's models at their declared size."""
 
-    paper: str
+    paper: Name
     models: tuple[Model, ...]
 
 
@@ -51,7 +52,7 @@ class Pretraining(Frozen):
     backbone: Backbone
     stills: Stills
     recipe: Recipe
-    seed: int
+    seed: Seed
 
 
 class Prediction(Frozen):
@@ -68,7 +69,7 @@ class Prediction(Frozen):
 class Predicting(Frozen):
     """The job that predicts the memory of a paper's rows at their declared size."""
 
-    paper: str
+    paper: Name
     rows: tuple[Prediction, ...]
 
 
@@ -85,7 +86,7 @@ class Workload(Frozen):
 class Probe(Frozen):
     """How the runs of a task take their clips."""
 
-    data: str  # directory of the generated videos
+    data: PathText  # directory of the generated videos
     recipe: Recipe  # how frames are taken, and captions and batches made; the rest is constant
     frames: Count
 
@@ -100,17 +101,17 @@ class Premise(Frozen):
 class Run(Frozen):
     """One training: a job's whole interface. Paths are relative to the working directory."""
 
-    name: str  # "<paper>/<variant>@<seed>"
-    scale: str
+    name: RunName
+    scale: Name
     model: Model
     dataset: Dataset
     recipe: Recipe
     train_share: Share = (
         1.0  # of the training clips that are used: `vidtune.data.records.take_share`
     )
-    seed: int
-    data: str
-    weights: str | None  # of a pre-trained small backbone; None: released ones, from the cache
+    seed: Seed
+    data: PathText
+    weights: PathText | None  # of a pre-trained small backbone; None: released ones, from the cache
 
     def tested(self) -> str:
         """What decides the result: the spec without its names."""

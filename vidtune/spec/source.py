@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from vidtune.spec.address import is_safe, shown
-from vidtune.spec.frozen import Count, Frozen
+from vidtune.spec.frozen import Bytes, Frozen, Text
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 FILE = r"^[A-Za-z0-9_?*\[\]][A-Za-z0-9._+?*\[\]-]*$"  # a name, or a pattern of names; no folder
@@ -28,16 +28,18 @@ class Source(Frozen):
     extracted into `raw/` (videos) or `annotations/`; other files are copied into them as they are.
     """
 
-    file: Annotated[str, Field(pattern=FILE)]
+    file: Annotated[str, Field(pattern=FILE, max_length=200)]
     holds: Literal["videos", "annotations"]
     url: Address | None = None  # None: gated, or nobody publishes it as a file
     mirrors: tuple[Address, ...] = ()  # the same bytes elsewhere
-    bytes: Count | None = None  # None: unknown
+    bytes: Bytes | None = None  # None: unknown
     sha256: Sha256 | None = None  # None: nobody has computed it; `vidtune data lock` fills it in
     lists: bool = False  # the file names further archives, one address a line
-    joined: str | None = None  # pattern of part files inside; joined by name they are one archive
+    joined: Annotated[str, Field(pattern=FILE, max_length=200)] | None = (
+        None  # pattern of part files inside; joined by name they are one archive
+    )
     gated: bool = False  # needs a form or a licence; never fetched
-    steps: tuple[str, ...] = ()  # gated: what the user does, one step each
+    steps: tuple[Text, ...] = ()  # gated: what the user does, one step each
     optional: bool = False  # no run needs it
 
     def problems(self) -> Iterator[str]:

@@ -1,11 +1,12 @@
 """Metrics, the tables that show them, and what a published table shows besides its print."""
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from vidtune.spec.frozen import Frozen
+from vidtune.spec.frozen import Amount, Frozen, Rate
+from vidtune.spec.names import Name
 
 # How a number was obtained; a "setting" was chosen, and only has to be the same.
 Kind = Literal["counted", "predicted", "measured", "learned", "setting"]
@@ -21,15 +22,15 @@ class Metric(Frozen):
     word. A setting has no `better`.
     """
 
-    name: str
+    name: Name
     label: str
     unit: str
     better: Literal["higher", "lower"] | None = None
     kind: Kind
-    digits: int
-    within: float | None = None
-    noise: float | None = None
-    scale: float = 1.0  # raw value x scale = value in `unit`
+    digits: Annotated[int, Field(ge=0, le=12)]
+    within: Amount | None = None
+    noise: Amount | None = None
+    scale: Rate = 1.0  # raw value x scale = value in `unit`
     predicts: tuple[str, ...] = ()
     source: str | None = None
 
@@ -67,7 +68,7 @@ class Table(Overview):
 class Tables(Frozen):
     """`config/tables.yaml`."""
 
-    overviews: dict[str, Overview]
-    published: dict[str, dict[str, Layout]] = Field(
+    overviews: dict[Name, Overview]
+    published: dict[Name, dict[str, Layout]] = Field(
         default_factory=dict
     )  # paper -> where -> layout

@@ -1,22 +1,48 @@
-"""YAML files: strict reading, and the line on which each value stands."""
+"""YAML files: strict reading of plain values, and the line on which each stands."""
 
 import re
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import yaml
 
 from vidtune.spec.errors import UserError
+from vidtune.spec.regular_files import read_text
+
+MOST = 4 << 20  # bytes of a file
+DEEPEST = 32  # lists and mappings within each other, aliases followed
+VALUES = 200_000  # of a file, aliases followed
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+# What is no text without quotes. YAML 1.1 takes dates, 010 and 1:30 for numbers besides.
+PLAIN = {
+    "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
+    "bool": (
+        "|".join(
+            f"{w}|{w.title()}|{w.upper()}" for w in ("yes", "no", "true", "false", "on", "off")
+        ),
+        list("yYnNtTfFoO"),
+    ),
+    "int": (r"[-+]?(0|[1-9][0-9]{0,17})", list("-+0123456789")),
+    "float": (
+        r"[-+]?([0-9]+\.[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+"
+        r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        list("-+0123456789."),
+    ),
+}
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """Rejects duplicate keys and keys that are no text; reads 1e-3 as a number."""
+    """Rejects duplicate keys and keys that are no text; knows the plain values of `PLAIN` alone."""
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
-)
+for _kind, (_pattern, _first) in PLAIN.items():
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), _first
+    )
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
@@ -26,6 +52,8 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[str, Any]:
         key = loader.construct_object(key_node, deep=True)
         if not isinstance(key, str):
             raise UserError(f"{line}: a key must be text; put {key!r} into quotes")
+        if key == "<<":
+            raise UserError(f"{line}: <<: keys are not merged; write them out, or give a base")
         if key in seen:
             raise UserError(
                 f"{line}: {key}: declared twice (first on line {seen[key]}); rename or remove one"
@@ -44,10 +72,65 @@ class Place(NamedTuple):
     says: str
 
 
+@dataclass
+class _Open:
+    """A list or mapping whose end is not reached."""
+
+    anchor: str | None
+    size: int = 1  # values, with itself
+    depth: int = 0  # of the deepest value in it
+
+
+def _check_events(text: str) -> None:
+    """Raise `UserError` ("line: ...") for tags, control characters, and values that are too many or too
+    deep, before any of them is made: aliases of aliases may stand for more than a machine can hold."""
+    known: dict[str, tuple[int, int]] = {}  # anchor -> values, depth
+    stack: list[_Open] = []
+    for event in yaml.parse(text, Loader=_Loader):
+        line, depth, anchor = event.start_mark.line + 1, 0, getattr(event, "anchor", None)
+        if tag := getattr(event, "tag", None):
+            raise UserError(f"{line}: {tag}: values have no tags here; drop it")
+        if isinstance(event, yaml.CollectionStartEvent):
+            stack.append(_Open(anchor))
+            if len(stack) > DEEPEST:
+                raise UserError(f"{line}: {_too_deep()}")
+            continue
+        if isinstance(event, yaml.ScalarEvent):
+            size = 1
+            if CONTROL.search(event.value):
+                raise UserError(f"{line}: a control character in {event.value[:40]!r}; drop it")
+        elif isinstance(event, yaml.AliasEvent):
+            if anchor not in known:
+                raise UserError(f"{line}: *{anchor}: stands for nothing that ends above; fix it")
+            size, depth = known[anchor]
+            anchor = None
+        elif isinstance(event, yaml.CollectionEndEvent):
+            ended = stack.pop()
+            anchor, size, depth = ended.anchor, ended.size, 1 + ended.depth
+        else:
+            continue
+        if anchor:
+            known[anchor] = size, depth
+        if stack:
+            top = stack[-1]
+            top.size, top.depth = top.size + size, max(top.depth, depth)
+            if len(stack) + depth > DEEPEST:
+                raise UserError(f"{line}: {_too_deep()}")
+            if top.size > VALUES:
+                raise UserError(
+                    f"{line}: more than {VALUES:,} values with aliases followed; drop some"
+                )
+
+
+def _too_deep() -> str:
+    return f"more than {DEEPEST} lists and mappings within each other; flatten them"
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file. Raises `UserError` where it cannot be read or is no mapping."""
-    text = read_text(path)
+    text = _read(path)
     try:
+        _check_events(text)
         data = _Loader(text).get_single_data()
     except UserError as e:
         raise UserError(f"{path}:{e}") from None
@@ -63,19 +146,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return data
 
 
-def read_text(path: Path, expected: str = "expected a readable YAML file") -> str:
-    """The text of a file. Raises `UserError`, which says what is `expected`, where it has none."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as e:
-        raise UserError(f"{path}: {e.strerror}; {expected}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: not UTF-8; save the file as UTF-8") from None
+def _read(path: Path) -> str:
+    return read_text(path, "expected a readable YAML file", MOST)
 
 
 def places(path: Path) -> dict[tuple[str | int, ...], Place]:
     """Key path -> where its value stands, of a file that `read_yaml` accepts."""
-    return _places(path, read_text(path))
+    return _places(path, _read(path))
 
 
 @cache

@@ -9,7 +9,7 @@ import statistics
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vidtune.cli.inputs import print_result
+from vidtune.cli.inputs import as_name, as_path, print_result
 from vidtune.plan import Plan, load
 from vidtune.report import verdicts
 from vidtune.report.numbers.rows import Row, rows_from_csv
@@ -28,16 +28,21 @@ class Number(NamedTuple):
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("before", type=Path, help="a folder <results>/<scale> with a rows.csv")
-    parser.add_argument("after", type=Path, help="another")
+    parser.add_argument("before", type=as_path, help="a folder <results>/<scale> with a rows.csv")
+    parser.add_argument("after", type=as_path, help="another")
     parser.add_argument("--json", action="store_true", help="print JSON")
-    parser.add_argument("--config", default="config", help="config folder (default: config)")
-    parser.add_argument("--scale", help="of both, where a folder is not named after its scale")
+    parser.add_argument(
+        "--config", type=as_path, default="config", help="config folder (default: config)"
+    )
+    parser.add_argument(
+        "--scale", type=as_name, help="of both, where a folder is not named after its scale"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    plans = [_plan(args, folder) for folder in (args.before, args.after)]
-    rows = [rows_from_csv(folder / "rows.csv") for folder in (args.before, args.after)]
+    results = [Path(args.before), Path(args.after)]
+    plans = [_plan(args, folder) for folder in results]
+    rows = [rows_from_csv(folder / "rows.csv") for folder in results]
     before, after = map(_numbers, rows)
     shared = [key for key in after if key in before]
     changed = [

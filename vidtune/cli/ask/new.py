@@ -14,7 +14,7 @@ from pathlib import Path
 from vidtune.plan import registry
 from vidtune.spec import UserError
 
-NAME = r"[a-z][a-z0-9_]*"
+NAME = r"[a-z][a-z0-9_]{0,99}"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,7 @@ def make(name: str) -> Path:
     folder, template = registry.METHODS / name, registry.METHODS / registry.TEMPLATE
     if not re.fullmatch(NAME, name) or keyword.iskeyword(name):
         raise UserError(
-            f"{name!r}: expected a name that Python can import: small letters, digits and _, a letter first"
+            f"{name[:80]!r}: expected a name that Python can import: small letters, digits and _, a letter first"
         )
     if folder.exists() or folder.with_suffix(".py").exists():
         raise UserError(f"{folder}: exists already; choose another name")

@@ -10,10 +10,11 @@ what has none is predicted first.
 """
 
 import argparse
+import math
 from typing import Any
 
 from vidtune import bill
-from vidtune.cli.inputs import add_plan_json, print_result, read_plan
+from vidtune.cli.inputs import add_plan_json, as_path, print_result, read_plan
 from vidtune.cost import fits
 from vidtune.estimate import estimate, format_estimate
 from vidtune.plan import Plan
@@ -24,7 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_plan_json(parser)
     parser.add_argument("--gpus", help="of one training: their number and size, as 8x80GiB")
     parser.add_argument(
-        "--profile", help="of a cluster: its path, or its name in workflow/profiles"
+        "--profile", type=as_path, help="of a cluster: its path, or its name in workflow/profiles"
     )
     parser.add_argument(
         "--tflops",
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> None:
     plan = read_plan(args)
     if args.gpus is None and args.profile is None:
         return print_result(args, estimate(plan), format_estimate(plan))
-    if min(args.tflops) <= 0:
+    if not all(0 < speed < math.inf for speed in args.tflops):
         raise UserError("--tflops: expected two numbers above 0")
     speed = fits.Speed(*args.tflops)
     profile = bill.read_profile(args.profile) if args.profile else None

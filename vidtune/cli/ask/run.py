@@ -10,7 +10,7 @@ import os
 import sys
 from pathlib import Path
 
-from vidtune.cli.inputs import read_plan
+from vidtune.cli.inputs import as_name, as_path, read_plan
 from vidtune.datasets.readiness import readiness_by_name
 from vidtune.plan import Plan
 from vidtune.plan.names import find_table, find_variant
@@ -22,9 +22,9 @@ CORES = ("-c", "--cores", "-j", "--jobs", "--profile", "--executor", "-e")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", help="<paper>/<table> as in tempme/table8, or a variant")
-    parser.add_argument("--scale", help="instead of the one in config.yaml")
-    parser.add_argument("--results", help="instead of the one in config.yaml")
-    parser.add_argument("--papers", nargs="+", help="instead of those in config.yaml")
+    parser.add_argument("--scale", type=as_name, help="instead of the one in config.yaml")
+    parser.add_argument("--results", type=as_path, help="instead of the one in config.yaml")
+    parser.add_argument("--papers", type=as_name, nargs="+", help="instead of those in config.yaml")
     parser.add_argument(
         "--config",
         dest="settings",

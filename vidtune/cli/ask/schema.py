@@ -4,12 +4,15 @@ import argparse
 import json
 from pathlib import Path
 
+from vidtune.cli.inputs import as_path
 from vidtune.plan import schemas
 from vidtune.spec import write_text
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--out", default="config/schema", help="folder (default: config/schema)")
+    parser.add_argument(
+        "--out", type=as_path, default="config/schema", help="folder (default: config/schema)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from vidtune.cli.inputs import (
     add_plan_json,
+    as_path,
     count,
     declared_models,
     print_result,
@@ -21,13 +22,18 @@ from vidtune.gpu import nvml
 from vidtune.gpu.devices import visible
 from vidtune.gpu.lease import lease
 from vidtune.spec import Run, UserError, write_json
+from vidtune.spec.read import check_target
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("variant", nargs="?", help="<paper>/<variant>, at its declared size")
-    add("--spec", help="a run's spec file instead of a variant, at the size of its scale")
-    add("--out", help="JSON file to write as well as printing")
+    add(
+        "--spec",
+        type=as_path,
+        help="a run's spec file instead of a variant, at the size of its scale",
+    )
+    add("--out", type=as_path, help="JSON file to write as well as printing")
     add("--batch", type=count, default=8, help="videos a step (default: 8)")
     add("--frames", type=count, help="of a video (default: the variant's)")
     add("--precision", choices=("fp32", "amp16", "bf16"), help="default: the recipe's")
@@ -38,7 +44,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", choices=("cpu", "cuda"), help="default: cuda where there is a GPU")
     parts = ("train", "inference", "loader")
     add("--only", nargs="+", choices=parts, default=parts, help="default: all three")
-    add("--clips", default="data/bench", help="folder of the clips that the loader generates")
+    add(
+        "--clips",
+        type=as_path,
+        default="data/bench",
+        help="folder of the clips that the loader generates",
+    )
     add("--even-if-busy", action="store_true", help="measure on a GPU in use; the row says so")
     add_plan_json(parser)
 
@@ -54,6 +65,8 @@ def run(args: argparse.Namespace) -> None:
         plan = read_plan(args)
         (model,) = declared_models(plan, [args.variant])
         recipe = plan.config.recipes[plan.variants[model.name].recipe]
+    if args.out:
+        check_target(Path(args.out))
     with _device(args) as (device, gpu):
         from vidtune.cost.measure import measure
         from vidtune.cost.measured_phases import BenchJob

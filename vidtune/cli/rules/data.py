@@ -1,18 +1,20 @@
 """Prepare real videos: one stage of each dataset, or `status` of all."""
 
 import argparse
+import re
 import sys
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from vidtune.cli.inputs import add_plan, add_plan_json, print_result, read_plan
+from vidtune.cli.inputs import add_plan, add_plan_json, as_path, print_result, read_plan
 from vidtune.datasets import lock, stage_state
 from vidtune.datasets.shards import Shard
 from vidtune.datasets.stages import LOCK, SCATTERED, SHARED, STAGES
 from vidtune.plan import Plan
 from vidtune.spec import Dataset, UserError, write_text
+from vidtune.spec.errors import printable, system_errors_explained
 
 STATUS = "list how far each dataset is, the files it lacks, and the commands that come next"
 
@@ -21,14 +23,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     stages = parser.add_subparsers(dest="stage", required=True, metavar="stage")
     for name, description in {**STAGES, **LOCK, "status": STATUS}.items():
         stage = stages.add_parser(name, help=description, description=description)
-        stage.add_argument("--data", help="folder of all videos, instead of config.yaml's")
+        stage.add_argument(
+            "--data", type=as_path, help="folder of all videos, instead of config.yaml's"
+        )
         if name == "status":
             add_plan_json(stage)
             stage.add_argument("datasets", nargs="*", metavar="dataset", help="none: all")
         else:
             add_plan(stage)
             stage.add_argument("datasets", nargs="+", metavar="dataset", help="as in datasets.yaml")
-            stage.add_argument("--done", help="a file that is written at the end")
+            stage.add_argument("--done", type=as_path, help="a file that is written at the end")
         if name in SCATTERED:
             stage.add_argument(
                 "--shard",
@@ -40,12 +44,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _shard(text: str) -> Shard:
-    number, _, of = text.partition("/")
-    if not (number.isdecimal() and of.isdecimal() and 0 < int(number) <= int(of)):
+    found = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    number, of = map(int, found.groups()) if found else (0, 0)
+    if not 0 < number <= of:
         raise argparse.ArgumentTypeError(
-            f"expected a part of how many, such as 2/8; found {text!r}"
+            f"expected a part of how many, such as 2/8; found {text[:40]!r}"
         )
-    return Shard(int(number), int(of))
+    return Shard(number, of)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -60,14 +65,15 @@ def run(args: argparse.Namespace) -> int:
             if dataset.shares and args.stage in SHARED:
                 dataset = plan.config.datasets[dataset.shares]
             root = Path(plan.config.settings.data) / dataset.name
-            lines, made = _run_stage(args, dataset, root, Path(plan.config.folder))
-            for line in lines:
-                print(line)
-            hashes.append(made)
+            with system_errors_explained():
+                lines, made = _run_stage(args, dataset, root, Path(plan.config.folder))
+                for line in lines:
+                    print(line)
+                hashes.append(made)
         except UserError as e:
             failed += 1
-            for line in str(e).splitlines():
-                print(f"vidtune data {args.stage}: {line}", file=sys.stderr)
+            for line in str(e).split("\n"):
+                print(f"vidtune data {args.stage}: {printable(line)}", file=sys.stderr)
     if not failed and args.done:
         write_text(Path(args.done), "\n".join(hashes))  # equal text: nothing is run again
     return 2 if failed else 0

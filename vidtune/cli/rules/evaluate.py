@@ -9,19 +9,24 @@ import argparse
 import json
 from pathlib import Path
 
-from vidtune.cli.inputs import add_plan, read_plan, read_spec
+from vidtune.cli.inputs import add_plan, as_path, read_plan, read_spec
 from vidtune.cli.launch import add_ranks, run_on_ranks, starts_ranks
 from vidtune.plan.names import find_variant
 from vidtune.spec import Run, UserError, write_json
+from vidtune.spec.read import check_target
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_plan(parser)
     parser.add_argument("variant", nargs="?", help="with --official: <paper>/<variant> it is of")
-    parser.add_argument("--spec", help="the job's spec file")
-    parser.add_argument("--out", help="JSON file to write (with --official, default: print)")
-    parser.add_argument("--checkpoint", help="of the run (default: model.pt beside --out)")
-    parser.add_argument("--official", help="checkpoint of the method's authors")
+    parser.add_argument("--spec", type=as_path, help="the job's spec file")
+    parser.add_argument(
+        "--out", type=as_path, help="JSON file to write (with --official, default: print)"
+    )
+    parser.add_argument(
+        "--checkpoint", type=as_path, help="of the run (default: model.pt beside --out)"
+    )
+    parser.add_argument("--official", type=as_path, help="checkpoint of the method's authors")
     add_ranks(parser)
 
 
@@ -36,6 +41,8 @@ def run(args: argparse.Namespace) -> int | None:
         raise UserError("give --checkpoint or --official, not both")
     from vidtune.engine.evaluate_official import evaluate_official
 
+    if args.out:
+        check_target(Path(args.out))
     result = evaluate_official(_declared_run(args), Path(args.official))
     if args.out and result:
         write_json(Path(args.out), result)

@@ -9,13 +9,15 @@ already, of the same spec and code, is not made again: delete its folder to repe
 import argparse
 from pathlib import Path
 
-from vidtune.cli.inputs import read_spec
+from vidtune.cli.inputs import as_path, read_spec
 from vidtune.spec import Run
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--spec", required=True, nargs="+", help="the runs' spec files")
-    parser.add_argument("--out", required=True, help="folder of runs to write to")
+    parser.add_argument(
+        "--spec", type=as_path, required=True, nargs="+", help="the runs' spec files"
+    )
+    parser.add_argument("--out", type=as_path, required=True, help="folder of runs to write to")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ Of a variant; with --spec and --out, of a paper's printed memory rows.
 import argparse
 from typing import Any, get_args
 
-from vidtune.cli.inputs import add_costing, asked_model, print_result, run_job
+from vidtune.cli.inputs import add_costing, asked_model, count, print_result, run_job
 from vidtune.spec import GIB, Attention, Model, Precision, Predicting, UserError, parse_size
 
 PRECISIONS, ATTENTIONS = get_args(Precision), get_args(Attention)  # the first is the default
@@ -15,8 +15,8 @@ PRECISIONS, ATTENTIONS = get_args(Precision), get_args(Attention)  # the first i
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_costing(parser)
     add = parser.add_argument
-    add("--batch", type=int, metavar="N", help="videos of a batch (default: 32)")
-    add("--frames", type=int, metavar="N", help="instead of the variant's")
+    add("--batch", type=count, metavar="N", help="videos of a batch (default: 32)")
+    add("--frames", type=count, metavar="N", help="instead of the variant's")
     add("--precision", choices=PRECISIONS, default=PRECISIONS[0], help="default: %(default)s")
     add("--attention", choices=ATTENTIONS, default=ATTENTIONS[0],
         help="attention kernel (default: %(default)s)")  # fmt: skip
@@ -29,8 +29,6 @@ def run(args: argparse.Namespace) -> None:
     if model is None:
         return run_job(args, Predicting, "vidtune.cost.paper_costs:predict_paper", "kept")
     if args.frames is not None:
-        if args.frames < 1:
-            raise UserError(f"--frames: expected at least 1; found {args.frames}")
         model = model.model_copy(update={"frames": args.frames})
     result = _predict(args, model)
     print_result(args, result, format_memory(model, result))

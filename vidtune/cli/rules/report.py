@@ -2,12 +2,14 @@
 
 import argparse
 
-from vidtune.cli.inputs import add_plan, read_plan
+from vidtune.cli.inputs import add_plan, as_path, read_plan
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_plan(parser)
-    parser.add_argument("--only", nargs="+", default=(), metavar="FILE", help="of the results")
+    parser.add_argument(
+        "--only", type=as_path, nargs="+", default=(), metavar="FILE", help="of the results"
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -11,14 +11,14 @@ result.
 import argparse
 from pathlib import Path
 
-from vidtune.cli.inputs import count, read_spec
+from vidtune.cli.inputs import as_path, count, read_spec
 from vidtune.cli.launch import add_ranks, run_on_ranks, starts_ranks
 from vidtune.spec import Run
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--spec", required=True, help="the job's spec file")
-    parser.add_argument("--out", required=True, help="checkpoint file to write")
+    parser.add_argument("--spec", type=as_path, required=True, help="the job's spec file")
+    parser.add_argument("--out", type=as_path, required=True, help="checkpoint file to write")
     parser.add_argument(
         "--parts", type=count, default=1, help="in which a process computes its clips of a batch"
     )

@@ -5,22 +5,17 @@ For recognition there is a key `label` in place of `caption`, for a file of all 
 `columns` in config/datasets.yaml maps these names to the file's.
 """
 
-import json
-
 from vidtune.datasets.readers.clip_lists import ListFiles, Lists
 from vidtune.datasets.readers.own_rows import Row, lists_of_rows
 from vidtune.datasets.readers.parsing import read_lines
-from vidtune.spec import UserError
+from vidtune.spec import UserError, parse_json
 
 
 def read(files: ListFiles) -> Lists:
     names = files.annotations.columns
 
     def row(line: str, place: str) -> Row:
-        try:
-            item = json.loads(line)
-        except ValueError as e:
-            raise UserError(f"{place}: not valid JSON ({e}); fix or remove the line") from None
+        item = parse_json(line, place, "fix or remove the line")
         if not isinstance(item, dict):
             raise UserError(f"{place}: expected an object; found {type(item).__name__}")
         for key in names.values():

@@ -2,21 +2,17 @@
 
 import csv
 import io
-import json
 import pickle
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from vidtune.spec import UserError
+from vidtune.spec import UserError, parse_json, read_bytes
 
 
 def read_text(path: Path) -> str:
     """A file's text without a byte order mark. Raises `UserError` where it is not UTF-8, or no text."""
-    try:
-        data = path.read_bytes()
-    except OSError as e:
-        raise UserError(f"{path}: {e.strerror}; expected a readable file") from None
+    data = read_bytes(path)
     if b"\0" in data:
         line = data.count(b"\n", 0, data.index(b"\0")) + 1
         raise UserError(f"{path}:{line}: a NUL byte; save the file as text in UTF-8")
@@ -76,12 +72,7 @@ def _rows(path: Path, delimiter: str) -> Iterator[tuple[str, list[str]]]:
 
 def read_json(path: Path, kind: type | tuple[type, ...], what: str) -> Any:
     """The content of a JSON file. Raises `UserError` where it is no `kind`, which is `what`."""
-    try:
-        data = json.loads(read_text(path))
-    except ValueError as e:
-        if isinstance(e, UserError):
-            raise
-        raise UserError(f"{path}: not valid JSON ({e}); fetch or save it again") from None
+    data = parse_json(read_text(path), f"{path}", "fetch or save it again", unique=False)
     if not isinstance(data, kind):
         raise UserError(f"{path}: expected {what}; found {type(data).__name__}")
     return data
@@ -106,11 +97,9 @@ class _Plain(pickle.Unpickler):
 
 def read_pickle(path: Path) -> Any:
     """The content of a pickle of plain values. Raises `UserError` for any other pickle."""
+    data = io.BytesIO(read_bytes(path))
     try:
-        with path.open("rb") as f:
-            return _Plain(f, encoding="utf-8").load()
-    except OSError as e:
-        raise UserError(f"{path}: {e.strerror}; expected a readable file") from None
+        return _Plain(data, encoding="utf-8").load()
     except Exception as e:  # a damaged pickle raises anything
         raise UserError(
             f"{path}: not a pickle of plain lists and texts ({e}); fetch it again"

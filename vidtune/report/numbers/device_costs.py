@@ -19,6 +19,7 @@ from vidtune.plan import Plan
 from vidtune.report.numbers.conditions import format_conditions
 from vidtune.report.numbers.result_files import made_by, model_results, paper_path, read_checked
 from vidtune.report.numbers.rows import BUSY, FULL_SIZE, HERE, OOM, REFERENCE, Row, our_row
+from vidtune.spec.results import Measured, Predicted
 
 GB = 2**30 / 1e9  # of one GiB
 # metric: (phase, key, factor)
@@ -37,7 +38,7 @@ CONVENTION = ("batch", "precision", "attention")
 
 def predicted(plan: Plan) -> Iterator[Row]:
     """Rows of the models whose memory has been predicted; what was not predicted has no row."""
-    for name, memory in model_results(plan, "memory", ("convention",)).items():
+    for name, memory in model_results(plan, "memory", Predicted).items():
         under = format_conditions({k: memory.get(k) for k in ("batch", "frames", "precision")})
         under = f"{memory['convention']}; {under}"
         fit, model = memory.get("fit") or {}, plan.models[name]
@@ -91,7 +92,7 @@ def measured(plan: Plan) -> Iterator[Row]:
         for path in sorted(folder.glob("*/*/*.json")):
             name = f"{path.parent.name}/{path.stem}"
             if name in plan.models:
-                bench = read_checked(path, ("status", "conditions"))
+                bench = read_checked(path, Measured)
                 yield from _bench_rows(plan, name, bench, path, scale)
 
 

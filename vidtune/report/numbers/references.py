@@ -12,6 +12,7 @@ from vidtune import provenance
 from vidtune.plan import Plan
 from vidtune.report.numbers.result_files import made_by, premises
 from vidtune.report.numbers.rows import Row, our_row
+from vidtune.spec import UserError
 
 FOLDER = "reference/"
 
@@ -25,6 +26,9 @@ def references(plan: Plan) -> Iterator[Row]:
         for task, named in premise["references"].items():
             for name, values in named.items():
                 for metric, value in values.items():
+                    if metric not in plan.config.metrics:
+                        key = f"references.{task}.{name}.{metric}"
+                        raise UserError(f"{path}: {key}: no metric of config/metrics.yaml; add it")
                     yield our_row(
                         plan.config.metrics[metric],
                         variant=f"{FOLDER}{name}, {task}",
@@ -38,7 +42,7 @@ def references(plan: Plan) -> Iterator[Row]:
 
 
 def _clips(premise: dict[str, Any], task: str) -> int | None:
-    return premise.get(task, {}).get("probe", {}).get("n")
+    return premise[task]["probe"]["n"] if premise.get(task) else None
 
 
 def is_reference(row: Row) -> bool:

@@ -14,23 +14,19 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from vidtune.plan import Plan
-from vidtune.spec import Run, UserError, load_json
-
-COUNTED = ("gmacs", "views", "params_total", "params_tuned", "tokens", "output_tokens")
-
-
-def read_checked(path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
-    """Read a results file, which must have `keys`."""
-    return require_keys(path, load_json(path), keys)
+from vidtune.spec import Run, UserError, load_json, parse
+from vidtune.spec.read import M
+from vidtune.spec.results import Counted, Evaluated, Premised, Result, Trained, Written
 
 
-def require_keys(path: Path, data: Any, keys: tuple[str, ...]) -> dict[str, Any]:
-    """Return `data`, a part of a results file; it must have `keys`."""
-    if not isinstance(data, dict):
-        raise UserError(f"{path}: expected an object; delete the file and run again")
-    missing = [k for k in keys if k not in data]
-    if missing:
-        raise UserError(f"{path}: {missing[0]}: missing; delete the file and run again")
+def read_checked(path: Path, kind: type[M]) -> dict[str, Any]:
+    """Read a results file, which must be as its model."""
+    return check(load_json(path), kind, path)
+
+
+def check(data: Any, kind: type[M], path: Path, *keys: str) -> dict[str, Any]:
+    """Return `data`, at `keys` of a results file, which must be as its model. Raises `UserError`."""
+    parse(kind, data, path, keys, again="delete the file and run again")
     return data
 
 
@@ -52,22 +48,22 @@ def eval_path(plan: Plan, run: str) -> Path:
 
 
 def model_results(
-    plan: Plan, folder: Literal["costs", "memory"], keys: tuple[str, ...]
+    plan: Plan, folder: Literal["costs", "memory"], kind: type[M]
 ) -> dict[str, dict[str, Any]]:
-    """Variant -> its part of its paper's file, which must have `keys`; only of papers with one."""
+    """Variant -> its part of its paper's file, which must be as its model; only of papers with one."""
     paths = {paper: paper_path(plan, folder, paper) for paper in plan.config.papers}
-    by_paper = _existing(paths, ())
+    by_paper = _existing(paths, Written)
     known = {}
     for name in plan.models:
         paper = name.split("/")[0]
         if name in by_paper.get(paper, {}):
-            known[name] = require_keys(paths[paper], by_paper[paper][name], keys)
+            known[name] = check(by_paper[paper][name], kind, paths[paper], name)
     return known
 
 
 def costs(plan: Plan) -> dict[str, dict[str, Any]]:
     """Variant -> its counted cost."""
-    return model_results(plan, "costs", COUNTED)
+    return model_results(plan, "costs", Counted)
 
 
 class Tested(NamedTuple):
@@ -100,11 +96,11 @@ def read_outcomes(plan: Plan) -> Outcomes:
     """What the results folder holds besides rows."""
     eval_paths = {run: eval_path(plan, run) for run in plan.evaluation_of.values()}
     folders = {run: plan.root / "runs" / run for run in plan.training_of.values()}
-    evals = _existing(eval_paths, ("status",))
-    trains = _existing({run: folder / "train.json" for run, folder in folders.items()}, ("status",))
+    evals = _existing(eval_paths, Evaluated)
+    trains = _existing({run: folder / "train.json" for run, folder in folders.items()}, Trained)
     counted = costs(plan)
     folder = plan.root / "backbones"
-    pretrained = _existing({b: folder / b / "pretrain.json" for b in plan.pretrainings}, ())
+    pretrained = _existing({b: folder / b / "pretrain.json" for b in plan.pretrainings}, Result)
     statuses = {run: result["status"] for run, result in [*trains.items(), *evals.items()]}
     stamps = [r["provenance"] for r in [*evals.values(), *counted.values()] if "provenance" in r]
     steps = {"pretrain": pretrained, "train": trains, "evaluate": evals}
@@ -131,17 +127,22 @@ def _tested(run: Run, trained: dict[str, Any]) -> Tested | None:
     if not run.recipe.select or not trained.get("tested"):
         return None
     metric = run.recipe.select.metric
+    for step, found in trained["tested"]:
+        if metric not in found:
+            raise UserError(
+                f"{run.name}: train.json: tested: no {metric} after step {step}; train again"
+            )
     return Tested(metric, [(s, found[metric]) for s, found in trained["tested"]], trained["best"])
 
 
 def premises(plan: Plan) -> dict[str, dict[str, Any]]:
     """Backbone -> what the check of its premise found."""
     folder = plan.root / "backbones"
-    return _existing({b: folder / b / "premise.json" for b in plan.pretrainings}, ())
+    return _existing({b: folder / b / "premise.json" for b in plan.pretrainings}, Premised)
 
 
-def _existing(paths: dict[str, Path], keys: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    return {name: read_checked(path, keys) for name, path in paths.items() if path.exists()}
+def _existing(paths: dict[str, Path], kind: type[M]) -> dict[str, dict[str, Any]]:
+    return {name: read_checked(path, kind) for name, path in paths.items() if path.exists()}
 
 
 def _tokens(layers: list[dict[str, int]]) -> list[int]:

@@ -13,6 +13,7 @@ from vidtune.report.numbers import device_costs, references, settings
 from vidtune.report.numbers.result_files import costs, eval_path, made_by, paper_path, read_checked
 from vidtune.report.numbers.rows import FULL_SIZE, Row, our_row, published
 from vidtune.spec import UserError
+from vidtune.spec.results import Evaluated
 
 
 def counted(plan: Plan, name: str, cost: dict[str, Any], where: str) -> Iterator[Row]:
@@ -67,7 +68,7 @@ def learned(plan: Plan, name: str, result: dict[str, Any], where: str) -> Iterat
             scale=run.scale,
             seed=run.seed,
             n=result["n"],
-            coverage=_coverage(where, result.get("coverage", {})),
+            coverage=_coverage(result.get("coverage", {})),
             device=result.get("provenance", {}).get("device", ""),
             condition="; ".join(filter(None, [condition, picked])),
             best_of=result["best"]["tests"] if picked else None,
@@ -85,14 +86,9 @@ def _values(result: dict[str, Any]) -> Iterator[tuple[str, float, str]]:
             yield metric, value, picked
 
 
-def _coverage(where: str, splits: dict[str, dict[str, int]]) -> float | None:
+def _coverage(splits: dict[str, dict[str, int]]) -> float | None:
     """The smaller of the shares of training and test clips that were used; None: not known."""
-    try:
-        return min((min(1.0, c["used"] / c["expected"]) for c in splits.values()), default=None)
-    except (AttributeError, KeyError, TypeError, ZeroDivisionError):
-        raise UserError(
-            f"{where}: coverage: expected used and expected of each split; evaluate the run again"
-        ) from None
+    return min((min(1.0, c["used"] / c["expected"]) for c in splits.values()), default=None)
 
 
 def _clip_differences(result: dict[str, Any]) -> str:
@@ -125,5 +121,5 @@ def gather(plan: Plan) -> list[Row]:
     for name in plan.runs:
         path = eval_path(plan, name)
         if path.exists():
-            rows += learned(plan, name, read_checked(path, ("metrics", "n", "status")), str(path))
+            rows += learned(plan, name, read_checked(path, Evaluated), str(path))
     return [*rows, *references.references(plan)]

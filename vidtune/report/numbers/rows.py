@@ -7,15 +7,16 @@ Tables, plots, claims and the page read no other numbers. The first columns of o
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, ValidationError
 
 from vidtune.plan import Plan
 from vidtune.report.cell_names import published_cells
-from vidtune.spec import Frozen, Kind, Metric, UserError
+from vidtune.spec import Frozen, Kind, Metric, UserError, read_text
 
 PUBLISHED, FULL_SIZE = "published", "full size"
 HERE, REFERENCE = "this machine", "reference"  # where a measured number was measured
@@ -25,6 +26,8 @@ OOM, BUSY = "oom", "busy"  # how a measurement can end without a number to compa
 class Row(Frozen):
     """One number. `text` is how the paper prints it, or how a measurement without one ended (its
     value is then not a number); `n` is the number of test clips."""
+
+    model_config = ConfigDict(allow_inf_nan=True)
 
     variant: str  # "<paper>/<variant or cited system>"
     metric: str
@@ -46,6 +49,14 @@ class Row(Frozen):
     condition: str = ""  # the convention of a count, or what it was taken under
     # learned: of so many tests on the test set in training it is the best one's; None: the last weights'
     best_of: int | None = None
+
+    def problems(self) -> Iterator[str]:
+        where = {"measured": (HERE, REFERENCE), "counted": (FULL_SIZE,), "predicted": (FULL_SIZE,)}
+        scales = where.get(self.kind, (self.scale,))
+        if self.scale not in ((PUBLISHED,) if self.source == "paper" else scales):
+            yield f"scale: {self.scale!r} is none of a {self.kind} number of {self.source}"
+        if self.text not in (OOM, BUSY) and not math.isfinite(self.value):
+            yield f"value: expected a number; found {self.value}"
 
 
 # by variant and metric: seeds, devices or tables; the best of tests apart, see `best`
@@ -97,26 +108,42 @@ def rows_to_csv(rows: Iterable[Row]) -> str:
     return out.getvalue()
 
 
-def rows_from_csv(path: Path) -> list[Row]:
-    """The rows of a `rows.csv`. Raises `UserError` with the line that is wrong."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as e:
-        raise UserError(f"{path}: {e.strerror}; run `vidtune collect` to write it") from None
-    reader = csv.DictReader(io.StringIO(text))
-    if reader.fieldnames != list(Row.model_fields):
-        raise UserError(
-            f"{path}:1: not the columns of rows.csv; run `vidtune collect` to write it again"
-        )
+def rows_from_csv(path: Path, plan: Plan | None = None) -> list[Row]:
+    """The rows of a `rows.csv`, of the plan's metrics where one is given. Raises `UserError` with the line
+    that is wrong."""
+    again = "run `vidtune collect` to write it"
+    text = read_text(path, again, advice=f"{again} again")
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    metrics = plan.config.metrics if plan else None
     rows = []
-    for fields in reader:
-        given = {k: v for k, v in fields.items() if v or Row.model_fields[k].default is not None}
-        try:
-            rows.append(Row.model_validate(given, strict=False))
-        except ValidationError as e:
-            err = e.errors()[0]
-            raise UserError(
-                f"{path}:{reader.line_num}: {err['loc'][0]}: not a row: {err['msg']}; found "
-                f"{err['input']!r}; run `vidtune collect` again"
-            ) from None
+    try:
+        if reader.fieldnames != list(Row.model_fields):
+            raise UserError(f"{path}:1: not the columns of rows.csv; {again} again")
+        for fields in reader:
+            row = _row(fields, f"{path}:{reader.line_num}")
+            if metrics and (row.metric not in metrics or row.kind != metrics[row.metric].kind):
+                what = f"{row.metric!r} is no {row.kind} metric of config/metrics.yaml"
+                raise UserError(
+                    f"{path}:{reader.line_num}: metric: {what}; run `vidtune collect` again"
+                )
+            rows.append(row)
+    except csv.Error as e:
+        raise UserError(f"{path}:{reader.line_num}: not valid csv ({e}); {again} again") from None
     return rows
+
+
+def _row(fields: dict[str, str], place: str) -> Row:
+    if None in fields or None in fields.values():
+        raise UserError(
+            f"{place}: not a row: expected {len(Row.model_fields)} fields; run `vidtune collect` again"
+        )
+    given = {k: v for k, v in fields.items() if v or Row.model_fields[k].default is not None}
+    try:
+        return Row.model_validate(given, strict=False)
+    except ValidationError as e:
+        err = e.errors()[0]
+        field = f"{err['loc'][0]}: " if err["loc"] else ""
+        raise UserError(
+            f"{place}: {field}not a row: {err['msg']}; found {str(err['input'])[:60]!r}; run "
+            "`vidtune collect` again"
+        ) from None

@@ -43,7 +43,7 @@ def write(plan: Plan, only: Iterable[str | Path] = ()) -> None:
     Raises `UserError` without a sound rows.csv, and for a file that is none of them.
     """
     wanted, page = outputs.choose(plan, only), plan.root / "report.html"
-    every = rows_from_csv(plan.root / "rows.csv")
+    every = rows_from_csv(plan.root / "rows.csv", plan)
     declared = {*plan.variants, *(r.variant for r in every if is_reference(r))}
     rows = [r for r in every if r.source == "paper" or r.variant in declared]
     outcomes = read_outcomes(plan)

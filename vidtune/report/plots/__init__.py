@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterable
 
-import matplotlib
+from vidtune.report.plots.library import matplotlib  # isort: skip  # before all that import it
 
 from vidtune.plan import Plan
 from vidtune.report.numbers.result_files import Outcomes
