@@ -66,7 +66,7 @@ class Site(NamedTuple):
             )
         for name in ("gpus_per_node", "max_minutes"):
             value = getattr(site, name)
-            if not str(value).isdigit():
+            if not str(value).isdecimal():
                 raise UserError(
                     f"default-resources: {name}: expected a whole number; found {value!r}"
                 )

@@ -44,7 +44,8 @@ def make(name: str) -> Path:
     folder, template = registry.METHODS / name, registry.METHODS / registry.TEMPLATE
     if not re.fullmatch(NAME, name) or keyword.iskeyword(name):
         raise UserError(
-            f"{name[:80]!r}: expected a name that Python can import: small letters, digits and _, a letter first"
+            f"{name[:80]!r}: expected a name that Python can import: small letters, digits and _, a "
+            "letter first"
         )
     if folder.exists() or folder.with_suffix(".py").exists():
         raise UserError(f"{folder}: exists already; choose another name")
