@@ -90,15 +90,17 @@ def test_smaller_copies_are_as_declared_and_reported(damageable_run, tmp_path):
     checkpoint, path = tmp_path / "out" / "model.pt", Path(run.data) / "manifest.json"
     train(run, checkpoint)
     manifest = load_json(path)
-    write_json(path, {**manifest, "resized": {"short": 256}})
-    assert evaluate(run, checkpoint)["resized"] == {"short": 256}
+    facts = {"short": 256, "clips": 8, "of": 8, "quality": "crf 18", "difference": 0.5}
+    other = {**facts, "form": "another"}
+    write_json(path, {**manifest, "resized": other})
+    assert evaluate(run, checkpoint)["resized"] == other
     resized = Resized(short=256)
     declared = run.dataset.model_copy(update={"resized": resized})
     run_on_copies = run.model_copy(update={"dataset": declared})
-    for does in (train, evaluate):  # the manifest does not name their form
+    for does in (train, evaluate):  # the manifest names another form
         with pytest.raises(UserError, match=f"run `vidtune data resize {declared.name}`"):
             does(run_on_copies, checkpoint)
-    write_json(path, {**manifest, "resized": resized.model_dump(mode="json")})
+    write_json(path, {**manifest, "resized": facts | resized.model_dump(mode="json")})
     assert evaluate(run_on_copies, checkpoint)["status"] == "ok"
 
 
