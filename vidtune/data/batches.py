@@ -91,9 +91,9 @@ class Batches:
             views=views,
         )
         contrasts = m.task == "retrieval"
-        of_items = [self.records[i] for i, _ in self.clips.items]
-        self.sets = together(r.group if contrasts else None for r in of_items)
-        self.texts = [r.captions for r in of_items] if run.recipe.spread else None
+        self.sets = together(
+            self.records[i].group if contrasts else None for i, _ in self.clips.items
+        )
         if train:
             self.size = min(run.recipe.batch, len(self.clips))
         self.groups = self._groups() if train else 1
@@ -192,7 +192,7 @@ class Batches:
 
     def _parts(self, epoch: int, first: int) -> Iterator[Part]:
         """Yield which items this process takes in a training's epoch, from the batch `first` on."""
-        order = shuffled(self.sets, self.run.seed, epoch, self.texts)
+        order = shuffled(self.sets, self.run.seed, epoch)
         for number in range(first, len(self)):
             batch = self._fill(order[number * self.size : (number + 1) * self.size], order)
             for part in range(self.work.parts):
