@@ -1,7 +1,7 @@
 # make smoke:      set-up and every step on a few clips, in about a minute
 # make reproduce:  set-up and the whole pipeline on the embedded default
 # make test:       set-up and the tests (test-full: a variant of every method at full size, an hour)
-# make campaign:   what takes longer than tests: jobs of a real SLURM (root, on Debian), killed and started again
+# make campaign:   what takes an hour: trainings killed 30 times, jobs of a real SLURM (root, on Debian) disturbed
 # make lint:       style, import layers, workflow
 # make bench:      counted costs, cold; a training step of each method (bench-data: decoding, loading);
 #                  with OFFICIAL=DIR, a folder of the authors' checkouts, ours beside their code
@@ -38,6 +38,7 @@ test-full: $(READY)  # two processes of one thread at a time
 	OMP_NUM_THREADS=1 VIDTUNE_FULL_SIZE=1 $(BIN)/python -m pytest tests/test_every_method_at_full_size.py -v
 
 campaign: $(READY)
+	VIDTUNE_KILLS=30 $(BIN)/python -m pytest tests/engine/test_killed_trainings.py -v
 	tests/cluster/run
 
 lint: $(READY)

@@ -114,8 +114,11 @@ class Node:
         files = [f"--{option}={here}/munge.{end}" for option, end in munge.items()]
         self._daemon("munged", "--foreground", "--force", f"--seed-file={here}/munge.seed", *files)
         wait_for("munge", (here / "munge.socket").exists, 20)
-        self._daemon("slurmctld", "-D", "-f", f"{here}/slurm.conf")
+        self._start_controller()
         self.start_slurmd()
+
+    def _start_controller(self) -> None:
+        self._daemon("slurmctld", "-D", "-f", f"{self.folder}/slurm.conf")
 
     def start_slurmd(self) -> None:
         self._daemon("slurmd", "-D", "-f", f"{self.folder}/slurm.conf")
@@ -152,6 +155,14 @@ class Node:
         wait_for("the jobs to be requeued", lambda: not self.running(), 60)
         self.ask("scontrol", "update", name, "State=RESUME")
         self.start_slurmd()
+
+    def restart_controller(self, away: float) -> None:
+        """The controller dies, is away for some seconds, and comes back with what it has saved."""
+        self.daemons["slurmctld"].kill()
+        self.daemons["slurmctld"].wait()
+        time.sleep(away)
+        self._start_controller()
+        wait_for("the controller", lambda: self.ask("sinfo", "-h", "-o", "%T"), 60)
 
     def _processes(self, job: str) -> list[str]:
         """Of every step of a job: "PID JOBID STEPID LOCALID GLOBALID"."""

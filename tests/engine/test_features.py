@@ -70,6 +70,18 @@ def test_retrieval_trains_on_both_clips_of_a_twin_in_one_batch(short_run):
         assert order != batches.shuffled(data.sets, 3, 2).view(-1, 8).tolist()
 
 
+def test_captions_are_spread_over_an_epoch():
+    """A batch as large as there are captions holds each once; twins stay side by side."""
+    sets = [[i, i + 1] for i in range(0, 60, 2)]
+    texts = [f"{'ab'[i % 2]}{i // 2 % 5}" for i in range(60)]
+    epochs = [batches.shuffled(sets, 3, epoch, texts) for epoch in (0, 1)]
+    for order in epochs:
+        assert sorted(order.tolist()) == list(range(60))
+        assert all({texts[i] for i in batch} == {*texts} for batch in order.view(6, 10).tolist())
+        assert torch.equal(order[1::2], order[::2] + 1)
+    assert not torch.equal(*epochs)
+
+
 def test_an_augmented_epoch_holds_every_clip_twice(damageable_run):
     augment = {"randaugment": "rand-m7-n4-mstd0.5-inc1", "flip": 0.5, "repeats": 2}
     run = damageable_run(augment=augment)

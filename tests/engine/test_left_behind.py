@@ -27,6 +27,15 @@ launch.PROGRAM = ("-c", "import time; time.sleep(60)")
 sys.exit(main(["train", "--spec", "x", "--out", "y", "--ranks", "2"]))
 """
 
+MEETS = """
+import sys
+from vidtune.cli import launch, main
+launch.GRACE = 1.0
+once = "import os, pathlib, sys; p = pathlib.Path(sys.argv[1], os.environ['RANK']); n = len(p.read_text())"
+once += " if p.exists() else 0; p.write_text('x' * (n + 1)); sys.exit(76 if n < int(sys.argv[2]) else 0)"
+launch.PROGRAM = ("-c", once, *sys.argv[1:])
+sys.exit(main(["train", "--spec", "x", "--out", "y", "--ranks", "2"]))
+"""
 
 FAILS = """
 import sys
@@ -128,3 +137,12 @@ def test_a_signal_before_the_ranks_have_begun():
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 75
+
+
+@pytest.mark.parametrize(("times", "code", "starts"), [(2, 0, "xxx"), (9, 76, "xxx")])
+def test_ranks_that_have_not_met_are_started_again(times, code, starts, tmp_path):
+    """But not for ever."""
+    given = [sys.executable, "-c", MEETS, str(tmp_path), str(times)]
+    done = subprocess.run(given, env=environment(), timeout=60, check=False)
+    assert done.returncode == code
+    assert (tmp_path / "0").read_text() == starts

@@ -25,11 +25,14 @@ def rates(per_epoch: int, **how) -> list[float]:
     return [optim.rate(recipe, s, per_epoch) for s in range(optim.total_steps(recipe, per_epoch))]
 
 
-def test_the_schedule_of_this_project():
+def test_the_schedules_of_this_project():
     shares = rates(10, steps=100, warmup=0.1)
     assert shares[0] == 1 / 11 and max(shares) == 1.0
     assert shares.index(max(shares)) == 10 and shares[-1] < 0.001
     assert shares[55] == pytest.approx(0.5)
+    shares = rates(10, steps=100, warmup=0.1, schedule="wsd", decay_from=0.4)
+    assert shares[0] == 1 / 11 and {*shares[10:41]} == {1.0} and shares[70] == pytest.approx(0.5)
+    assert shares[-1] == pytest.approx(1 / 60)
 
 
 def test_the_schedules_of_the_compared_methods():
@@ -56,6 +59,9 @@ def test_the_schedules_of_the_compared_methods():
         ({"warmup": 0.1, "warmup_epochs": 1}, "in place of warmup"),
         ({"epochs": None, "steps": 5, "schedule": "mmcv"}, "mmcv counts in epochs"),
         ({"warmup_from": 0.1}, "warmup_from: schedule cosine"),
+        ({"decay_from": 0.5}, "decay_from: expected with schedule wsd alone"),
+        ({"warmup": 0.5, "schedule": "wsd", "decay_from": 0.4}, "decay_from: expected after"),
+        ({"spread": True}, "spread: only retrieval has captions"),
         ({"sampler": "stride"}, "stride: expected with samplers"),
         ({"stride": 4}, "stride: expected with samplers"),
         ({"random_train_frames": True}, "uniform has no random rule"),

@@ -1,6 +1,7 @@
 """A batch may be split over processes and into parts: nothing that is learned or measured changes."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -112,6 +113,22 @@ def test_without_nccl_several_gpus_are_one_line(monkeypatch):
     monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: False)
     with pytest.raises(UserError, match=r"has no NCCL.*take one GPU and more --parts"):
         start(torch.device("cuda"))
+
+
+def test_ranks_that_do_not_meet_are_one_line(monkeypatch, vidtune, short_run, tmp_path):
+    """Here because the port where they would is taken."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        ours = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        for name, value in ours.items():
+            monkeypatch.setenv(name, value)
+        write_json(tmp_path / "spec.json", short_run(BATCHNORM))
+        given = ("--spec", tmp_path / "spec.json", "--out", tmp_path / "x" / "model.pt")
+        code, _, err = vidtune("train", *given)
+    assert code == 76 and f"did not meet at 127.0.0.1:{port}: " in err.splitlines()[-1]
+    assert not (tmp_path / "x" / "model.pt").exists()
 
 
 def test_the_others_end_where_a_rank_does(short_run, tmp_path):

@@ -21,6 +21,8 @@ from vidtune.spec import UserError
 
 PROGRAM = ("-m", "vidtune")  # what the interpreter of a rank runs
 STOPPED = 75  # exit code of a job that was told to stop, and goes on when it is started again
+NOT_MET = 76  # of a process that did not find the others
+MEETINGS = 3  # starts of processes that have not met: the port may have been taken in between
 GRACE = 20.0  # seconds for the others to end where one has failed
 POLL = 0.1  # seconds
 PORTS = range(
@@ -86,7 +88,16 @@ def starts_ranks(args: argparse.Namespace) -> bool:
 
 def run_on_ranks(args: argparse.Namespace) -> int:
     """Run this very command in `args.ranks` processes, or this node's share of them, and return the exit
-    code of the first that failed; then the others are ended. Signals to stop go to all of them."""
+    code of the first that failed; then the others are ended. Signals to stop go to all of them. Where
+    they have not met, and are all of this machine, they are started again."""
+    for _ in range(MEETINGS if args.nodes == 1 else 1):
+        code = _run_on_ranks(args)
+        if code != NOT_MET:
+            break
+    return code
+
+
+def _run_on_ranks(args: argparse.Namespace) -> int:
     here = node(args.ranks, args.nodes)
     with ExitStack() as open_files:
         logs = [open_files.enter_context(tempfile.TemporaryFile()) for _ in range(here.local)]

@@ -16,8 +16,8 @@ from argcomplete import autocomplete
 from vidtune import __version__
 from vidtune.cli import ask, rules
 from vidtune.cli.ask.completion import declared
-from vidtune.cli.launch import STOPPED
-from vidtune.spec import Stopped, UserError
+from vidtune.cli.launch import NOT_MET, STOPPED
+from vidtune.spec import NotMet, Stopped, UserError
 
 
 def find_verbs(folder: ModuleType) -> dict[str, ModuleType]:
@@ -49,7 +49,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """The exit code: 0 done; 1 a counted cell is off without a reason, or counters differ; 2 bad
-    input; 75 told to stop, start it again to go on; 130 interrupted."""
+    input; 75 told to stop, start it again to go on; 76 the processes of a run did not meet; 130
+    interrupted."""
     parser = make_parser()
     autocomplete(parser, always_complete_options=False, default_completer=declared)
     args = parser.parse_args(argv)
@@ -62,6 +63,9 @@ def main(argv: list[str] | None = None) -> int:
     except Stopped as e:
         print(f"vidtune {args.verb}: {e}", file=sys.stderr)
         return STOPPED
+    except NotMet as e:
+        print(f"vidtune {args.verb}: {e}", file=sys.stderr)
+        return NOT_MET
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

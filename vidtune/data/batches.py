@@ -91,9 +91,9 @@ class Batches:
             views=views,
         )
         contrasts = m.task == "retrieval"
-        self.sets = together(
-            self.records[i].group if contrasts else None for i, _ in self.clips.items
-        )
+        of_items = [self.records[i] for i, _ in self.clips.items]
+        self.sets = together(r.group if contrasts else None for r in of_items)
+        self.texts = [r.captions for r in of_items] if run.recipe.spread else None
         if train:
             self.size = min(run.recipe.batch, len(self.clips))
         self.groups = self._groups() if train else 1
@@ -192,7 +192,7 @@ class Batches:
 
     def _parts(self, epoch: int, first: int) -> Iterator[Part]:
         """Yield which items this process takes in a training's epoch, from the batch `first` on."""
-        order = shuffled(self.sets, self.run.seed, epoch)
+        order = shuffled(self.sets, self.run.seed, epoch, self.texts)
         for number in range(first, len(self)):
             batch = self._fill(order[number * self.size : (number + 1) * self.size], order)
             for part in range(self.work.parts):

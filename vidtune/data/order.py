@@ -1,6 +1,7 @@
 """In which order a training takes its items, and which processes take which of a batch."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -44,8 +45,22 @@ def together(groups: Iterable[str | None]) -> list[list[int]]:
     return list(sets.values())
 
 
-def shuffled(sets: list[list[int]], seed: int, epoch: int) -> Tensor:
-    """Return the order (items,) in which a training with this seed takes its items in an epoch."""
+def shuffled(
+    sets: list[list[int]], seed: int, epoch: int, texts: Sequence[Hashable] | None = None
+) -> Tensor:
+    """Return the order (items,) in which a training with this seed takes its items in an epoch.
+
+    With `texts`, of each item, sets of the same texts are spread evenly: the first ones of all kinds
+    come first, in random order, then the second ones, and so on.
+    """
     generator = torch.Generator().manual_seed(seed * 100_003 + epoch)
-    order = torch.randperm(len(sets), generator=generator)
-    return torch.tensor([item for i in order.tolist() for item in sets[i]])
+    order = torch.randperm(len(sets), generator=generator).tolist()
+    if texts is not None:
+        seen: Counter[Hashable] = Counter()
+        turns = []
+        for i in order:
+            kind = frozenset(texts[item] for item in sets[i])
+            turns.append(seen[kind])
+            seen[kind] += 1
+        order = [i for _, i in sorted(zip(turns, order, strict=True), key=lambda one: one[0])]
+    return torch.tensor([item for i in order for item in sets[i]])

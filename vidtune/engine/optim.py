@@ -13,6 +13,7 @@ Schedules give the share of a base rate at a step (counted from 0). Warm-ups are
 | side4video | epochs/warm-up | half a cosine over the other epochs | Side4Video, recognition |
 | slowfast | from `warmup_from` to the cosine | (1+cos(pi x))/2 | DiST (runs/train.py) |
 | mmcv | the cosine x (`warmup_from` to 1) | (1+cos(pi epoch/epochs))/2 | AIM (mmcv's hooks) |
+| wsd | (step+1)/(warm+1) | 1 up to `decay_from`, then a line to 0 | the project's own |
 `side4video` counts fractions of an epoch, but looks only at an epoch's first iteration and at every
 10th; `mmcv` counts whole epochs (its warm-up steps).
 
@@ -194,6 +195,14 @@ def _mmcv(recipe: Recipe, step: int, per_epoch: int) -> float:
     return share * (1 - (1 - step / ramp) * (1 - recipe.warmup_from))
 
 
+def _wsd(recipe: Recipe, step: int, per_epoch: int) -> float:
+    assert recipe.decay_from is not None
+    ramp, x = warmup_steps(recipe, per_epoch), step / total_steps(recipe, per_epoch)
+    if step < ramp:
+        return (step + 1) / (ramp + 1)
+    return min(1.0, (1 - x) / (1 - recipe.decay_from))
+
+
 SCHEDULES: dict[str, Callable[[Recipe, int, int], float]] = {
     "cosine": _cosine,
     "huggingface": _huggingface,
@@ -201,4 +210,5 @@ SCHEDULES: dict[str, Callable[[Recipe, int, int], float]] = {
     "side4video": _side4video,
     "slowfast": _slowfast,
     "mmcv": _mmcv,
+    "wsd": _wsd,
 }

@@ -37,7 +37,7 @@ from vidtune.engine.pretrain import caption_tokens, zero_shot
 from vidtune.motion.words import ATTRIBUTES
 from vidtune.nn.clip import CLIP
 from vidtune.nn.pixels import normalise
-from vidtune.spec import Backbone, Premise, Probe
+from vidtune.spec import Backbone, Premise, Probe, Recipe
 
 APPEARANCE_AT_LEAST = 0.9  # zero-shot accuracy of every attribute
 CONFIDENCE = 0.99  # of the interval that chance stays in
@@ -77,7 +77,7 @@ def premise(job: Premise, weights: Path) -> dict[str, Any]:
             texts, owner = records.queries(clips["test"])
             text = _texts(clip, tokens(texts))  # (Q, E)
             known = references.retrieval(clips["test"], text, means["test"], owner)
-            asked = twins_in_batches(clips["train"], one.recipe.batch)
+            asked = twins_in_batches(clips["train"], one.recipe)
             result[task]["batches"] = asked
             result[task]["holds"]["batches_hold_twins"] = asked["with_twin"] >= TWINS_AT_LEAST
         result["references"][task] = known
@@ -141,7 +141,7 @@ def appearance(
     return zero_shot(features.flatten(0, 1), text.cpu(), indices)
 
 
-def twins_in_batches(clips: list[Record], batch: int) -> dict[str, float]:
+def twins_in_batches(clips: list[Record], recipe: Recipe) -> dict[str, float]:
     """Say what the batches of the first epochs ask of a training with seed 0.
 
     `with_twin`: the share of captions with a twin in their batch. In nats: `appearance_loss`, the
@@ -150,11 +150,11 @@ def twins_in_batches(clips: list[Record], batch: int) -> dict[str, float]:
     """
     texts, owner = records.queries(clips)
     looks = [tuple(sorted(clips[i].appearance.items())) for i in owner]
-    size = min(batch, len(owner))
+    size = min(recipe.batch, len(owner))
     sets = together(clips[i].group for i in owner)
     alike, same = [], []  # of each caption: how many of its batch have its appearance, its words
     for epoch in range(EPOCHS):
-        order = shuffled(sets, 0, epoch)
+        order = shuffled(sets, 0, epoch, texts if recipe.spread else None)
         for items in order[: len(owner) // size * size].view(-1, size).tolist():
             looking, worded = (Counter(of[k] for k in items) for of in (looks, texts))
             alike += [looking[looks[k]] for k in items]

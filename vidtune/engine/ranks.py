@@ -12,26 +12,32 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from vidtune.spec import UserError
+from vidtune.spec import NotMet, UserError
 
 _met: dict[str, dist.Store] = {}  # where the ranks have met, which rank 0 holds
 
 
 def start(device: torch.device) -> None:
-    """Meet the other ranks: over NCCL on GPUs, else over gloo. Raises `UserError` without NCCL."""
+    """Meet the other ranks: over NCCL on GPUs, else over gloo. Raises `UserError` without NCCL, and
+    `NotMet` where they do not answer."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
         if device.type == "cuda" and not dist.is_nccl_available():
             raise UserError(
                 f"torch {torch.__version__} has no NCCL, by which several GPUs work together; install "
                 "one for CUDA on Linux, or take one GPU and more --parts"
             )
-        _met["store"], mine, ranks = next(dist.rendezvous("env://"))
-        dist.init_process_group(
-            "nccl" if device.type == "cuda" else "gloo",
-            store=dist.PrefixStore("ranks", _met["store"]),
-            rank=mine,
-            world_size=ranks,
-        )
+        try:
+            _met["store"], mine, ranks = next(dist.rendezvous("env://"))
+            dist.init_process_group(
+                "nccl" if device.type == "cuda" else "gloo",
+                store=dist.PrefixStore("ranks", _met["store"]),
+                rank=mine,
+                world_size=ranks,
+            )
+        except RuntimeError as e:
+            where = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+            reason = (str(e).strip().splitlines() or [type(e).__name__])[0]
+            raise NotMet(f"the processes did not meet at {where}: {reason}") from None
 
 
 def count() -> int:

@@ -14,6 +14,10 @@ class Stopped(Exception):
     """A job was told to stop, and has left what it needs to go on (exit code 75)."""
 
 
+class NotMet(Exception):
+    """The processes of a run did not find each other; nothing was begun (exit code 76)."""
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     """'<what>: <name> is not known', with the names that come close or those that are known."""
     names = list(dict.fromkeys(known))

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from vidtune.spec.frozen import Count, Frozen, Rate, Share, Task
 
-Schedule = Literal["cosine", "huggingface", "bert", "side4video", "slowfast", "mmcv"]
+Schedule = Literal["cosine", "huggingface", "bert", "side4video", "slowfast", "mmcv", "wsd"]
 ParameterKind = Literal["bias", "vector", "norm", "token", "position"]
 Sampler = Literal[
     "uniform",
@@ -151,6 +151,7 @@ class Recipe(Frozen):
     warmup: Share = 0.0  # share of all steps
     warmup_epochs: Annotated[float, Field(ge=0)] | None = None  # or its length in epochs
     warmup_from: Share = 0.0  # slowfast, mmcv: share of the rate at the first step
+    decay_from: Share | None = None  # wsd: share of the steps after which the rate falls
     clip_grad: float | None = None  # global norm
     # amp16, bf16: autocast; tuned weights stay fp32
     precision: Literal["fp32", "amp16", "bf16"] = "fp32"
@@ -169,6 +170,9 @@ class Recipe(Frozen):
     filter: Filter = "bicubic"  # of this resizing
     antialias: bool = True  # whether each new pixel is a mean of all that it covers
     three_crops: Literal["longer", "width"] = "longer"  # side along which a test's three crops lie
+    spread: bool = (
+        False  # retrieval: clips of the same captions come as far from each other as can be
+    )
     keep_last: bool = False  # whether an epoch's last batch is kept where it is smaller
     augment: Augment | None = None
     on_broken: Literal["error", "replace"] = "error"  # a training video that cannot be decoded
@@ -201,6 +205,12 @@ class Recipe(Frozen):
             yield f"schedule: {self.schedule} counts in epochs; give epochs, not steps"
         if self.warmup_from and self.schedule not in ("slowfast", "mmcv"):
             yield f"warmup_from: schedule {self.schedule} has a start of its own; drop it"
+        if (self.decay_from is None) == (self.schedule == "wsd"):
+            yield f"decay_from: expected with schedule wsd alone; found {self.decay_from}"
+        if self.decay_from is not None and not self.warmup_share <= self.decay_from < 1:
+            yield f"decay_from: expected after the warm-up and below 1; found {self.decay_from:g}"
+        if self.spread and self.task != "retrieval":
+            yield "spread: only retrieval has captions; drop it"
         if (self.stride is None) == (self.sampler in ("stride", "mmaction")):
             yield f"stride: expected with samplers stride and mmaction; found {self.stride}"
         if self.random_train_frames and self.sampler in ("uniform", "clip4clip"):
