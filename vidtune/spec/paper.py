@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from vidtune.spec.contents import Content, problems_of_contents
 from vidtune.spec.frozen import Attention, Count, Frozen, Precision, Share, Views
 
 NUMBER = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?", re.IGNORECASE)
@@ -18,6 +19,8 @@ class Citation(Frozen):
     arxiv: str
     code: str  # owner/name@commit
     venue: str | None = None
+    authors: tuple[str, ...] = ()  # "First Last"; (): unknown
+    year: Count | None = None
 
 
 class Variant(Frozen):
@@ -205,6 +208,7 @@ class Paper(Frozen):
     also_measured: tuple[AlsoMeasured, ...] = ()
     claims: dict[str, Claim] = Field(default_factory=dict)
     contradictions: tuple[Contradiction, ...] = ()
+    contents: tuple[Content, ...] = ()  # its tables and figures, in its order
 
     def measured_under(self) -> dict[str, Assumed]:
         """Variant -> the conditions that its printed memory and speed are taken to share."""
@@ -239,6 +243,7 @@ class Paper(Frozen):
                 if cell not in cells:
                     key = f"contradictions.{k}.cells"
                     yield f"{key}: {cell!r} is no published row or row/metric; fix or drop it"
+        yield from problems_of_contents(self.contents, [numbers.where for numbers in self.numbers])
         yield from self._problems_of_memory()
 
     def _problems_of_memory(self) -> Iterator[str]:
