@@ -94,6 +94,11 @@ class Workflow:
         released = [f"{self.root}/fetched/{file.name}" for file in cache.needed(run)]
         return [*filter(None, [run.weights]), *released, videos]
 
+    @property
+    def looks(self) -> list[str]:
+        """The runs whose trained models are looked into for figures, of those that have their data."""
+        return sorted({*self.plan.looks.values()} & {*self.runs})
+
     def premise_videos(self, backbone: str) -> list[str]:
         """The manifests of the videos that a backbone's premise is judged on."""
         probes = self.plan.premises[backbone].probes.values()

@@ -8,60 +8,16 @@ from html.parser import HTMLParser
 import matplotlib
 import pytest
 from helpers.common import REPO, one_line, plan_at
+from helpers.made_results import DIVERGED, SEEDED
 
 from vidtune.plan import Plan
 from vidtune.report import ablations, comparisons, formats, plots, tables, verdicts
 from vidtune.report.columns import describe_rows
 from vidtune.report.numbers import result_files, results, rows
-from vidtune.report.page import page
 from vidtune.report.plots import style
-from vidtune.spec import write_json, write_text
+from vidtune.spec import write_text
 
-DIVERGED, SEEDED = "side4video/b16-ssv1-w512@0", "side4video/b16-ssv1"
-SHARES = {
-    "top1": 60.0,
-    "top5": 90.0,
-    "pair": 80.0,
-    "r1": 20.0,
-    "r5": 50.0,
-    "r10": 70.0,
-    "rsum": 140.0,
-}
 VOID = {"meta", "br", "link", "img", "hr", "input"}
-STAMP = {"digest": "000000000000", "device": "cpu", "commit": "abc", "versions": {"torch": "2"}}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Plan:
-    """A results folder with every kind of file, one diverged run, and its report."""
-    plan = plan_at(tmp_path_factory.mktemp("results"))
-    layers = [{"sequences": 12, "entering_attention": 50 - i, "leaving": 49 - i} for i in range(12)]
-    one = {"gmacs": 50.0, "views": 1, "params_tuned": 5e5, "params_total": 1e8}
-    one |= {"tokens": layers, "output_tokens": 97, "provenance": STAMP}
-    for paper in plan.config.papers:
-        models = [m for m in plan.models if m.startswith(f"{paper}/")]
-        write_json(result_files.paper_path(plan, "costs", paper), dict.fromkeys(models, one))
-    for name, run in plan.runs.items():
-        status = "diverged" if name == DIVERGED else "ok"
-        keys = ("top1", "top5", "pair")
-        keys = keys if run.model.task == "recognition" else ("r1", "r5", "r10", "rsum")
-        metrics = {k: SHARES[k] + run.seed for k in keys} if status == "ok" else {}
-        result = {"status": status, "metrics": metrics, "n": 320, "seconds": 1.0}
-        write_json(result_files.eval_path(plan, name), {**result, "provenance": STAMP})
-        losses = [(10, 2.0), (20, 1.0)] if status == "ok" else [(10, 2.0), (20, float("nan"))]
-        trained = {"status": status, "seconds": 2.0, "losses": losses}
-        write_json(result_files.eval_path(plan, name).with_name("train.json"), trained)
-    probe = {"top1": 0.4, "within_pairs": 0.5, "n": 320, "chance": [0.43, 0.57]}
-    check = {"zero_shot": {"colour": 1.0, "size": 0.98}, "probe": probe, "holds": {"all": True}}
-    premise = {"recognition": check, "retrieval": check}
-    premise["references"] = {
-        "recognition": {"chance": {"top1": 12.5, "pair": 50.0}, "linear probe": {"top1": 14.0}},
-        "retrieval": {"chance": {"r1": 1.0, "pair": 50.0}, "zero-shot CLIP": {"r1": 15.0}},
-    }
-    write_json(plan.root / "backbones" / "mini" / "premise.json", premise)
-    write_text(plan.root / "rows.csv", rows.rows_to_csv(results.gather(plan)))
-    page.write(plan)
-    return plan
 
 
 @pytest.fixture(scope="module")
@@ -241,7 +197,10 @@ def test_the_page_is_well_formed_and_needs_nothing_else(made, read):
     assert read.open == []
     assert len(set(read.ids)) == len(read.ids)
     outside = [(tag, link) for tag, link in read.links if not link.startswith("#")]
-    assert all(tag == "a" and re.match(r"https://(arxiv|github)\.", link) for tag, link in outside)
+    images = [link for tag, link in outside if tag == "image"]
+    assert images and all(link.startswith("data:image/png;base64,") for link in images)
+    links = [(tag, link) for tag, link in outside if tag != "image"]
+    assert all(tag == "a" and re.match(r"https://(arxiv|github)\.", link) for tag, link in links)
     assert {link[1:] for _, link in read.links if link.startswith("#")} <= set(read.ids)
     text = (made.root / "report.html").read_text(encoding="utf-8")
     assert "@import" not in text
@@ -271,12 +230,13 @@ def test_diverged_runs_and_stale_results_are_named(made):
 
 def test_every_plot_is_there_and_the_same_again(made):
     names = {p.name for p in (made.root / "plots").iterdir()}
-    assert {f"{n}.{e}" for n in plots.PLOTS for e in ("svg", "png")} == names
+    assert {f"{n}.{e}" for n in plots.PLOTS for e in ("svg", "png", "pdf", "csv")} == names
     with matplotlib.rc_context(style.RC):
         drawn = plots.PLOTS["gflops"](made, results.gather(made), result_files.read_outcomes(made))
         again = style.export("gflops", drawn)
     assert again.svg == (made.root / "plots" / "gflops.svg").read_text(encoding="utf-8")
     assert again.png == (made.root / "plots" / "gflops.png").read_bytes()
+    assert again.pdf == (made.root / "plots" / "gflops.pdf").read_bytes()
 
 
 def test_an_empty_results_folder_still_makes_a_page(tmp_path, vidtune):

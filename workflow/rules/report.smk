@@ -25,6 +25,7 @@ rule collect:
 rule report:
     input:
         f"{ROOT}/rows.csv",
+        expand(f"{ROOT}/looks/{{run}}.npz", run=JOBS.looks),
         JOBS.references(),
         CONFIG,
     output:

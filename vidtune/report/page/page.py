@@ -24,6 +24,7 @@ from vidtune.spec import write_text
 from vidtune.spec.read import write_bytes
 
 FOLDER = Path(__file__).parent
+SCRIPTS = ("page.js", "pareto.js")
 FORMATS = {"md": formats.to_md, "csv": formats.to_csv, "tex": formats.to_tex}
 
 
@@ -39,8 +40,10 @@ def write(plan: Plan) -> None:
         for ending, render in FORMATS.items():
             write_text(plan.root / "tables" / f"{table.name}.{ending}", render(table))
     for plot in made.values():
-        write_text(plan.root / "plots" / f"{plot.name}.svg", plot.svg)
-        write_bytes(plan.root / "plots" / f"{plot.name}.png", plot.png)
+        for ending in ("svg", "csv"):
+            write_text(plan.root / "plots" / f"{plot.name}.{ending}", getattr(plot, ending))
+        for ending in ("png", "pdf"):
+            write_bytes(plan.root / "plots" / f"{plot.name}.{ending}", getattr(plot, ending))
     html = _render(plan, rows, outcomes=outcomes, tables=shown, plots=made, absent=absent)
     write_text(plan.root / "report.html", html)
 
@@ -73,12 +76,13 @@ def _render(plan: Plan, rows: list[Row], **shown: Any) -> str:
         statuses=STATUSES,
         contradictions={name: texts.contradictions(plan, name, ours) for name in papers},
         inline=inline,
+        figure_names=list(plots.PLOTS),
         colours=SERIES,
         stale=sorted(Counter(r.where for r in rows if r.stale).items()),
         made_by=f"vidtune {__version__} {provenance.commit()}".strip()
         + f", Python {platform.python_version()}",
         css=(FOLDER / "page.css").read_text(encoding="utf-8"),
-        script=(FOLDER / "page.js").read_text(encoding="utf-8"),
+        script="".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS),
     )
 
 

@@ -5,16 +5,36 @@ import matplotlib
 from vidtune.plan import Plan
 from vidtune.report.numbers.result_files import Outcomes
 from vidtune.report.numbers.rows import Row
-from vidtune.report.plots import ablation_plot, cost_plots, learned_plots, share_plot, style
+from vidtune.report.plots import (
+    ablation_plot,
+    accuracy_plot,
+    cost_plots,
+    look_plots,
+    memory_plots,
+    pareto,
+    premise_plot,
+    published_plots,
+    share_plot,
+    style,
+    training_plot,
+)
 
 PLOTS = {
-    "premise": learned_plots.premise,
+    "premise": premise_plot.premise,
     "gflops": cost_plots.gflops,
     "tokens": cost_plots.tokens,
-    "accuracy": learned_plots.accuracy,
+    "memory": memory_plots.by_backbone,
+    "memory-phases": memory_plots.by_phase,
+    "pareto": pareto.pareto,
+    "accuracy": accuracy_plot.accuracy,
+    "tradeoff": published_plots.tradeoff,
     "ablations": ablation_plot.ablations,
+    "sensitivity": published_plots.sensitivity,
     "shares": share_plot.shares,
-    "training": learned_plots.training,
+    "classes": look_plots.classes,
+    "attention": look_plots.attention,
+    "merges": look_plots.merges,
+    "training": training_plot.training,
 }
 
 
