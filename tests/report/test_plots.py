@@ -50,7 +50,9 @@ def figures(made: Plan, rows: list[Row]) -> dict[str, Figure]:
         for name, plot in plots.PLOTS.items():
             drawn = plot(made, rows, outcomes)
             style.export(name, drawn)
+            FigureCanvasAgg(drawn.figure)
             drawn.figure.dpi = style.DPI  # of the layout, at which letters are measured
+            drawn.figure.draw_without_rendering()
             out[name] = drawn.figure
     return out
 
@@ -277,7 +279,7 @@ def test_labels_are_spread_without_touching():
 
 
 def boxes(figure: Figure, artists: list) -> list[Bbox]:
-    renderer = FigureCanvasAgg(figure).get_renderer()
+    renderer = figure.canvas.get_renderer()
     return [artist.get_window_extent(renderer) for artist in artists]
 
 
@@ -314,7 +316,7 @@ def test_nothing_is_cut_off(figures, name):
 def test_no_legend_covers_a_panel_or_another_text(figures, name):
     figure = figures[name]
     legends = [*figure.legends, *filter(None, (axes.get_legend() for axes in visible(figure)))]
-    renderer = FigureCanvasAgg(figure).get_renderer()
+    renderer = figure.canvas.get_renderer()
     parts = (part for axes in visible(figure) for part in (axes.patch, axes.xaxis, axes.yaxis))
     panels = [part.get_tightbbox(renderer) for part in parts]
     others = [a for a in words(figure) if a not in legends]

@@ -181,6 +181,8 @@ def export(name: str, drawn: Drawn) -> Plot:
     figure.dpi = DPI
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # laid out once, not once per format
+    for axes in figure.axes:  # the solver's last digits differ from one time to the next
+        axes.set_position([round(x, 5) for x in axes.get_position().bounds])
     svg, png, pdf = io.StringIO(), io.BytesIO(), io.BytesIO()
     # the canvases directly: savefig draws everything twice
     FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
