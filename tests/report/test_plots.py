@@ -25,8 +25,8 @@ from vidtune.report import ablations, comparisons, plots
 from vidtune.report.numbers import device_costs, result_files
 from vidtune.report.numbers.looks import read_looks
 from vidtune.report.numbers.rows import Row, index_rows, rows_from_csv
-from vidtune.report.plots import ablation_plot, look_plots, style
-from vidtune.report.plots.points import front
+from vidtune.report.plots import ablation_plot, look_plots, published_plots, style
+from vidtune.report.plots.points import front, on_largest, points
 from vidtune.spec import UserError
 from vidtune.spec.read import write_bytes
 
@@ -160,6 +160,8 @@ def test_shares_tradeoff_and_sensitivity_follow_the_rows(made, rows):
         else:
             assert float(d["accuracy"]) == printed[d["variant"], "rsum"][0].value
     sweep = lines_of(made, "sensitivity")
+    trained = {d["variant"] for d in sweep if d["accuracy"]}
+    assert trained == {"tempme/tempme-b32"}  # mini leaves the others out
     at = {
         o: [float(d["at"]) for d in sweep if d["option"] == o]
         for o in ("merge_layers", "cross", "intra")
@@ -168,7 +170,23 @@ def test_shares_tradeoff_and_sensitivity_follow_the_rows(made, rows):
     assert [d["variant"] for d in sweep if d["is_default"] == "True"] == ["tempme/tempme-b32"] * 3
     for d in sweep:
         assert float(d["cost"]) == gflops[d["variant"]][0]
-        assert float(d["accuracy"]) == rsum[d["variant"]][0]
+        if d["accuracy"]:
+            assert float(d["accuracy"]) == rsum[d["variant"]][0]
+
+
+def test_a_sweep_that_is_trained_has_its_deviation(made, rows):
+    own = [
+        r for r in rows if (r.variant, r.metric, r.source) == ("tempme/tempme-b32", "rsum", "ours")
+    ]
+    more = [
+        r.model_copy(update={"variant": "tempme/b32-start2", "value": 2 * r.value}) for r in own
+    ]
+    outcomes = result_files.read_outcomes(made)
+    drawn = published_plots.sensitivity(made, [*rows, *more], outcomes)
+    (swept,) = [d for d in drawn.data if d["variant"] == "tempme/b32-start2"]
+    values = [r.value for r in more]
+    assert (swept["accuracy"], swept["seeds"]) == (statistics.fmean(values), 3)
+    assert swept["sd"] == statistics.stdev(values) > 0
 
 
 def test_a_figure_of_sensitivity_asks_for_one_option_at_a_time(config, vidtune, tmp_path):
@@ -222,6 +240,15 @@ def test_the_front_is_what_nothing_beats():
     assert front(at) == ["a", "b"]
     fast = [(25.0, 10.0, "slow"), (45.0, 9.0, "fast"), (30.0, 8.0, "beaten")]
     assert front(fast, more_is_better=True) == ["slow", "fast"]
+
+
+def test_numbers_of_two_datasets_do_not_meet(made, rows):
+    known = [p for p in points(made, rows) if p.task == "recognition"]
+    mine, dataset = on_largest(known, "top1", "printed")
+    assert dataset == "ssv2" and {p.data["printed"] for p in mine} == {"ssv2"}
+    assert len(mine) < len([p for p in known if p.printed.get("top1")])
+    assert {p.data["learned"] for p in on_largest(known, "top1", "learned")[0]} == {"motion-class"}
+    assert on_largest(known, "r1", "learned") == ([], "")
 
 
 def test_what_looks_show_is_what_was_found(made):

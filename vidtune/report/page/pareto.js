@@ -58,6 +58,7 @@
   const cost = choice("Cost", data.costs);
   const accuracy = choice("Accuracy", data.accuracies);
   const origin = choice("Numbers", data.sources, data.source);
+  const dataset = choice("Dataset", {});
   const legend = make("div", { class: "controls", role: "group", "aria-label": "Methods" }, place);
   const boxes = Object.fromEntries(
     Object.keys(data.methods).map((method) => {
@@ -77,15 +78,27 @@
     values.length < 2 ? 0 : Math.sqrt(values.reduce((sum, v) => sum + (v - mean(values)) ** 2, 0) / (values.length - 1));
   const short = (x) => (x >= 100 ? Math.round(x).toLocaleString("en") : Number(x.toPrecision(3)).toString());
 
+  // Numbers of two datasets say nothing about each other: one is shown.
+  const offer = (names) => {
+    const kept = names.includes(dataset.value) ? dataset.value : names[0];
+    dataset.replaceChildren();
+    for (const value of names) make("option", { value }, dataset, value);
+    if (kept) dataset.value = kept;
+    return kept;
+  };
+
   const select = () => {
     const [task, metric] = accuracy.value.split(" ");
-    return data.points
-      .filter((p) => p.task === task && boxes[p.method].checked && cost.value in p.costs)
+    const known = data.points
+      .filter((p) => p.task === task && cost.value in p.costs)
       .map((p) => {
         const seeds = origin.value === "learned" ? p.learned[metric] : metric in p.printed ? [p.printed[metric]] : undefined;
         return seeds && { ...p, x: p.costs[cost.value], y: mean(seeds), sd: deviation(seeds), seeds: seeds.length };
       })
-      .filter(Boolean)
+      .filter(Boolean);
+    const on = offer([...new Set(known.map((p) => p.data[origin.value]))]);
+    return known
+      .filter((p) => p.data[origin.value] === on && boxes[p.method].checked)
       .sort((a, b) => a.x - b.x || b.y - a.y);
   };
 
@@ -115,7 +128,7 @@
     const spread = p.seeds > 1 ? ` ± ${p.sd.toFixed(1)} (${p.seeds} seeds)` : "";
     const under = p.conditions[cost.value] ? `; ${p.conditions[cost.value]}` : "";
     return `${p.variant} (${p.method}, ${p.backbone}): ${data.costs[cost.value]} ${short(p.x)}${under}; ` +
-      `${data.accuracies[accuracy.value]} ${p.y.toFixed(1)}${spread}, ${data.sources[origin.value]}${front.includes(p) ? "; on the front" : ""}`;
+      `${data.accuracies[accuracy.value]} ${p.y.toFixed(1)}${spread}, ${data.sources[origin.value]} on ${p.data[origin.value]}${front.includes(p) ? "; on the front" : ""}`;
   };
 
   function draw() {

@@ -10,7 +10,7 @@ from vidtune.report.numbers import references
 from vidtune.report.numbers.result_files import Outcomes
 from vidtune.report.numbers.rows import Row
 from vidtune.report.plots import style
-from vidtune.report.plots.points import Point, front, points
+from vidtune.report.plots.points import Point, front, on_largest, points
 from vidtune.report.plots.style import Drawn, Facts
 
 PANELS = {"recognition": "top1", "retrieval": "r1"}  # task -> metric
@@ -21,20 +21,20 @@ def accuracy(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
     """Accuracy learned at this scale against the GFLOPs of the declared model, with the front."""
     known = [p for p in points(plan, rows) if "gflops" in p.costs]
     panels = {
-        task: mine
+        task: found
         for task, metric in PANELS.items()
-        if (mine := [p for p in known if p.task == task and metric in p.learned])
+        if (found := on_largest([p for p in known if p.task == task], metric, "learned"))[0]
     }
     if not panels:
         return "no variant has both counted GFLOPs and a learned result yet"
     figure, axes = style.canvas(len(panels), 3.6)
     data: list[Facts] = []
-    for panel, (task, mine) in zip(axes, panels.items(), strict=True):
+    for panel, (task, (mine, dataset)) in zip(axes, panels.items(), strict=True):
         metric = plan.config.metrics[PANELS[task]]
         style.reference_lines(panel.axhline, references.values(rows, task, metric.name))
         data += _draw(panel, mine, metric.name)
         panel.set(
-            title=f"{metric.label} at scale {plan.scale.name}",
+            title=f"{metric.label} at scale {plan.scale.name}, {dataset}",
             ylabel=f"{metric.label}, {metric.unit}",
         )
         panel.set_xlabel("GMACs of one view, declared model at full size")
@@ -45,7 +45,7 @@ def accuracy(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
         "about the papers' data; GFLOPs are counted for the declared model at full size. Bars are "
         "± one standard deviation over seeds, where there are several. Steps: the front, named "
         "below by rising cost, with its accuracy. Lines across: what is reached by chance or without a "
-        "sense of motion."
+        "sense of motion. Of several datasets that with most variants is shown."
     )
     return Drawn(figure, title, caption, data, "Scatter plots, a symbol for each method.")
 

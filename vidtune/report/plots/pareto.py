@@ -12,7 +12,7 @@ from vidtune.plan.registry import method_names
 from vidtune.report.numbers.result_files import Outcomes
 from vidtune.report.numbers.rows import Row
 from vidtune.report.plots import style
-from vidtune.report.plots.points import ACCURACIES, COSTS, Point, front, points
+from vidtune.report.plots.points import ACCURACIES, COSTS, Point, front, on_largest, points
 from vidtune.report.plots.style import Drawn, Facts
 
 ROWS = (("recognition", "top1"), ("retrieval", "r1"))  # of the grid
@@ -25,21 +25,20 @@ def pareto(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
     source = "learned" if any(p.learned for p in known) else "printed"
     costs = [c for c in COSTS if any(c in p.costs for p in known)]
     lines = [
-        (task, m) for task, m in ROWS
-        if any(p.task == task and p.costs and p.value(m, source) is not None for p in known)
+        (metric, *found) for task, metric in ROWS
+        if (found := on_largest([p for p in known if p.task == task], metric, source))[0]
     ]  # fmt: skip
     if not lines:
         return "no variant has both a cost and an accuracy yet"
     figure, axes = style.canvas(len(lines) * len(costs), 1.9, across=len(costs), sharey="row")
     data: list[Facts] = []
-    for k, (task, metric) in enumerate(lines):
+    for k, (metric, mine, dataset) in enumerate(lines):
         for panel, cost in zip(axes[k * len(costs) :], costs, strict=False):
-            mine = [p for p in known if p.task == task]
             data += _draw(panel, mine, cost, metric, source)
             if k == len(lines) - 1:
                 panel.set_xlabel(COSTS[cost].replace(", ", ",\n"))
         label = plan.config.metrics[metric]
-        axes[k * len(costs)].set_ylabel(f"{label.label}, {label.unit}")
+        axes[k * len(costs)].set_ylabel(f"{label.label}, {label.unit},\n{dataset}")
     style.legend(figure, axes)
     where = SOURCES[source].format(scale=plan.scale.name)
     title = f"Which variants does no other beat? Accuracy {where}, by cost"

@@ -1,6 +1,7 @@
 """What a variant costs and what it reaches, as points of plots of accuracy against cost."""
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ class Point(NamedTuple):
     method: str
     backbone: str  # as declared, which the costs are of
     task: str
+    data: dict[str, str]  # "learned": the dataset it was trained on; "printed": that of its paper
     costs: dict[str, float]
     conditions: dict[str, str]  # of a cost that has some, as a batch
     learned: dict[str, list[float]]  # metric -> one value per seed, at the scale at hand
@@ -51,16 +53,28 @@ def points(plan: Plan, rows: list[Row]) -> list[Point]:
                     on = f"{known[0].device}; " if metric == "throughput" else ""
                     conditions[metric] = on + known[0].condition
         metrics = ACCURACIES[model.task]
+        run = plan.runs.get(f"{name}@{plan.scale.seeds[0]}")
+        data = {"learned": run.dataset.name if run else "", "printed": plan.variants[name].dataset}
         learned = {m: [r.value for r in ours[name, m]] for m in metrics if (name, m) in ours}
         in_print = {m: printed[name, m][0].value for m in metrics if (name, m) in printed}
         if costs and (learned or in_print):
             out.append(
                 Point(
-                    name, model.method, model.backbone.name, model.task,
+                    name, model.method, model.backbone.name, model.task, data,
                     costs, conditions, learned, in_print,
                 )
             )  # fmt: skip
     return out
+
+
+def on_largest(known: list[Point], metric: str, source: str) -> tuple[list[Point], str]:
+    """Those that have a number of a metric on the dataset that most have one on, and its name: numbers
+    of two datasets say nothing about each other."""
+    having = [p for p in known if p.value(metric, source) is not None]
+    if not having:
+        return [], ""
+    (most, _), *_ = Counter(p.data[source] for p in having).most_common()
+    return [p for p in having if p.data[source] == most], most
 
 
 def front(at: Iterable[tuple[float, float, Any]], more_is_better: bool = False) -> list[Any]:
