@@ -71,6 +71,8 @@ def finish(plan: Plan) -> None:
             write_json(plan.root / kind / f"{paper}.json", {})
     for run in set(plan.evaluation_of.values()):
         write_json(plan.root / "runs" / run / "eval.json", {})
+    for run in set(plan.looks.values()):
+        write_text(plan.root / "looks" / f"{run}.npz", "")
     for path in (plan.root / "rows.csv", *outputs.files(plan)):
         write_text(path, "")
 

@@ -97,7 +97,7 @@ def test_a_table_is_filled_in_from_the_pdf(config):
         ("papers/tempme.yaml", "  - {where: Table 7, source: *card}\n", "", "Table 7 has numbers"),
         (
             "papers/side4video.yaml",
-            ', lacks: "pictures, without numbers: they take trained weights"',
+            ', lacks: "pictures, without numbers: ours are of test clips of the data at hand"',
             "",
             "Figure 6 has no numbers",
         ),

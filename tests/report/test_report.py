@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import matplotlib
 import pytest
@@ -17,6 +18,7 @@ from vidtune.report import (
     comparisons,
     formats,
     latex,
+    outputs,
     plots,
     tables,
     verdicts,
@@ -213,8 +215,11 @@ def test_the_page_is_well_formed_and_needs_nothing_else(made, read):
     assert read.open == []
     assert len(set(read.ids)) == len(read.ids)
     outside = [(tag, link) for tag, link in read.links if not link.startswith("#")]
-    assert {tag for tag, _ in outside} == {"a"}
-    files = {link for _, link in outside if not re.match(r"https://(arxiv|github)\.", link)}
+    images = [link for tag, link in outside if tag == "image"]
+    assert images and all(link.startswith("data:image/png;base64,") for link in images)
+    links = [(tag, link) for tag, link in outside if tag != "image"]
+    assert {tag for tag, _ in links} == {"a"}
+    files = {link for _, link in links if not re.match(r"https://(arxiv|github)\.", link)}
     assert "rows.csv" in files and [f for f in files if not (made.root / f).is_file()] == []
     assert {link[1:] for _, link in read.links if link.startswith("#")} <= set(read.ids)
     text = (made.root / "report.html").read_text(encoding="utf-8")
@@ -245,12 +250,19 @@ def test_diverged_runs_and_stale_results_are_named(made):
 
 def test_every_plot_is_there_and_the_same_again(made):
     names = {p.name for p in (made.root / "plots").iterdir()}
-    assert {f"{n}.{e}" for n in plots.PLOTS for e in ("svg", "png")} == names
+    assert {f"{n}.{e}" for n in plots.PLOTS for e in ("svg", "png", "pdf", "csv")} == names
     with matplotlib.rc_context(style.RC):
         drawn = plots.PLOTS["gflops"](made, results.gather(made), result_files.read_outcomes(made))
         again = style.export("gflops", drawn)
     assert again.svg == (made.root / "plots" / "gflops.svg").read_text(encoding="utf-8")
     assert again.png == (made.root / "plots" / "gflops.png").read_bytes()
+    assert again.pdf == (made.root / "plots" / "gflops.pdf").read_bytes()
+
+
+def test_the_report_writes_the_files_that_its_rules_promise(made):
+    below = (p for folder in ("tables", "plots") for p in (made.root / folder).iterdir())
+    texts = (made.root / name for name in (*outputs.TEXTS, "report.html"))
+    assert {*below, *texts} == {*outputs.files(made)} and all(map(Path.is_file, outputs.files(made)))
 
 
 def test_an_empty_results_folder_still_makes_a_page(tmp_path, vidtune):

@@ -7,8 +7,24 @@ from vidtune.plan import Plan
 from vidtune.spec.errors import unknown
 
 TABLE_FORMS = ("md", "full.md", "csv", "tex")
-PLOT_FORMS = ("svg", "png")
-PLOTS = ("premise", "gflops", "tokens", "accuracy", "ablations", "shares", "training")
+PLOT_FORMS = ("svg", "pdf", "png", "csv")
+PLOTS = (
+    "premise",
+    "gflops",
+    "tokens",
+    "memory",
+    "memory-phases",
+    "pareto",
+    "accuracy",
+    "tradeoff",
+    "ablations",
+    "sensitivity",
+    "shares",
+    "classes",
+    "attention",
+    "merges",
+    "training",
+)
 TEXTS = (
     "claims.csv",
     "claims.json",

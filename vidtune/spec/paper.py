@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from vidtune.spec.contents import Content, problems_of_contents
+from vidtune.spec.figure import Figure
 from vidtune.spec.frozen import Attention, Count, Frozen, Precision, Share, Views
 
 NUMBER = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?", re.IGNORECASE)
@@ -206,6 +207,7 @@ class Paper(Frozen):
     numbers: tuple[Numbers, ...] = ()
     fit: Fit | None = None  # of its predicted memory
     also_measured: tuple[AlsoMeasured, ...] = ()
+    figures: tuple[Figure, ...] = ()
     claims: dict[str, Claim] = Field(default_factory=dict)
     contradictions: tuple[Contradiction, ...] = ()
     contents: tuple[Content, ...] = ()  # its tables and figures, in its order
@@ -238,6 +240,10 @@ class Paper(Frozen):
                 for row in (*(test.best_first or ()), test.of, test.against):
                     if row and row not in known:
                         yield f"claims.{name}: {row!r} is {neither}"
+        for k, figure in enumerate(self.figures):
+            for row in figure.rows:
+                if row not in self.variants:
+                    yield f"figures.{k}.rows: {row!r} is no variant; fix the name"
         for k, one in enumerate(self.contradictions):
             for cell in one.cells:
                 if cell not in cells:

@@ -39,7 +39,7 @@ from vidtune.spec import Contradiction, slug, write_text
 from vidtune.spec.read import write_bytes
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("page.js",)
+SCRIPTS = ("page.js", "pareto.js")
 Contradictions = dict[str, list[Contradiction]]  # by paper
 
 
