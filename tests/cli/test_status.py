@@ -152,6 +152,7 @@ def test_verbs_of_people_come_first():
         "evaluate",
         "generate",
         "learn",
+        "look",
         "premise",
         "pretrain",
         "report",
