@@ -128,12 +128,15 @@ def test_few_appearances_put_twins_into_batches(appearances: int, batch: int):
         )
         for k in range(8 * 144)
     ]
-    found = twins_in_batches(clips, batch)
+    recipe = Recipe(name="r", task="retrieval", lr=1.0, weight_decay=0.0, batch=batch, steps=1)
+    found = twins_in_batches(clips, recipe)
     alone = (1 - 7 / (8 * appearances)) ** (batch - 1)  # no twin among the others
     assert found["with_twin"] == pytest.approx(1 - alone, abs=0.03)
     assert (found["with_twin"] >= TWINS_AT_LEAST) == (appearances == 12)
     assert found["least_loss"] < found["appearance_loss"]
-    one = twins_in_batches(clips[:1] * 40, batch)  # one caption alone
+    spread = twins_in_batches(clips, recipe.model_copy(update={"spread": True}))
+    assert spread["least_loss"] == 0  # no caption is in a batch twice
+    one = twins_in_batches(clips[:1] * 40, recipe)  # one caption alone
     assert one["with_twin"] == 0 and one["least_loss"] == pytest.approx(np.log(batch))
 
 

@@ -284,6 +284,7 @@ def test_verify_takes_a_paper_a_table_and_a_kind(plan, vidtune, tmp_path):
     code, out, _ = vidtune(*ask, "--paper", "side4video", "--table", "Table 2")
     lines = out.splitlines()
     assert code == 0
+    assert lines.pop().startswith("nothing is learned yet")
     assert {line.split("/")[1] for line in lines[:-1]} == {"table2"}
     assert any(line.startswith("not run") and "predicted 5.71 GiB" in line for line in lines)
     code, _, err = vidtune(*ask, "--table", "tabel2")

@@ -47,7 +47,13 @@ LSF = {
         if ! [ -s "$NOTES/job$id/code" ]; then echo RUN
         elif [ "$(cat "$NOTES/job$id/code")" = 0 ]; then echo DONE; else echo EXIT; fi
         """,
-    "bkill": 'for id; do kill -s TERM -- "-$(cat "$NOTES/job$id/session")"; done',
+    # LSF's own, JOB_TERMINATE_INTERVAL later: a Snakemake may wait for a lock that it holds itself
+    "bkill": """
+        for id; do
+          session=$(cat "$NOTES/job$id/session"); kill -s TERM -- "-$session"
+          (sleep 10; kill -s KILL -- "-$session") > /dev/null 2>&1 &
+        done
+        """,
 }
 PBS = {"qsub": 'printf "%s\\n" "$@" > "$NOTES/told"; echo 18.server'}
 SGE = {"qconf": "", "qsub": 'printf "%s\\n" "$@" > "$NOTES/told"; echo 19'}

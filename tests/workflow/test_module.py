@@ -45,7 +45,7 @@ def test_a_module_plans_every_job(other):
     done = snakemake(other, "results=mine", "-n", "--quiet", "reason")
     out = done.stdout + done.stderr
     assert done.returncode == 0, out[-4000:]
-    planned = set(re.findall(r"\n(?:local)?rule (\w+):", out))
+    planned = set(re.findall(r"\n(?:(?:local)?rule |Job \d+: )(\w+):", out))
     assert {"generate", "pretrain", "learn", "cost", "memory", "collect", "report"} <= planned
     assert (other / "mine/smoke/specs/costs/side4video.json").exists()
 
