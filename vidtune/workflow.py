@@ -154,7 +154,7 @@ class Workflow:
         return {part: {str(p): files[p] for p in paths} for part, paths in parts.items() if paths}
 
     def _called(self, path: Path) -> dict[str, Any]:
-        kind, (name, _, form) = path.parent.name, path.name.partition(".")
+        kind, (name, form) = path.parent.name, outputs.parts_of(path)
         if kind == "tables":
             table = self.plan.config.tables[name]
             labels = {"table": table.title, "form": form}

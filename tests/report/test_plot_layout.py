@@ -33,6 +33,7 @@ def figures(made: Plan) -> dict[str, Figure]:
             out[name] = drawn.figure
     return out
 
+
 def boxes(figure: Figure, artists: list) -> list[Bbox]:
     renderer = figure.canvas.get_renderer()
     return [artist.get_window_extent(renderer) for artist in artists]
@@ -132,8 +133,6 @@ def test_colours_of_the_page_follow_its_theme(made):
         drawn = re.sub(r"<image.*?>|data:image.*?\"", "", figure, flags=re.S)
         plain = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", drawn))
         assert plain <= {"#ffffff"}, plain  # numbers and lines over video frames
-
-
 
 
 @pytest.mark.parametrize("name", plots.PLOTS)

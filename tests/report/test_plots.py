@@ -15,7 +15,7 @@ from helpers.made_results import DIVERGED, SEEDED, write_look
 
 from vidtune.plan import Plan
 from vidtune.plan.registry import method_names
-from vidtune.report import ablations, comparisons, plots
+from vidtune.report import ablations, comparisons
 from vidtune.report.numbers import device_costs, result_files
 from vidtune.report.numbers.looks import read_looks
 from vidtune.report.numbers.rows import Row, index_rows, rows_from_csv
@@ -288,4 +288,3 @@ def test_made_looks_are_of_their_runs(made):
     assert {k for _, k in made.looks} == {"classes", "attention", "merges"}
     assert np.unique(read_looks(made, "merges")[0].arrays["token"]).size == 6
     assert all(Path(made.root / "looks" / f"{run}.npz").is_file() for run in made.looks.values())
-

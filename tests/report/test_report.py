@@ -262,7 +262,9 @@ def test_every_plot_is_there_and_the_same_again(made):
 def test_the_report_writes_the_files_that_its_rules_promise(made):
     below = (p for folder in ("tables", "plots") for p in (made.root / folder).iterdir())
     texts = (made.root / name for name in (*outputs.TEXTS, "report.html"))
-    assert {*below, *texts} == {*outputs.files(made)} and all(map(Path.is_file, outputs.files(made)))
+    assert {*below, *texts} == {*outputs.files(made)} and all(
+        map(Path.is_file, outputs.files(made))
+    )
 
 
 def test_an_empty_results_folder_still_makes_a_page(tmp_path, vidtune):

@@ -1,4 +1,4 @@
-"""The files that show a scale's results: tables, plots, claims and the page. Imports no plotting library."""
+"""The files that show a scale's results: tables, plots, claims, the page. Imports no plotting library."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -40,6 +40,13 @@ def files(plan: Plan) -> list[Path]:
     tables = [f"tables/{name}.{form}" for name in plan.config.tables for form in TABLE_FORMS]
     plots = [f"plots/{name}.{form}" for name in PLOTS for form in PLOT_FORMS]
     return [plan.root / name for name in (*tables, *plots, *TEXTS, "report.html")]
+
+
+def parts_of(path: Path) -> tuple[str, str]:
+    """A file's name and form: "tempme-section-4.1", "full.md"; names of tables may hold full stops."""
+    full = path.name.endswith(".full.md")
+    name = path.name.removesuffix(".full.md") if full else path.stem
+    return name, "full.md" if full else path.suffix[1:]
 
 
 def choose(plan: Plan, only: Iterable[str | Path]) -> set[Path]:
