@@ -2,7 +2,7 @@
 # make reproduce:  set-up and the whole pipeline on the embedded default
 # make test:       set-up and the tests (test-full: a variant of every method at full size, an hour)
 # make fuzz:       random inputs at every door, FUZZ=2000 of them a door, of which `make test` tries 50
-# make campaign:   what takes an hour: trainings killed 30 times, jobs of a real SLURM (root, on Debian) disturbed
+# make campaign:   what takes longer than tests: trainings killed 30 times, jobs of a real SLURM (root, on Debian) disturbed
 # make lint:       style, import layers, workflow
 # make bench:      counted costs, cold; a training step of each method (bench-data: decoding, loading);
 #                  with OFFICIAL=DIR, a folder of the authors' checkouts, ours beside their code

@@ -130,6 +130,7 @@ def _jobs(plan: Plan, trained: list[str], tested: list[str]) -> dict[str, int]:
         counts["learn"] = len({plan.runs[name].model.name for name in tested})
     else:
         counts |= {"train": len(trained), "evaluate": len(tested)}
+    counts["look"] = len({*plan.looks.values()} & {*tested})
     counts = {"fetch": len(cache.needed(*(plan.runs[name] for name in tested))), **counts}
     datasets = plan.config.datasets
     read = {plan.runs[name].dataset.name for name in tested}

@@ -203,6 +203,16 @@ class Asks:
         wanted = UNKNOWN[rule] if hours is None else max(LEAST, MARGIN * 60 * hours)
         return self.site.minutes(wanted, attempt)
 
+    def look_minutes(self, run: str, attempt: int) -> int:
+        """Of a look into the trained model of a run, which tests it on a view of each clip."""
+        if self.plan.scale.together:
+            return self.minutes("look")(None, attempt)
+        return self.run_minutes("evaluate", run, attempt)
+
+    def look_mb(self, run: str, attempt: int) -> int:
+        small = self.plan.scale.together
+        return self.small_mb()(None, attempt) if small else self.run_mb(run, attempt)
+
     def hours(self, rule: str, name: str, speed: fits.Speed | None = None) -> float | None:
         """Of a run's training or test on its GPUs, as predicted; None: by nobody."""
         run = self.plan.runs[name]

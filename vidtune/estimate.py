@@ -66,6 +66,8 @@ def _states(plan: Plan) -> Iterator[tuple[str, bool]]:
         for paper in plan.config.papers:
             yield rule, done(plan.root / kind / f"{paper}.json", kind, paper)
     yield from _states_of_runs(plan, done)
+    for run in dict.fromkeys(plan.looks.values()):
+        yield "look", done(plan.root / "looks" / f"{run}.npz", "runs", run)
 
 
 def _states_of_runs(

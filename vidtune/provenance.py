@@ -113,6 +113,11 @@ def run_digest(run: Run) -> str:
     return digest(*code, *_method(run.model.method))
 
 
+def look_digest(run: Run) -> str:
+    """Digest of the code that decides what is found in a run's trained model."""
+    return digest("vidtune.engine.look.look", *_method(run.model.method))
+
+
 def spec_digest(spec: BaseModel) -> str:
     """Digest of a job's spec."""
     return hashlib.sha256(dump(spec).encode()).hexdigest()[:12]

@@ -108,6 +108,11 @@ class Workflow:
         released = [f"{self.root}/fetched/{file.name}" for file in cache.needed(run)]
         return [*filter(None, [run.weights]), *released, videos]
 
+    @property
+    def looks(self) -> list[str]:
+        """The runs whose trained models are looked into for figures, of those that have their data."""
+        return sorted({*self.plan.looks.values()} & {*self.runs})
+
     def premise_videos(self, backbone: str) -> list[str]:
         """The manifests of the videos that a backbone's premise is judged on."""
         probes = self.plan.premises[backbone].probes.values()
@@ -150,9 +155,9 @@ class Workflow:
         return {part: {str(p): files[p] for p in paths} for part, paths in parts.items() if paths}
 
     def _called(self, path: Path) -> dict[str, Any]:
-        kind, form = path.parent.name, path.suffix[1:]
+        kind, (name, form) = path.parent.name, outputs.parts_of(path)
         if kind == "tables":
-            table = self.plan.config.tables[path.stem]
+            table = self.plan.config.tables[name]
             labels = {"table": table.title, "form": form}
             group = {"category": "Tables", "subcategory": table.paper or "overviews"}
             return {"caption": "../report/table.rst", **group, "labels": labels}
@@ -160,9 +165,11 @@ class Workflow:
             shown = {
                 "caption": "../report/plot.rst",
                 "category": "Plots",
-                "labels": {"plot": path.stem},
+                "labels": {"plot": name},
             }
             return shown if form == "svg" else {}
+        if name != "report":
+            return {"category": "Claims and references", "labels": {"file": path.name}}
         return {
             "caption": "../report/page.rst",
             "category": "Page",

@@ -17,6 +17,7 @@ CASES = [
     (["verify", "--kind", "c"], ["counted"]),
     (["verify", "--pap"], ["--paper", "--papers"]),
     (["verify", "--table", "table9"], ["table9a"]),
+    (["claims", "te"], ["tempme"]),
     (["plan", "--scale", "s"], ["smoke"]),
     (["fetch", "vit-b"], ["vit-b16", "vit-b32"]),
     (["run", "tempme/table8"], ["tempme/table8"]),

@@ -86,14 +86,14 @@ def test_tables_show_the_last_beside_the_best(plan):
     row = next(r for r in table.rows if r.variant == SELECTED)
     text = f"{PRINT} (1), best of 52 tests on the test set; last 40.0"
     assert column.text(row.cells["r1"]) == text
-    md = formats.to_md(table)
+    md = formats.to_full_md(table)
     assert text in md and formats.BEST in md
     head, *lines = csv.reader(io.StringIO(formats.to_csv(table)))
     at = head.index("r1_full_best_of")
     assert {len(line) for line in lines} == {len(head)} and head[at + 1] == "r1_full_last"
     mine = next(line for line in lines if line[0] == SELECTED)
     assert mine[at - 4 : at + 2] == [str(PRINT), "", "1", "1000", "52", "40.0"]
-    plain = formats.to_md(next(t for t in shown if t.name == "side4video-table9b"))
+    plain = formats.to_full_md(next(t for t in shown if t.name == "side4video-table9b"))
     assert formats.BEST not in plain
 
 

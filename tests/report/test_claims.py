@@ -1,11 +1,13 @@
 """Learned claims, judged by paired differences, on made numbers of the real configuration."""
 
+import json
 import math
 
 import pytest
+from helpers.common import one_line
 
 from vidtune.plan import Plan
-from vidtune.report import claims, comparisons, statistics, summary
+from vidtune.report import answer, claims, comparisons, statistics, summary
 from vidtune.report.numbers.result_files import read_outcomes
 from vidtune.report.numbers.rows import Row, published
 
@@ -173,7 +175,7 @@ def test_a_test_of_runs_that_an_earlier_one_compares_is_judged_and_counted_once(
         ("holds", True),
     ]
     assert {f.claim for f in every if f.repeats} == {claim}
-    total = sum(f.of_paper and f.kind == "learned" for f in every)
+    total = sum(f.ours_alone and f.kind == "learned" for f in every)
     line = summary.lines(plan, ours, read_outcomes(plan), every, [])[2]
     assert f"of {total} tests, of which 2 repeat another and are not counted again, 1 hold" in line
     # what is not judged repeats nothing, and neither does another metric or a new pair
@@ -218,3 +220,57 @@ def test_a_counted_test_says_whether_it_borrows_print(plan):
     ours = [Row(variant=f"tempme/{name}", value=value, **same) for name, value in values.items()]
     assert finding(plan, ours, "tempme/fewer-gflops", "gflops").numbers == "ours and print"
     assert finding(plan, ours, "tempme/cheaper-than-lora", "gflops").numbers == "ours"
+
+
+@pytest.mark.parametrize(
+    ("claimed", "better", "change", "status"),
+    [
+        (-75, "lower", -75.9, "holds"),
+        (-75, "lower", -83.4, "exceeded"),
+        (-75, "lower", -60.0, "fails"),
+        (-75, "lower", 10.0, "fails"),
+        (80, "higher", 120.0, "exceeded"),
+        (30, "lower", 50.0, "fails"),  # a cost that is higher still
+    ],
+)
+def test_a_change_that_goes_further_than_claimed_exceeds_the_claim(
+    plan, claimed, better, change, status
+):
+    (test,) = plan.config.papers["side4video"].claims["three-quarters-less-memory"].tests
+    metric = plan.config.metrics["train_gib"].model_copy(update={"better": better})
+    test = test.model_copy(update={"percent": float(claimed)})
+    assert claims._judge_change(test, metric, change)[0] == status
+
+
+@pytest.mark.parametrize(
+    ("statuses", "verdict"),
+    [
+        (["holds", "exceeded"], "reproduced"),
+        (["holds", "within noise"], "in part"),
+        (["holds", "fails"], "contradicted"),
+        (["not judged", "within noise"], "undecided"),
+        ([], "not testable"),
+    ],
+)
+def test_a_claim_is_what_its_tests_on_our_numbers_alone_say(plan, statuses, verdict):
+    """A test that borrows print's number decides nothing, whatever it says."""
+    one = finding(plan, [], CONV, "top1")
+    tests = [one.model_copy(update={"ours": status}) for status in statuses]
+    borrowed = one.model_copy(update={"ours": "fails", "numbers": "ours and print"})
+    (line,) = answer.claim_lines([*tests, borrowed])
+    assert line.verdict == verdict and line.others == (borrowed,)
+    assert answer.tally([*tests, borrowed], "learned").total() == len(statuses)
+
+
+def test_claims_are_asked_for_by_paper(vidtune, tmp_path):
+    ask = ("claims", "tempme", "--results", tmp_path)
+    code, out, _ = vidtune(*ask)
+    assert code == 0 and "side4video/" not in out
+    assert "reproduced   tempme/cheaper-than-lora: " not in out  # R-Sum is not learned yet
+    assert "in part      tempme/cheaper-than-lora: " in out
+    assert "  holds        GFLOPs, best first: tempme-b32 > lora-b32" in out
+    code, out, _ = vidtune(*ask, "--json")
+    found = json.loads(out)
+    assert {f["claim"].split("/")[0] for f in found} == {"tempme"} and len(found) > 20
+    code, out, err = vidtune("claims", "temp", "--results", tmp_path)
+    assert (code, out) == (2, "") and "did you mean tempme" in one_line(err)

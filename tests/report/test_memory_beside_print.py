@@ -162,8 +162,11 @@ def test_memory_claims_are_judged_on_predicted_raw_gib(plan):
     write_json(result_files.paper_path(plan, "memory", "side4video"), both)
     findings = claims.findings(plan, results.gather(plan))
     judged = next(f for f in findings if f.claim == "side4video/three-quarters-less-memory")
-    assert (judged.kind, judged.paper, judged.ours) == ("predicted", "holds", "fails")
-    assert judged.detail.endswith("GiB (predicted): -83.4 %, in the same direction")
+    assert (judged.kind, judged.paper, judged.ours) == ("predicted", "holds", "exceeded")
+    assert judged.detail.endswith("GiB (predicted): -83.4 %, more than the claimed -75 %")
+    assert judged.beside.startswith(
+        "fitted: b16-light-ssv2 8.8, aim-b16 8.8 GB (predicted): +0.0 %"
+    )
     unjudged = next(f for f in findings if f.claim == "side4video/retrieval-memory")
     assert unjudged.ours == "not judged"
 

@@ -107,7 +107,7 @@ def test_the_page_shows_the_verdicts_of_all_scales(tmp_path, vidtune):
     plan = made(tmp_path, "mini", attention=50.0)
     page.write(plan)
     text = (plan.root / "report.html").read_text(encoding="utf-8")
-    part = text[text.index('id="scales"') : text.index('id="all"')]
+    part = text[text.index('id="scales"') : text.index('id="guide"')]
     assert "two cores" in part and "mini-other" in part and CLAIM in part
     assert "<b>reversed</b>" in part and "1 of " in part
 

@@ -4,64 +4,31 @@ import csv
 import io
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import matplotlib
 import pytest
 from helpers.common import REPO, one_line, plan_at
+from helpers.made_results import DIVERGED, SEEDED
 
 from vidtune.plan import Plan
-from vidtune.report import ablations, comparisons, formats, plots, tables, verdicts
+from vidtune.report import (
+    ablations,
+    as_printed,
+    comparisons,
+    formats,
+    latex,
+    outputs,
+    plots,
+    tables,
+    verdicts,
+)
 from vidtune.report.columns import describe_rows
 from vidtune.report.numbers import result_files, results, rows
-from vidtune.report.page import page
 from vidtune.report.plots import style
-from vidtune.spec import write_json, write_text
+from vidtune.spec import write_text
 
-DIVERGED, SEEDED = "side4video/b16-ssv1-w512@0", "side4video/b16-ssv1"
-SHARES = {
-    "top1": 60.0,
-    "top5": 90.0,
-    "pair": 80.0,
-    "r1": 20.0,
-    "r5": 50.0,
-    "r10": 70.0,
-    "rsum": 140.0,
-}
 VOID = {"meta", "br", "link", "img", "hr", "input"}
-STAMP = {"digest": "000000000000", "device": "cpu", "commit": "abc", "versions": {"torch": "2"}}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Plan:
-    """A results folder with every kind of file, one diverged run, and its report."""
-    plan = plan_at(tmp_path_factory.mktemp("results"))
-    layers = [{"sequences": 12, "entering_attention": 50 - i, "leaving": 49 - i} for i in range(12)]
-    one = {"gmacs": 50.0, "views": 1, "params_tuned": 5e5, "params_total": 1e8}
-    one |= {"tokens": layers, "output_tokens": 97, "provenance": STAMP}
-    for paper in plan.config.papers:
-        models = [m for m in plan.models if m.startswith(f"{paper}/")]
-        write_json(result_files.paper_path(plan, "costs", paper), dict.fromkeys(models, one))
-    for name, run in plan.runs.items():
-        status = "diverged" if name == DIVERGED else "ok"
-        keys = ("top1", "top5", "pair")
-        keys = keys if run.model.task == "recognition" else ("r1", "r5", "r10", "rsum")
-        metrics = {k: SHARES[k] + run.seed for k in keys} if status == "ok" else {}
-        result = {"status": status, "metrics": metrics, "n": 320, "seconds": 1.0}
-        write_json(result_files.eval_path(plan, name), {**result, "provenance": STAMP})
-        losses = [(10, 2.0), (20, 1.0)] if status == "ok" else [(10, 2.0), (20, float("nan"))]
-        trained = {"status": status, "seconds": 2.0, "losses": losses}
-        write_json(result_files.eval_path(plan, name).with_name("train.json"), trained)
-    probe = {"top1": 0.4, "within_pairs": 0.5, "n": 320, "chance": [0.43, 0.57]}
-    check = {"zero_shot": {"colour": 1.0, "size": 0.98}, "probe": probe, "holds": {"all": True}}
-    premise = {"recognition": check, "retrieval": check}
-    premise["references"] = {
-        "recognition": {"chance": {"top1": 12.5, "pair": 50.0}, "linear probe": {"top1": 14.0}},
-        "retrieval": {"chance": {"r1": 1.0, "pair": 50.0}, "zero-shot CLIP": {"r1": 15.0}},
-    }
-    write_json(plan.root / "backbones" / "mini" / "premise.json", premise)
-    write_text(plan.root / "rows.csv", rows.rows_to_csv(results.gather(plan)))
-    page.write(plan)
-    return plan
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +72,7 @@ def test_references_stand_below_the_learned_rows_of_their_task(made, shown):
         assert below == expected
         assert [r.part for r in table.rows][-len(below) :] == ["reference"] * len(below)
         assert [row.label for row, ruled in table.ruled() if ruled][-1] == next(iter(below))
-        assert "| chance | reference |" in formats.to_md(table)
+        assert "| chance | reference |" in formats.to_full_md(table)
     assert not any(r.part == "reference" for r in by_name["side4video-table12"].rows)
     (cell,) = (r.cells["r1"] for r in by_name["tempme-table8"].rows if r.label == "chance")
     assert "premise.json" in describe_rows(cell.rows)
@@ -170,31 +137,38 @@ def test_notes_conditions_and_sources_are_footnotes(shown):
     assert "not in the released code" in by_name["side4video-table9d"].notes
 
 
-def test_markdown_csv_and_latex_are_well_formed(shown):
+def test_markdown_csv_and_latex_are_well_formed(made, shown):
     for table in shown:
-        lines = [x for x in formats.to_md(table).splitlines() if x.startswith("|")]
-        assert len({len(re.findall(r"(?<!\\)\|", x)) for x in lines}) == 1
-        assert len(lines) == len(table.rows) + 2
+        form = as_printed.build(made, table)
+        captions = sum(bool(caption) for caption, _ in form.blocks())
+        full, printed = formats.to_full_md(table), formats.to_md(table, form)
+        for text, count in ((full, len(table.rows)), (printed, len(form.rows) + captions)):
+            lines = [x for x in text.splitlines() if x.startswith("|")]
+            assert len({len(re.findall(r"(?<!\\)\|", x)) for x in lines}) == 1
+            assert len(lines) == count + 2
         read = list(csv.reader(io.StringIO(formats.to_csv(table))))
         assert len({len(x) for x in read}) == 1
         assert len(set(read[0])) == len(read[0])
-        tex = formats.to_tex(table)
-        body = tex[tex.index(r"\midrule") : tex.index(r"\bottomrule")]
-        columns = 1 + len(table.headings) + len(table.columns)
-        ends = [x for x in body.splitlines() if x.endswith(r"\\")]
-        assert {len(re.findall(r"(?<!\\)&", x)) for x in ends} == {columns - 1}
+        tex = latex.to_tex(table, form)
+        assert tex.isascii()
+        for spec, body in re.findall(r"begin{tabular}{p{\d+pt}(\w+)}(.*?)end{tabular}", tex, re.S):
+            ends = [x for x in body.splitlines() if "&" in x]
+            assert {len(re.findall(r"(?<!\\)&", x)) for x in ends} == {len(spec)}
         assert tex.count("{") - tex.count(r"\{") == tex.count("}") - tex.count(r"\}")
+        label = rf"\label{{tab:{table.name}}}"
+        assert tex.count(label) == 1
         assert not re.search(r"(?<!\\)[%#_]", tex.replace("% needs", "").replace(table.name, ""))
 
 
-def test_a_table_without_rows_is_written_like_any_other():
+def test_a_table_without_rows_is_written_like_any_other(made):
     empty = tables.ShownTable("retrieval", "Retrieval", None, (), (), (), (), ())
-    for render in (formats.to_md, formats.to_csv, formats.to_tex):
-        assert render(empty)
+    form = as_printed.build(made, empty)
+    assert formats.to_md(empty, form) and formats.to_full_md(empty)
+    assert formats.to_csv(empty) and latex.to_tex(empty, form)
 
 
 def test_latex_escapes_what_it_must():
-    assert "a_b & 50 % #1 {x} ~\\".translate(formats.TEX) == (
+    assert "a_b & 50 % #1 {x} ~\\".translate(latex.TEX) == (
         r"a\_b \& 50 \% \#1 \{x\} \textasciitilde{}\textbackslash{}"
     )
 
@@ -241,7 +215,12 @@ def test_the_page_is_well_formed_and_needs_nothing_else(made, read):
     assert read.open == []
     assert len(set(read.ids)) == len(read.ids)
     outside = [(tag, link) for tag, link in read.links if not link.startswith("#")]
-    assert all(tag == "a" and re.match(r"https://(arxiv|github)\.", link) for tag, link in outside)
+    images = [link for tag, link in outside if tag == "image"]
+    assert images and all(link.startswith("data:image/png;base64,") for link in images)
+    links = [(tag, link) for tag, link in outside if tag != "image"]
+    assert {tag for tag, _ in links} == {"a"}
+    files = {link for _, link in links if not re.match(r"https://(arxiv|github)\.", link)}
+    assert "rows.csv" in files and [f for f in files if not (made.root / f).is_file()] == []
     assert {link[1:] for _, link in read.links if link.startswith("#")} <= set(read.ids)
     text = (made.root / "report.html").read_text(encoding="utf-8")
     assert "@import" not in text
@@ -250,7 +229,7 @@ def test_the_page_is_well_formed_and_needs_nothing_else(made, read):
 
 def test_the_page_counts_a_repeated_test_once(made):
     text = (made.root / "report.html").read_text(encoding="utf-8")
-    assert "2 repeat another, with the same runs, and are not counted again" in text
+    assert "2 more repeat another, with the same runs, and are not counted again" in text
     assert text.count("the same runs as in an earlier test") == 2
 
 
@@ -271,12 +250,21 @@ def test_diverged_runs_and_stale_results_are_named(made):
 
 def test_every_plot_is_there_and_the_same_again(made):
     names = {p.name for p in (made.root / "plots").iterdir()}
-    assert {f"{n}.{e}" for n in plots.PLOTS for e in ("svg", "png")} == names
+    assert {f"{n}.{e}" for n in plots.PLOTS for e in ("svg", "png", "pdf", "csv")} == names
     with matplotlib.rc_context(style.RC):
         drawn = plots.PLOTS["gflops"](made, results.gather(made), result_files.read_outcomes(made))
         again = style.export("gflops", drawn)
     assert again.svg == (made.root / "plots" / "gflops.svg").read_text(encoding="utf-8")
     assert again.png == (made.root / "plots" / "gflops.png").read_bytes()
+    assert again.pdf == (made.root / "plots" / "gflops.pdf").read_bytes()
+
+
+def test_the_report_writes_the_files_that_its_rules_promise(made):
+    below = (p for folder in ("tables", "plots") for p in (made.root / folder).iterdir())
+    texts = (made.root / name for name in (*outputs.TEXTS, "report.html"))
+    assert {*below, *texts} == {*outputs.files(made)} and all(
+        map(Path.is_file, outputs.files(made))
+    )
 
 
 def test_an_empty_results_folder_still_makes_a_page(tmp_path, vidtune):

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import torch
@@ -15,7 +14,7 @@ from vidtune.engine import ranks
 from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import load_checkpoint, load_tuned
 from vidtune.engine.device import device_name, out_of_memory, pick_device
-from vidtune.engine.made import inputs_digest, told_to_stop, wait_until_seen
+from vidtune.engine.made import Told, inputs_digest, told_to_stop, wait_until_seen
 from vidtune.engine.partial import Partial, key_of, remove
 from vidtune.engine.scores import score
 from vidtune.engine.selection import best_of
@@ -50,15 +49,15 @@ def evaluate(
     checkpoint: Path,
     make_batches: MakeBatches = Batches,
     partial: Path | None = None,
-    told: Event | None = None,
+    told: Told | None = None,
 ) -> dict[str, Any]:
     """`{status, metrics, n, coverage, seconds, provenance}`; no metrics where training failed.
 
     Where the recipe selects, `metrics` are those of the last weights, and `best` is `{step, tests,
     metrics}` of the weights that were the best of the training's tests. All ranks that torchrun has
     started take part, each with its share of the videos; rank 0 has the result, others an empty one.
-    With the folder `partial`, what is done is kept there, and what is there is not done again. Where the
-    event `told` is set it raises `Stopped`.
+    With the folder `partial`, what is done is kept there, and what is there is not done again. Where
+    `told` is set it raises `Stopped`.
     """
     trained, inputs = load_checkpoint(checkpoint), inputs_digest(run, checkpoint)
     contents, best = {checkpoint: trained}, trained.get("best")
@@ -109,7 +108,7 @@ def evaluate_model(
     digest: str,
     make_batches: MakeBatches = Batches,
     partial: Path | None = None,
-    told: Event | None = None,
+    told: Told | None = None,
 ) -> dict[str, Any]:
     """The result of `evaluate` for the models that `load_models` gives: the metrics of the first one,
     and under `best` those of a second one.
@@ -146,7 +145,7 @@ def _test(
     load_models: Callable[[torch.device], Tested],
     make_batches: MakeBatches,
     partial: Path | None,
-    told: Event | None,
+    told: Told | None,
 ) -> dict[str, Any]:
     """What `score` says of the first model, with what it says of the second as `best`."""
     work = Split(ranks.rank(), ranks.count())

@@ -172,10 +172,24 @@ def _alive(pid: int, mark: Path) -> bool:
     return True
 
 
+class Told:
+    """Whether a process was told to stop. Unlike `threading.Event` it has no lock, for which the handler of
+    a second signal would wait for ever where it interrupts that of a first."""
+
+    def __init__(self) -> None:
+        self._told = False
+
+    def set(self) -> None:
+        self._told = True
+
+    def is_set(self) -> bool:
+        return self._told
+
+
 @contextmanager
-def told_to_stop() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGUSR1 set, as a scheduler sends them before it ends a job."""
-    told = threading.Event()
+def told_to_stop() -> Iterator[Told]:
+    """What SIGTERM and SIGUSR1 set, as a scheduler sends them before it ends a job."""
+    told = Told()
     if threading.current_thread() is not threading.main_thread():
         yield told
         return

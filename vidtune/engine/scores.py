@@ -5,7 +5,6 @@ Shapes: B clips of a batch, N clips, K views, C classes, Q texts, V videos.
 
 from contextlib import closing
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from vidtune.data.batches import Batches
 from vidtune.engine import metrics, ranks
 from vidtune.engine.device import precision
 from vidtune.engine.features import remember
+from vidtune.engine.made import Told
 from vidtune.engine.partial import Partial
 from vidtune.nn.task import Retriever, VideoModel
 from vidtune.progress import progress
@@ -30,7 +30,7 @@ def score(
     model: VideoModel,
     data: Batches,
     label: str,
-    told: Event | None = None,
+    told: Told | None = None,
     partial: Partial | None = None,
 ) -> dict[str, Any]:
     """`{n, metrics}`, or `{status: diverged}` where a score is no number; on ranks above 0 nothing.
@@ -79,7 +79,7 @@ def _retrieval(
 
 
 def _outputs(
-    model: VideoModel, data: Batches, label: str, told: Event | None, partial: Partial | None
+    model: VideoModel, data: Batches, label: str, told: Told | None, partial: Partial | None
 ) -> Outputs:
     """The outputs, on the CPU, for every batch of this rank. Features are remembered only where the
     clips are read again."""

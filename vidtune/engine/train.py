@@ -1,6 +1,5 @@
 """Train one run with its recipe's optimiser and schedule. One loop for every method."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import closing, nullcontext, suppress
 from pathlib import Path
@@ -19,6 +18,7 @@ from vidtune.engine.device import device_name, out_of_memory, pick_device, preci
 from vidtune.engine.features import remember
 from vidtune.engine.made import (
     MARK,
+    Told,
     alone,
     inputs_digest,
     is_current,
@@ -66,7 +66,7 @@ def _train(
     device: torch.device,
     make_batches: MakeBatches,
     parts: int,
-    told: threading.Event,
+    told: Told,
 ) -> None:
     work = Split(ranks.rank(), ranks.count(), parts)
     try:
@@ -148,7 +148,7 @@ class Training:
         data.reread = True
         return data
 
-    def run_on(self, told: threading.Event) -> None:
+    def run_on(self, told: Told) -> None:
         """Train to the end, or until the loss has been no number for some steps. Raises `Stopped`
         where some rank was told to stop."""
         done = self.snapshot.restore()
@@ -160,7 +160,7 @@ class Training:
         with closing(self.data.from_step(done)) as batches:  # no worker outlives the training
             self._steps(done, batches, told)
 
-    def _steps(self, done: int, batches: Iterator[Batch], told: threading.Event) -> None:
+    def _steps(self, done: int, batches: Iterator[Batch], told: Told) -> None:
         label, show = f"{self.run.name}: train", self.work.rank == 0
         steps = range(done + 1, self.steps + 1)
         for number in progress(steps, len(steps), label, show, note=self.curve.describe):
@@ -179,7 +179,7 @@ class Training:
                 ranks.wait()
                 raise Stopped(f"{self.run.name}: stopped after step {number} of {self.steps}")
 
-    def _test(self, number: int, told: threading.Event) -> None:
+    def _test(self, number: int, told: Told) -> None:
         """Test the model where that is due after `number` steps and not done; the training then goes on
         as without. Raises `Stopped` where some rank was told to stop."""
         if self.best is None or not self.best.is_due(number, len(self.data), self.steps):

@@ -128,6 +128,8 @@ class Config(Frozen):
             for k, numbers in enumerate(paper.numbers):
                 for row, cells in numbers.rows.items():
                     yield f"{path}: numbers.{k}.rows.{row}", "metric", cells
+            for k, figure in enumerate(paper.figures):
+                yield f"{path}: figures.{k}.metrics", "metric", figure.metrics or ()
             for name, claim in paper.claims.items():
                 yield f"{path}: claims.{name}", "metric", [test.metric for test in claim.tests]
         for table in self.tables.values():

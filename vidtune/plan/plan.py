@@ -70,6 +70,20 @@ class Plan:
         run = self.evaluation_of.get(f"{variant}@{self.scale.seeds[0]}")
         return run and run.rpartition("@")[0]
 
+    @cached_property
+    def looks(self) -> dict[tuple[str, str], str]:
+        """(paper, kind of figure) -> the run whose trained model it shows: the first seed of the first of
+        its rows that this scale trains."""
+        known, seed = self.evaluation_of, self.scale.seeds[0]
+        out: dict[tuple[str, str], str] = {}
+        for paper in self.config.papers.values():
+            for figure in (figure for figure in paper.figures if figure.looks):
+                names = (f"{paper.name}/{row}@{seed}" for row in figure.rows)
+                trained = next((known[name] for name in names if name in known), None)
+                if trained:
+                    out[paper.name, figure.draws] = trained
+        return out
+
     def same_run(self, a: str, b: str) -> bool:
         """Whether two variants are the same run at this scale, so that it cannot tell them apart."""
         return self.run_of(a) is not None and self.run_of(a) == self.run_of(b)
@@ -123,6 +137,7 @@ class Plan:
             "pretrain": len(self.pretrainings),
             "premise": len(self.premises),
             **(together if self.scale.together else apart),
+            "look": len({*self.looks.values()}),
             "cost": len(self.config.papers),
             "memory": len(self.config.papers),
             "collect": 1,

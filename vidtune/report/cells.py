@@ -20,6 +20,24 @@ class Learned(NamedTuple):
     scale: str
 
 
+class Delta(Frozen):
+    """By how much a learned number differs from that of one row of its table, the base, in the metric's
+    unit: in print, and ours with the half of its 95 % interval."""
+
+    base: str  # row of the paper
+    print: float | None = None
+    ours: float | None = None
+    half: float | None = None
+    seeds: int = 0
+    why: str = ""  # why there is no difference of ours
+
+    def text(self, digits: int) -> str:
+        """ "-2.0 ± 2.5"; "" without a difference of ours."""
+        if self.ours is None or self.half is None:
+            return ""
+        return f"{signed(self.ours, digits)} ± {self.half:.{digits}f}"
+
+
 class Cell(Frozen):
     """A number of ours beside the printed one. `ours` is the mean over seeds; where the authors took the
     best of several tests on the test set, it is of such, and `last` that of the last weights.
@@ -36,12 +54,14 @@ class Cell(Frozen):
     ours: float | None
     last: float | None = None  # where `ours` is the best of several tests
     verdict: str = ""  # one of `verdicts.VERDICTS`
+    agrees: str = ""  # how a match is one: "rounds to print", "within one unit", "within 5 %"
     reason: str = ""
     predicted: dict[str, float]  # predicted metric -> number that stands beside a measured one
     # What it is made of; not part of its JSON:
     numbers: Numbers | None = Field(default=None, exclude=True)  # the table that prints it
     rows: tuple[Row, ...] = Field(default=(), exclude=True)  # ours: one a seed, or one measurement
     predictions: dict[str, Row] = Field(default={}, exclude=True)  # predicted metric -> row
+    delta: Delta | None = Field(default=None, exclude=True)  # learned, in a table: to its base row
 
     @property
     def row(self) -> str:
@@ -58,6 +78,17 @@ class Cell(Frozen):
     def ended(self) -> str:
         """How a measurement ended that cannot be compared: oom or busy."""
         return self.rows[0].text if self.rows else ""
+
+    @property
+    def judged(self) -> str:
+        """The verdict in words, which tell a rounded match from one within a bound."""
+        bound = self.agrees if self.agrees.startswith("within") else ""
+        return f"{self.verdict}, {bound}" if bound else self.verdict
+
+    @property
+    def comparable(self) -> bool:
+        """Whether ours may stand beside print: learned at full scale, or not learned at all."""
+        return self.learned is None or self.learned.scale == "full"
 
     @property
     def best_of(self) -> int | None:
@@ -83,6 +114,11 @@ class Cell(Frozen):
     @property
     def stale(self) -> bool:
         return any(r.stale for r in self.rows)
+
+
+def signed(value: float, digits: int) -> str:
+    """ "+0.5"; what rounds to 0 is "+0.0" whatever its sign."""
+    return f"{round(value, digits) + 0.0:+.{digits}f}"
 
 
 def mean(rows: list[Row]) -> float | None:

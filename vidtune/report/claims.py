@@ -1,8 +1,10 @@
 """The papers' claims, tested on their own numbers and on ours.
 
-A counted claim is always judged. One about memory is judged on predicted raw GiB, and says so. A
-learned one is judged at the scale at hand, from the intervals of its differences over paired seeds
-(`vidtune.report.comparisons`): an order holds if every pair does, and fails if one does.
+A counted claim is always judged. One about memory is judged on predicted raw GiB, and says so, with
+what the GB fitted to print say beside it. A change that goes further than claimed, the way that the
+paper praises, exceeds the claim. A learned one is judged at the scale at hand, from the intervals of
+its differences over paired seeds (`vidtune.report.comparisons`): an order holds if every pair does,
+and fails if one does.
 
 What only compares print with print, and our own controls, decide nothing about a paper: each finding
 says which numbers it rests on. Where a scale makes the same runs of what a paper trains on several
@@ -11,6 +13,7 @@ datasets, the tests of each are judged and counted once.
 
 import itertools
 import statistics
+from collections.abc import Iterable
 from typing import Literal
 
 from vidtune.plan import Plan
@@ -37,6 +40,7 @@ class Finding(Frozen):
     detail: str  # our numbers, their scale, or why the test is not judged
     control: bool  # ours, not the paper's
     numbers: Numbers  # what `ours` rests on, or would
+    beside: str = ""  # the same on the other predictions, as GB fitted to print
     comparisons: tuple[Comparison, ...] = ()  # of a learned test
     repeats: bool = False  # earlier tests of the paper compare the same runs; not counted again
 
@@ -44,6 +48,11 @@ class Finding(Frozen):
     def of_paper(self) -> bool:
         """Whether our numbers can say something of a claim of the paper's."""
         return not self.control and self.numbers != "print"
+
+    @property
+    def ours_alone(self) -> bool:
+        """Whether it tests a claim of the paper's and borrows no number of print."""
+        return not self.control and self.numbers == "ours"
 
     @property
     def lacks_rows(self) -> bool:
@@ -92,8 +101,8 @@ def _finding(
 ) -> Finding:
     paper, metric = name.split("/")[0], plan.config.metrics[test.metric]
     # of memory our number is the first predicted one
-    predictions = (m for m in plan.config.metrics.values() if metric.name in m.predicts)
-    judged = next(predictions, metric)
+    predictions = [m for m in plan.config.metrics.values() if metric.name in m.predicts]
+    judged, *others = predictions or [metric]
     # where a paper prints a number in several places, the first counts: tables come first
     names = test.best_first or (test.of, test.against)
     theirs = {n: printed.get((f"{paper}/{n}", metric.name), [])[:1] for n in names}
@@ -116,10 +125,24 @@ def _finding(
         paper=_judge_test(test, metric, theirs, printed=True)[0],
         ours=status,
         detail=detail,
+        beside=_on_others(ours, paper, test, others, theirs),
         control=claim.control,
         numbers=_rests_on(plan, paper, values),
         comparisons=compared,
     )
+
+
+def _on_others(
+    ours: RowIndex, paper: str, test: ClaimTest, others: list[Metric], names: Iterable[str]
+) -> str:
+    """What a test says on the predictions that do not decide it; "" where there are none."""
+    texts = []
+    for metric in others:
+        values = {n: ours.get((f"{paper}/{n}", metric.name), []) for n in names}
+        status, detail = _judge_test(test, metric, values)
+        if status != "not judged":
+            texts.append(f"{metric.label.split()[0].lower()}: {detail}")
+    return "; ".join(texts)
 
 
 def _compare(
@@ -190,10 +213,21 @@ def _judge_test(
         return _judge_order(metric, mean), detail
     a, b = mean.values()
     change = 100 * (a / b - 1)
-    holds = abs(change - test.percent) <= test.within
-    same = not holds and change * test.percent > 0
-    detail += f": {change:+.1f} %" + (", in the same direction" if same else "")
-    return ("holds" if holds else "fails"), detail
+    status, words = _judge_change(test, metric, change)
+    return status, f"{detail}: {change:+.1f} %{words}"
+
+
+def _judge_change(test: ClaimTest, metric: Metric, change: float) -> tuple[Status, str]:
+    """A change in percent against the claimed one. Going further exceeds the claim if that is better."""
+    assert test.percent is not None
+    if abs(change - test.percent) <= test.within:
+        return "holds", ""
+    if change * test.percent <= 0:
+        return "fails", ""
+    praised = (test.percent > 0) == (metric.better == "higher")
+    if praised and abs(change) > abs(test.percent):
+        return "exceeded", f", more than the claimed {test.percent:+g} %"
+    return "fails", ", in the same direction"
 
 
 def _judge_order(metric: Metric, mean: dict[str, float]) -> Status:

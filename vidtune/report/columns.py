@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from vidtune.plan import Plan, options_class
-from vidtune.report.cells import Cell
+from vidtune.report.cells import Cell, signed
 from vidtune.report.numbers.rows import Row
 from vidtune.spec import Table
 
@@ -14,7 +14,7 @@ class Column:
     """One column of a metric: it may have several, under one heading."""
 
     metric: str
-    what: Literal["print", "ours", "predicted", "learned", "verdict"]
+    what: Literal["print", "ours", "predicted", "learned", "verdict", "print_delta", "ours_delta"]
     group: str
     label: str
     digits: int
@@ -32,15 +32,26 @@ class Column:
             spread = "" if sd is None else f" ± {self._number(sd)}"
             number = f"{self._number(mean)}{spread}" + (f" ({seeds})" if seeds else "")
             return ", ".join(filter(None, [number, cell.selection(self.digits)]))
+        if self.what == "print_delta":
+            return self._change(cell.delta.print) if cell.delta else ""
+        if self.what == "ours_delta":
+            return cell.delta.text(self.digits) if cell.delta else ""
         if self.what == "predicted":
             return self._number(cell.predicted.get(self.predicted))
         return f"{self._number(cell.ours)} {cell.ended}".strip()
+
+    def _change(self, value: float | None) -> str:
+        return "" if value is None else signed(value, self.digits)
 
     def _number(self, value: float | None) -> str:
         return "" if value is None else f"{value:.{self.digits}f}"
 
     def origin(self, plan: Plan, cell: Cell) -> str:
         """Where the number of a cell comes from that this column shows."""
+        if cell.delta and self.what.endswith("_delta"):
+            seeds = f"over {cell.delta.seeds} paired seeds, with its 95 % interval"
+            where = "in print" if self.what == "print_delta" else seeds
+            return f"against {cell.delta.base}, {where}"
         if self.what != "print":
             return describe_rows(
                 (cell.predictions[self.predicted],) if self.predicted else cell.rows
@@ -92,6 +103,10 @@ def columns(plan: Plan, table: Table, rows: list[dict[str, Cell]]) -> tuple[Colu
         if learned:
             group = f"{m.label} ({learned}, {_videos(plan, cells)})" + (unit and f", {unit}")
             last.append(Column(metric, "learned", group, "ours", m.digits, learned))
+            if any(c.delta and c.delta.print is not None for c in cells):
+                last.append(Column(metric, "print_delta", group, "Δ print", m.digits, learned))
+            if any(c.delta and c.delta.ours is not None for c in cells):
+                last.append(Column(metric, "ours_delta", group, "Δ ours", m.digits, learned))
             if prints:
                 last.append(Column(metric, "verdict", group, "verdict", m.digits, learned))
     return (*first, *last)

@@ -16,7 +16,7 @@ from vidtune.report.numbers.rows import Row
 from vidtune.report.statistics import Interval, Prior
 from vidtune.spec import ClaimTest, Frozen, Metric
 
-Status = Literal["holds", "fails", "within noise", "not judged"]
+Status = Literal["holds", "exceeded", "fails", "within noise", "not judged"]
 STATUSES = get_args(Status)
 Values = dict[tuple[str, str], dict[int, float]]  # (variant, metric) -> seed -> value
 

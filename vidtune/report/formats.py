@@ -1,11 +1,16 @@
-"""A table as Markdown, CSV and LaTeX (booktabs)."""
+"""Tables as Markdown (as printed, and in full) and CSV; claims and contradictions as CSV."""
 
 import csv
 import io
 import re
+from collections.abc import Iterable
+from typing import Any
 
+from vidtune.report.as_printed import Pair, PrintedForm
+from vidtune.report.claims import Finding
 from vidtune.report.columns import Column
 from vidtune.report.tables import ShownTable, TableRow
+from vidtune.spec import Contradiction
 
 KEY = (
     "Counted: at full size. Predicted: on fake tensors, without a GPU. Learned: mean ± standard "
@@ -24,14 +29,20 @@ BEST = (
 def _footnoted(table: ShownTable, row: TableRow) -> list[tuple[str, tuple[int, ...]]]:
     """The texts of a row and the footnotes of each; a cell's stand at the printed number."""
     shown = [(c, row.cells[c.metric], row.cell_notes[c.metric]) for c in table.columns]
-    cells = [(c.text(cell), notes if c.what == "print" else ()) for c, cell, notes in shown]
+    cells = [
+        (cell.judged if c.what == "verdict" else c.text(cell), notes if c.what == "print" else ())
+        for c, cell, notes in shown
+    ]
     return [(row.label, row.notes), *((text, ()) for text in row.identity), *cells]
 
 
-def _notes(table: ShownTable) -> list[str]:
-    """The key, numbered footnotes, then remarks on the whole table."""
-    key = [KEY, BEST] if any(_selects(table, c) for c in table.columns) else [KEY]
-    return [*key, *(f"{k}. {text}" for k, text in enumerate(table.notes, 1)), *table.remarks]
+def all_notes(table: ShownTable) -> list[str]:
+    """What of a table is missing, where its numbers come from, footnotes, remarks on all of it."""
+    key = [BEST] if any(_selects(table, c) for c in table.columns) else []
+    missing = [f"Missing: {table.lacks}."] if table.lacks else []
+    source = [f"Numbers from: {table.came_from}."] if table.came_from else []
+    notes = (f"{k}. {text}" for k, text in enumerate(table.notes, 1))
+    return [*key, *missing, *source, *notes, *table.remarks]
 
 
 def _selects(table: ShownTable, column: Column) -> bool:
@@ -40,7 +51,31 @@ def _selects(table: ShownTable, column: Column) -> bool:
     return column.what == "learned" and any(cell.best_of is not None for cell in cells)
 
 
-def to_md(table: ShownTable) -> str:
+def to_md(table: ShownTable, form: PrintedForm) -> str:
+    """The table as printed: print and ours in one cell, a row for each part's caption."""
+    heads = [f"{h.text}: print" + (f" / {h.ours}" if h.ours else "") for h in form.heads]
+    lines = [[_md(text) for text in ("Row", *form.facts, *heads)]]
+    lines.append(["---"] * (1 + len(form.facts)) + ["---:"] * len(heads))
+    for caption, rows in form.blocks():
+        if caption:
+            lines.append([f"*{_md(caption)}*"] + [""] * (len(lines[0]) - 1))
+        for one in rows:
+            pairs = [_md_pair(one.row, pair) for pair in one.pairs]
+            named = _md(one.row.label) + "".join(f" [{k}]" for k in one.row.notes)
+            lines.append([named, *map(_md, one.facts), *pairs])
+    shown = ["| " + " | ".join(line) + " |" for line in lines]
+    tail = [_md(text) + "  " for text in (form.key, *all_notes(table))]
+    return "\n".join([f"# {_md(table.title)}", "", *shown, "", *tail, ""])
+
+
+def _md_pair(row: TableRow, pair: Pair) -> str:
+    printed = _md(pair.cell.print or "-") + (f" ({pair.change})" if pair.change else "")
+    printed += "".join(f" [{k}]" for k in row.cell_notes[pair.cell.metric])
+    text = f"{printed} / {_md(pair.text)}" if pair.ours else printed
+    return f"{text}, {pair.judged}" if pair.judged in ("off", "near") else text
+
+
+def to_full_md(table: ShownTable) -> str:
     # The scale in a learned column's group already says whose number it is.
     headings = [c.group if c.what == "learned" else f"{c.group}, {c.label}" for c in table.columns]
     lines = [
@@ -55,7 +90,7 @@ def to_md(table: ShownTable) -> str:
             for row in table.rows
         ),
     ]
-    tail = [_md(text) + "  " for text in _notes(table)]
+    tail = [_md(text) + "  " for text in (KEY, *all_notes(table))]
     shown = ["| " + " | ".join(line) + " |" for line in lines]
     return "\n".join([f"# {_md(table.title)}", "", *shown, "", *tail, ""])
 
@@ -73,12 +108,18 @@ def to_csv(table: ShownTable) -> str:
     for c in table.columns:
         picked = PICKED if _selects(table, c) else ()
         learned = [f"{c.metric}_{c.scale}_{k}" for k in (*LEARNED, *picked)]
-        headings += learned if c.what == "learned" else [c.predicted or f"{c.metric}_{c.what}"]
+        if c.what == "ours_delta":
+            headings += [f"{c.metric}_{c.what}", f"{c.metric}_{c.what}_half"]
+        else:
+            headings += learned if c.what == "learned" else [c.predicted or f"{c.metric}_{c.what}"]
     writer.writerow(["variant", "label", *table.headings, *headings, "notes"])
     for row in table.rows:
         values: list[object] = []  # None is written as an empty field
         for c in table.columns:
             cell = row.cells[c.metric]
+            if c.what == "ours_delta":
+                values += [cell.delta.ours, cell.delta.half] if cell.delta else [None] * 2
+                continue
             if c.what != "learned":
                 values.append(c.text(cell))
                 continue
@@ -90,51 +131,30 @@ def to_csv(table: ShownTable) -> str:
     return out.getvalue()
 
 
-TEX = str.maketrans(
-    {c: f"\\{c}" for c in "&%$#_{}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    | {"<": r"\textless{}", ">": r"\textgreater{}", "±": r"$\pm$", "→": r"$\to$"}
-)
+CLAIM = ("claim", "says", "where", "metric", "test", "kind", "paper", "ours")
+CLAIM += ("numbers", "control", "repeats")
 
 
-def to_tex(table: ShownTable) -> str:
-    """A `table` for `\\usepackage{booktabs}`."""
-    plain = 1 + len(table.headings)
-    over, rules, at = [""] * plain, [], plain + 1
-    for group, width in table.groups():
-        over.append(rf"\multicolumn{{{width}}}{{c}}{{{group.translate(TEX)}}}")
-        rules.append(rf"\cmidrule(lr){{{at}-{at + width - 1}}}")
-        at += width
-    head = [h.translate(TEX) for h in ("Row", *table.headings, *(c.label for c in table.columns))]
-    spec = "l" * plain + "".join("l" if c.what == "verdict" else "r" for c in table.columns)
-    body = []
-    for row, ruled in table.ruled():
-        body += [r"\midrule"] * ruled
-        body.append(" & ".join(_tex(*text) for text in _footnoted(table, row)) + r" \\")
+def claims_csv(findings: Iterable[Finding]) -> str:
+    """A line for each test of a claim."""
+    lines = []
+    for f in findings:
+        detail = "; ".join(filter(None, (f.detail, f.beside)))
+        lines.append([*(getattr(f, key) for key in CLAIM), detail])
+    return _csv([*CLAIM, "detail"], lines)
+
+
+def contradictions_csv(known: dict[str, list[Contradiction]]) -> str:
+    """A line for each contradiction, by paper."""
     lines = [
-        "% needs \\usepackage{booktabs}",
-        r"\begin{table}",
-        rf"\caption{{{table.title.translate(TEX)}}}",
-        rf"\label{{tab:{table.name}}}",
-        rf"\begin{{tabular}}{{{spec}}}",
-        r"\toprule",
-        " & ".join(over) + r" \\",
-        " ".join(rules),
-        " & ".join(head) + r" \\",
-        r"\midrule",
-        *body,
-        r"\bottomrule",
-        r"\end{tabular}",
-        r"\footnotesize",
-        *(rf"\par {text.translate(TEX)}" for text in _notes(table)),
-        r"\end{table}",
-        "",
+        [paper, c.where, c.says, c.against, c.note, "; ".join(c.cells)]
+        for paper, found in known.items()
+        for c in found
     ]
-    return "\n".join(lines)
+    return _csv(["paper", "where", "says", "against", "note", "cells"], lines)
 
 
-def _tex(text: str, footnotes: tuple[int, ...]) -> str:
-    """Return a text with its footnotes. LaTeX would read a "[" at the start as an option of the `\\\\`
-    above, so such a text stands in braces."""
-    shown = f"{{{text.translate(TEX)}}}" if text.startswith("[") else text.translate(TEX)
-    return shown + (f"$^{{{','.join(map(str, footnotes))}}}$" if footnotes else "")
+def _csv(head: list[str], lines: Iterable[list[Any]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([head, *lines])
+    return out.getvalue()

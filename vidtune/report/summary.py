@@ -12,7 +12,7 @@ from vidtune.report.numbers import references
 from vidtune.report.numbers.result_files import Outcomes, read_outcomes
 from vidtune.report.numbers.rows import Row, rows_from_csv
 
-SAID = {"holds": "hold", "fails": "fail"}  # of several tests
+SAID = {"holds": "hold", "exceeded": "exceed", "fails": "fail"}  # of several tests
 SHOWN = 5  # numbers outside their range that are named
 
 
@@ -71,10 +71,11 @@ def _motion(plan: Plan, rows: list[Row]) -> str:
 
 
 def _claims(tested: list[Finding]) -> str:
-    """How many tests have which status, with the names of their claims; repeated ones count once."""
-    every = [f for f in tested if f.of_paper and f.kind == "learned"]
+    """How many tests that borrow nothing of print have which status, with the names of their claims;
+    repeated ones count once."""
+    every = [f for f in tested if f.ours_alone and f.kind == "learned"]
     tests, texts = [f for f in every if not f.repeats], []
-    for status in STATUSES:
+    for status in (s for s in STATUSES if s != "exceeded"):  # by intervals: none exceeds a claim
         names = [f.claim.split("/")[1] for f in tests if f.ours == status]
         named = f" ({', '.join(dict.fromkeys(names))})" if names and status != "not judged" else ""
         texts.append(f"{len(names)} {SAID.get(status, status)}{named}")
@@ -82,7 +83,7 @@ def _claims(tested: list[Finding]) -> str:
         texts[-1] += f", {lacking} of them because a row is not trained at this scale"
     repeated = len(every) - len(tests)
     again = f", of which {repeated} repeat another and are not counted again" if repeated else ""
-    return f"of {len(every)} tests{again}, {', '.join(texts)}"
+    return f"on our numbers alone, of {len(every)} tests{again}, {', '.join(texts)}"
 
 
 def _counted(cells: list[Cell]) -> str:

@@ -9,21 +9,25 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from vidtune.plan import Plan
-from vidtune.report.ablations import differences, find_ablations
+from vidtune.report import deltas
+from vidtune.report.ablations import Ablation, differences, find_ablations
 from vidtune.report.cell_names import label
 from vidtune.report.cells import Cell
 from vidtune.report.columns import Column, columns, headings, identity, predicted_convention
-from vidtune.report.comparisons import learned
+from vidtune.report.comparisons import Learned, learned
 from vidtune.report.numbers import references
 from vidtune.report.numbers.rows import Row, RowIndex, index_rows
 from vidtune.report.texts import contradictions
 from vidtune.report.verdicts import make_cell
-from vidtune.spec import Contradiction, Numbers, Table
+from vidtune.spec import Contradiction, Numbers, Table, slug
 
 TRUST = (
     "P printed on an authoritative page, Q quoted from the paper and consistent with other "
     "sources, q quoted by one source only, D derived from other cells, R read off a plot"
 )
+
+# lacking: in print, without a number in our copies; added: through `also`, not in print
+Part = Literal["published", "lacking", "added", "reference"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class TableRow:
     cells: dict[str, Cell]  # by metric
     notes: tuple[int, ...]  # footnotes of the row
     cell_notes: dict[str, tuple[int, ...]]  # metric -> footnotes, which stand at the printed number
-    part: Literal["published", "added", "reference"]  # added: through `also`, not in print
+    part: Part
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,22 @@ class ShownTable:
     rows: tuple[TableRow, ...]
     notes: tuple[str, ...]  # numbered from 1
     remarks: tuple[str, ...]  # on the whole table
+    where: str | None = None  # in the paper
+    lacks: str | None = None  # what of the printed table is missing here, and why
+    came_from: str | None = None  # where its numbers were taken from
 
-    def groups(self) -> list[tuple[str, int]]:
-        """Headings over neighbouring columns, with the number of columns below each."""
-        groups = itertools.groupby(column.group for column in self.columns)
-        return [(group, len(list(same))) for group, same in groups]
+    @property
+    def anchor(self) -> str:
+        """Its address on the page, with which the names of its cells begin: "side4video/table2"."""
+        return f"{self.paper}/{slug(self.where)}" if self.paper and self.where else self.name
+
+    def places_of(self, note: int) -> list[str]:
+        """Where the table refers to a footnote: "<variant>" or "<variant>/<metric>"."""
+        out = []
+        for row in self.rows:
+            out += [row.variant] if note in row.notes else []
+            out += [f"{row.variant}/{m}" for m, notes in row.cell_notes.items() if note in notes]
+        return out
 
     def ruled(self) -> list[tuple[TableRow, bool]]:
         """Rows, each with whether a rule parts it from those of another kind above."""
@@ -66,7 +81,8 @@ class Builder:
     plan: Plan
     ours: RowIndex
     contradictions: dict[str, list[Contradiction]]  # by paper
-    differences: dict[tuple[str, str], str]  # paper and place of an ablation -> between its rows
+    trained: Learned
+    ablations: dict[tuple[str, str], Ablation]  # by paper and place
     notes: list[str] = field(default_factory=list)
 
     def note(self, text: str | None) -> tuple[int, ...]:
@@ -77,22 +93,34 @@ class Builder:
             self.notes.append(text)
         return (self.notes.index(text) + 1,)
 
-    def row(self, table: Table, name: str, printed: list[Numbers], dataset: bool) -> TableRow:
-        paper, key = name.split("/")
-        cells, cell_notes = {}, {}
-        noted = self.plan.variants.get(name) or self.plan.config.papers[paper].cited.get(key)
+    def cells(self, table: Table, name: str, printed: list[Numbers]) -> dict[str, Cell]:
+        """The cells of a row, with the first place that prints each."""
+        out = {}
         for metric in table.columns:
-            printing = [n for n in printed if metric in n.rows[key]]
-            cell = make_cell(self.plan, self.ours, name, metric, next(iter(printing), None))
-            cells[metric], cell_notes[metric] = cell, self.cell_notes(cell, printing)
+            printing = (n for n in printed if metric in n.rows[name.split("/")[1]])
+            out[metric] = make_cell(self.plan, self.ours, name, metric, next(printing, None))
+        return out
+
+    def row(
+        self, table: Table, name: str, printed: list[Numbers], cells: dict[str, Cell], several: bool
+    ) -> TableRow:
+        """`several`: the table has several datasets."""
+        paper, key = name.split("/")
+        noted = self.plan.variants.get(name) or self.plan.config.papers[paper].cited.get(key)
+        named = label(self.plan, printed if table.paper else [], name)
+        if several and table.paper and not printed:  # a label of print names its dataset
+            named += f", {self.plan.variants[name].dataset}"
         return TableRow(
             variant=name,
-            label=label(self.plan, printed if table.paper else [], name),
-            identity=identity(self.plan, name, dataset),
+            label=named,
+            identity=identity(self.plan, name, several and table.paper is None),
             cells=cells,
             notes=self.note(noted and noted.note),
-            cell_notes=cell_notes,
-            part="added" if table.paper and not printed else "published",
+            cell_notes={
+                metric: self.cell_notes(cell, [n for n in printed if metric in n.rows[key]])
+                for metric, cell in cells.items()
+            },
+            part=_part(table, name, printed),
         )
 
     def references(self, table: Table, shown: tuple[Column, ...], dataset: bool) -> list[TableRow]:
@@ -129,7 +157,7 @@ class Builder:
         footnotes = self.note(cell.reason if standing or cell.verdict in ("off", "subset") else "")
         for c in self.contradictions[cell.variant.split("/")[0]]:
             if f"{cell.row}/{cell.metric}" in c.cells:
-                footnotes += self.note(f"contradicted, as listed below: {c.says} ({c.where})")
+                footnotes += self.note(f"contradicted: {c.says} ({c.where})")
         for n in printing[1:]:
             if float(n.rows[cell.row][cell.metric]) != float(cell.print):
                 footnotes += self.note(
@@ -142,12 +170,10 @@ def build(plan: Plan, rows: list[Row]) -> list[ShownTable]:
     """Every table to show: overviews first, then the published ones, as the papers number them."""
     ours, trained = index_rows(rows), learned(plan, rows)
     known = {name: contradictions(plan, name, ours) for name in plan.config.papers}
-    gaps = {
-        (one.paper, one.numbers.where): differences(plan, trained, one)
-        for one in find_ablations(plan, trained)
-    }
+    ablations = {(one.paper, one.numbers.where): one for one in find_ablations(plan, trained)}
     return [
-        _table(Builder(plan, ours, known, gaps), table) for table in plan.config.tables.values()
+        _table(Builder(plan, ours, known, trained, ablations), table)
+        for table in plan.config.tables.values()
     ]
 
 
@@ -156,17 +182,23 @@ def _table(builder: Builder, table: Table) -> ShownTable:
     members = _members(plan, table)
     several = len({plan.variants[v].dataset for v in members if v in plan.variants}) > 1
     dataset = several and table.paper is None
-    rows = [builder.row(table, name, printed, dataset) for name, printed in members.items()]
-    shown = columns(plan, table, [row.cells for row in rows])
+    cells = [builder.cells(table, name, printed) for name, printed in members.items()]
+    ablation = builder.ablations.get((table.paper or "", table.where or ""))
+    if table.paper:
+        deltas.add(plan, builder.trained, cells, ablation and ablation.first)
+    rows = [
+        builder.row(table, name, printed, made, several)
+        for (name, printed), made in zip(members.items(), cells, strict=True)
+    ]
+    shown = columns(plan, table, cells)
     rows += builder.references(table, shown, dataset)
     blocks = {id(n): n for printed in members.values() for n in printed} if table.paper else {}
     remarks = [table.note] if table.note else []
     for n in blocks.values():
         trust = f"how the numbers were transcribed: {n.trust} ({TRUST})" if n.trust else None
         remarks += [f"{n.where}: {text}" for text in (n.text, trust) if text]
-    if table.paper and table.where:
-        remarks += filter(None, [builder.differences.get((table.paper, table.where))])
-    cells = [cell for row in rows for cell in row.cells.values()]
+    if ablation:
+        remarks += filter(None, [differences(plan, builder.trained, ablation)])
     return ShownTable(
         name=table.name,
         title=table.title,
@@ -175,8 +207,20 @@ def _table(builder: Builder, table: Table) -> ShownTable:
         columns=shown,
         rows=tuple(rows),
         notes=tuple(builder.notes),
-        remarks=(*remarks, *predicted_convention(plan, cells)),
+        remarks=(
+            *remarks,
+            *predicted_convention(plan, [c for made in cells for c in made.values()]),
+        ),
+        where=table.where,
+        lacks=table.lacks,
+        came_from=table.came_from,
     )
+
+
+def _part(table: Table, name: str, printed: list[Numbers]) -> Part:
+    if printed or not table.paper:
+        return "published"
+    return "lacking" if name in {f"{table.paper}/{row}" for row in table.rows} else "added"
 
 
 def _members(plan: Plan, table: Table) -> dict[str, list[Numbers]]:
@@ -187,6 +231,8 @@ def _members(plan: Plan, table: Table) -> dict[str, list[Numbers]]:
     for n in (n for n in blocks if n.where == table.where):
         for key in n.rows:
             out.setdefault(f"{table.paper}/{key}", []).append(n)
+    for key in table.rows:
+        out.setdefault(f"{table.paper}/{key}", [])
     for name, variant in plan.variants.items():
         task = plan.config.datasets[variant.dataset].task
         has = {"task": task, "dataset": variant.dataset, "frames": variant.frames}

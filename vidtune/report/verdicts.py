@@ -1,7 +1,7 @@
 """Each published cell against ours: one verdict from a closed list.
 
-match            counted, measured: inside the metric's bound; a setting, or learned at full scale:
-                 as printed
+match            counted, measured: inside the metric's bound (`Cell.agrees` says how); a setting, or
+                 learned at full scale: as printed
 near             learned at full scale: within the noise
 off              neither
 subset           learned on too small a share of the data
@@ -73,16 +73,26 @@ def make_cell(
         reason += f"; predicted {first.value:.2f} {first.unit} beside it"
     if cell.standing_reason and verdict != "match":
         reason = fill(plan, paper, cell.standing_reason, ours)
-    return cell.model_copy(update={"verdict": verdict, "reason": reason})
+    agrees = ""
+    if verdict == "match":
+        agrees = "as printed" if m.kind in ("setting", "learned") else _agreement(m, cell)
+    return cell.model_copy(update={"verdict": verdict, "reason": reason, "agrees": agrees})
 
 
-def _agrees(metric: Metric, text: str, ours: float) -> bool:
-    """Whether a counted or measured number is the printed one."""
+def _agreement(metric: Metric, cell: Cell) -> str:
+    """How a counted or measured number is the printed one: "rounds to print", "within one unit" (of its
+    last digit) or "within 5 %", by the metric's bound; "" where it is not."""
+    text, ours = cell.print, cell.ours
+    assert ours is not None
     share = MEASURED_WITHIN if metric.kind == "measured" else None
     share = metric.within if metric.within is not None else share
-    last_digit = 10.0 ** -len(text.partition(".")[2])  # 0.1 of "58.5", 1 of "445", 0.01 of "0.50"
-    bound = last_digit if share is None else share * abs(float(text))
-    return abs(ours - float(text)) <= bound * (1 + 1e-9)
+    digits = len(text.partition(".")[2])  # 1 of "58.5", 0 of "445", 2 of "0.50"
+    bound = 10.0**-digits if share is None else share * abs(float(text))
+    if abs(ours - float(text)) > bound * (1 + 1e-9):
+        return ""
+    if round(ours, digits) == float(text):
+        return "rounds to print"
+    return "within one unit" if share is None else f"within {100 * share:g} %"
 
 
 def _unlike(plan: Plan, numbers: Numbers, row: Row) -> str:
@@ -115,7 +125,7 @@ def _judge_cell(plan: Plan, cell: Cell) -> tuple[Verdict, str]:
     assert all(r.scale == FULL_SIZE for r in cell.rows)
     if m.name in plan.variants[cell.variant].fitted:
         return "not comparable", "a reading chosen to have this number: agreement says nothing"
-    return ("match" if _agrees(m, cell.print, cell.ours) else "off"), ""
+    return ("match" if _agreement(m, cell) else "off"), ""
 
 
 def _judge_measured(plan: Plan, m: Metric, cell: Cell) -> tuple[Verdict, str]:
@@ -123,7 +133,7 @@ def _judge_measured(plan: Plan, m: Metric, cell: Cell) -> tuple[Verdict, str]:
     assert cell.numbers
     if unlike := _unlike(plan, cell.numbers, row):
         return "not comparable", unlike
-    if _agrees(m, cell.print, row.value):
+    if _agreement(m, cell):
         return "match", ""
     change = 100 * (row.value / float(cell.print) - 1)
     return "off", f"{change:+.1f} % of print on {row.device} ({row.condition})"

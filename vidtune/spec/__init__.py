@@ -5,6 +5,7 @@ from vidtune.spec.backbone import Backbone, TextTower, Weights
 from vidtune.spec.dataset import Annotations, Dataset, GeneratedSet, Resized, Stills
 from vidtune.spec.errors import NotMet, Stopped, UserError, unknown
 from vidtune.spec.expected import Expected
+from vidtune.spec.figure import Figure
 from vidtune.spec.frozen import SPLITS, Attention, Count, Frozen, Precision
 from vidtune.spec.json_files import json_lines, load_json, parse_json
 from vidtune.spec.method_options import Depth, Joins, Layers, Options, Tokens, Width

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from vidtune.spec.contents import Content, problems_of_contents
+from vidtune.spec.figure import Figure
 from vidtune.spec.frozen import Attention, Count, Frozen, Precision, Share, Views
 from vidtune.spec.names import Name, VariantName
 
@@ -19,6 +21,8 @@ class Citation(Frozen):
     arxiv: str
     code: str  # owner/name@commit
     venue: str | None = None
+    authors: tuple[str, ...] = ()  # "First Last"; (): unknown
+    year: Count | None = None
 
 
 class Variant(Frozen):
@@ -204,8 +208,10 @@ class Paper(Frozen):
     numbers: tuple[Numbers, ...] = ()
     fit: Fit | None = None  # of its predicted memory
     also_measured: tuple[AlsoMeasured, ...] = ()
+    figures: tuple[Figure, ...] = ()
     claims: dict[str, Claim] = Field(default_factory=dict)
     contradictions: tuple[Contradiction, ...] = ()
+    contents: tuple[Content, ...] = ()  # its tables and figures, in its order
 
     def measured_under(self) -> dict[str, Assumed]:
         """Variant -> the conditions that its printed memory and speed are taken to share."""
@@ -235,11 +241,16 @@ class Paper(Frozen):
                 for row in (*(test.best_first or ()), test.of, test.against):
                     if row and row not in known:
                         yield f"claims.{name}: {row!r} is {neither}"
+        for k, figure in enumerate(self.figures):
+            for row in figure.rows:
+                if row not in self.variants:
+                    yield f"figures.{k}.rows: {row!r} is no variant; fix the name"
         for k, one in enumerate(self.contradictions):
             for cell in one.cells:
                 if cell not in cells:
                     key = f"contradictions.{k}.cells"
                     yield f"{key}: {cell!r} is no published row or row/metric; fix or drop it"
+        yield from problems_of_contents(self.contents, [numbers.where for numbers in self.numbers])
         yield from self._problems_of_memory()
 
     def _problems_of_memory(self) -> Iterator[str]:

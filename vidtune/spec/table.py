@@ -47,6 +47,7 @@ class Layout(Frozen):
     title: str | None = None  # None: the caption's
     columns: tuple[str, ...] = ()  # metrics; (): the printed ones, as the paper orders them
     also: dict[Literal["task", "dataset", "frames"], tuple[str | int, ...]] | None = None
+    rows: tuple[str, ...] = ()  # variants that print has a row of, whose numbers are missing
     note: str | None = None
 
 
@@ -63,6 +64,8 @@ class Table(Overview):
     name: str
     paper: str | None = None  # None: an overview
     where: str | None = None  # the published table, as in `Numbers.where`
+    lacks: str | None = None  # what of it is missing, as in `Content`
+    came_from: str | None = None  # where its numbers were taken from, as `Content.source`
 
 
 class Tables(Frozen):

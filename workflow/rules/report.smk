@@ -32,6 +32,7 @@ for part, files in JOBS.shown().items():
             f"report{part}"
         input:
             f"{ROOT}/rows.csv",
+            expand(f"{ROOT}/looks/{{run}}.npz", run=JOBS.looks),
             JOBS.references(),
             CONFIG,
         output:

@@ -124,3 +124,26 @@ else:
             model=lambda wildcards: JOBS.checkpoint(wildcards.run),
         shell:
             "{resources.launch} python -m vidtune evaluate --spec {input.spec:q} --checkpoint {params.model:q} --out {output:q} --ranks {resources.ranks} --nodes {resources.over} >> {log:q} 2>&1"
+
+
+rule look:
+    input:
+        lambda wildcards: JOBS.inputs(wildcards.run),
+        spec=f"{SPECS}/runs/{{run}}.json",
+        tested=f"{ROOT}/runs/{{run}}/eval.json",
+    output:
+        f"{ROOT}/looks/{{run}}.npz",
+    log:
+        f"{ROOT}/logs/look/{{run}}.log",
+    conda:
+        "../../environment.yml"
+    threads: lambda wildcards: 1 if PLAN.scale.together else ASKS.cores(wildcards.run)
+    resources:
+        **ASKS.on_gpu(),
+        runtime=lambda wildcards, attempt: ASKS.look_minutes(wildcards.run, attempt),
+        mem_mb=lambda wildcards, attempt: ASKS.look_mb(wildcards.run, attempt),
+    params:
+        lease=LEASE,
+        model=lambda wildcards: JOBS.checkpoint(wildcards.run),
+    shell:
+        "exec {params.lease} -- python -m vidtune look --spec {input.spec:q} --checkpoint {params.model:q} --out {output:q} >> {log:q} 2>&1"

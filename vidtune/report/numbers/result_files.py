@@ -85,6 +85,8 @@ class Outcomes:
     losses: dict[str, list[tuple[int, float]]]  # run -> (step, loss)
     tested: dict[str, Tested]  # run -> its tests in training, where its recipe selects
     tokens: dict[str, list[int]]  # model -> tokens into the first layer, then out of each layer
+    trunks: dict[str, int]  # model -> parameters of its trunk
+    memory: dict[str, dict[str, Any]]  # model -> its predicted peaks, with their convention
     premises: dict[str, dict[str, Any]]  # by backbone
     seconds: dict[str, float]  # step -> of all its jobs together
     commits: tuple[str, ...]
@@ -115,6 +117,12 @@ def read_outcomes(plan: Plan) -> Outcomes:
         },
         tested={run: found for run, t in trains.items() if (found := _tested(plan.runs[run], t))},
         tokens={name: _tokens(c["tokens"]) for name, c in counted.items() if c.get("tokens")},
+        trunks={
+            name: c["params_by_part"]["trunk"]["total"]
+            for name, c in counted.items()
+            if "trunk" in c.get("params_by_part", {})
+        },
+        memory=model_results(plan, "memory", ("convention",)),
         premises=premises(plan),
         seconds={k: sum(r.get("seconds", 0.0) for r in v.values()) for k, v in steps.items() if v},
         commits=_distinct(s.get("commit") for s in stamps),

@@ -1,9 +1,10 @@
-"""The report: tables and plots as files, and all of it as one self-contained page.
+"""The report: tables, plots, claims and contradictions as files, and all of it as one self-contained page.
 
 Everything shown comes from `rows.csv`, the plan and the results folder; the same input gives the
 same bytes. The page is `report.html.j2`; `_render` gives it what it shows.
 """
 
+import json
 import platform
 from collections import Counter
 from collections.abc import Iterable
@@ -15,7 +16,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from vidtune import __version__, provenance
 from vidtune.plan import Plan
 from vidtune.report import (
+    answer,
+    as_printed,
     formats,
+    latex,
     outputs,
     plots,
     reference_runs,
@@ -24,21 +28,24 @@ from vidtune.report import (
     texts,
     verdicts,
 )
-from vidtune.report.claims import findings
+from vidtune.report.cells import Cell
+from vidtune.report.claims import Finding, findings
 from vidtune.report.comparisons import STATUSES
 from vidtune.report.numbers.references import is_reference
 from vidtune.report.numbers.result_files import read_outcomes
 from vidtune.report.numbers.rows import Row, index_rows, rows_from_csv
 from vidtune.report.plots.style import SERIES, inline
-from vidtune.spec import write_text
+from vidtune.spec import Contradiction, slug, write_text
 from vidtune.spec.read import write_bytes
 
 FOLDER = Path(__file__).parent
-FORMATS = {"md": formats.to_md, "csv": formats.to_csv, "tex": formats.to_tex}
+SCRIPTS = ("page.js", "pareto.js")
+Contradictions = dict[str, list[Contradiction]]  # by paper
 
 
 def write(plan: Plan, only: Iterable[str | Path] = ()) -> None:
-    """Write tables/, plots/ and report.html, or of these the files of `only`.
+    """Write tables/, plots/, claims and contradictions, paper.tex and report.html, or of these the files of
+    `only`.
 
     Raises `UserError` without a sound rows.csv, and for a file that is none of them.
     """
@@ -48,23 +55,52 @@ def write(plan: Plan, only: Iterable[str | Path] = ()) -> None:
     rows = [r for r in every if r.source == "paper" or r.variant in declared]
     outcomes = read_outcomes(plan)
     shown = tables.build(plan, rows)
+    forms = {table.name: as_printed.build(plan, table) for table in shown}
     drawn = [n for n in plots.PLOTS if page in wanted or n in {p.stem for p in wanted}]
     made, absent = plots.draw(plan, rows, outcomes, drawn)
+    tested, ours = findings(plan, rows), index_rows(rows)
+    known = {name: texts.contradictions(plan, name, ours) for name in plan.config.papers}
+    written: dict[str, str | bytes] = _texts(plan, shown, tested, known)
     for table in shown:
-        for ending, render in FORMATS.items():
-            path = plan.root / "tables" / f"{table.name}.{ending}"
-            if path in wanted:
-                write_text(path, render(table))
-    for name, content in plots.files(made, absent).items():
-        if plan.root / "plots" / name in wanted:
-            write_bytes(plan.root / "plots" / name, content)
-    if page not in wanted:
-        return
-    html = _render(plan, rows, outcomes=outcomes, tables=shown, plots=made, absent=absent)
-    write_text(page, html)
+        form = forms[table.name]
+        contents = formats.to_md(table, form), formats.to_full_md(table), formats.to_csv(table)
+        for ending, content in zip(
+            outputs.TABLE_FORMS, (*contents, latex.to_tex(table, form)), strict=True
+        ):
+            written[f"tables/{table.name}.{ending}"] = content
+    written |= {f"plots/{name}": content for name, content in plots.files(made, absent).items()}
+    if page in wanted:
+        given = {"tables": shown, "forms": forms, "plots": made, "absent": absent}
+        written["report.html"] = _render(
+            plan, rows, tested, outcomes=outcomes, contradictions=known, **given
+        )
+    for name, content in written.items():
+        path = plan.root / name
+        if path in wanted:
+            write_bytes(path, content) if isinstance(content, bytes) else write_text(path, content)
 
 
-def _render(plan: Plan, rows: list[Row], **shown: Any) -> str:
+def _texts(
+    plan: Plan, shown: list[tables.ShownTable], tested: list[Finding], known: Contradictions
+) -> dict[str, str]:
+    """File name -> claims and contradictions as csv and json, a document of all tables, its references."""
+    papers = plan.config.papers.values()
+    listed = {name: [c.model_dump() for c in found] for name, found in known.items()}
+    return {
+        "claims.csv": formats.claims_csv(tested),
+        "claims.json": _json([f.model_dump(mode="json") for f in tested]),
+        "contradictions.csv": formats.contradictions_csv(known),
+        "contradictions.json": _json(listed),
+        "references.bib": latex.bibtex(papers),
+        "paper.tex": latex.document(papers, shown, plan.scale.name),
+    }
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+
+
+def _render(plan: Plan, rows: list[Row], tested: list[Finding], **shown: Any) -> str:
     """The page as HTML; `shown` goes to the template as it is."""
     jinja = Environment(
         loader=FileSystemLoader(FOLDER),
@@ -77,28 +113,48 @@ def _render(plan: Plan, rows: list[Row], **shown: Any) -> str:
     jinja.filters["duration"] = _duration
     kept = reference_runs.read(plan)
     cells = verdicts.cells(plan, rows)
-    ours, papers, tested = index_rows(rows), plan.config.papers, findings(plan, rows)
+    counted_once = [f for f in tested if f.ours_alone and not f.repeats]
     return jinja.get_template("report.html.j2").render(
         **shown,
         plan=plan,
         cells=cells,
+        lines=answer.table_lines(plan, cells),
+        words=answer.WORDS,
+        claims=answer.claim_lines(tested),
+        tallies={k: answer.tally(tested, k) for k in ("counted", "predicted", "learned")},
+        agreements=answer.agreements(cells),
+        lacking=sum(f.lacks_rows for f in counted_once if f.kind == "learned"),
+        repeated=sum(f.repeats for f in tested),
+        addresses=_addresses(cells),
+        place=answer.place,
         found=summary.lines(plan, rows, shown["outcomes"], tested, cells),
         limits=summary.limits(plan, tested),
         verdicts=verdicts.VERDICTS,
         findings=tested,
         references=kept,
         beside=reference_runs.beside(plan, tested, kept),
-        claims={name: [f for f in tested if f.claim.startswith(f"{name}/")] for name in papers},
         statuses=STATUSES,
-        contradictions={name: texts.contradictions(plan, name, ours) for name in papers},
+        endings=outputs.TABLE_FORMS,
+        plot_endings=outputs.PLOT_FORMS,
+        bibtex=latex.entry,
+        slug=slug,
         inline=inline,
         colours=SERIES,
         stale=sorted(Counter(r.where for r in rows if r.stale).items()),
         made_by=f"vidtune {__version__} {provenance.commit()}".strip()
         + f", Python {platform.python_version()}",
         css=(FOLDER / "page.css").read_text(encoding="utf-8"),
-        script=(FOLDER / "page.js").read_text(encoding="utf-8"),
+        script="".join((FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS),
     )
+
+
+def _addresses(cells: list[Cell]) -> dict[str, str]:
+    """Where "<paper>/<row>" and "<paper>/<row>/<metric>" first stand on the page."""
+    out: dict[str, str] = {}
+    for c in cells:
+        out.setdefault(c.variant, c.cell.rpartition("/")[0])
+        out.setdefault(f"{c.variant}/{c.metric}", c.cell)
+    return out
 
 
 def _duration(seconds: float) -> str:

@@ -8,16 +8,37 @@ from vidtune.report.plots.library import matplotlib  # isort: skip  # before all
 from vidtune.plan import Plan
 from vidtune.report.numbers.result_files import Outcomes
 from vidtune.report.numbers.rows import Row
-from vidtune.report.plots import ablation_plot, cost_plots, learned_plots, share_plot, style
+from vidtune.report.outputs import PLOT_FORMS
+from vidtune.report.plots import (
+    ablation_plot,
+    accuracy_plot,
+    cost_plots,
+    look_plots,
+    memory_plots,
+    pareto,
+    premise_plot,
+    published_plots,
+    share_plot,
+    style,
+    training_plot,
+)
 
 PLOTS = {
-    "premise": learned_plots.premise,
+    "premise": premise_plot.premise,
     "gflops": cost_plots.gflops,
     "tokens": cost_plots.tokens,
-    "accuracy": learned_plots.accuracy,
+    "memory": memory_plots.by_backbone,
+    "memory-phases": memory_plots.by_phase,
+    "pareto": pareto.pareto,
+    "accuracy": accuracy_plot.accuracy,
+    "tradeoff": published_plots.tradeoff,
     "ablations": ablation_plot.ablations,
+    "sensitivity": published_plots.sensitivity,
     "shares": share_plot.shares,
-    "training": learned_plots.training,
+    "classes": look_plots.classes,
+    "attention": look_plots.attention,
+    "merges": look_plots.merges,
+    "training": training_plot.training,
 }
 
 
@@ -37,12 +58,14 @@ def files(made: dict[str, style.Plot], absent: dict[str, str]) -> dict[str, byte
         said = {name: style.export(name, _say(name, why)) for name, why in absent.items()}
     out = {}
     for name, plot in (made | said).items():
-        out |= {f"{name}.svg": plot.svg.encode(), f"{name}.png": plot.png}
+        content = (plot.svg.encode(), plot.pdf, plot.png, plot.csv.encode())
+        out |= {f"{name}.{form}": c for form, c in zip(PLOT_FORMS, content, strict=True)}
     return out
 
 
 def _say(name: str, reason: str) -> style.Drawn:
     figure, (axes,) = style.canvas(1, 0.8)
     axes.set_axis_off()
-    axes.text(0, 0.5, textwrap.fill(reason, 100), va="center")
-    return style.Drawn(figure, f"No plot of {name}", "")
+    axes.text(0, 0.5, textwrap.fill(reason, 110), va="center")
+    title = f"No plot of {name}"
+    return style.Drawn(figure, title, "", [{"not drawn": reason}], "A line of text.")

@@ -12,7 +12,8 @@ from vidtune.report.numbers import references
 from vidtune.report.numbers.result_files import Outcomes
 from vidtune.report.numbers.rows import Row, RowIndex, index_rows
 from vidtune.report.plots import style
-from vidtune.report.plots.style import Drawn
+from vidtune.report.plots.accuracy_plot import deviation
+from vidtune.report.plots.style import Drawn, Facts
 from vidtune.spec import Numbers
 
 Series = dict[str, list[str]]  # "<method>, <backbone>" -> variants, by share
@@ -33,10 +34,17 @@ def shares(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
     shown = _find(plan, values)
     if not shown:
         return f"no variant that is trained on a share of the clips has a result at scale {plan.scale.name}"
-    figure, axes = style.canvas(2 * len(shown), 3.4, across=2)
+    figure, axes = style.canvas(2 * len(shown), 2.8, across=2)
+    data: list[Facts] = []
     for k, one in enumerate(shown):
-        _learned(axes[2 * k], plan, values, rows, one)
-        _printed(axes[2 * k + 1], plan, printed, one)
+        facts = _facts(plan, values, printed, one)
+        _draw(axes[2 * k], facts, "mean")
+        _draw(axes[2 * k + 1], facts, "printed")
+        task = plan.models[next(iter(one.series.values()))[0]].task
+        style.reference_lines(axes[2 * k].axhline, references.values(rows, task, one.metric))
+        _share_axis(axes[2 * k], plan, one, f"learned at scale {plan.scale.name}")
+        _share_axis(axes[2 * k + 1], plan, one, f"{one.paper}, {one.numbers.where}, in print")
+        data += facts
     style.legend(figure, axes)
     title = f"What does a share of the training clips reach at scale {plan.scale.name}?"
     caption = (
@@ -44,7 +52,7 @@ def shares(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
         "standard deviation; lines: what is reached by chance or without a sense of motion. Right: "
         "print, of other data and larger models. Methods stand with their declared backbone."
     )
-    return Drawn(figure, title, caption)
+    return Drawn(figure, title, caption, data, "Line charts over the share of clips, in percent.")
 
 
 def _find(plan: Plan, values: Values) -> list[Shares]:
@@ -64,36 +72,36 @@ def _find(plan: Plan, values: Values) -> list[Shares]:
     return found
 
 
-def _learned(axes: Axes, plan: Plan, values: Values, rows: list[Row], one: Shares) -> None:
-    for k, (name, variants) in enumerate(one.series.items()):
-        known = {
-            v: list(values[v, one.metric].values()) for v in variants if (v, one.metric) in values
-        }
-        if not known:
-            continue
-        axes.errorbar(
-            [100 * plan.variants[v].train_share for v in known],
-            [statistics.fmean(seeds) for seeds in known.values()],
-            yerr=[statistics.stdev(s) if len(s) > 1 else 0.0 for s in known.values()],
-            **style.look(k),
-            linewidth=1.3,
-            markersize=5,
-            capsize=2.5,
-            label=name,
-        )
-    task = plan.models[next(iter(one.series.values()))[0]].task
-    style.reference_lines(axes.axhline, references.values(rows, task, one.metric))
-    _share_axis(axes, plan, one, f"learned at scale {plan.scale.name}")
+def _facts(plan: Plan, values: Values, printed: RowIndex, one: Shares) -> list[Facts]:
+    """A line for each variant of the figure, with what is known of it."""
+    out: list[Facts] = []
+    for name, variants in one.series.items():
+        for v in variants:
+            seeds = list(values.get((v, one.metric), {}).values())
+            in_print = printed.get((v, one.metric), [])
+            in_print = [r for r in in_print if r.where == one.numbers.where] or in_print
+            facts: Facts = {
+                "paper": one.paper, "where": one.numbers.where, "series": name, "variant": v,
+                "share_percent": 100 * plan.variants[v].train_share, "metric": one.metric,
+                "seeds": len(seeds),
+            }  # fmt: skip
+            if seeds:
+                facts |= {"mean": statistics.fmean(seeds), "sd": deviation(seeds)}
+            if in_print:
+                facts["printed"] = in_print[0].value
+            out.append(facts)
+    return out
 
 
-def _printed(axes: Axes, plan: Plan, printed: RowIndex, one: Shares) -> None:
-    for k, (name, variants) in enumerate(one.series.items()):
-        known = {v: printed[v, one.metric][0].value for v in variants if (v, one.metric) in printed}
-        at = [100 * plan.variants[v].train_share for v in known]
-        axes.plot(
-            at, list(known.values()), **style.look(k), linewidth=1.3, markersize=5, label=name
-        )
-    _share_axis(axes, plan, one, f"{one.paper}, {one.numbers.where}, in print")
+def _draw(axes: Axes, facts: list[Facts], key: str) -> None:
+    """Draw a line for each series over what is known under `key`, with its deviation if there is one."""
+    for k, name in enumerate(dict.fromkeys(f["series"] for f in facts)):
+        known = [f for f in facts if f["series"] == name and key in f]
+        if known:
+            look = {**style.look(k), "linewidth": 1.2, "markersize": 4.5, "label": name}
+            x, y = ([f[of] for f in known] for of in ("share_percent", key))
+            spread = [f["sd"] for f in known] if key == "mean" else None
+            axes.errorbar(x, y, yerr=spread, capsize=2, **look)
 
 
 def _share_axis(axes: Axes, plan: Plan, one: Shares, title: str) -> None:

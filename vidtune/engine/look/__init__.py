@@ -1,0 +1,1 @@
+"""What figures show of a trained model, and the maps that it is made of."""
