@@ -4,6 +4,7 @@
 # make fuzz:       random inputs at every door, FUZZ=2000 of them a door, of which `make test` tries 50
 # make campaign:   what takes longer than tests: trainings killed 30 times, jobs of a real SLURM (root, on Debian) disturbed
 # make lint:       style, import layers, workflow
+# make docs:       docs/ as a site, docs/_build/index.html
 # make bench:      counted costs, cold; a training step of each method (bench-data: decoding, loading);
 #                  with OFFICIAL=DIR, a folder of the authors' checkouts, ours beside their code
 # make bench-gpu:  the papers' measured cells at full size, on a GPU of this machine
@@ -16,7 +17,7 @@ export USER ?= vidtune
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup smoke reproduce test test-full fuzz campaign lint bench bench-gpu bench-data clean
+.PHONY: setup smoke reproduce test test-full fuzz campaign lint docs bench bench-gpu bench-data clean
 
 setup: $(READY)
 
@@ -46,6 +47,7 @@ fuzz: $(READY)
 
 campaign: $(READY)
 	VIDTUNE_KILLS=30 $(BIN)/python -m pytest tests/engine/test_killed_trainings.py -v
+	VIDTUNE_PIPELINE_KILLS=60 VIDTUNE_FULL_DISKS=12 $(BIN)/python -m pytest tests/workflow/test_disturbed_pipeline.py -vs
 	tests/cluster/run
 
 lint: $(READY)
@@ -54,6 +56,13 @@ lint: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/lint-imports
 	$(BIN)/snakefmt --check workflow
 	$(BIN)/snakemake --lint
+
+docs: .venv/.docs
+	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build
+
+.venv/.docs: $(READY)
+	$(BIN)/python -m pip install --quiet -c constraints.txt $(PIP_ARGS) -e '.[docs]'
+	touch $@
 
 bench: $(READY)
 	$(BIN)/python benchmarks/counting.py
@@ -69,4 +78,4 @@ bench-data: $(READY)  # decord and OpenCV are compared where installed
 
 clean:
 	rm -rf results/smoke results/mini results/mini-long results/mini-other results/full \
-		data/motion data/motion-* .snakemake .pytest_cache .ruff_cache .import_linter_cache
+		docs/_build docs/reference data/motion data/motion-* .snakemake .pytest_cache .ruff_cache .import_linter_cache

@@ -33,7 +33,7 @@ from vidtune.spec import Recipe
 
 FRAMES, SIDE, FPS = 12, 224, 30
 SIZES, SECONDS = ((256, 320), (720, 1280)), (10, 30, 60)  # (height, width)
-RULE = Recipe(name="", task="retrieval", lr=1, weight_decay=0, batch=1, steps=1, fps=1.0)
+RULE = Recipe(name="decoding", task="retrieval", lr=1, weight_decay=0, batch=1, steps=1, fps=1.0)
 METHODS: dict[str, Callable[[Path], object]] = {}
 KNOWN: dict[Path, int] = {}  # video -> its number of frames
 

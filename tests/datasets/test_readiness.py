@@ -115,6 +115,7 @@ def provided(place: Path, name: str, server, **changes: object) -> None:
         entry["classes"] = made.classes
     entry["sources"] = [s.model_dump(mode="json", exclude_defaults=True) for s in made.sources]
     entry |= changes
+    content["datasets"][name] = {k: v for k, v in entry.items() if v is not None}
     path.write_text(yaml.safe_dump(content))
 
 
@@ -140,7 +141,7 @@ def test_one_dataset_is_enough_for_its_rows_and_an_open_one_is_fetched_if_asked_
         assert not server.asked
         assert "Nothing to be done" in snakemake(place)
 
-        cut = {"expected": {}, "training_items": 2 * SHARD}  # as if it were large
+        cut = {"expected": None, "training_items": 2 * SHARD}  # as if it were large
         provided(place, "k400", server, **cut)
         assert not server.asked  # nothing is downloaded unasked
         assert "k400: Kinetics-400 (1 run)" in snakemake(place, "-n")

@@ -4,26 +4,28 @@ import csv
 import io
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from helpers.common import REPO
+from helpers.common import REPO, plan_at
+from helpers.documents import DOCUMENTS, blocks, commands
+from snakemake.cli import get_argument_parser as snakemakes_parser
 
-# What a researcher writes beside `vidtune new method toy`.
-PAPER = """
-cite: {key: toy, title: A toy, arxiv: "0000.00000", code: nobody/toy@0}
-variants:
-  b16-ssv1: {method: toy, backbone: vit-b16, dataset: ssv1, frames: 8, recipe: side4video-ss1-b, label: Toy}
-"""
+from vidtune.cli.main import make_parser, read_arguments
+from vidtune.report import outputs
+
+# What a researcher writes beside `vidtune new method mine`.
+(PAPER, *_) = blocks(REPO / "docs/own-method.md", "yaml")
 
 
 def snakemake(place: Path, *args: str) -> str:
     """The output of Snakemake, run in the folder `place`."""
     command = [sys.executable, "-m", "snakemake", "--cores", "2", "--config", "scale=smoke"]
-    command += ["papers=[side4video, tempme, toy]", *args]
+    command += ["papers=[side4video, tempme, me]", *args]
     done = subprocess.run(command, cwd=place, capture_output=True, text=True, timeout=500)
     out = done.stdout + done.stderr
     assert done.returncode == 0, out[-6000:]
@@ -55,12 +57,12 @@ def place(tmp_path_factory, counted_costs):
         return skip(folder, names) | made
 
     shutil.copytree(REPO, place, ignore=skipped)
-    new = [sys.executable, "-m", "vidtune", "new", "method", "toy"]
+    new = [sys.executable, "-m", "vidtune", "new", "method", "mine"]
     subprocess.run(new, cwd=place, capture_output=True, check=True)
-    (place / "config/papers/toy.yaml").write_text(PAPER)
+    (place / "config/papers/me.yaml").write_text(PAPER)
     scales = place / "config/scales.yaml"
     text = scales.read_text()
-    scales.write_text(text.replace("  learn:\n    - ", "  learn:\n    - toy/*\n    - ", 1))
+    scales.write_text(text.replace("  learn:\n    - ", "  learn:\n    - me/*\n    - ", 1))
     _, kept = counted_costs  # of all papers but the added one
     shutil.copytree(kept, place / "results/smoke/costs/kept")
     output = snakemake(place)
@@ -105,16 +107,18 @@ def test_an_added_method_has_its_row_everywhere(place):
     run = [sys.executable, "-m", "vidtune", "ls", "--json", "--config", "config"]
     config = root / "config/config.yaml"
     config.write_text(
-        config.read_text().replace("[side4video, tempme]", "[side4video, tempme, toy]")
+        config.read_text().replace("[side4video, tempme]", "[side4video, tempme, me]")
     )
     listed = subprocess.run(run, cwd=root, capture_output=True, text=True, check=True).stdout
     config.write_text((REPO / "config/config.yaml").read_text())
-    assert '"toy/b16-ssv1"' in listed
+    assert '"me/b16-ssv1"' in listed
     rows = table(root / "results/smoke/rows.csv")
-    own = {r["metric"] for r in rows if r["variant"] == "toy/b16-ssv1"}
+    own = {r["metric"] for r in rows if r["variant"] == "me/b16-ssv1"}
     assert {"top1", "gflops", "params_tuned"} <= own
-    tables = [p for p in (root / "results/smoke/tables").glob("*.md") if "Toy" in p.read_text()]
-    assert tables and "toy/b16-ssv1" in (root / "results/smoke/report.html").read_text()
+    tables = [
+        p for p in (root / "results/smoke/tables").glob("*.csv") if "me/b16-ssv1" in p.read_text()
+    ]
+    assert tables and "me/b16-ssv1" in (root / "results/smoke/report.html").read_text()
 
 
 def test_nothing_to_do_twice(place):
@@ -157,7 +161,7 @@ def test_snakemakes_own_report_holds_the_results(place):
 
 
 def test_a_missing_result_is_made_again_without_training(place):
-    folder = place[0] / "results/smoke/runs/toy/b16-ssv1@0"
+    folder = place[0] / "results/smoke/runs/me/b16-ssv1@0"
     result, trained = folder / "eval.json", (folder / "model.pt").stat().st_mtime_ns
     before = json.loads(result.read_text())
     result.unlink()
@@ -189,14 +193,14 @@ def test_a_published_number_reruns_collect_and_report_only(place):
 
 def test_changed_code_marks_rows_stale(place):
     """Numbers that older code made are listed until they are made again."""
-    source = place[0] / "vidtune/methods/toy/model.py"
+    source = place[0] / "vidtune/methods/mine/model.py"
     before = source.read_text()
 
     def stale() -> list[str]:
         run = [sys.executable, "-m", "vidtune", "stale", "--scale", "smoke"]
         config = place[0] / "config/config.yaml"
         text = config.read_text()
-        config.write_text(text.replace("[side4video, tempme]", "[side4video, tempme, toy]"))
+        config.write_text(text.replace("[side4video, tempme]", "[side4video, tempme, me]"))
         done = subprocess.run(run, cwd=place[0], capture_output=True, text=True, check=True)
         config.write_text(text)
         return done.stdout.split()
@@ -206,11 +210,73 @@ def test_changed_code_marks_rows_stale(place):
     assert stale() == []
     source.write_text(before.replace("nn.GELU", "nn.SiLU"))
     names = [
-        "results/smoke/costs/toy.json",
-        "results/smoke/runs/toy/b16-ssv1@0/eval.json",
+        "results/smoke/costs/me.json",
+        "results/smoke/runs/me/b16-ssv1@0/eval.json",
     ]
     assert stale() == names
     source.write_text(before)
+
+
+# Commands of the documents that are only parsed here, by how they begin, and why.
+APART = {
+    "vidtune new method": "run before the pipeline",
+    "vidtune train --spec results/full": "needs a real dataset",
+    "vidtune evaluate --spec results/full": "needs a real dataset",
+    "vidtune evaluate tempme/tempme-b32 --official": "needs a checkpoint of the authors",
+    "vidtune fetch vit-b16": "downloads",
+    "vidtune data ": "needs a real dataset",
+    "vidtune plan --scale full": "predicts for minutes",
+    "vidtune memory": "predicts for a minute; tests/cost/test_fits.py",
+    "vidtune audit side4video": "counts for a minute; tests/cost/test_audit.py",
+    "vidtune audit tempme": "counts for a minute; tests/cost/test_audit.py",
+    "vidtune bench": "measures; tests/cost/test_measure.py",
+}
+
+
+def documented() -> list[str]:
+    """Every command of the documents once, of the scale that is at hand."""
+    every = [line for path in DOCUMENTS for line in commands(path)]
+    return [line.replace("results/mini", "results/smoke") for line in dict.fromkeys(every)]
+
+
+def ends(place: Path, line: str) -> None:
+    """Check that a command ends with code 0, or 1 where that is an answer; training is not begun."""
+    words = shlex.split(line.replace("other/mini", "results/smoke"))[1:]
+    words += ["-n"] if words[:1] == ["run"] and "-n" not in words else []
+    done = subprocess.run(
+        [sys.executable, "-m", "vidtune", *words], cwd=place, capture_output=True, text=True
+    )
+    assert done.returncode == 0 and "Traceback" not in done.stderr, (line, done.stderr[-2000:])
+
+
+def test_every_vidtune_command_of_the_documents(place):
+    config = place[0] / "config/config.yaml"
+    before = config.read_text()
+    config.write_text(
+        before.replace("[side4video, tempme]", "[side4video, tempme, me]").replace(
+            "scale: mini", "scale: smoke"
+        )
+    )
+    parser, lines = make_parser(), [c for c in documented() if c.startswith("vidtune")]
+    assert len(lines) > 30
+    for line in (line for line in lines if "$" not in line):  # those with variables are a script
+        read_arguments(parser, shlex.split(line)[1:])
+        if not line.startswith(tuple(APART)):
+            ends(place[0], line)
+    config.write_text(before)
+
+
+def test_every_other_command_of_the_documents():
+    """Targets of the Makefile are there, and Snakemake knows the words that it is given."""
+    targets = set(re.findall(r"^([\w-]+):", (REPO / "Makefile").read_text(), flags=re.M))
+    shown, plan = {str(f) for f in outputs.files(plan_at(Path("results")))}, snakemakes_parser()
+    for line in {line for path in DOCUMENTS for line in commands(path)}:
+        tool, *words = shlex.split(line)
+        if tool == "make":
+            assert {w for w in words if "=" not in w} <= targets, line
+        elif tool == "snakemake":
+            args = plan.parse_args(words)
+            assert {str(t) for t in args.targets} <= shown | {"bench"}, line
 
 
 def test_bad_config_stops_before_the_dag(place):
@@ -222,7 +288,7 @@ def test_bad_config_stops_before_the_dag(place):
 
 
 def test_an_option_reruns_its_variant_only(place):
-    """The last test, because it leaves the changed paper in the copy."""
+    """Late, because it leaves the changed paper in the copy."""
     paper = place[0] / "config/papers/side4video.yaml"
     before = paper.read_text()
     assert before.count("{pool: vit_cls}") == 1
@@ -233,3 +299,13 @@ def test_an_option_reruns_its_variant_only(place):
     out = snakemake(place[0], "--until", "cost")
     log = (place[0] / "results/smoke/logs/cost/side4video.log").read_text()
     assert re.findall(r"side4video/\S+", log) == [name], out  # the others' costs were kept
+
+
+def test_the_script_of_contributing(place, tmp_path):
+    """One job of each kind by hand; the very last test, as it makes what the others rest on anew."""
+    (script,) = [b for b in blocks(REPO / "CONTRIBUTING.md") if b.startswith("R=")]
+    script = script.replace("/tmp/by-hand", str(tmp_path)).replace(
+        "vidtune ", f"{sys.executable} -m vidtune "
+    )
+    subprocess.run(["bash", "-ec", script], cwd=place[0], check=True, capture_output=True)
+    assert json.loads((tmp_path / "eval.json").read_text())["status"] == "ok"

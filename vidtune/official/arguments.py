@@ -70,7 +70,7 @@ class Arguments:
         )
         return self._fitting(
             Backbone,
-            name=f"{arch} of {self.method}",
+            name=f"{arch}-of-{self.method}",
             arch=arch,
             image=self.integer("image_size"),
             patch=self.integer("patch_size"),

@@ -2,21 +2,25 @@
 
 <results>/reference/<scale>/rows.csv     the learned rows, as in `numbers/rows.py`
 <results>/reference/<scale>/about.json   machine, date, versions, times, the premise, every learned test
+<results>/reference/<scale>/tables/, plots/, contradictions.json   what the report shows, to be looked at
 <results>/reference/claims.md            the verdicts of all scales that are kept, side by side
 """
 
 import datetime
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from vidtune.plan import Plan
+from vidtune.report import outputs
 from vidtune.report.claims import Finding, findings
 from vidtune.report.comparisons import Status
 from vidtune.report.numbers.result_files import read_outcomes
 from vidtune.report.numbers.rows import Row, published, rows_from_csv, rows_to_csv
 from vidtune.spec import Frozen, UserError, load_json, parse, write_json, write_text
 from vidtune.spec.names import Name
+from vidtune.spec.read import write_bytes
 from vidtune.spec.results import Premised
 
 
@@ -87,8 +91,19 @@ def keep(plan: Plan, machine: str) -> Path:
     place = folder(plan, plan.scale.name)
     write_text(place / "rows.csv", rows_to_csv(learned))
     write_json(place / "about.json", about)
+    _keep_shown(plan, place)
     write_claims(plan)
     return place
+
+
+def _keep_shown(plan: Plan, place: Path) -> None:
+    """Copy tables as printed, pictures and contradictions, in the place of those that were kept."""
+    for folder in ("tables", "plots"):
+        shutil.rmtree(place / folder, ignore_errors=True)
+    for path in outputs.files(plan):
+        asked = outputs.parts_of(path)[1] in ("md", "png") or path.name == "contradictions.json"
+        if asked and path.is_file():
+            write_bytes(place / path.relative_to(plan.root), path.read_bytes())
 
 
 def judge(plan: Plan, rows: list[Row]) -> tuple[Finding, ...]:

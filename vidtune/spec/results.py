@@ -6,6 +6,7 @@
 <results>/<scale>/runs/<run>/train.json           `Trained`; eval.json: `Evaluated`
 <results>/<scale>/backbones/<name>/pretrain.json  `Result`; premise.json: `Premised`
 <results>/<scale>/steps/<key>.json                `Stepped`
+<results>/<scale>/looks/<run>.npz                 `Looked`, as its entry `facts`
 """
 
 from collections.abc import Iterator
@@ -138,6 +139,30 @@ class Evaluated(Result):
     replaced: Whole = 0
     split: Parts | None = None
     official: str | None = None
+
+
+class ShownClip(Written):
+    id: str
+    label: str | None = None
+    caption: str = ""
+
+
+class ClassShares(Written):
+    names: tuple[str, ...]
+    n: tuple[Whole, ...]  # clips
+    learned: tuple[Number, ...]
+    zero_shot: tuple[Number, ...]
+
+    def problems(self) -> Iterator[str]:
+        if len({len(part) for part in (self.names, self.n, self.learned, self.zero_shot)}) > 1:
+            yield "names, n, learned, zero_shot: expected as many of each"
+
+
+class Looked(Result):
+    status: Ended
+    generated: bool
+    clips: tuple[ShownClip, ...] = ()
+    classes: ClassShares | None = None
 
 
 class Probed(Written):

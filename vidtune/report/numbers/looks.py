@@ -4,8 +4,8 @@
 """
 
 import io
-import json
 import zipfile
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,8 +13,12 @@ from numpy.typing import NDArray
 
 from vidtune import provenance
 from vidtune.plan import Plan
-from vidtune.report.numbers.result_files import made_by, require_keys
+from vidtune.report.numbers.result_files import check, made_by
 from vidtune.spec import Figure, UserError
+from vidtune.spec.json_files import parse_json
+from vidtune.spec.results import Looked
+
+DIMENSIONS = {"frames": 5, "clip_attention": 4, "side_attention": 4, "token": 4}
 
 
 class Look(NamedTuple):
@@ -35,17 +39,32 @@ def read_looks(plan: Plan, draws: str) -> list[Look]:
             path = plan.root / "looks" / f"{run}.npz"
             if run is None or not path.exists():
                 continue
-            try:
-                with np.load(io.BytesIO(path.read_bytes())) as content:
-                    arrays = {name: content[name] for name in content.files}
-                facts = json.loads(str(arrays.pop("facts")))
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as e:
-                raise UserError(
-                    f"{path}: not what `vidtune look` writes ({type(e).__name__}); delete it and run again"
-                ) from None
-            require_keys(path, facts, ("status", "provenance"))
+            facts, arrays = _read(path)
             if facts["status"] == "ok":
                 spec = plan.runs[run]
                 digests = provenance.look_digest(spec), provenance.spec_digest(spec)
                 out.append(Look(figure, run, facts, arrays, made_by(facts, *digests)["stale"]))
     return out
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Facts and arrays of a file, whose sizes agree."""
+    advice = "delete it and run again"
+    try:
+        with np.load(io.BytesIO(path.read_bytes())) as content:
+            arrays = {name: content[name] for name in content.files}
+        text = str(arrays.pop("facts"))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as e:
+        raise UserError(
+            f"{path}: not what `vidtune look` writes ({type(e).__name__}); {advice}"
+        ) from None
+    facts = check(parse_json(text, f"{path}: facts", advice), Looked, path)
+    for name, array in arrays.items():
+        frames = arrays["frames"].shape[:2] if "frames" in arrays else None
+        if array.ndim != DIMENSIONS.get(name) or array.shape[:2] != frames:
+            raise UserError(
+                f"{path}: {name}: not of the sizes that `vidtune look` writes; {advice}"
+            )
+        if not np.isfinite(array).all() or len(array) != len(facts.get("clips", ())):
+            raise UserError(f"{path}: {name}: not of the clips that it names; {advice}")
+    return facts, arrays

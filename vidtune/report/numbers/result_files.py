@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 from vidtune.plan import Plan
 from vidtune.spec import Run, UserError, load_json, parse
 from vidtune.spec.read import M
-from vidtune.spec.results import Counted, Evaluated, Premised, Result, Trained, Written
+from vidtune.spec.results import Counted, Evaluated, Predicted, Premised, Result, Trained, Written
 
 
 def read_checked(path: Path, kind: type[M]) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def read_outcomes(plan: Plan) -> Outcomes:
             for name, c in counted.items()
             if "trunk" in c.get("params_by_part", {})
         },
-        memory=model_results(plan, "memory", ("convention",)),
+        memory=model_results(plan, "memory", Predicted),
         premises=premises(plan),
         seconds={k: sum(r.get("seconds", 0.0) for r in v.values()) for k, v in steps.items() if v},
         commits=_distinct(s.get("commit") for s in stamps),

@@ -1,0 +1,169 @@
+"""Pages that are generated: verbs, configuration, where papers and code disagree, a sample of results."""
+
+import ast
+import inspect
+import io
+import json
+import os
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import BaseModel
+from pydantic_core import PydanticUndefined
+
+from vidtune.cli.main import VERBS, make_parser
+from vidtune.plan import load
+from vidtune.plan.config import Settings
+from vidtune.plan.scale import Scale
+from vidtune.spec import Backbone, Dataset, Expected, GeneratedSet, Metric, Paper, Recipe
+from vidtune.spec.table import Tables
+
+SAMPLE = "results/reference/mini"
+SPECS: dict[str, tuple[type[BaseModel], ...]] = {
+    "config.yaml": (Settings,),
+    "papers/<paper>.yaml": (Paper,),
+    "scales.yaml": (Scale,),
+    "backbones.yaml": (Backbone,),
+    "datasets.yaml": (GeneratedSet, Dataset),
+    "recipes.yaml": (Recipe,),
+    "metrics.yaml": (Metric,),
+    "tables.yaml": (Tables,),
+    "expected.yaml": (Expected,),
+}
+
+
+def write(root: Path) -> None:
+    """Write docs/reference of the repository `root`."""
+    folder = root / "docs" / "reference"
+    folder.mkdir(exist_ok=True)
+    pages = {
+        "verbs": verbs(),
+        "configuration": configuration(),
+        "disagreements": disagreements(root),
+        "sample": sample(root),
+    }
+    for name, lines in pages.items():
+        (folder / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def verbs() -> Iterator[str]:
+    """The help of each verb, as `vidtune VERB --help` prints it."""
+    os.environ["COLUMNS"] = "100"
+    yield "# The verbs of vidtune\n\nWhat `vidtune <verb> --help` says. First those that people use."
+    actions = make_parser()._subparsers._group_actions[0].choices
+    for name in VERBS:
+        yield f"\n## vidtune {name}\n\n```text\n{actions[name].format_help().rstrip()}\n```"
+
+
+def configuration() -> Iterator[str]:
+    """A table of keys for each file of the configuration and each part of it."""
+    yield "# The files of the configuration\n"
+    yield "Types and defaults, and what the code says of a key. [config/README.md](../../config/README.md)"
+    yield "tells what the files are for; `config/schema/` has the same as JSON schemas, for editors."
+    told: set[type[BaseModel]] = set()
+    for file, kinds in SPECS.items():
+        yield f"\n## {file}"
+        for kind in kinds:
+            yield from _keys(kind, told)
+
+
+def _keys(kind: type[BaseModel], told: set[type[BaseModel]]) -> Iterator[str]:
+    """The keys of a spec, then those of the specs that it is made of, each spec once."""
+    if kind in told:
+        return
+    told.add(kind)
+    yield f"\n### {kind.__name__}\n\n{inspect.getdoc(kind) or ''}\n"
+    yield "| key | type | default | |\n|---|---|---|---|"
+    notes = _comments(kind)
+    for name, field in kind.model_fields.items():
+        default = "required" if field.is_required() else _shown(field)
+        cells = (f"`{name}`", f"`{_type(field.annotation)}`", default, notes.get(name, ""))
+        yield "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
+    for part in _parts(kind):
+        yield from _keys(part, told)
+
+
+def _shown(field) -> str:
+    made = field.default_factory() if field.default is PydanticUndefined else field.default
+    return f"`{json.dumps(made, default=str)}`"
+
+
+def _type(annotation) -> str:
+    name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    if getattr(annotation, "__args__", None):
+        name = str(annotation)
+    for prefix in ("typing.", "collections.abc.", "vidtune.spec."):
+        name = name.replace(prefix, "")
+    return name if len(name) < 60 else name[:57] + "..."
+
+
+def _parts(kind: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """The specs that the keys of a spec hold."""
+
+    def within(annotation) -> Iterator[type[BaseModel]]:
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            yield annotation
+        for inner in getattr(annotation, "__args__", ()):
+            yield from within(inner)
+
+    for field in kind.model_fields.values():
+        yield from within(field.annotation)
+
+
+def _comments(kind: type[BaseModel]) -> dict[str, str]:
+    """Key -> the comment beside it, or on the lines right above it."""
+    source = inspect.getsource(kind)
+    said = {
+        token.start[0]: token.string.lstrip("# ")
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    }
+    lines = source.splitlines()
+    notes = {}
+    for node in ast.parse(source).body[0].body:
+        if not isinstance(node, ast.AnnAssign):
+            continue
+        above = node.lineno - 1
+        while above in said and lines[above - 1].lstrip().startswith("#"):
+            above -= 1
+        beside = range(above + 1, node.end_lineno + 1)
+        notes[node.target.id] = " ".join(said[n] for n in beside if n in said)
+    return notes
+
+
+def disagreements(root: Path) -> Iterator[str]:
+    """Where each paper disagrees with itself, its code or a count, as the sample has it."""
+    listed = json.loads((root / SAMPLE / "contradictions.json").read_text(encoding="utf-8"))
+    plan = load(root / "config", {"results": str(root / "results")})
+    yield "# Where papers and code disagree\n"
+    yield "Declared in `config/papers`, with our numbers as the [sample](sample.md) has them. What the code"
+    yield "offers both ways is an option of the method; the default is what produced the printed number."
+    for paper, found in listed.items():
+        cite = plan.config.papers[paper].cite
+        yield f"\n## {cite.title}\n"
+        yield "| where | says | against it | what is followed here |\n|---|---|---|---|"
+        for one in found:
+            cells = (one["where"], one["says"], one["against"], one.get("note") or "")
+            yield "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
+
+
+def sample(root: Path) -> Iterator[str]:
+    """The tables and pictures of a real run at mini scale."""
+    about = json.loads((root / SAMPLE / "about.json").read_text(encoding="utf-8"))
+    yield "# A sample of results\n"
+    seeds, commits = (", ".join(map(str, about[key])) for key in ("seeds", "commits"))
+    yield f"Scale mini, seeds {seeds}, on {about['machine']}, {about['date']}, commit {commits};"
+    yield f"learned: {about['says']}."
+    yield "The report has the same with verdicts, reasons and the origin of every cell."
+    yield "\n## Figures"
+    for picture in sorted((root / SAMPLE / "plots").glob("*.png")):
+        yield f"\n### {picture.stem}\n\n![{picture.stem}](../../{SAMPLE}/plots/{picture.name})"
+    yield "\n## Tables"
+    for table in sorted((root / SAMPLE / "tables").glob("*.md")):
+        yield f"\n{_one_deeper(table.read_text(encoding='utf-8'))}"
+
+
+def _one_deeper(text: str) -> str:
+    """Markdown with its headings two levels lower, outside of code."""
+    return "\n".join(f"##{line}" if line.startswith("#") else line for line in text.splitlines())
