@@ -28,3 +28,14 @@ html_title = "vidtune"
 html_copy_source = False
 
 generated.write(HERE.parent)
+
+
+def read(app, name, source):
+    """Let links to documents outside of docs/ lead to the site's pages of them."""
+    path = HERE / f"{name}.md"
+    if path.parent == HERE:
+        source[0] = generated.moved(source[0], path, HERE, HERE.parent)
+
+
+def setup(app):
+    app.connect("source-read", read)

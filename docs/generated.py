@@ -5,6 +5,7 @@ import inspect
 import io
 import json
 import os
+import re
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,17 @@ from vidtune.spec import Backbone, Dataset, Expected, GeneratedSet, Metric, Pape
 from vidtune.spec.table import Tables
 
 SAMPLE = "results/reference/mini"
+# Documents outside of docs/ that the site holds, and their names in docs/reference.
+ALSO = {
+    "README.md": "readme",
+    "CONTRIBUTING.md": "contributing",
+    "CHANGELOG.md": "changelog",
+    "SECURITY.md": "security",
+    "config/README.md": "config-folder",
+    "results/README.md": "results-folder",
+    "results/reference/README.md": "reference-results",
+    "results/reference/claims.md": "learned-tests",
+}
 SPECS: dict[str, tuple[type[BaseModel], ...]] = {
     "config.yaml": (Settings,),
     "papers/<paper>.yaml": (Paper,),
@@ -45,6 +57,24 @@ def write(root: Path) -> None:
     }
     for name, lines in pages.items():
         (folder / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for path, name in ALSO.items():
+        text = moved((root / path).read_text(encoding="utf-8"), root / path, folder, root)
+        (folder / f"{name}.md").write_text(text, encoding="utf-8")
+
+
+def moved(text: str, path: Path, folder: Path, root: Path) -> str:
+    """The text of the document `path` for a page in `folder`: its relative links lead to the same files, or
+    to the site's pages of them."""
+    pages = {root / other: root / "docs/reference" / f"{name}.md" for other, name in ALSO.items()}
+
+    def link(match: re.Match[str]) -> str:
+        file, mark, heading = match[1].partition("#")
+        if ":" in file or not file:
+            return match[0]
+        target = (path.parent / file).resolve()
+        return f"]({os.path.relpath(pages.get(target, target), folder)}{mark}{heading}"
+
+    return re.sub(r"\]\(([^)\s]+)", link, text)
 
 
 def verbs() -> Iterator[str]:
@@ -59,7 +89,7 @@ def verbs() -> Iterator[str]:
 def configuration() -> Iterator[str]:
     """A table of keys for each file of the configuration and each part of it."""
     yield "# The files of the configuration\n"
-    yield "Types and defaults, and what the code says of a key. [config/README.md](../../config/README.md)"
+    yield "Types and defaults, and what the code says of a key. [The folder](config-folder.md)"
     yield "tells what the files are for; `config/schema/` has the same as JSON schemas, for editors."
     told: set[type[BaseModel]] = set()
     for file, kinds in SPECS.items():
