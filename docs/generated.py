@@ -9,6 +9,8 @@ import re
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
+from types import UnionType
+from typing import Annotated, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -66,12 +68,15 @@ def moved(text: str, path: Path, folder: Path, root: Path) -> str:
     """The text of the document `path` for a page in `folder`: its relative links lead to the same files, or
     to the site's pages of them."""
     pages = {root / other: root / "docs/reference" / f"{name}.md" for other, name in ALSO.items()}
+    sample = root / "docs/reference/sample.md"
 
     def link(match: re.Match[str]) -> str:
         file, mark, heading = match[1].partition("#")
         if ":" in file or not file:
             return match[0]
         target = (path.parent / file).resolve()
+        if target.suffix == ".md" and target.is_relative_to(root / SAMPLE):
+            return f"]({os.path.relpath(sample, folder)}"
         return f"]({os.path.relpath(pages.get(target, target), folder)}{mark}{heading}"
 
     return re.sub(r"\]\(([^)\s]+)", link, text)
@@ -103,7 +108,7 @@ def _keys(kind: type[BaseModel], told: set[type[BaseModel]]) -> Iterator[str]:
     if kind in told:
         return
     told.add(kind)
-    yield f"\n### {kind.__name__}\n\n{inspect.getdoc(kind) or ''}\n"
+    yield f"\n### {kind.__name__}\n\n{inspect.cleandoc(vars(kind).get('__doc__') or '')}\n"
     yield "| key | type | default | |\n|---|---|---|---|"
     notes = _comments(kind)
     for name, field in kind.model_fields.items():
@@ -120,12 +125,17 @@ def _shown(field) -> str:
 
 
 def _type(annotation) -> str:
-    name = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-    if getattr(annotation, "__args__", None):
-        name = str(annotation)
-    for prefix in ("typing.", "collections.abc.", "vidtune.spec."):
-        name = name.replace(prefix, "")
-    return name if len(name) < 60 else name[:57] + "..."
+    """A type as one writes it, without the checks that it carries."""
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _type(inner[0])
+    if origin is Literal:
+        return " | ".join(map(repr, inner))
+    if origin in (Union, UnionType):
+        return " | ".join(map(_type, inner))
+    if origin:
+        return f"{origin.__name__}[{', '.join('...' if t is ... else _type(t) for t in inner)}]"
+    return "None" if annotation is type(None) else getattr(annotation, "__name__", str(annotation))
 
 
 def _parts(kind: type[BaseModel]) -> Iterator[type[BaseModel]]:
