@@ -103,3 +103,19 @@ def test_a_path_is_one_that_a_file_system_has(monkeypatch):
         expand("~no-such-user/x", "folder")
     monkeypatch.setenv("HOME", "/h")
     assert expand("~/x", "folder") == Path("/h/x")
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("plan", "--gpus", ""),
+        ("claims", ""),
+        ("verify", "--paper", ""),
+        ("verify", "--table", ""),
+        ("reference", "--machine", " "),
+    ],
+    ids=" ".join,
+)
+def test_an_empty_argument_is_not_one_that_was_left_out(argv, vidtune):
+    code, _, err = vidtune(*argv)
+    assert code == 2 and ("''" in err or "empty" in err), one_line(err)

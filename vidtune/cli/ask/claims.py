@@ -22,7 +22,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     plan = read_plan(args)
-    if args.paper and args.paper not in plan.config.papers:
+    if args.paper is not None and args.paper not in plan.config.papers:
         raise unknown("paper", args.paper, plan.config.papers)
     rows = with_counted(plan, results.gather(plan), _counted(plan, args.paper))
     tested = [f for f in claims.findings(plan, rows) if _is_of(f.claim, args.paper)]

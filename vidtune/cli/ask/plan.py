@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
         raise UserError("--tflops: expected two numbers above 0")
     speed = fits.Speed(*args.tflops)
     profile = bill.read_profile(args.profile) if args.profile else None
-    if args.gpus:
+    if args.gpus is not None:
         gpus, size = parse_gpus(args.gpus)
         if missing := fits.missing(plan):
             from vidtune.cost import predict_step

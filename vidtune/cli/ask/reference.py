@@ -8,6 +8,7 @@ import argparse
 
 from vidtune.cli.inputs import add_plan, read_plan
 from vidtune.report import expected, reference_runs
+from vidtune.spec import UserError
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,5 +29,7 @@ def run(args: argparse.Namespace) -> None:
         print(reference_runs.judge_again(plan))
     elif args.expected:
         print(expected.write(plan))
+    elif not args.machine.strip():
+        raise UserError("--machine: empty; say what it ran on")
     else:
         print(reference_runs.keep(plan, args.machine))

@@ -56,11 +56,11 @@ def _nothing_learned(plan: Plan) -> str:
 
 def _select(plan: Plan, args: argparse.Namespace, cells: list[Cell]) -> list[Cell]:
     """The cells of --paper, --table and --kind. Raises `UserError` for a name that is none."""
-    if args.paper:
+    if args.paper is not None:
         if args.paper not in plan.config.papers:
             raise unknown("--paper", args.paper, plan.config.papers)
         cells = [c for c in cells if c.cell.split("/")[0] == args.paper]
-    if args.table:
+    if args.table is not None:
         tables = dict.fromkeys(c.cell.split("/")[1] for c in cells)
         if slug(args.table) not in tables:
             raise unknown("--table", args.table, tables)

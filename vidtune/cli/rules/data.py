@@ -95,7 +95,7 @@ def _run_stage(
         made = module.run(dataset, root, lock.locked_files(config, dataset.name))
     else:
         made = module.run(dataset, root)
-    lines = [] if made is None else module.summary(root, made)
+    lines = [f"{root.name}: {stage}: done"] if made is None else module.summary(root, made)
     return lines, stage_state.result_hash(root, stage)
 
 
