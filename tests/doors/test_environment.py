@@ -9,6 +9,8 @@ import pytest
 from helpers import fake_nvml
 from helpers.common import REPO, one_line, plan_at
 
+from vidtune import progress
+from vidtune.__main__ import Unfailing
 from vidtune.data import workers
 from vidtune.gpu import devices, lease
 from vidtune.remote import cache
@@ -138,3 +140,26 @@ def test_warnings_of_libraries_are_no_lines_of_ours():
     )
     done = script(code)
     assert done.returncode == 2 and done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "code"), [(["ls", "--paper", "nobody"], 2), (["ls", "--paper", "tempme"], 0)]
+)
+def test_a_log_on_a_full_disk_ends_nothing(words, code):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "vidtune", *words],
+            cwd=REPO,
+            stdout=subprocess.DEVNULL,
+            stderr=full,
+        )
+    assert done.returncode == code
+
+
+def test_progress_goes_on_where_its_log_has_no_room(monkeypatch):
+    with open("/dev/full", "w", buffering=1) as full:
+        monkeypatch.setattr(sys, "stderr", Unfailing(full))
+        monkeypatch.setattr(progress, "EVERY", 0.0)
+        assert list(progress.progress(range(3), 3, "counting")) == [0, 1, 2]
+        monkeypatch.undo()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())  # what is left to say goes there

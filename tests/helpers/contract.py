@@ -61,6 +61,7 @@ def obeys(argv: list[object], out: Path, *outside: Path) -> tuple[int, str]:
     assert code in (0, 2), (code, line)
     assert line.isprintable() and len(line) < 2000, line
     assert tree(*outside) == before
-    pieces = [path for path in tree(out) if os.path.basename(path).startswith(".")]
-    assert not [p for p in pieces if "/.extracting-" not in p], pieces
+    hidden = [path for path in tree(out) if os.path.basename(path).startswith(".")]
+    pieces = [path for path in hidden if not os.path.isdir(path) and "/.extracting-" not in path]
+    assert not pieces, pieces
     return code, line
