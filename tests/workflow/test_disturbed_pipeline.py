@@ -114,6 +114,13 @@ def without(cost: dict[str, object]) -> dict[str, object]:
     return {k: v for k, v in cost.items() if k not in ("provenance", "seconds")}
 
 
+def check_and_wipe(place: Path, whole: Path) -> None:
+    """Compare finished results with the undisturbed ones, and begin anew."""
+    assert unequal(place / "results/smoke", whole) == []
+    for name in ("results", "data", ".snakemake"):
+        shutil.rmtree(place / name, ignore_errors=True)
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     """The results of an undisturbed pipeline, and its seconds."""
@@ -139,10 +146,8 @@ def test_killed_at_random_moments(whole: tuple[Path, float], tmp_path: Path) -> 
                 counts[killed] += 1
                 unlock(place)
         if process.wait(PATIENCE) == 0:
-            assert unequal(place / "results/smoke", whole[0]) == []
+            check_and_wipe(place, whole[0])
             finished += 1
-            for name in ("results", "data", ".snakemake"):
-                shutil.rmtree(place / name)
     finish(place)
     assert unequal(place / "results/smoke", whole[0]) == []
     tell(counts, finished + 1)
@@ -202,10 +207,8 @@ def test_on_a_full_disk(whole: tuple[Path, float], disk: Path) -> None:
             assert not said, said[0].read_text()[-3000:]
             unlock(place)
         if process.returncode == 0:
-            assert unequal(place / "results/smoke", whole[0]) == []
+            check_and_wipe(place, whole[0])
             finished += 1
-            for name in ("results", "data", ".snakemake"):
-                shutil.rmtree(place / name, ignore_errors=True)
     finish(place)
     assert unequal(place / "results/smoke", whole[0]) == []
     tell(counts, finished + 1)
