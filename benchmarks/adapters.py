@@ -31,6 +31,7 @@ class Official:
     net: nn.Module
     video: Callable[[Tensor], Tensor]  # (B, T, 3, S, S) -> (B, C) or (B, E)
     text: Callable[[Tensor], Tensor] | None = None  # (B, L) token ids -> (B, E)
+    frozen_in_half: bool = False  # whether the authors hold frozen weights in float16
 
 
 @contextmanager
@@ -82,7 +83,9 @@ def st_adapter(folder: Path, model: Model, ours: VideoModel) -> Official:
         adapter_pre_attn=o["pre_attn"],
         adapter_pre_mlp=o["pre_mlp"],
     ).float()
-    return Official("st_adapter", net, lambda video: net(video.transpose(1, 2)))
+    return Official(
+        "st_adapter", net, lambda video: net(video.transpose(1, 2)), frozen_in_half=True
+    )
 
 
 def side4video(folder: Path, model: Model, ours: VideoModel) -> Official:

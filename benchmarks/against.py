@@ -6,8 +6,9 @@ Both get the same weights and videos and take turns; each round gives one ratio 
 that a machine which slows down slows both. Below 1: ours is faster. The range holds 95 % of the
 means (of the ratios' logarithms) that come out when rounds are drawn again. A training step is
 forward, loss and backward; inference is the vision side, with ours merged as it is always
-evaluated. Peak memory is taken in a process of each side's own: of the allocator on a GPU, of the
-process on a CPU.
+evaluated. Peak memory is what a step adds: to the allocator on a GPU, on
+a CPU to a process of each side's own. With `--precision amp16` both compute under autocast to float16;
+frozen weights are in float16 on our side, and on theirs where the authors hold them so.
 """
 
 import argparse
@@ -16,7 +17,9 @@ import math
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ from torch import Tensor, nn
 from vidtune.cost.clock import Clock, synchronise
 from vidtune.cost.measure import device_name, peak, reset_peak
 from vidtune.cost.measured_phases import random_targets
+from vidtune.cost.memory_cuda import halve
 from vidtune.methods import load_official
 from vidtune.methods.build import build_model
 from vidtune.nn.task import Recognizer, VideoModel
@@ -47,9 +51,14 @@ class Pair:
     theirs: Official
     video: Tensor  # (B, T, 3, S, S)
     target: Tensor  # labels (B,) or token ids (B, L)
+    half: bool = False  # under autocast to float16
 
     def net(self, side: str) -> nn.Module:
         return self.ours if side == "ours" else self.theirs.net
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        kind = self.video.device.type
+        return torch.autocast(kind, torch.float16) if self.half else nullcontext()
 
     def output(self, side: str) -> Any:
         """Logits, or video features."""
@@ -60,24 +69,28 @@ class Pair:
 
     def train(self, side: str) -> None:
         self.net(side).zero_grad(set_to_none=True)
-        out = self.output(side)
-        if isinstance(self.ours, Recognizer):
-            loss = nn.functional.cross_entropy(out, self.target)
-        else:
-            encode = self.theirs.text
-            text = self.ours.encode_text(self.target)
-            if side == "theirs":
-                assert encode
-                text = (encode(self.target),)
-            loss = self.ours.loss(text, out)
+        with self.autocast():
+            loss = self.loss(side)
         loss.backward()
 
+    def loss(self, side: str) -> Tensor:
+        out = self.output(side)
+        if isinstance(self.ours, Recognizer):
+            return nn.functional.cross_entropy(out, self.target)
+        if side == "ours":
+            return self.ours.loss(self.ours.encode_text(self.target), out)
+        assert self.theirs.text
+        return self.ours.loss((self.theirs.text(self.target),), out)
+
     @torch.no_grad()
-    def infer(self, side: str) -> None:
-        self.output(side)
+    def infer(self, side: str) -> Any:
+        with self.autocast():
+            return self.output(side)
 
 
-def build(name: str, folder: Path, batch: int, where: torch.device) -> Pair:
+def build(
+    name: str, folder: Path, batch: int, where: torch.device, precision: str = "fp32"
+) -> Pair:
     """Raises `UserError` where the checkout is missing or does not fit."""
     builder, variant = ADAPTERS[name]
     if not (folder / name).is_dir():
@@ -91,19 +104,22 @@ def build(name: str, folder: Path, batch: int, where: torch.device) -> Pair:
             if p.requires_grad:
                 p.add_(torch.randn_like(p), alpha=0.02)
     load_official.load_into(ours, theirs.name, theirs.net.state_dict())
+    if half := precision == "amp16":
+        ours.lower_frozen(torch.float16)
+        if theirs.frozen_in_half:
+            halve(theirs.net, frozen=True)
     ours.to(where)
     theirs.net.to(where)
     side = model.backbone.image
     video = torch.randn(batch, model.frames, 3, side, side, device=where)
-    return Pair(model, ours, theirs, video, random_targets(model, batch).to(where))
+    return Pair(model, ours, theirs, video, random_targets(model, batch).to(where), half)
 
 
 def difference(pair: Pair) -> float:
     """Largest difference of the outputs in evaluation, relative to the largest output."""
     for side in SIDES:
         pair.net(side).eval()
-    with torch.no_grad():
-        a, b = (pair.output(side) for side in SIDES)
+    a, b = (pair.infer(side) for side in SIDES)
     if not isinstance(pair.ours, Recognizer):
         a, b = a[0], b[0]
         a, b = (x / x.norm(dim=-1, keepdim=True) for x in (a, b))
@@ -149,39 +165,45 @@ def prepare(pair: Pair, phase: str) -> None:
 
 
 def compare(name: str, args: argparse.Namespace, where: torch.device) -> dict[str, Any]:
-    pair = build(name, Path(args.official), args.batch, where)
+    pair = build(name, Path(args.official), args.batch, where, args.precision)
     row: dict[str, Any] = {
         "variant": pair.model.name,
         "official": name,
         "batch": args.batch,
+        "precision": args.precision,
         "device": device_name(where),
+        "torch": torch.__version__,
+        "date": datetime.now(UTC).date().isoformat(),
         "rounds": args.rounds,
         "outputs_differ_by": difference(pair),
     }
     for phase, call in phases(pair).items():
         prepare(pair, phase)
         row[phase] = {"time": spread(ratios(call, args.rounds, where))}
-    del pair
-    for phase in ("train", "inference"):
-        row[phase]["peak_gib"] = {side: alone(name, args, phase, side) for side in SIDES}
+        if where.type == "cuda":
+            row[phase]["peak_gib"] = {side: added(pair, phase, side) for side in SIDES}
+    if where.type == "cpu":
+        del pair
+        for phase in ("train", "inference"):
+            row[phase]["peak_gib"] = {side: alone(name, args, phase, side) for side in SIDES}
     return row
 
 
 def alone(name: str, args: argparse.Namespace, phase: str, side: str) -> float:
     """Peak memory of one side in a process of its own, GiB above what it held before the step."""
     given = ["--official", args.official, "--only", name, "--batch", str(args.batch)]
-    given += ["--device", args.device, "--peak", phase, side]
+    given += ["--precision", args.precision, "--peak", phase, side]
     done = subprocess.run([sys.executable, __file__, *given], capture_output=True, text=True)
     if done.returncode:
         raise UserError(f"{name}: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def own_peak(name: str, args: argparse.Namespace, where: torch.device) -> float:
-    """What a step adds at most, while the other side is idle."""
-    pair = build(name, Path(args.official), args.batch, where)
-    phase, side = args.peak
-    prepare(pair, phase)
+def added(pair: Pair, phase: str, side: str) -> float:
+    """What a step adds to memory at most, while the other side is idle, GiB."""
+    where = pair.video.device
+    for other in SIDES:
+        pair.net(other).zero_grad(set_to_none=True)
     reset_peak(where)
     before = peak(where)
     phases(pair)[phase](side)
@@ -196,7 +218,7 @@ def lines_of(row: dict[str, Any]) -> list[str]:
     for phase in ("train", "inference"):
         t, p = row[phase]["time"], row[phase]["peak_gib"]
         lines.append(
-            f"| {row['official']} | {row['variant']} | {phase} | {row['batch']} "
+            f"| {row['official']} | {row['variant']} | {phase} | {row['batch']}, {row['precision']} "
             f"| {t['ratio']:.2f} ({t['low']:.2f} to {t['high']:.2f}) "
             f"| {p['ours']:.2f} / {p['theirs']:.2f} | {row['outputs_differ_by']:.0e} |"
         )
@@ -210,16 +232,21 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--precision", choices=("fp32", "amp16"), default="fp32")
     parser.add_argument("--out", help="JSON file to write too")
     parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)  # of a process of its own
     args = parser.parse_args(argv)
     where = torch.device(args.device)
     try:
         if args.peak:
-            print(own_peak(args.only[0], args, where))
+            phase, side = args.peak
+            name, folder = args.only[0], Path(args.official)
+            pair = build(name, folder, args.batch, where, args.precision)
+            prepare(pair, phase)
+            print(added(pair, phase, side))
             return 0
         rows = []
-        print("| official | ours | phase | batch | time, ours / theirs (95 %) "
+        print("| official | ours | phase | batch, precision | time, ours / theirs (95 %) "
               "| peak of a step, ours / theirs, GiB | outputs differ by |")  # fmt: skip
         print("|---|---|---|---|---|---|---|")
         for name in args.only:

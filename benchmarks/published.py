@@ -10,20 +10,32 @@ Results that exist are kept, so a run that was stopped resumes.
 """
 
 import argparse
-import subprocess
+import multiprocessing
+import os
+import signal
 import sys
+import tempfile
+import time
 from contextlib import nullcontext
 from datetime import UTC, datetime
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 from vidtune import provenance
+from vidtune.cost.measure import measure
+from vidtune.cost.measured_phases import BenchJob, measured_recipe, precision_of
 from vidtune.gpu import devices, nvml
 from vidtune.gpu.lease import lease
 from vidtune.plan import Plan, load
 from vidtune.spec import Assumed, UserError, load_json, unknown, write_json
 
-ONLY = ("train", "inference")
+ONLY = ("train", "inference", "released")
+PATIENCE = 10.0  # seconds in which a GPU is to be idle after a job has ended
+# Every job is a fork of a process that has imported all it needs and has not started CUDA.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["vidtune.cost.measure"])
+Facts = dict[str, Any] | None
 
 
 def jobs_of(plan: Plan) -> dict[str, Assumed]:
@@ -33,56 +45,76 @@ def jobs_of(plan: Plan) -> dict[str, Assumed]:
         under = paper.measured_under()
         for group in paper.also_measured:
             under |= dict.fromkeys(group.rows, group)
-        jobs |= {f"{paper.name}/{row}": _measurable(one) for row, one in under.items()}
+        jobs |= {f"{paper.name}/{row}": one for row, one in under.items()}
     return jobs
 
 
-def _measurable(under: Assumed) -> Assumed:
-    """Replace float16 weights, which no recipe has, by autocast; verdicts then compare with nothing."""
-    return under.model_copy(update={"precision": "amp16"}) if under.precision == "fp16" else under
+def job_of(plan: Plan, name: str, under: Assumed, args: argparse.Namespace) -> BenchJob:
+    """A variant as it is measured under the conditions of its printed numbers."""
+    recipe = plan.config.recipes[plan.variants[name].recipe]
+    return BenchJob(
+        model=plan.models[name],
+        recipe=measured_recipe(recipe, args.batch or under.batch, under.precision),
+        device=args.device,
+        attention=under.attention,
+        steps=args.steps,
+        warmup=args.warmup,
+        phases=ONLY,
+    )
 
 
-def command(name: str, under: Assumed, args: argparse.Namespace, out: Path) -> list[str]:
-    asked = {
-        "--batch": args.batch or under.batch,
-        "--precision": under.precision,
-        "--attention": under.attention,
-        "--steps": args.steps,
-        "--warmup": args.warmup,
-        "--device": args.device,
-        "--out": out,
-    }
-    flags = [str(part) for pair in asked.items() for part in pair]
-    busy = ["--even-if-busy"] if args.even_if_busy else []
-    head = [sys.executable, "-m", "vidtune", "bench", name]
-    return [*head, *flags, *busy, "--only", *ONLY]
+def _measure(job: BenchJob, gpu: Facts, out: Path, log: Path) -> None:
+    """What a process of its own does; `log` gets what it says on its end."""
+    with log.open("w", encoding="utf-8") as file:
+        os.dup2(file.fileno(), sys.stderr.fileno())
+    try:
+        write_json(out, measure(job, out.parent, gpu))
+    except UserError as e:
+        print(e, file=sys.stderr)
+        sys.exit(2)
 
 
-def measure(name: str, under: Assumed, args: argparse.Namespace, out: Path) -> str:
+def measured(job: BenchJob, gpu: Facts, out: Path) -> str:
     """Measure one variant and return its status. A crash is written as a row that says how it ended."""
-    given = command(name, under, args, out)
-    done = subprocess.run(given, capture_output=True, text=True, check=False)
-    if done.returncode == 0:
+    with tempfile.TemporaryDirectory() as place:
+        log = Path(place) / "log"
+        process = FORKS.Process(target=_measure, args=(job, gpu, out, log))
+        process.start()
+        process.join()
+        said = log.read_text(encoding="utf-8") if log.exists() else ""
+    if process.exitcode == 0:
         return load_json(out)["status"]
-    last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-    if done.returncode == 2:
+    last = (said.strip().splitlines() or ["no message"])[-1]
+    if process.exitcode == 2:
         raise UserError(last)
-    killed = done.returncode in (-9, 137)  # by the system, when the machine's memory is full
+    killed = process.exitcode == -signal.SIGKILL  # by the system, when the machine's memory is full
     row = {
         "status": "oom" if killed else "failed",
         "error": "killed: the machine's memory is full" if killed else last,
         "conditions": {
-            "variant": name,
-            "batch": args.batch or under.batch,
-            "precision": under.precision,
-            "attention": under.attention,
-            "device": args.device,
+            "variant": job.model.name,
+            "batch": job.recipe.batch,
+            "precision": precision_of(job.recipe),
+            "attention": job.attention,
+            "device": job.device,
             "date": datetime.now(UTC).date().isoformat(),
             "commit": provenance.commit(),
         },
     }
     write_json(out, row)
     return row["status"]
+
+
+def _facts(uuid: str | None, args: argparse.Namespace) -> Facts:
+    """What is known of the GPU, once the job before has left it. Raises `UserError` where it is in use."""
+    if uuid is None:
+        return None
+    until = time.monotonic() + PATIENCE
+    while (busy := nvml.busy(uuid)) and time.monotonic() < until:
+        time.sleep(0.1)
+    if busy and not args.even_if_busy:
+        raise UserError(f"GPU {uuid}: {busy}; wait until it is idle, or give --even-if-busy")
+    return {**nvml.facts(uuid), "busy": busy}
 
 
 def wanted(jobs: dict[str, Assumed], patterns: list[str]) -> dict[str, Assumed]:
@@ -94,9 +126,10 @@ def wanted(jobs: dict[str, Assumed], patterns: list[str]) -> dict[str, Assumed]:
     return {name: jobs[name] for name in matching}
 
 
-def measure_all(args: argparse.Namespace) -> None:
+def measure_all(args: argparse.Namespace, uuid: str | None) -> None:
     """Every job that has no result yet, one after the other."""
-    jobs = wanted(jobs_of(load("config")), args.only)
+    plan = load("config")
+    jobs = wanted(jobs_of(plan), args.only)
     folder = Path(args.out or ("results/trial" if args.device == "cpu" else "results/reference"))
     folder /= "cpu" if args.device == "cpu" else devices.slug()
     for k, (name, under) in enumerate(jobs.items(), 1):
@@ -104,7 +137,7 @@ def measure_all(args: argparse.Namespace) -> None:
         if out.exists() and not args.again and load_json(out)["status"] != "failed":
             status = "measured before"
         else:
-            status = measure(name, under, args, out)
+            status = measured(job_of(plan, name, under, args), _facts(uuid, args), out)
         print(f"{k}/{len(jobs)} {name}: {status}", flush=True)
 
 
@@ -133,8 +166,8 @@ def main(argv: list[str] | None = None) -> int:
             raise UserError("no GPU here; try a job with --device cpu --only <paper>/<variant>")
         else:
             held = lease(busy=nvml.busy, refuse=not args.even_if_busy, timeout=0)
-        with held:
-            measure_all(args)
+        with held as got:
+            measure_all(args, got and got.device)
     except UserError as e:
         print(f"published: {e}", file=sys.stderr)
         return 2

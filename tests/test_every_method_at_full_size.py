@@ -1,10 +1,10 @@
-"""A variant of every method on a miniature of its real dataset, in two processes: three steps, stopped and
-resumed, and a test in its views.
+"""A variant of every method on a miniature of its real dataset, in two processes (one where there is one
+GPU): three steps, stopped and resumed, and a test in its views.
 
 With VIDTUNE_FULL_SIZE=1 (`make test-full`) the backbones have their full size, with random weights in
 the form of the released ones: minutes a method. Without it one variant runs, on a mini backbone.
-Batches are cut down. At full size amp16 becomes bf16 and float16 weights float32, for a CPU without
-products in float16 takes many times as long; the mini one computes as declared.
+Batches are cut down. On a CPU of full size amp16 becomes bf16 and float16 weights float32, for without
+products in float16 it takes many times as long; all others compute as declared.
 """
 
 import os
@@ -43,6 +43,8 @@ VARIANTS = [
 ]
 MINI = ["side4video/b16-ssv2"]
 STEPS, BATCH = 3, 2 if FULL else 4
+GPUS = torch.cuda.device_count()
+RANKS = 1 if GPUS == 1 else 2
 WHOLE_EPOCHS = ("side4video", "mmcv")  # schedules that count in epochs
 # (height, width), frames and frames a second of the videos, by dataset: as long as their samplers ask for
 FORMS = {"ssv2": ((240, 426), 40, 12), "msrvtt": ((240, 320), 96, 8)}
@@ -117,7 +119,7 @@ def short(recipe: Recipe) -> Recipe:
     else:
         fields |= {"epochs": None, "steps": STEPS}
         fields |= {"warmup": recipe.warmup_share, "warmup_epochs": None}
-    if FULL:
+    if FULL and not GPUS:
         fields |= {"precision": LIKE_FLOAT32.get(recipe.precision, recipe.precision)}
         fields |= {"weights": "fp32"}
     return Recipe.model_validate(fields)
@@ -149,7 +151,7 @@ def run_of(name: str, declared: Plan, prepared: Place, weights: Callable[[Backbo
 
 
 def in_processes(words: list[object], log: Path, **env: object) -> tuple[int, float]:
-    """(Exit code, GiB of the largest process) of two ranks."""
+    """(Exit code, GiB of the largest process) of all ranks."""
     with log.open("wb") as file:
         process = subprocess.Popen(command(*words), env=environment(**env), stderr=file)
         _, status, used = os.wait4(process.pid, 0)
@@ -198,7 +200,7 @@ def test_trains_stops_resumes_and_is_tested(
         start, begin = partial(in_forks, forks) if forks else in_processes, time.monotonic()
 
         def ends(verb: str, out: Path, wanted: int, **env: object) -> float:
-            words = [verb, "--spec", spec, "--out", out, "--ranks", 2]
+            words = [verb, "--spec", spec, "--out", out, "--ranks", RANKS]
             code, peak = start(words, log, **env)
             assert code == wanted, log.read_text()
             return peak

@@ -49,7 +49,7 @@ def test_a_copy_of_ours_gives_the_same_outputs_and_a_whole_row(
     against, tmp_path, monkeypatch, name
 ):
     monkeypatch.setattr(against, "alone", lambda *_: 0.5)
-    args = SimpleNamespace(official=str(tmp_path), batch=2, rounds=3)
+    args = SimpleNamespace(official=str(tmp_path), batch=2, rounds=3, precision="fp32")
     row = against.compare(name, args, torch.device("cpu"))
     assert row["outputs_differ_by"] < 1e-6
     for phase in ("train", "inference"):

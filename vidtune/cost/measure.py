@@ -20,7 +20,13 @@ import torch
 from vidtune import provenance
 from vidtune.cost import measured_phases
 from vidtune.cost.clock import Clock, summary, synchronise
-from vidtune.cost.measured_phases import PHASES, BenchJob, MeasuredPhase, attention_of
+from vidtune.cost.measured_phases import (
+    PHASES,
+    BenchJob,
+    MeasuredPhase,
+    attention_of,
+    precision_of,
+)
 from vidtune.engine.device import out_of_memory
 from vidtune.gpu.watch import Watch
 from vidtune.spec import UserError
@@ -61,7 +67,7 @@ def conditions(job: BenchJob, device: str, gpu: dict[str, Any] | None) -> dict[s
         "weights": "random",
         "batch": job.recipe.batch,
         "frames": job.model.frames,
-        "precision": job.recipe.precision,
+        "precision": precision_of(job.recipe),
         "matmul": torch.get_float32_matmul_precision(),
         **job.model_dump(include={"compile", "attention", "steps", "warmup"}),
         "device": device,
@@ -112,18 +118,18 @@ def _run(phase: MeasuredPhase, clips: Path, gpu: dict[str, Any] | None) -> dict[
     """Run the warm-up and the measured steps of a phase and return its numbers."""
     job, clock = phase.job, Clock(phase.device)
     video = phase.video()
-    for _ in range(job.warmup):
+    for _ in range(phase.warmup):
         phase.step(video, Clock(phase.device))
     synchronise(phase.device)
     reset_peak(phase.device)
     with Watch(gpu["uuid"], os.getpid()) if gpu and "name" in gpu else nullcontext() as watch:
         if watch:
             watch.begin()
-        for _ in range(job.steps):
+        for _ in range(phase.steps):
             phase.step(video, clock)
         laps, seconds = clock.laps(len(phase.parts)), clock.span()
         watched = watch.end() if watch else {}
-    videos = job.steps * job.recipe.batch
+    videos = phase.steps * job.recipe.batch
     row = {
         "videos": videos,
         "videos_per_s": videos / seconds,

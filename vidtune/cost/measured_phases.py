@@ -1,4 +1,5 @@
-"""The phases that are measured: training step, inference and decoding, as the engine runs them.
+"""The phases that are measured: training step, inference and decoding, as the engine runs them, and a
+training step as the methods' own code holds it in memory.
 
 Weights are random: neither time nor memory depends on their values. Decoding takes batches of
 generated H.264 clips through the engine's own loader; after the first pass the system has the files
@@ -17,6 +18,8 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from vidtune.cost.clock import Clock, synchronise
+from vidtune.cost.memory_cuda import halve
+from vidtune.cost.released import as_released
 from vidtune.data import records
 from vidtune.data.clips import Clips
 from vidtune.data.loader import stream, workers
@@ -27,6 +30,7 @@ from vidtune.engine.step import Step
 from vidtune.methods.build import build_model
 from vidtune.motion import generate
 from vidtune.nn.attention import use_backend
+from vidtune.nn.lean import as_published
 from vidtune.nn.pixels import normalise
 from vidtune.nn.task import TextRecognizer
 from vidtune.spec import Attention, Count, Frozen, GeneratedSet, Model, Recipe, UserError
@@ -44,7 +48,7 @@ CLIPS = GeneratedSet(
     seconds=(2.0, 5.0),
     stills=1,
 )
-Phase = Literal["train", "inference", "loader"]
+Phase = Literal["train", "inference", "released", "loader"]
 
 
 class BenchJob(Frozen):
@@ -79,10 +83,17 @@ class MeasuredPhase:
     def __init__(self, job: BenchJob) -> None:
         torch.manual_seed(0)
         self.job, self.device = job, torch.device(job.device)
+        self.warmup, self.steps = job.warmup, job.steps
         self.net = build_model(job.model, device=self.device)
         if isinstance(self.net, TextRecognizer):
             text, classes = job.model.backbone.text, job.model.classes or 1
             self.net.name_classes(torch.randint(1, text.vocab_size, (classes, text.context)))
+
+    def hold(self) -> None:
+        """Turn the weights to the types that the engine holds them in."""
+        lower(self.net, self.job.recipe)
+        if self.job.recipe.weights == "fp16":
+            self.net.to_half()
 
     def video(self) -> Tensor:
         """Return (B, T, 3, S, S) like `vidtune.nn.pixels.normalise`: mean 0, deviation near 1."""
@@ -112,7 +123,7 @@ class Training(MeasuredPhase):
 
     def __init__(self, job: BenchJob) -> None:
         super().__init__(job)
-        lower(self.net, job.recipe)
+        self.hold()
         if job.recipe.checkpoint:
             self.net.recompute()
         pretrained = {n for n, _ in self.net.named_parameters() if n.startswith("clip.")}
@@ -132,6 +143,30 @@ class Training(MeasuredPhase):
         clock.tick()
 
 
+class AsReleased(Training):
+    """A training step that keeps in memory what the method's own code keeps, of which the peak counts:
+    the second step, as `vidtune.cost.predict_memory` predicts it."""
+
+    def __init__(self, job: BenchJob) -> None:
+        with as_published():
+            super().__init__(job)
+        self.warmup, self.steps = 1, 1
+
+    def hold(self) -> None:
+        self.runner = as_released(self.net, self.job.model.method)
+        if self.job.recipe.weights == "fp16":
+            self.net.to_half()
+        elif self.job.recipe.precision == "amp16" and self.runner.frozen_in_half:
+            halve(self.net, frozen=True)
+
+    def outputs(self, video: Tensor) -> Any:
+        return self.runner.at_once(video)
+
+    def step(self, video: Tensor, clock: Clock) -> None:
+        with as_published():
+            super().step(video, clock)
+
+
 class Inference(MeasuredPhase):
     """The vision side with its head, low-rank updates folded, as in the papers' throughput."""
 
@@ -141,7 +176,7 @@ class Inference(MeasuredPhase):
         super().__init__(job)
         self.net.eval()
         self.net.fold_lora()
-        lower(self.net, job.recipe)
+        self.hold()
         self.compile()
 
     @torch.no_grad()
@@ -152,7 +187,25 @@ class Inference(MeasuredPhase):
         clock.tick()
 
 
-PHASES: dict[Phase, type[MeasuredPhase]] = {"train": Training, "inference": Inference}
+PHASES: dict[Phase, type[MeasuredPhase]] = {
+    "train": Training,
+    "inference": Inference,
+    "released": AsReleased,
+}
+
+
+def precision_of(recipe: Recipe) -> str:
+    """What a recipe computes in, in one word; fp16: its weights are in float16."""
+    return "fp16" if recipe.weights == "fp16" else recipe.precision
+
+
+def measured_recipe(recipe: Recipe, batch: int, given: str | None) -> Recipe:
+    """A recipe at a batch of one GPU, and in another precision (fp16: of its weights) if given."""
+    changes: dict[str, Any] = {"batch": batch, "group": None, "source": None}
+    if given:
+        half = given == "fp16"
+        changes |= {"precision": "fp32" if half else given, "weights": "fp16" if half else "fp32"}
+    return recipe.model_copy(update=changes)
 
 
 def random_targets(model: Model, batch: int) -> Tensor:

@@ -24,6 +24,9 @@ from vidtune.gpu.lease import lease
 from vidtune.spec import Run, UserError, write_json
 from vidtune.spec.read import check_target
 
+# fp16: weights in float16, as CLIP's own code holds them
+PRECISIONS = ("fp32", "amp16", "bf16", "fp16")
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
@@ -36,14 +39,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", type=as_path, help="JSON file to write as well as printing")
     add("--batch", type=count, default=8, help="videos a step (default: 8)")
     add("--frames", type=count, help="of a video (default: the variant's)")
-    add("--precision", choices=("fp32", "amp16", "bf16"), help="default: the recipe's")
+    add("--precision", choices=PRECISIONS, help="default: the recipe's")
     add("--compile", action="store_true", help="through torch.compile")
     add("--attention", choices=("fused", "memory-efficient", "explicit"), default="fused")
     add("--steps", type=count, default=20, help="measured steps (default: 20)")
     add("--warmup", type=count, default=5, help="discarded steps before them (default: 5)")
     add("--device", choices=("cpu", "cuda"), help="default: cuda where there is a GPU")
     parts = ("train", "inference", "loader")
-    add("--only", nargs="+", choices=parts, default=parts, help="default: all three")
+    choices = (*parts, "released")
+    add("--only", nargs="+", choices=choices, default=parts, help="default: all but released")
     add(
         "--clips",
         type=as_path,
@@ -69,13 +73,11 @@ def run(args: argparse.Namespace) -> None:
         check_target(Path(args.out))
     with _device(args) as (device, gpu):
         from vidtune.cost.measure import measure
-        from vidtune.cost.measured_phases import BenchJob
+        from vidtune.cost.measured_phases import BenchJob, measured_recipe
 
-        precision = args.precision or recipe.precision
-        changes = {"batch": args.batch, "group": None, "precision": precision, "source": None}
         job = BenchJob(
             model=model.model_copy(update={"frames": args.frames or model.frames}),
-            recipe=recipe.model_copy(update=changes),
+            recipe=measured_recipe(recipe, args.batch, args.precision),
             device=device,
             compile=args.compile,
             attention=args.attention,
@@ -119,7 +121,7 @@ def format_bench(row: dict[str, Any]) -> str:
         f"{c['variant']} on {c['backbone']}: {row['status']}",
         f"  {c['device']}; {under}; random weights",
     ]
-    for name in ("train", "inference"):
+    for name in ("train", "inference", "released"):
         if phase := row.get(name):
             lines.append(f"  {name:10}" + _format_phase(phase))
     if loader := row.get("loader"):

@@ -1,0 +1,135 @@
+"""On a GPU: the same outputs and gradients as on the CPU, in every precision, compiled and resumed."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+from helpers.disturbed import command, environment
+from helpers.golden_models import without_chance
+from helpers.zoo import MODELS, every_model, shown, stirred, texts, videos
+from torch import Tensor
+
+from vidtune.cli.rules.bench import PRECISIONS
+from vidtune.cost.measured_phases import measured_recipe
+from vidtune.engine.device import precision
+from vidtune.engine.step import Step
+from vidtune.nn.task import Recognizer, VideoModel
+from vidtune.spec import load_json, write_json
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use")
+CUDA = torch.device("cuda")
+FIRST = {(m.method, m.task): m for m in reversed(MODELS)}
+RECIPES = {"recognition": "mini-recognition", "retrieval": "mini-retrieval"}
+
+
+def loss_of(net: VideoModel, video: Tensor, target: Tensor) -> Tensor:
+    if isinstance(net, Recognizer):
+        return torch.nn.functional.cross_entropy(net.at_once(video), target)
+    return net.loss(net.encode_text(target), net.at_once(video))
+
+
+def inputs(net: VideoModel, device: torch.device) -> tuple[Tensor, Tensor]:
+    target = torch.arange(3) if isinstance(net, Recognizer) else texts()
+    return videos().to(device), target.to(device)
+
+
+@every_model
+def test_computes_what_the_cpu_computes(m):
+    """Loss and every gradient, in double precision."""
+    found = []
+    for device in (torch.device("cpu"), CUDA):
+        net = stirred(m).double().train().to(device)
+        without_chance(net)
+        video, target = inputs(net, device)
+        loss = loss_of(net, video.double(), target)
+        loss.backward()
+        grads = {n: p.grad.cpu() for n, p in net.named_parameters() if p.grad is not None}
+        found.append((loss.detach().cpu(), grads))
+    torch.testing.assert_close(*found, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("m", FIRST.values(), ids=shown)
+def test_nothing_waits_for_the_device(m):
+    net = stirred(m).train().to(CUDA)
+    video, target = inputs(net, CUDA)
+    loss_of(net, video, target).backward()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        loss_of(net, video, target).backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("given", PRECISIONS)
+@pytest.mark.parametrize("m", FIRST.values(), ids=shown)
+def test_steps_in_every_precision(plan, m, given):
+    """The loss of a first step is near that in single precision, and the weights that are tuned move."""
+    recipe = measured_recipe(plan.config.recipes[RECIPES[m.task]], 3, given)
+    net = stirred(m)
+    without_chance(net)
+    video, target = inputs(net.to(CUDA), CUDA)
+    net.train()
+    with torch.no_grad():
+        single = loss_of(net, video, target)
+    if given == "fp16":
+        net.to_half()
+    elif given != "fp32":
+        net.lower_frozen(torch.float16 if given == "amp16" else torch.bfloat16)
+    step = Step(net, set(), recipe, CUDA)
+    before = [p.detach().clone() for p in step.tuned]
+    with precision(recipe, CUDA):
+        loss = loss_of(net, video, target)
+    step.backward(loss)
+    step.update()
+    torch.testing.assert_close(loss.detach().float(), single, rtol=0.05, atol=0.05)
+    assert all(p.isfinite().all() for p in step.tuned)
+    assert any(not torch.equal(a, b) for a, b in zip(before, step.tuned, strict=True))
+
+
+@pytest.mark.parametrize(
+    "m", [FIRST["tempme", "retrieval"], FIRST["side4video", "recognition"]], ids=shown
+)
+def test_compiles(m):
+    """By inductor, as one graph; gradients stay."""
+    found = []
+    for run in (loss_of, torch.compile(loss_of, fullgraph=True)):
+        net = stirred(m).train().to(CUDA)
+        without_chance(net)
+        loss = run(net, *inputs(net, CUDA))
+        loss.backward()
+        grads = {n: p.grad for n, p in net.named_parameters() if p.grad is not None}
+        found.append((loss.detach(), grads))
+    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-4)
+
+
+def test_a_stopped_training_goes_on_to_the_same_bits(short_run, tmp_path):
+    """With chance in it: CUDA's generator is kept in a snapshot."""
+    run, spec = short_run("side4video/b16-ssv1@0", precision="amp16"), tmp_path / "spec.json"
+    aim = run.model.model_copy(update={"method": "aim", "options": {}})
+    write_json(spec, run.model_copy(update={"model": aim}))
+
+    def train(folder: Path, wanted: int, **env: object) -> None:
+        words = command("train", "--spec", spec, "--out", folder / "model.pt")
+        done = subprocess.run(words, env=environment(**env), capture_output=True, text=True)
+        assert done.returncode == wanted, done.stderr
+
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    train(whole, 0)
+    train(stopped, 75, VIDTUNE_STOP_AFTER=2)
+    train(stopped, 0)
+    states = [torch.load(f / "model.pt", map_location="cpu")["state"] for f in (whole, stopped)]
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+    assert "cpu" not in load_json(whole / "train.json")["provenance"]["device"]
+
+
+def test_a_full_gpu_is_a_row_and_nvml_is_asked(vidtune, tmp_path):
+    row, given = tmp_path / "row.json", ["--steps", 2, "--warmup", 1, "--even-if-busy"]
+    few = ["--batch", 2, "--only", "train", "inference"]
+    assert vidtune("bench", "tempme/tempme-b32", *few, *given, "--out", row)[0] == 0
+    phase = load_json(row)["train"]
+    assert phase["peak_allocated_gib"] > 0.5 and phase["nvml_device_gib"] > 0.5
+    assert phase["joules_per_video"] > 0 and phase["sm_mhz"]["max"] > 0
+    full = ["--batch", 1 << 14, "--only", "train"]
+    assert vidtune("bench", "tempme/clip4clip-b16", *full, *given, "--out", row)[0] == 0
+    assert load_json(row)["status"] == "oom"
