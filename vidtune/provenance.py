@@ -17,6 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from vidtune import __version__
 from vidtune.spec import Run
 from vidtune.spec.errors import printable
 from vidtune.spec.read import dump
@@ -136,8 +137,8 @@ def commit() -> str:
 
 def stamp(digest: str, device: str, spec: BaseModel | None = None) -> dict[str, Any]:
     """Return what stands beside every result: the code, machine, command and spec that made it."""
-    versions = {"python": platform.python_version()}
-    for name in ("vidtune", "torch", "numpy", "av"):
+    versions = {"python": platform.python_version(), "vidtune": __version__}
+    for name in ("torch", "numpy", "av"):
         try:
             versions[name] = version(name)
         except PackageNotFoundError:

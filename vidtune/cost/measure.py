@@ -122,7 +122,8 @@ def _run(phase: MeasuredPhase, clips: Path, gpu: dict[str, Any] | None) -> dict[
         phase.step(video, Clock(phase.device))
     synchronise(phase.device)
     reset_peak(phase.device)
-    with Watch(gpu["uuid"], os.getpid()) if gpu and "name" in gpu else nullcontext() as watch:
+    watched = phase.watched and gpu and "name" in gpu
+    with Watch(gpu["uuid"], os.getpid()) if watched else nullcontext() as watch:
         if watch:
             watch.begin()
         for _ in range(phase.steps):

@@ -79,6 +79,7 @@ class MeasuredPhase:
     """One phase of a job: `parts` names the intervals between the ticks of one `step`."""
 
     parts: tuple[str, ...]
+    watched = True  # by NVML, from a process that takes a while to start
 
     def __init__(self, job: BenchJob) -> None:
         torch.manual_seed(0)
@@ -150,7 +151,7 @@ class AsReleased(Training):
     def __init__(self, job: BenchJob) -> None:
         with as_published():
             super().__init__(job)
-        self.warmup, self.steps = 1, 1
+        self.warmup, self.steps, self.watched = 1, 1, False
 
     def hold(self) -> None:
         self.runner = as_released(self.net, self.job.model.method)
@@ -201,7 +202,8 @@ def precision_of(recipe: Recipe) -> str:
 
 def measured_recipe(recipe: Recipe, batch: int, given: str | None) -> Recipe:
     """A recipe at a batch of one GPU, and in another precision (fp16: of its weights) if given."""
-    changes: dict[str, Any] = {"batch": batch, "group": None, "source": None}
+    changes: dict[str, Any] = {"batch": batch, "source": None}
+    changes["group"] = batch if recipe.group else None
     if given:
         half = given == "fp16"
         changes |= {"precision": "fp32" if half else given, "weights": "fp16" if half else "fp32"}
