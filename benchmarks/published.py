@@ -1,8 +1,8 @@
 """The papers' measured cells, measured at full size: `make bench-gpu`.
 
 A job is a variant under the conditions of its printed memory or speed, as config/papers/*.yaml
-declare them. Each runs in a process of its own, so that memory is clean and a crash is a row.
-Results that exist are kept, so a run that was stopped resumes.
+declare them. One process measures them all, without what a new one would cost each; after a crash,
+which is a row, comes another. Results that exist are kept, so a run that was stopped resumes.
 
     python benchmarks/published.py                      # all of it, into results/reference/<gpu>/
     python benchmarks/published.py --only "tempme/*"    # some of it
@@ -11,12 +11,10 @@ Results that exist are kept, so a run that was stopped resumes.
 
 import argparse
 import multiprocessing
-import os
 import signal
 import sys
-import tempfile
 import time
-from contextlib import nullcontext
+from contextlib import closing, nullcontext, suppress
 from datetime import UTC, datetime
 from fnmatch import fnmatch
 from pathlib import Path
@@ -31,10 +29,8 @@ from vidtune.plan import Plan, load
 from vidtune.spec import Assumed, UserError, load_json, unknown, write_json
 
 ONLY = ("train", "inference", "released")
-PATIENCE = 10.0  # seconds in which a GPU is to be idle after a job has ended
-# Every job is a fork of a process that has imported all it needs and has not started CUDA.
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["vidtune.cost.measure"])
+PATIENCE = 10.0  # seconds in which a GPU is to be idle after a process has ended
+CONTEXT = multiprocessing.get_context("spawn")
 Facts = dict[str, Any] | None
 
 
@@ -63,35 +59,47 @@ def job_of(plan: Plan, name: str, under: Assumed, args: argparse.Namespace) -> B
     )
 
 
-def _measure(job: BenchJob, gpu: Facts, out: Path, log: Path) -> None:
-    """What a process of its own does; `log` gets what it says on its end."""
-    with log.open("w", encoding="utf-8") as file:
-        os.dup2(file.fileno(), sys.stderr.fileno())
-    try:
-        write_json(out, measure(job, out.parent, gpu))
-    except UserError as e:
-        print(e, file=sys.stderr)
-        sys.exit(2)
+class Worker:
+    """A process that measures one job after the other; a new one where it has crashed."""
 
+    def __init__(self, args: argparse.Namespace, uuid: str | None) -> None:
+        self.args, self.uuid = args, uuid
+        self.process: Any = None
 
-def measured(job: BenchJob, gpu: Facts, out: Path) -> str:
-    """Measure one variant and return its status. A crash is written as a row that says how it ended."""
-    with tempfile.TemporaryDirectory() as place:
-        log = Path(place) / "log"
-        process = FORKS.Process(target=_measure, args=(job, gpu, out, log))
-        process.start()
-        process.join()
-        said = log.read_text(encoding="utf-8") if log.exists() else ""
-    if process.exitcode == 0:
-        return load_json(out)["status"]
-    last = (said.strip().splitlines() or ["no message"])[-1]
-    if process.exitcode == 2:
-        raise UserError(last)
-    killed = process.exitcode == -signal.SIGKILL  # by the system, when the machine's memory is full
-    row = {
-        "status": "oom" if killed else "failed",
-        "error": "killed: the machine's memory is full" if killed else last,
-        "conditions": {
+    def measure(self, job: BenchJob) -> dict[str, Any]:
+        """The row of a job; a crash is a row that says how it ended. Raises `UserError`."""
+        if self.process is None:
+            self._start()
+        try:
+            self.pipe.send(job)
+            row = self.pipe.recv()
+        except (EOFError, ConnectionError):
+            self.process.join()
+            killed = self.process.exitcode == -signal.SIGKILL  # the machine's memory is full
+            why = "killed: the machine's memory is full" if killed else "the process ended"
+            row = {"status": "oom" if killed else "failed", "error": why}
+        if isinstance(row, UserError):
+            raise row
+        if "error" in row:  # whatever it has left on the GPU goes with it
+            self.close()
+            row["conditions"] = self._conditions(job)
+        return row
+
+    def close(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.join()
+            self.process = None
+
+    def _start(self) -> None:
+        gpu = _facts(self.uuid, self.args)
+        self.pipe, other = CONTEXT.Pipe()
+        self.process = CONTEXT.Process(target=_work, args=(other, gpu), daemon=True)
+        self.process.start()
+        other.close()  # so that its end is noticed
+
+    def _conditions(self, job: BenchJob) -> dict[str, Any]:
+        return {
             "variant": job.model.name,
             "batch": job.recipe.batch,
             "precision": precision_of(job.recipe),
@@ -99,14 +107,26 @@ def measured(job: BenchJob, gpu: Facts, out: Path) -> str:
             "device": job.device,
             "date": datetime.now(UTC).date().isoformat(),
             "commit": provenance.commit(),
-        },
-    }
-    write_json(out, row)
-    return row["status"]
+        }
+
+
+def _work(pipe: Any, gpu: Facts) -> None:
+    """What the process does: takes jobs, gives rows, until it is ended or what asks has ended."""
+    with suppress(EOFError):
+        while True:
+            job = pipe.recv()
+            try:
+                row = measure(job, Path(), gpu)
+            except UserError as e:
+                row = e
+            except Exception as e:
+                row = {"status": "failed", "error": f"{type(e).__name__}: {e}".splitlines()[0]}
+            pipe.send(row)
 
 
 def _facts(uuid: str | None, args: argparse.Namespace) -> Facts:
-    """What is known of the GPU, once the job before has left it. Raises `UserError` where it is in use."""
+    """What is known of the GPU, once the process before has left it. Raises `UserError` where it is in
+    use."""
     if uuid is None:
         return None
     until = time.monotonic() + PATIENCE
@@ -132,13 +152,17 @@ def measure_all(args: argparse.Namespace, uuid: str | None) -> None:
     jobs = wanted(jobs_of(plan), args.only)
     folder = Path(args.out or ("results/trial" if args.device == "cpu" else "results/reference"))
     folder /= "cpu" if args.device == "cpu" else devices.slug()
-    for k, (name, under) in enumerate(jobs.items(), 1):
-        out = folder / f"{name}.json"
-        if out.exists() and not args.again and load_json(out)["status"] != "failed":
-            status = "measured before"
-        else:
-            status = measured(job_of(plan, name, under, args), _facts(uuid, args), out)
-        print(f"{k}/{len(jobs)} {name}: {status}", flush=True)
+    worker = Worker(args, uuid)
+    with closing(worker):
+        for k, (name, under) in enumerate(jobs.items(), 1):
+            out = folder / f"{name}.json"
+            if out.exists() and not args.again and load_json(out)["status"] != "failed":
+                status = "measured before"
+            else:
+                row = worker.measure(job_of(plan, name, under, args))
+                write_json(out, row)
+                status = row["status"]
+            print(f"{k}/{len(jobs)} {name}: {status}", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

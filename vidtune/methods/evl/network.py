@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from vidtune.nn.attention import attend
 from vidtune.nn.clip import LayerNorm, QuickGELU, heads_of
+from vidtune.nn.over_time import convolve_over_time
 from vidtune.nn.rows import Dropout
 from vidtune.spec import Model
 
@@ -68,9 +69,7 @@ class LocalTemporal(nn.Module):
         """(B, T, P+1, D) and, for `neighbours`, the trunk's q and k -> (B, T, P+1, D)."""
         y = tokens
         if self.conv is not None:
-            x = tokens.permute(0, 2, 3, 1)  # (B, P+1, D, T)
-            x = self.conv(x.flatten(0, 1)).unflatten(0, x.shape[:2])
-            y = y + x.permute(0, 3, 1, 2)  # (B, T, P+1, D)
+            y = y + convolve_over_time(tokens, self.conv.weight, self.conv.bias)
         if self.position is not None:
             y = y + self.position[:, None]
         if self.neighbours is not None:

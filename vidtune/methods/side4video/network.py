@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from vidtune.nn.attention import again
 from vidtune.nn.clip import Attention, LayerNorm, heads_of
 from vidtune.nn.lean import lean
+from vidtune.nn.over_time import convolve_over_time
 from vidtune.nn.rows import RowModule
 from vidtune.spec import Model
 
@@ -91,9 +92,7 @@ class TemporalConv(nn.Sequential):
             y[:, 1:].addcmul_(x[:, :-1], before)
             y[:, :-1].addcmul_(x[:, 1:], after)
             return last(y)
-        x = first(s).permute(0, 2, 3, 1)  # (B, S, d, T)
-        x = over_time(x.flatten(0, 1)).unflatten(0, x.shape[:2])
-        return last(x.permute(0, 3, 1, 2))  # (B, T, S, d)
+        return last(convolve_over_time(first(s), over_time.weight, over_time.bias))
 
 
 class TemporalAttention(nn.Module):

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from vidtune import spec
 from vidtune.nn.clip import CLIP
 from vidtune.nn.lean import lean
+from vidtune.nn.over_time import convolve_over_time
 from vidtune.nn.rows import Dropout
 from vidtune.nn.task import Recognizer
 
@@ -30,21 +31,15 @@ class Adapter(nn.Module):
     def forward(self, x: Tensor, frames: int) -> Tensor:
         """(B*T, P+1, D) -> (B*T, P+1, D), which may take the place of `x`."""
         z = self.fc1(x[:, 1:]).unflatten(0, (-1, frames))  # (B, T, P, A)
-        over_time = self.conv.kernel_size[1:] == (1, 1)
-        z = self._over_time(z) if over_time else self._over_volume(z)  # (B, T, P, A)
+        if self.conv.kernel_size[1:] == (1, 1):
+            z = convolve_over_time(z, self.conv.weight.flatten(2), self.conv.bias)  # (B, T, P, A)
+        else:
+            z = self._over_volume(z)  # (B, T, P, A)
         y = self.fc2(z.flatten(0, 1))  # (B*T, P, D)
         if lean() and len(x) > 1:  # backward has a copy of the patches
             x[:, 1:] += y
             return x
         return x + F.pad(y, (0, 0, 1, 0))
-
-    def _over_time(self, z: Tensor) -> Tensor:
-        """Convolve over time, 4 times as fast on a CPU as the 3-d convolution that it equals."""
-        z = z.permute(0, 2, 3, 1)  # (B, P, A, T)
-        conv = self.conv
-        weight, padding = conv.weight.flatten(2), conv.padding[0]  # (A, 1, k)
-        y = F.conv1d(z.flatten(0, 1), weight, conv.bias, padding=padding, groups=conv.groups)
-        return y.unflatten(0, z.shape[:2]).permute(0, 3, 1, 2)  # (B, T, P, A)
 
     def _over_volume(self, z: Tensor) -> Tensor:
         side = math.isqrt(z.shape[2])
