@@ -23,6 +23,7 @@ from typing import Any
 from vidtune import provenance
 from vidtune.cost.measure import measure
 from vidtune.cost.measured_phases import BenchJob, measured_recipe, precision_of
+from vidtune.cost.predict_memory import predict
 from vidtune.gpu import devices, nvml
 from vidtune.gpu.lease import lease
 from vidtune.plan import Plan, load
@@ -57,6 +58,14 @@ def job_of(plan: Plan, name: str, under: Assumed, args: argparse.Namespace) -> B
         warmup=args.warmup,
         phases=ONLY,
     )
+
+
+def predicted(job: BenchJob) -> dict[str, float]:
+    """The allocated peak of each phase in GiB, as it is predicted without a GPU."""
+    how = (job.recipe.batch, precision_of(job.recipe), job.attention)
+    ours, theirs = (predict(job.model, *how, released=form) for form in (False, True))
+    phases = {"train": ours["train"], "inference": ours["inference"], "released": theirs["train"]}
+    return {phase: peaks["peak_gib"] for phase, peaks in phases.items()}
 
 
 class Worker:
@@ -159,7 +168,8 @@ def measure_all(args: argparse.Namespace, uuid: str | None) -> None:
             if out.exists() and not args.again and load_json(out)["status"] != "failed":
                 status = "measured before"
             else:
-                row = worker.measure(job_of(plan, name, under, args))
+                job = job_of(plan, name, under, args)
+                row = worker.measure(job) | {"predicted": predicted(job)}
                 write_json(out, row)
                 status = row["status"]
             print(f"{k}/{len(jobs)} {name}: {status}", flush=True)

@@ -9,6 +9,7 @@ import re
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import fmean
 from types import UnionType
 from typing import Annotated, Literal, Union, get_args, get_origin
 
@@ -19,6 +20,7 @@ from vidtune.cli.main import VERBS, make_parser
 from vidtune.plan import load
 from vidtune.plan.config import Settings
 from vidtune.plan.scale import Scale
+from vidtune.report.numbers.device_costs import in_use
 from vidtune.spec import Backbone, Dataset, Expected, GeneratedSet, Metric, Paper, Recipe
 from vidtune.spec.table import Tables
 
@@ -56,6 +58,7 @@ def write(root: Path) -> None:
         "configuration": configuration(),
         "disagreements": disagreements(root),
         "sample": sample(root),
+        "measured": measured(root),
     }
     for name, lines in pages.items():
         (folder / f"{name}.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -202,6 +205,63 @@ def sample(root: Path) -> Iterator[str]:
     yield "\n## Tables"
     for table in sorted((root / SAMPLE / "tables").glob("*.md")):
         yield f"\n{_one_deeper(table.read_text(encoding='utf-8'))}"
+
+
+def measured(root: Path) -> Iterator[str]:
+    """What was measured on GPUs, beside print and what was predicted: a step's memory, and speed."""
+    plan = load(root / "config", {"results": str(root / "results")})
+    printed = {
+        (f"{paper.name}/{row}", metric): float(value) / (1024 if metric.endswith("_mb") else 1)
+        for paper in plan.config.papers.values()
+        for numbers in reversed(
+            paper.numbers
+        )  # where several tables print a number, the first stands
+        for row, cells in numbers.rows.items()
+        for metric, value in cells.items()
+        if metric in ("train_gb", "train_gb_log", "train_mb")
+    }
+    in_print = {variant: value for (variant, _), value in printed.items()}
+    yield "# Measured on a GPU\n"
+    yield "Memory of a training step in GiB: of the method as released in use on the GPU (as nvidia-smi"
+    yield "shows it), reserved and allocated by torch, and predicted; of our code allocated and predicted."
+    yield "Speed of our code in videos a second. Weights and videos are random; files have the conditions."
+    for folder in sorted((root / "results/reference").iterdir()):
+        rows = {}
+        for path in sorted(folder.glob("*/*.json")):
+            rows[f"{path.parent.name}/{path.stem}"] = json.loads(path.read_text(encoding="utf-8"))
+        if rows:
+            yield from _measured_on(folder.name, rows, in_print)
+
+
+READINGS = ("in use", "reserved", "allocated")
+
+
+def _measured_on(gpu: str, rows: dict[str, dict], in_print: dict[str, float]) -> Iterator[str]:
+    under = next(iter(rows.values()))["conditions"]
+    yield f"\n## {under['device']}\n"
+    yield f"Driver {under['driver']}, torch {under['torch']}, {under['date']}, commit {under['commit']};"
+    yield f"{under['steps']} steps after {under['warmup']}; `results/reference/{gpu}`.\n"
+    heads = ("variant", "batch", "precision", "print", *READINGS, "predicted", "ours", "predicted")
+    heads += ("training, videos/s", "inference, videos/s")
+    yield f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}"
+    apart = {reading: [] for reading in READINGS}
+    for name, row in rows.items():
+        if row["status"] != "ok":
+            yield f"| {name} | {row['status']} |"
+            continue
+        known = row["released"]
+        read = (in_use(row, "released"), known["peak_reserved_gib"], known["peak_allocated_gib"])
+        if print_gib := in_print.get(name):
+            for reading, value in zip(READINGS, read, strict=True):
+                apart[reading].append(abs(value / print_gib - 1))
+        told, c = row["predicted"], row["conditions"]
+        numbers = (*read, told["released"], row["train"]["peak_allocated_gib"], told["train"])
+        cells = [name, f"{c['batch']}", c["precision"], f"{print_gib:.1f}" if print_gib else ""]
+        cells += [f"{value:.2f}" for value in numbers]
+        cells += [f"{row[phase]['videos_per_s']:.0f}" for phase in ("train", "inference")]
+        yield f"| {' | '.join(cells)} |"
+    means = [f"{reading} {100 * fmean(values):.1f} %" for reading, values in apart.items()]
+    yield f"\nMean distance of a reading from print, over {len(apart['in use'])} rows: {', '.join(means)}."
 
 
 def _one_deeper(text: str) -> str:

@@ -50,12 +50,13 @@ def test_computes_what_the_cpu_computes(m):
 
 
 @pytest.mark.parametrize("m", FIRST.values(), ids=shown)
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
 def test_nothing_waits_for_the_device(m):
     net = stirred(m).train().to(CUDA)
     video, target = inputs(net, CUDA)
     loss_of(net, video, target).backward()
-    torch.cuda.set_sync_debug_mode("error")
     try:
+        torch.cuda.set_sync_debug_mode("error")
         loss_of(net, video, target).backward()
     finally:
         torch.cuda.set_sync_debug_mode("default")
@@ -73,16 +74,20 @@ def test_steps_in_every_precision(plan, m, given):
     with torch.no_grad():
         single = loss_of(net, video, target)
     if given == "fp16":
+        if not net.halved:
+            pytest.skip("computes beside its backbone in single precision")
         net.to_half()
     elif given != "fp32":
         net.lower_frozen(torch.float16 if given == "amp16" else torch.bfloat16)
     step = Step(net, set(), recipe, CUDA)
-    before = [p.detach().clone() for p in step.tuned]
-    with precision(recipe, CUDA):
-        loss = loss_of(net, video, target)
-    step.backward(loss)
-    step.update()
-    torch.testing.assert_close(loss.detach().float(), single, rtol=0.05, atol=0.05)
+    before, first = [p.detach().clone() for p in step.tuned], None
+    for _ in range(16):  # the first ones find a scale at which no gradient overflows
+        with precision(recipe, CUDA):
+            loss = loss_of(net, video, target)
+        first = loss.detach() if first is None else first
+        step.backward(loss)
+        step.update()
+    torch.testing.assert_close(first.float(), single, rtol=0.05, atol=0.05)
     assert all(p.isfinite().all() for p in step.tuned)
     assert any(not torch.equal(a, b) for a, b in zip(before, step.tuned, strict=True))
 
@@ -123,13 +128,18 @@ def test_a_stopped_training_goes_on_to_the_same_bits(short_run, tmp_path):
     assert "cpu" not in load_json(whole / "train.json")["provenance"]["device"]
 
 
-def test_a_full_gpu_is_a_row_and_nvml_is_asked(vidtune, tmp_path):
+def test_a_full_gpu_is_a_row_and_nvml_is_asked(tmp_path):
     row, given = tmp_path / "row.json", ["--steps", 2, "--warmup", 1, "--even-if-busy"]
+
+    def bench(*words: object) -> dict[str, object]:
+        asked = [*command("bench", *words, *given, "--out", row)]
+        done = subprocess.run(asked, env=environment(), capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return load_json(row)
+
     few = ["--batch", 2, "--only", "train", "inference"]
-    assert vidtune("bench", "tempme/tempme-b32", *few, *given, "--out", row)[0] == 0
-    phase = load_json(row)["train"]
+    phase = bench("tempme/tempme-b32", *few)["train"]
     assert phase["peak_allocated_gib"] > 0.5 and phase["nvml_device_gib"] > 0.5
     assert phase["joules_per_video"] > 0 and phase["sm_mhz"]["max"] > 0
-    full = ["--batch", 1 << 14, "--only", "train"]
-    assert vidtune("bench", "tempme/clip4clip-b16", *full, *given, "--out", row)[0] == 0
-    assert load_json(row)["status"] == "oom"
+    full = bench("tempme/clip4clip-b16", "--batch", 1 << 17, "--only", "train")
+    assert full["status"] == "oom"

@@ -49,6 +49,12 @@ class Job:
         return self.process.wait(60)
 
 
+@pytest.fixture(autouse=True)
+def before_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a machine with a GPU another test may have started CUDA in this process."""
+    monkeypatch.setattr("torch.cuda.is_initialized", lambda: False)
+
+
 @pytest.fixture
 def gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Sets the GPUs of the machine, for this process and those it starts."""

@@ -313,3 +313,14 @@ def test_computing_again_in_backward_changes_nothing(m):
 
 def test_only_side_networks_can_compute_again():
     assert {m.method for m in MODELS if net_of(m).recompute()} == {"side4video"}
+
+
+@pytest.mark.parametrize("m", FIRST.values(), ids=shown)
+def test_float16_weights_are_taken_or_refused_in_one_line(m):
+    net = net_of(m)
+    if m.method in ("clip4clip", "adapter") or (m.method, m.task) == ("side4video", "retrieval"):
+        net.to_half()
+        assert any(p.dtype == torch.float16 for p in net.parameters())
+        return
+    with pytest.raises(UserError, match=r"weights: fp16: \w+ computes .* give the recipe"):
+        net.to_half()

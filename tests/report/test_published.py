@@ -1,16 +1,18 @@
 """The list of full-size measurements: every measured cell of the papers has its job."""
 
+import multiprocessing
 import os
-import subprocess
-import sys
-from pathlib import Path
+import pickle
+import signal
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 from helpers import fake_nvml
 from helpers.common import REPO, one_line
 
 from vidtune.report.numbers import conditions, device_costs
-from vidtune.spec import load_json, write_json
+from vidtune.spec import UserError, load_json
 
 
 @pytest.fixture
@@ -49,13 +51,22 @@ def test_every_measured_cell_has_its_job_or_a_reason(plan, published):
         assert reason or phase in published.ONLY, f"{variant}: {metric}"
 
 
-def test_float16_weights_are_measured_under_autocast(plan, published):
-    """No recipe of ours has them: the cell is not comparable, and says under what it was measured."""
+def test_float16_weights_are_measured_as_such(plan, published):
     name = "side4video/b32-msrvtt"
-    assert plan.config.papers["side4video"].measured_under()["b32-msrvtt"].precision == "fp16"
-    assert published.jobs_of(plan)[name].precision == "amp16"
+    under = published.jobs_of(plan)[name]
+    args = SimpleNamespace(batch=None, device="cpu", steps=1, warmup=1)
+    recipe = published.job_of(plan, name, under, args).recipe
+    assert (under.precision, recipe.weights, recipe.precision) == ("fp16", "fp16", "fp32")
     table3 = next(n for n in plan.config.papers["side4video"].numbers if n.where == "Table 3")
     assert conditions.required(plan, table3, name)["precision"] == "fp16"
+
+
+def test_every_job_is_one(plan, published):
+    """A recipe that mixes labels needs a group, whatever the batch."""
+    args = SimpleNamespace(batch=2, device="cpu", steps=1, warmup=1)
+    for name, under in published.jobs_of(plan).items():
+        job = published.job_of(plan, name, under, args)
+        assert job.recipe.batch == 2 and pickle.loads(pickle.dumps(job)) == job
 
 
 def test_jobs_keep_to_what_a_table_states(plan, published):
@@ -82,76 +93,86 @@ def test_bad_input_is_one_line(published, no_gpu, capsys, given, says):
     assert says in one_line(capsys.readouterr().err)
 
 
-class Runs:
-    """`subprocess.run` that writes a row, or fails with a given code."""
-
-    def __init__(self, code=0, stderr=""):
-        self.given, self.code, self.stderr = [], code, stderr
-
-    def __call__(self, command, **_):
-        if command[0] == "git":  # which commit this is
-            return subprocess.CompletedProcess(command, 0, "0123abc", "")
-        self.given.append(command)
-        if self.code == 0:
-            out = command[command.index("--out") + 1]
-
-            write_json(Path(out), {"status": "ok", "conditions": {}})
-        return subprocess.CompletedProcess(command, self.code, "", self.stderr)
-
-
 CPU = ["--device", "cpu", "--only", "tempme/tempme-b32", "--out"]
 
 
-def test_what_is_done_is_skipped(published, monkeypatch, tmp_path, capsys):
-    runs = Runs()
-    monkeypatch.setattr(published.subprocess, "run", runs)
+@pytest.fixture
+def measured(published, monkeypatch, tmp_path):
+    """A function that sets what measures a job, in forks of this process; jobs leave their names."""
+    monkeypatch.setattr(published, "CONTEXT", multiprocessing.get_context("fork"))
+    seen = tmp_path / "seen"
+    seen.touch()
+
+    def by(end):
+        def measure(job, clips, gpu):
+            with seen.open("a") as file:
+                file.write(f"{job.model.name} {job.recipe.batch} {job.attention}\n")
+            return end() or {"status": "ok", "conditions": {}}
+
+        monkeypatch.setattr(published, "measure", measure)
+        return lambda: seen.read_text().splitlines()
+
+    return by
+
+
+def test_what_is_done_is_skipped(published, measured, tmp_path, capsys):
+    seen = measured(lambda: None)
     assert published.main([*CPU, str(tmp_path), "--batch", "1"]) == 0
     assert published.main([*CPU, str(tmp_path)]) == 0
-    assert "measured before" in capsys.readouterr().out and len(runs.given) == 1
+    assert "measured before" in capsys.readouterr().out
+    assert seen() == ["tempme/tempme-b32 1 explicit"]
     assert (tmp_path / "cpu" / "tempme" / "tempme-b32.json").is_file()
-    command = runs.given[0]
-    assert command[:5] == [sys.executable, "-m", "vidtune", "bench", "tempme/tempme-b32"]
-    assert command[command.index("--batch") + 1] == "1"
-    assert command[command.index("--attention") + 1] == "explicit"
-    assert published.main([*CPU, str(tmp_path), "--again"]) == 0 and len(runs.given) == 2
+    assert published.main([*CPU, str(tmp_path), "--again"]) == 0 and len(seen()) == 2
 
 
-@pytest.mark.parametrize(
-    "code, stderr, status",
-    [(-9, "", "oom"), (1, "Traceback\nRuntimeError: illegal address\n", "failed")],
-)
+def killed():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def broken():
+    raise RuntimeError("illegal address\nand more")
+
+
+def in_use():
+    raise UserError("GPU: in use")
+
+
+@pytest.mark.parametrize("end, status, says", [
+    (killed, "oom", "memory is full"),
+    (partial(os._exit, 1), "failed", "the process ended"),
+    (broken, "failed", "RuntimeError: illegal address"),
+])  # fmt: skip
 def test_a_crash_is_a_row_and_a_failed_one_is_tried_again(
-    published, monkeypatch, tmp_path, code, stderr, status
+    published, measured, tmp_path, end, status, says
 ):
-    runs = Runs(code, stderr)
-    monkeypatch.setattr(published.subprocess, "run", runs)
-    assert published.main([*CPU, str(tmp_path)]) == 0
+    seen = measured(end)
+    two = [*CPU[:-1], "tempme/lora-b32", "--out", str(tmp_path)]
+    assert published.main(two) == 0  # the second job, too, has a process
     row = load_json(tmp_path / "cpu" / "tempme" / "tempme-b32.json")
     assert row["status"] == status and row["conditions"]["batch"] == 32
-    assert "illegal address" in row["error"] or status == "oom"
-    assert published.main([*CPU, str(tmp_path)]) == 0
-    assert len(runs.given) == (2 if status == "failed" else 1)
+    assert says in row["error"] and "more" not in row["error"]
+    assert published.main(two) == 0
+    assert len(seen()) == (4 if status == "failed" else 2)
 
 
-def test_bad_input_of_a_job_ends_the_sequence(published, monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(published.subprocess, "run", Runs(2, "vidtune bench: GPU: in use\n"))
-    assert published.main([*CPU, str(tmp_path)]) == 2
-    assert "in use" in one_line(capsys.readouterr().err)
+def test_bad_input_of_a_job_ends_the_sequence(published, measured, tmp_path, capsys):
+    seen = measured(in_use)
+    assert published.main([*CPU[:-1], "tempme/lora-b32", "--out", str(tmp_path)]) == 2
+    assert "in use" in one_line(capsys.readouterr().err) and len(seen()) == 1
 
 
-def test_on_a_gpu_the_whole_sequence_has_it_alone(published, monkeypatch, tmp_path, capsys):
+def test_on_a_gpu_the_whole_sequence_has_it_alone(published, measured, monkeypatch, tmp_path):
     fake_nvml.install(tmp_path, monkeypatch, {})
-    seen = []
 
-    class Held(Runs):
-        def __call__(self, command, **_):
-            seen.append((os.environ["CUDA_VISIBLE_DEVICES"], os.environ["VIDTUNE_GPU_LEASE"]))
-            return super().__call__(command)
+    def held():
+        names = ("CUDA_VISIBLE_DEVICES", "VIDTUNE_GPU_LEASE")
+        return {"status": "ok", "conditions": {}, "held": [os.environ[n] for n in names]}
 
-    monkeypatch.setattr(published.subprocess, "run", Held())
+    seen = measured(held)
     assert published.main(["--only", "tempme/tempme-*", "--out", str(tmp_path / "out")]) == 0
-    assert seen == [("GPU-0", "alone")] * len(seen) and len(seen) >= 2
-    assert (tmp_path / "out" / "nvidia-h200" / "tempme" / "tempme-b16.json").is_file()
+    rows = [load_json(p) for p in (tmp_path / "out" / "nvidia-h200" / "tempme").iterdir()]
+    assert len(rows) == len(seen()) >= 2
+    assert all(row["held"] == ["GPU-0", "alone"] for row in rows)
 
 
 def test_a_busy_gpu_is_refused(published, monkeypatch, tmp_path, capsys):

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from vidtune.nn.clip import CLIP, Attention
 from vidtune.nn.similarity import cosine
+from vidtune.spec import UserError
 
 # Modules whose own parameters may be float16.
 HALF = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d, Attention)
@@ -59,12 +60,18 @@ class VideoModel(nn.Module):
 
     @property
     def halved(self) -> tuple[nn.Module, ...]:
-        """What `to_half` converts."""
-        return (self.clip,)
+        """What `to_half` converts; empty where parts that stay in single precision need its outputs."""
+        return ()
 
     def to_half(self) -> None:
         """Turn the weights to float16 that OpenAI's `convert_weights` turns: of linear layers,
-        convolutions and attention, and projections. Norms, embeddings and all else stay."""
+        convolutions and attention, and projections. Norms, embeddings and all else stay. Raises
+        `UserError` for a method that does not compute so."""
+        if not self.halved:
+            raise UserError(
+                f"weights: fp16: {type(self).__name__} computes beside its backbone in single precision; "
+                "give the recipe precision: amp16 instead"
+            )
         for part in self.halved:
             for p in _products(part):
                 p.data = p.data.half()

@@ -1,10 +1,10 @@
 """The papers' claims, tested on their own numbers and on ours.
 
-A counted claim is always judged. One about memory is judged on predicted raw GiB, and says so, with
-what the GB fitted to print say beside it. A change that goes further than claimed, the way that the
-paper praises, exceeds the claim. A learned one is judged at the scale at hand, from the intervals of
-its differences over paired seeds (`vidtune.report.comparisons`): an order holds if every pair does,
-and fails if one does.
+A counted claim is always judged. One about memory is judged on what was measured on one GPU, or, where
+a row was not, on predicted raw GiB, and says so, with what the other numbers say beside it. A change
+that goes further than claimed, the way that the paper praises, exceeds the claim. A learned one is
+judged at the scale at hand, from the intervals of its differences over paired seeds
+(`vidtune.report.comparisons`): an order holds if every pair does, and fails if one does.
 
 What only compares print with print, and our own controls, decide nothing about a paper: each finding
 says which numbers it rests on. Where a scale makes the same runs of what a paper trains on several
@@ -19,6 +19,7 @@ from typing import Literal
 from vidtune.plan import Plan
 from vidtune.report.comparisons import Comparison, Learned, Status, judge_all, learned, pairs
 from vidtune.report.numbers.rows import Row, RowIndex, index_rows
+from vidtune.report.verdicts import MEASURED_WITHIN
 from vidtune.spec import ClaimTest, Frozen, Metric
 from vidtune.spec.paper import Claim
 
@@ -100,13 +101,15 @@ def _finding(
     test: ClaimTest,
 ) -> Finding:
     paper, metric = name.split("/")[0], plan.config.metrics[test.metric]
-    # of memory our number is the first predicted one
     predictions = [m for m in plan.config.metrics.values() if metric.name in m.predicts]
-    judged, *others = predictions or [metric]
     # where a paper prints a number in several places, the first counts: tables come first
     names = test.best_first or (test.of, test.against)
     theirs = {n: printed.get((f"{paper}/{n}", metric.name), [])[:1] for n in names}
-    values = _our_values(plan, ours, paper, test, judged, theirs)
+    values = _our_values(plan, ours, paper, test, metric, theirs)
+    judged, others = metric, predictions
+    if predictions and not all(values.values()):  # not measured
+        judged, *others = predictions
+        values = _our_values(plan, ours, paper, test, judged, theirs)
     status, detail = _judge_test(test, judged, values)
     compared = _compare(paper, trained, test, metric, theirs) if metric.kind == "learned" else ()
     if compared:
@@ -175,7 +178,7 @@ def _our_values(
     chosen to have it) is the published one."""
     values = {n: ours.get((f"{paper}/{n}", metric.name), []) for n in theirs}
     if metric.kind == "measured":
-        return _under_one_condition(values)
+        return _under_one_condition(plan, values)
     for name in values if metric.kind == "counted" else ():
         variant = plan.variants.get(f"{paper}/{name}")
         if variant is None or test.metric in variant.fitted:
@@ -183,11 +186,16 @@ def _our_values(
     return values
 
 
-def _under_one_condition(values: Values) -> Values:
+def _under_one_condition(plan: Plan, values: Values) -> Values:
     """Keep one measurement of each row, all under the first (scale, device, condition) that every row
-    has; empty lists if there is none."""
+    has; empty lists if there is none. Each has the frames that its variant declares."""
+
+    def shared_by(row: Row) -> tuple[str, str, str]:
+        frames = f"frames {plan.variants[row.variant].frames}"
+        return row.scale, row.device, row.condition.replace(frames, "frames as declared")
+
     by_condition = {
-        name: {(r.scale, r.device, r.condition): r for r in reversed(rows) if not r.text}
+        name: {shared_by(r): r for r in reversed(rows) if not r.text}
         for name, rows in values.items()
     }
     first, *others = by_condition.values()
@@ -209,6 +217,8 @@ def _judge_test(
         detail += f" (published: {', '.join(borrowed)})"
     if metric.kind == "predicted":
         detail += f" {metric.unit} (predicted)"
+    elif metric.kind == "measured" and not printed:
+        detail += f" {metric.unit} ({next(iter(values.values()))[0].device})"
     if test.percent is None:
         return _judge_order(metric, mean), detail
     a, b = mean.values()
@@ -218,9 +228,13 @@ def _judge_test(
 
 
 def _judge_change(test: ClaimTest, metric: Metric, change: float) -> tuple[Status, str]:
-    """A change in percent against the claimed one. Going further exceeds the claim if that is better."""
+    """A change in percent against the claimed one; of measured numbers the quotient may differ by as much
+    as a number may from print. Going further exceeds the claim if that is better."""
     assert test.percent is not None
-    if abs(change - test.percent) <= test.within:
+    within = test.within
+    if metric.kind == "measured":
+        within = max(within, MEASURED_WITHIN * (100 + test.percent))
+    if abs(change - test.percent) <= within:
         return "holds", ""
     if change * test.percent <= 0:
         return "fails", ""

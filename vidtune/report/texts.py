@@ -13,7 +13,7 @@ from vidtune.report.numbers.rows import RowIndex
 from vidtune.spec import Contradiction
 
 PLACEHOLDER = re.compile(r"\{([\w.-]+)/(\w+)(?::([^{}]*))?\}")
-KINDS = ("counted", "predicted")  # of the metrics that a text may name
+KINDS = ("counted", "predicted", "measured")  # of the metrics that a text may name
 
 
 def fill(plan: Plan, paper: str, text: str, ours: RowIndex) -> str:
@@ -21,7 +21,10 @@ def fill(plan: Plan, paper: str, text: str, ours: RowIndex) -> str:
 
     def number(match: re.Match[str]) -> str:
         row, metric, form = match.groups()
-        value = mean(ours.get((f"{paper}/{row}", metric), []))
+        rows = ours.get((f"{paper}/{row}", metric), [])
+        if plan.config.metrics[metric].kind == "measured":  # on one device
+            rows = [r for r in rows if not r.text][:1]
+        value = mean(rows)
         digits = f".{plan.config.metrics[metric].digits}f"
         return "(not computed yet)" if value is None else format(value, form or digits)
 

@@ -83,6 +83,8 @@ class Predicted(Result):
 class Phase(Written):
     status: Literal["ok", "oom"] | None = None
     peak_allocated_gib: Amount | None = None
+    peak_reserved_gib: Amount | None = None
+    nvml_device_gib: Amount | None = None  # in use on the whole GPU
     videos_per_s: Amount | None = None
 
 
@@ -91,6 +93,7 @@ class Measured(Result):
     conditions: dict[str, Any]
     train: Phase | None = None
     inference: Phase | None = None
+    released: Phase | None = None  # a training step as the method's own code holds it in memory
 
 
 class Trained(Result):

@@ -45,9 +45,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add("--steps", type=count, default=20, help="measured steps (default: 20)")
     add("--warmup", type=count, default=5, help="discarded steps before them (default: 5)")
     add("--device", choices=("cpu", "cuda"), help="default: cuda where there is a GPU")
-    parts = ("train", "inference", "loader")
-    choices = (*parts, "released")
-    add("--only", nargs="+", choices=choices, default=parts, help="default: all but released")
+    parts = ("train", "inference", "released", "loader")
+    add("--only", nargs="+", choices=parts, default=parts, help="default: all of them")
     add(
         "--clips",
         type=as_path,

@@ -19,6 +19,10 @@ class AdapterTuned(Retriever):
             nn.init.zeros_(adapter.up.weight)
             nn.init.zeros_(adapter.up.bias)
 
+    @property
+    def halved(self) -> tuple[nn.Module, ...]:
+        return (self.clip,)
+
     def forward(self, video: Tensor, mask: Tensor | None = None) -> tuple[Tensor, ...]:
         frames = self.clip.encode_image(video.flatten(0, 1))  # (B*T, E)
         return (mean_of_frames(frames.unflatten(0, video.shape[:2]), mask),)  # (B, E)

@@ -1,7 +1,7 @@
 """Shapes: B videos, T frames, E embedding."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vidtune import spec
 from vidtune.nn.clip import CLIP
@@ -22,6 +22,10 @@ class CLIP4Clip(Retriever):
         if options.header_layers:
             self.header = FrameTransformer(model.backbone, options.header_layers, model.frames)
             self.header.start_from(clip)
+
+    @property
+    def halved(self) -> tuple[nn.Module, ...]:
+        return (self.clip,)
 
     def prepare(self, video: Tensor) -> tuple[Tensor, ...]:
         """(B, T, 3, H, W) -> the frames' features (B, T, E) if no part of the vision tower is tuned."""

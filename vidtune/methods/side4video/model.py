@@ -28,10 +28,6 @@ class _SideTuned:
         self.layers = fusion_layers(options.fusion, options.layers, model.backbone.layers)
         self.side = SideNetwork(options, model)
 
-    @property
-    def halved(self) -> tuple[nn.Module, ...]:
-        return self.clip, self.side
-
     def recompute(self) -> bool:
         for block in self.side.blocks:
             block.recomputed = True
@@ -103,6 +99,10 @@ class Side4VideoRetriever(_SideTuned, Retriever):
                 )
             self.header = FrameTransformer(model.backbone, options.header_layers, model.frames)
         self._tune()
+
+    @property
+    def halved(self) -> tuple[nn.Module, ...]:
+        return self.clip, self.side
 
     def _tune(self) -> None:
         """Tune the text tower, and of the vision tower the last norm and projection.

@@ -4,9 +4,11 @@
                                                         inference, under one named convention
 <results>/<scale>/bench/<gpu>/<paper>/<variant>.json    measured on this machine
 <results>/reference/<gpu>/<paper>/<variant>.json        measured before, part of the repository
-Predicted are GiB, and apart from them GB on a line fitted to print. Measured memory is the
-allocator's peak: GB are 10^9 bytes, MB those of TempMe's log, 2^20. Throughput is of inference.
-Running out of memory is a row without a number, a busy GPU a row that says so.
+Predicted are GiB, and apart from them GB on a line fitted to print. No paper says how it measured
+memory; of three readings (allocated, reserved, in use) print is nearest to what nvidia-smi shows
+in use (docs/measuring.md has the numbers), so that is the measured number, of the method as released:
+GB are GiB, MB MiB, as nvidia-smi prints them. Throughput is of inference. Running out of memory is a
+row without a number, a busy GPU a row that says so.
 """
 
 import math
@@ -21,17 +23,16 @@ from vidtune.report.numbers.result_files import made_by, model_results, paper_pa
 from vidtune.report.numbers.rows import BUSY, FULL_SIZE, HERE, OOM, REFERENCE, Row, our_row
 from vidtune.spec.results import Measured, Predicted
 
-GB = 2**30 / 1e9  # of one GiB
-# metric: (phase, key, factor)
-VALUES = {
-    "train_gb": ("train", "peak_allocated_gib", GB),
-    "infer_gb": ("inference", "peak_allocated_gib", GB),
-    "train_gb_log": ("train", "peak_allocated_gib", 1.0),
-    "train_mb": ("train", "peak_allocated_gib", 1024),
-    "infer_mb": ("inference", "peak_allocated_gib", 1024),
-    "throughput": ("inference", "videos_per_s", 1.0),
+# metric: (phase, factor of its memory in use in GiB; None: its rate)
+VALUES: dict[str, tuple[str, float | None]] = {
+    "train_gb": ("released", 1.0),
+    "infer_gb": ("inference", 1.0),
+    "train_gb_log": ("released", 1.0),
+    "train_mb": ("released", 1024),
+    "infer_mb": ("inference", 1024),
+    "throughput": ("inference", None),
 }
-PHASES = {"train", "inference"}  # a process that was killed leaves neither
+PHASES = {"train", "inference", "released"}  # a process that was killed leaves none
 UNDER = ("batch", "frames", "precision", "attention", "compile")
 CONVENTION = ("batch", "precision", "attention")
 
@@ -96,22 +97,33 @@ def measured(plan: Plan) -> Iterator[Row]:
                 yield from _bench_rows(plan, name, bench, path, scale)
 
 
+def in_use(bench: dict[str, Any], phase: str) -> float | None:
+    """GiB of the GPU in use at the peak of a phase, as nvidia-smi shows them: what the allocator has
+    reserved, and what CUDA and the driver hold beside it, which a watched phase tells."""
+    watched = (bench.get(name) or {} for name in ("train", "inference"))
+    pairs = [(p.get("nvml_device_gib"), p.get("peak_reserved_gib")) for p in watched]
+    beside = next((used - held for used, held in pairs if used and held), None)
+    reserved = (bench.get(phase) or {}).get("peak_reserved_gib")
+    return None if beside is None or reserved is None else reserved + beside
+
+
 def _bench_rows(
     plan: Plan, name: str, bench: dict[str, Any], path: Path, scale: str
 ) -> Iterator[Row]:
     under, status = bench["conditions"], bench["status"]
     code = made_by(bench, provenance.bench_digest(plan.models[name].method))
-    for metric, (phase, key, factor) in VALUES.items():
+    code["stale"] &= scale != REFERENCE  # what is kept is of its own commit, which it names
+    for metric, (phase, factor) in VALUES.items():
         m = plan.config.metrics.get(metric)
         result = bench.get(phase) or {}
-        value = result.get(key)
+        value = in_use(bench, phase) if factor else result.get("videos_per_s")
         ended = OOM in (result.get("status"), None if PHASES & set(bench) else status)
         if m is None or (value is None and not ended):
             continue
         yield our_row(
             m,
             variant=name,
-            value=math.nan if value is None else value * factor,
+            value=math.nan if value is None else value * (factor or 1.0),
             where=str(path),
             scale=scale,
             device=str(under.get("device", path.parent.parent.name)),

@@ -4,7 +4,6 @@ from matplotlib.axes import Axes
 
 from vidtune.plan import Plan
 from vidtune.report.cell_names import label
-from vidtune.report.numbers.device_costs import GB
 from vidtune.report.numbers.result_files import Outcomes
 from vidtune.report.numbers.rows import Row, index_rows
 from vidtune.report.plots import style
@@ -14,6 +13,7 @@ from vidtune.spec import Figure as Published
 PHASES = {"forward": "<", "backward": "D", "step": ">"}  # of a training step, and their marks
 KINDS = ("weights", "gradients", "optimizer", "activations", "workspace")
 ROW = 0.17  # inches
+GB = 2**30 / 1e9  # of one GiB
 
 
 def by_backbone(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
