@@ -32,7 +32,7 @@ NAMED = 3.0  # percent: what is off by more stands as a number beside its dot
 
 
 class Dot(NamedTuple):
-    """A counted cell on the axis of deviations."""
+    """A counted or measured cell on the axis of deviations."""
 
     cell: Cell
     percent: float  # ours over print
@@ -60,10 +60,10 @@ class TableLine(NamedTuple):
 
     @property
     def dots(self) -> tuple[Dot, ...]:
-        """Its counted cells, by how far ours is from print."""
+        """Its counted and measured cells, by how far ours is from print."""
         dots: list[Dot] = []
-        counted = (c for c in self.cells if c.kind == "counted" and c.verdict in ("match", "off"))
-        for cell in counted:
+        judged = (c for c in self.cells if c.verdict in ("match", "off"))
+        for cell in (c for c in judged if c.kind in ("counted", "measured")):
             assert cell.ours is not None
             percent = 100 * (cell.ours / float(cell.print) - 1)
             far = cell.verdict == "off" and abs(percent) >= NAMED

@@ -121,7 +121,9 @@ def _render(plan: Plan, rows: list[Row], tested: list[Finding], **shown: Any) ->
         lines=answer.table_lines(plan, cells),
         words=answer.WORDS,
         claims=answer.claim_lines(tested),
-        tallies={k: answer.tally(tested, k) for k in ("counted", "predicted", "learned")},
+        tallies={
+            k: answer.tally(tested, k) for k in ("counted", "measured", "predicted", "learned")
+        },
         agreements=answer.agreements(cells),
         lacking=sum(f.lacks_rows for f in counted_once if f.kind == "learned"),
         repeated=sum(f.repeats for f in tested),

@@ -1,4 +1,4 @@
-"""Plots of training memory, predicted at the papers' full size without a GPU."""
+"""Plots of training memory at the papers' full size: predicted without a GPU, and measured on one."""
 
 from matplotlib.axes import Axes
 
@@ -17,7 +17,8 @@ GB = 2**30 / 1e9  # of one GiB
 
 
 def by_backbone(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
-    """Training memory against the size of the frozen trunk: predicted, and as the paper plots it."""
+    """Training memory against the size of the frozen trunk: predicted, measured where it was, and as the
+    paper plots it."""
     found = [
         (paper, figure)
         for paper, one in plan.config.papers.items()
@@ -29,8 +30,16 @@ def by_backbone(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
     ]
     if not any(d["predicted_gb"] for d in data):
         return "no memory of a figure's variants has been predicted yet"
-    figure, (left, right) = style.canvas(2, 3.0, across=2, sharey=True, sharex=True)
-    for panel, key in ((left, "predicted_gb"), (right, "printed_gb")):
+    gpus = list(dict.fromkeys(d["gpu"] for d in data if d["gpu"]))
+    titles = {
+        "predicted_gb": "Predicted, without a GPU",
+        "measured_gb": f"Measured, {', '.join(gpus)}",
+        "printed_gb": f"As plotted in {found[0][0]}, {found[0][1].where}",
+    }
+    titles = {key: title for key, title in titles.items() if any(d[key] for d in data)}
+    figure, panels = style.canvas(len(titles), 3.0, sharey=True, sharex=True)
+    for panel, (key, panel_title) in zip(panels, titles.items(), strict=True):
+        panel.set_title(panel_title)
         for series in dict.fromkeys(d["series"] for d in data):
             mine = [d for d in data if d["series"] == series and d[key]]
             if not mine:
@@ -42,19 +51,18 @@ def by_backbone(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
             panel.plot(x, y, **look, label=series, linewidth=1.3, markersize=5)
         style.log_scale(panel, "x")
         panel.set_xlabel("parameters of the frozen trunk, millions")
-    left.set(title="Predicted, without a GPU", ylabel="training memory, GB", ylim=(0, None))
-    right.set_title(f"As plotted in {found[0][0]}, {found[0][1].where}")
-    style.legend(figure, [left])
+    panels[0].set(ylabel="training memory, GB", ylim=(0, None))
+    style.legend(figure, panels[:1])
     under = list(dict.fromkeys(f"{d['backbone']} {d['batch']}" for d in data if d["batch"]))
     caption = (
-        "Left: the peak of live tensors in a training step with 8 frames, raw and on no fitted line, "
-        "which leaves out what driver and allocator take. "
+        "Predicted: the peak of live tensors in a training step with 8 frames, raw and on no fitted line, "
+        "which leaves out what driver and allocator take. Measured: what of the GPU is in use. "
         f"Clips of a batch: {', '.join(under)}. That of ViT-E is ours, as the paper prints none."
     )
     title = (
         f"How does training memory grow with the trunk? After {found[0][0]}'s {found[0][1].where}"
     )
-    return Drawn(figure, title, caption, data, "Two line charts, a line for each method.")
+    return Drawn(figure, title, caption, data, "Line charts side by side, a line for each method.")
 
 
 def _sizes(
@@ -72,6 +80,7 @@ def _sizes(
             continue
         light = "light" in label(plan, list(plan.config.papers[paper].numbers), name)
         predicted = ours.get((name, "train_gib"), [])
+        measured = [r for r in ours.get((name, "train_gb"), []) if not r.text][:1]
         out.append(
             {
                 "variant": name,
@@ -82,6 +91,8 @@ def _sizes(
                 "convention": memory.get("convention"),
                 "trunk_millions": counted / 1e6,
                 "predicted_gb": predicted[0].value * GB if predicted else None,
+                "measured_gb": measured[0].value if measured else None,
+                "gpu": measured[0].device if measured else None,
                 "printed_gb": in_print[0] if in_print else None,
             }
         )
