@@ -34,7 +34,7 @@ def by_backbone(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
     titles = {
         "predicted_gb": "Predicted, without a GPU",
         "measured_gb": f"Measured, {', '.join(gpus)}",
-        "printed_gb": f"As plotted in {found[0][0]}, {found[0][1].where}",
+        "printed_gb": f"In print, {found[0][1].where}",
     }
     titles = {key: title for key, title in titles.items() if any(d[key] for d in data)}
     figure, panels = style.canvas(len(titles), 3.0, sharey=True, sharex=True)
