@@ -28,7 +28,8 @@ WORDS = {
 CLAIMS = ("reproduced", "in part", "contradicted", "undecided", "not testable")
 HOLDS = ("holds", "exceeded")
 SPREAD, REACH = 0.25, 30.0  # percent: where the axis turns logarithmic, and where it ends
-NAMED = 3.0  # percent: what is off by more stands as a number beside its dot
+NAMED = 3.0  # percent: what is off by more stands as a number beside its dot,
+ROOM = 9.0  # of the axis' 100 parts: as much as that takes
 
 
 class Dot(NamedTuple):
@@ -37,7 +38,7 @@ class Dot(NamedTuple):
     cell: Cell
     percent: float  # ours over print
     at: float  # place on the axis, 0 to 100
-    label: str  # "+18 %" of a cell that is far off, once for equal ones
+    label: str  # "+18 %" of a cell that is far off, where there is room
 
 
 class TableLine(NamedTuple):
@@ -61,16 +62,19 @@ class TableLine(NamedTuple):
     @property
     def dots(self) -> tuple[Dot, ...]:
         """Its counted and measured cells, by how far ours is from print."""
-        dots: list[Dot] = []
         judged = (c for c in self.cells if c.verdict in ("match", "off"))
-        for cell in (c for c in judged if c.kind in ("counted", "measured")):
-            assert cell.ours is not None
-            percent = 100 * (cell.ours / float(cell.print) - 1)
-            far = cell.verdict == "off" and abs(percent) >= NAMED
-            label = f"{percent:+.0f} %" if far else ""
-            seen = label in {dot.label for dot in dots}
-            dots.append(Dot(cell, percent, place(percent), "" if seen else label))
-        return tuple(dots)
+        cells = [c for c in judged if c.kind in ("counted", "measured")]
+        apart = [100 * ((c.ours or 0.0) / float(c.print) - 1) for c in cells]
+        places = list(map(place, apart))
+
+        def label(k: int) -> str:
+            """Written towards print, where no other dot is in its way."""
+            way = [(at - places[k]) * -math.copysign(1, apart[k]) for at in places]
+            free = not any(0 < at < ROOM for at in way)
+            far = cells[k].verdict == "off" and abs(apart[k]) >= NAMED
+            return f"{apart[k]:+.0f} %" if far and free else ""
+
+        return tuple(map(Dot, cells, apart, places, map(label, range(len(cells)))))
 
 
 class ClaimLine(NamedTuple):
