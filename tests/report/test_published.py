@@ -69,6 +69,13 @@ def test_every_job_is_one(plan, published):
         assert job.recipe.batch == 2 and pickle.loads(pickle.dumps(job)) == job
 
 
+def test_a_row_has_what_was_predicted(plan, published):
+    name = "tempme/tempme-b32"
+    args = SimpleNamespace(batch=2, device="cpu", steps=1, warmup=1)
+    told = published.predicted(published.job_of(plan, name, published.jobs_of(plan)[name], args))
+    assert 0 < told["inference"] < told["train"] < told["released"]  # ours keeps less
+
+
 def test_jobs_keep_to_what_a_table_states(plan, published):
     checked = 0
     for table, variant, _ in measured_cells(plan):
@@ -110,6 +117,7 @@ def measured(published, monkeypatch, tmp_path):
             return end() or {"status": "ok", "conditions": {}}
 
         monkeypatch.setattr(published, "measure", measure)
+        monkeypatch.setattr(published, "predicted", lambda job: {})
         return lambda: seen.read_text().splitlines()
 
     return by
