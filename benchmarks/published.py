@@ -22,7 +22,7 @@ from typing import Any
 
 from vidtune import provenance
 from vidtune.cost.measure import measure
-from vidtune.cost.measured_phases import BenchJob, measured_recipe, precision_of
+from vidtune.cost.measured_phases import BenchJob, measured_recipe
 from vidtune.cost.predict_memory import predict
 from vidtune.gpu import devices, nvml
 from vidtune.gpu.lease import lease
@@ -62,7 +62,7 @@ def job_of(plan: Plan, name: str, under: Assumed, args: argparse.Namespace) -> B
 
 def predicted(job: BenchJob) -> dict[str, float]:
     """The allocated peak of each phase in GiB, as it is predicted without a GPU."""
-    how = (job.recipe.batch, precision_of(job.recipe), job.attention)
+    how = (job.recipe.batch, job.recipe.computes_in, job.attention)
     ours, theirs = (predict(job.model, *how, released=form) for form in (False, True))
     phases = {"train": ours["train"], "inference": ours["inference"], "released": theirs["train"]}
     return {phase: peaks["peak_gib"] for phase, peaks in phases.items()}
@@ -111,7 +111,7 @@ class Worker:
         return {
             "variant": job.model.name,
             "batch": job.recipe.batch,
-            "precision": precision_of(job.recipe),
+            "precision": job.recipe.computes_in,
             "attention": job.attention,
             "device": job.device,
             "date": datetime.now(UTC).date().isoformat(),

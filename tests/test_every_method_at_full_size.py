@@ -45,7 +45,7 @@ MINI = ["side4video/b16-ssv2"]
 STEPS, BATCH = 3, 2 if FULL else 4
 GPUS = torch.cuda.device_count()
 RANKS = 1 if GPUS == 1 else 2
-MERGES = ("tempme", "tome")  # by operations that CUDA adds up in any order
+MERGES = ("tempme", "tome")  # by a sum that CUDA adds up in any order: TempMe was seen to differ
 WHOLE_EPOCHS = ("side4video", "mmcv")  # schedules that count in epochs
 # (height, width), frames and frames a second of the videos, by dataset: as long as their samplers ask for
 FORMS = {"ssv2": ((240, 426), 40, 12), "msrvtt": ((240, 320), 96, 8)}

@@ -20,13 +20,7 @@ import torch
 from vidtune import provenance
 from vidtune.cost import measured_phases
 from vidtune.cost.clock import Clock, summary, synchronise
-from vidtune.cost.measured_phases import (
-    PHASES,
-    BenchJob,
-    MeasuredPhase,
-    attention_of,
-    precision_of,
-)
+from vidtune.cost.measured_phases import PHASES, BenchJob, MeasuredPhase, attention_of
 from vidtune.engine.device import out_of_memory
 from vidtune.gpu.watch import Watch
 from vidtune.spec import UserError
@@ -67,7 +61,7 @@ def conditions(job: BenchJob, device: str, gpu: dict[str, Any] | None) -> dict[s
         "weights": "random",
         "batch": job.recipe.batch,
         "frames": job.model.frames,
-        "precision": precision_of(job.recipe),
+        "precision": job.recipe.computes_in,
         "matmul": torch.get_float32_matmul_precision(),
         **job.model_dump(include={"compile", "attention", "steps", "warmup"}),
         "device": device,

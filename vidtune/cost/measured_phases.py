@@ -195,11 +195,6 @@ PHASES: dict[Phase, type[MeasuredPhase]] = {
 }
 
 
-def precision_of(recipe: Recipe) -> str:
-    """What a recipe computes in, in one word; fp16: its weights are in float16."""
-    return "fp16" if recipe.weights == "fp16" else recipe.precision
-
-
 def measured_recipe(recipe: Recipe, batch: int, given: str | None) -> Recipe:
     """A recipe at a batch of one GPU, and in another precision (fp16: of its weights) if given."""
     changes: dict[str, Any] = {"batch": batch, "source": None}

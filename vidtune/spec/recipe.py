@@ -228,6 +228,11 @@ class Recipe(Frozen):
         return self.model_dump(include=FRAME_RULE)
 
     @property
+    def computes_in(self) -> str:
+        """The precision in one word; fp16: weights in float16, without autocast."""
+        return "fp16" if self.weights == "fp16" else self.precision
+
+    @property
     def warmup_share(self) -> float:
         """The warm-up as a share of all steps."""
         if self.warmup_epochs is None:

@@ -51,5 +51,5 @@ def required(plan: Plan, numbers: Numbers, variant: str) -> dict[str, str]:
     if v is None:
         return conditions
     assumed = numbers.under(v.name.split("/")[1]).assumed
-    precision = assumed.precision if assumed else plan.config.recipes[v.recipe].precision
+    precision = assumed.precision if assumed else plan.config.recipes[v.recipe].computes_in
     return {"precision": precision, **conditions, "frames": str(v.frames)}
