@@ -1,6 +1,6 @@
 # make smoke:      set-up and every step on a few clips, in about a minute
 # make reproduce:  set-up and the whole pipeline on the embedded default
-# make test:       set-up and the tests (test-full: a variant of every method at full size, an hour)
+# make test:       set-up and the tests (test-full: a variant of every method at full size, 25 minutes)
 # make fuzz:       random inputs at every door, FUZZ=2000 of them a door, of which `make test` tries 50
 # make campaign:   what takes longer than tests: trainings killed 30 times, jobs of a real SLURM (root, on Debian) disturbed
 # make lint:       style, import layers, workflow

@@ -8,7 +8,8 @@ means (of the ratios' logarithms) that come out when rounds are drawn again. A t
 forward, loss and backward; inference is the vision side, with ours merged as it is always
 evaluated. Peak memory is what a step adds: to the allocator on a GPU, on
 a CPU to a process of each side's own. With `--precision amp16` both compute under autocast to float16;
-frozen weights are in float16 on our side, and on theirs where the authors hold them so.
+frozen weights are in float16 on our side, and on theirs where the authors hold them so. With `half`
+ours computes so (on a CPU in bfloat16) and theirs in float32: what half precision is worth.
 """
 
 import argparse
@@ -51,14 +52,14 @@ class Pair:
     theirs: Official
     video: Tensor  # (B, T, 3, S, S)
     target: Tensor  # labels (B,) or token ids (B, L)
-    half: bool = False  # under autocast to float16
+    types: dict[str, torch.dtype]  # of the autocast of each side that has one
 
     def net(self, side: str) -> nn.Module:
         return self.ours if side == "ours" else self.theirs.net
 
-    def autocast(self) -> AbstractContextManager[Any]:
-        kind = self.video.device.type
-        return torch.autocast(kind, torch.float16) if self.half else nullcontext()
+    def autocast(self, side: str) -> AbstractContextManager[Any]:
+        dtype = self.types.get(side)
+        return torch.autocast(self.video.device.type, dtype) if dtype else nullcontext()
 
     def output(self, side: str) -> Any:
         """Logits, or video features."""
@@ -69,7 +70,7 @@ class Pair:
 
     def train(self, side: str) -> None:
         self.net(side).zero_grad(set_to_none=True)
-        with self.autocast():
+        with self.autocast(side):
             loss = self.loss(side)
         loss.backward()
 
@@ -84,7 +85,7 @@ class Pair:
 
     @torch.no_grad()
     def infer(self, side: str) -> Any:
-        with self.autocast():
+        with self.autocast(side):
             return self.output(side)
 
 
@@ -104,15 +105,23 @@ def build(
             if p.requires_grad:
                 p.add_(torch.randn_like(p), alpha=0.02)
     load_official.load_into(ours, theirs.name, theirs.net.state_dict())
-    if half := precision == "amp16":
-        ours.lower_frozen(torch.float16)
-        if theirs.frozen_in_half:
-            halve(theirs.net, frozen=True)
+    types = autocasts(precision, where)
+    if lower := types.get("ours"):
+        ours.lower_frozen(lower)
+    if "theirs" in types and theirs.frozen_in_half:
+        halve(theirs.net, frozen=True)
     ours.to(where)
     theirs.net.to(where)
     side = model.backbone.image
     video = torch.randn(batch, model.frames, 3, side, side, device=where)
-    return Pair(model, ours, theirs, video, random_targets(model, batch).to(where), half)
+    return Pair(model, ours, theirs, video, random_targets(model, batch).to(where), types)
+
+
+def autocasts(precision: str, where: torch.device) -> dict[str, torch.dtype]:
+    """What each side computes in that does not in float32; few CPUs multiply float16."""
+    if precision == "half":
+        return {"ours": torch.float16 if where.type == "cuda" else torch.bfloat16}
+    return dict.fromkeys(SIDES, torch.float16) if precision == "amp16" else {}
 
 
 def difference(pair: Pair) -> float:
@@ -232,7 +241,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=12)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--precision", choices=("fp32", "amp16"), default="fp32")
+    parser.add_argument("--precision", choices=("fp32", "amp16", "half"), default="fp32")
     parser.add_argument("--out", help="JSON file to write too")
     parser.add_argument("--peak", nargs=2, help=argparse.SUPPRESS)  # of a process of its own
     args = parser.parse_args(argv)

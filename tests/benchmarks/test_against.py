@@ -71,6 +71,13 @@ def test_both_sides_get_the_same_gradients(against, tmp_path):
         torch.testing.assert_close(ours[n].grad, theirs[n].grad)
 
 
+def test_half_halves_our_side_alone(against, tmp_path):
+    pair = against.build("lora", tmp_path, 2, torch.device("cpu"), "half")
+    held = {side: {p.dtype for p in pair.net(side).parameters()} for side in against.SIDES}
+    assert held == {"ours": {torch.float32, torch.bfloat16}, "theirs": {torch.float32}}
+    assert 1e-5 < against.difference(pair) < 0.05
+
+
 def test_rounds_alternate_who_comes_first(against, monkeypatch):
     seen = []
     monkeypatch.setattr(against, "seconds", lambda _, side, where: seen.append(side) or len(seen))

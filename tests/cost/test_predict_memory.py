@@ -82,6 +82,17 @@ def test_freed_storages_are_free():
     assert ledger.peak == 4096
 
 
+def test_softmax_has_a_product_of_its_own_in_backward():
+    with FakeTensorMode(), Ledger() as ledger:
+        x = torch.empty(KB, requires_grad=True)
+        y = x.softmax(dim=-1)
+        gradient = torch.empty(KB)
+        with ledger.phase("backward"):
+            y.backward(gradient)
+    assert ledger.peak == 5 * 4 * KB  # beside input, output and their gradients
+    assert ledger.live()[-1] == 4 * 4 * KB
+
+
 def test_policy_is_all_of_cudas_list():
     """Every operator in LOWER, WIDEST or WIDENS is on CUDA's list, and none of the list is lost."""
     cuda = {name.split(".")[0] for name in listed("AutocastCUDA")}

@@ -68,7 +68,8 @@ def test_a_training_and_its_test_do_not_depend_on_the_split(
     name: str, short_run: Callable[..., Run], tmp_path: Path
 ):
     """Fifty steps in one process, in two, and in parts. At a rate that does not let rounding grow, and
-    without the interaction's search for the best of frames that are nearly the same, which it decides."""
+    without the interaction's search for the best of frames that are nearly the same, which it decides:
+    the next test has both."""
     run = short_run(name, steps=50, group=4, lr=1e-3)
     if "interaction" in run.model.options:
         options = {**run.model.options, "interaction": "mean"}
@@ -89,6 +90,23 @@ def test_a_training_and_its_test_do_not_depend_on_the_split(
         assert done.returncode == 0, done.stderr
         metrics.append(load_json(out)["metrics"])
     assert metrics[0] == metrics[1] and metrics[0]
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_training_as_declared_does_not_depend_on_the_split_but_for_rounding(
+    name: str, short_run: Callable[..., Run], tmp_path: Path
+):
+    """Fifty steps of the recipe as it is, in double precision."""
+    write_json(tmp_path / "spec.json", short_run(name, steps=50, group=4))
+    losses = []
+    for ranks, parts in ((1, 1), (2, 1), (1, 2)):
+        folder = tmp_path / f"{ranks}x{parts}"
+        given = ("--spec", tmp_path / "spec.json", "--out", folder / "model.pt", "--parts", parts)
+        split_steps.in_processes("helpers.in_double", ranks, "train", *given)
+        losses.append([loss for _, loss in load_json(folder / "train.json")["losses"]])
+    assert len(losses[0]) == 50
+    for other in losses[1:]:
+        assert other == pytest.approx(losses[0], rel=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 The ledger runs over fake tensors, which have sizes but neither memory nor values. It enters every
 storage that a GPU's caching allocator would hold, rounded up to 512 bytes like the allocator does.
-It does not see what a kernel allocates for itself, nor the allocator's fragments. Its relative in
-torch, `torch.distributed._tools.mem_tracker`, is a private API.
+Of what CUDA's kernels allocate for themselves it knows `OWN` alone, and nothing of the allocator's
+fragments. Its relative in torch, `torch.distributed._tools.mem_tracker`, is a private API.
 """
 
 import itertools
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -20,6 +21,9 @@ from torch.utils._pytree import tree_leaves
 BLOCK = 512  # bytes
 WORKSPACE = "workspace"  # the label of a storage that nobody labelled
 IGNORED = "ignored"  # the label of a storage that no total includes
+# Operators whose kernel has a tensor as large as their first input, beside input and output, until it
+# ends: the product of gradient and output (aten/src/ATen/native/cuda/SoftMax.cu of torch 2.13).
+OWN = {torch.ops.aten._softmax_backward_data.default}
 
 
 class Ledger(TorchDispatchMode):
@@ -42,6 +46,8 @@ class Ledger(TorchDispatchMode):
         for leaf in (out,) if isinstance(out, Tensor) else tree_leaves(out):
             if isinstance(leaf, Tensor):
                 self.enter(leaf)
+        if op in OWN:
+            self.enter(torch.empty_like(args[0]))
         return out
 
     def enter(self, tensor: Tensor) -> int:

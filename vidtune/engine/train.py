@@ -40,9 +40,9 @@ def train(run: Run, out: Path, make_batches: MakeBatches = Batches, parts: int =
     the recipe selects, the best weights to `best.pt` too.
 
     All ranks that torchrun has started train together, each its clips of every batch in `parts` one
-    after another; that changes no result. What today's code has made of this very run stays. A
-    training that diverges is a result: `status` says so and nothing is tuned. One that was stopped
-    resumes from `resume.pt`; told to stop it writes that file and raises `Stopped`. Raises
+    after another; that changes no result but for rounding. What today's code has made of this very run
+    stays. A training that diverges is a result: `status` says so and nothing is tuned. One that was
+    stopped resumes from `resume.pt`; told to stop it writes that file and raises `Stopped`. Raises
     `UserError` where memory is full, the batch cannot be split so, or another process trains the run;
     a scheduler's job waits for that one.
     """

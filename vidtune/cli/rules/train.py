@@ -5,7 +5,7 @@ By hand, from the spec file that Snakemake wrote (`snakemake -n` writes it too):
 Beside the checkpoint it writes train.json, and best.pt where the recipe selects. The run's weights and
 videos must exist; the spec names both (`weights`, `data`). --ranks starts that many processes, each on
 a GPU of its own; torchrun starts them as well, on several machines too. How a batch is split changes no
-result.
+result but for rounding.
 """
 
 import argparse

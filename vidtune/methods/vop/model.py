@@ -23,9 +23,10 @@ class Context(nn.Module):
 
     def forward(self, cls: Tensor) -> Tensor:
         """(B, T, D) -> (B*T, p, D)."""
+        cls = cls.to(self.up.weight.dtype).contiguous()  # cuDNN keeps it, and what it is a view of
         device = "cuda" if cls.is_cuda else "cpu"
         with torch.autocast(device, enabled=False):  # not every CPU has an LSTM in bfloat16
-            y = self.up(self.lstm(cls.to(self.up.weight.dtype))[0])  # (B, T, p*D)
+            y = self.up(self.lstm(cls)[0])  # (B, T, p*D)
         return y.flatten(0, 1).unflatten(-1, (self.prompts, -1))
 
 
