@@ -219,11 +219,10 @@ class Asks:
         kept = fits.kept_at(self.plan, run.workload())
         if not kept.is_file():
             return None
-        items, videos = fits.items_of(self.plan, run.dataset.name)
+        sizes = fits.items_of(self.plan, run.dataset.name)
         need, speed = fits.Need.read(kept), speed or fits.Speed()
-        if rule == "train":
-            return fits.training_hours(run, items, need, self.choice(name), speed)
-        return fits.test_hours(run, videos, need, self.choice(name), speed)
+        hours = fits.training_hours if rule == "train" else fits.test_hours
+        return hours(run, sizes, need, self.choice(name), speed)
 
     def run_mb(self, run: str, attempt: int) -> int:
         """Of the host, not of the GPUs."""

@@ -38,3 +38,8 @@ def progress(
             after = f", {note()}" if note else ""
             line = f"{label}: {done}/{total}, {spent:.0f} s, {left:.0f} s left{after}"
             print(line, file=sys.stderr)
+
+
+def say(text: str) -> None:
+    """Write a line to stderr, above a bar that is there."""
+    tqdm.write(text, file=sys.stderr)

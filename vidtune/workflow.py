@@ -212,6 +212,12 @@ def start(
             _check_image(made.plan.config.settings.container)
         for name, why in made.too_large.items() if announce else ():
             print(f"vidtune: {name} is left out: {why}", file=sys.stderr)
+        if announce and not made.plan.scale.together and not made.plan.config.settings.gpus:
+            print(
+                "vidtune: gpus is not set: every training takes one GPU, and its batches whole; "
+                f"vidtune plan --scale {made.plan.scale.name} --gpus 8x80GiB says what fits how many",
+                file=sys.stderr,
+            )
         if made.waiting and announce:
             print(format_estimate(made.plan), file=sys.stderr)
             if not made.runs:

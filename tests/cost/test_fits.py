@@ -11,7 +11,7 @@ from helpers.common import REPO, one_line, plan_at
 from vidtune.cost import fits, predict_step
 from vidtune.cost.fits import MARGIN, Choice, Need, Speed, choose, splits
 from vidtune.spec import Recipe, UserError, Workload, load_json, parse_gpus, write_json
-from vidtune.spec.recipe import Augment
+from vidtune.spec.recipe import Augment, Selection
 
 # 10 GiB without clips, 1 GiB a clip; from 20 clips on another moment's 0 and 1.5 GiB
 GFLOPS = {"encode": 1000.0, "step": 3000.0, "view": 500.0}
@@ -82,23 +82,34 @@ def test_hours_are_operations_over_speed(plan):
     alone, eight = Choice(1, 8, 8, 0.0), Choice(8, 1, 8, 0.0)
     speed = Speed(half=100.0, single=10.0)
     # 2 epochs of 7 steps of 64 clips, of half of 900 clips
-    assert fits.training_hours(one, 900, NEED, eight, speed) == pytest.approx(
+    assert fits.training_hours(one, (900, 30), NEED, eight, speed) == pytest.approx(
         2 * 7 * 64 * 3.0 / (8 * 10) / 3600
     )
     half = one.model_copy(update={"recipe": recipe(precision="amp16")})
-    assert fits.training_hours(half, 900, NEED, alone, speed) == pytest.approx(
+    assert fits.training_hours(half, (900, 30), NEED, alone, speed) == pytest.approx(
         2 * 7 * 64 * 3.0 / 100 / 3600
     )
     retrieval = one.model_copy(update={"recipe": recipe("retrieval", weights="fp16")})
-    assert fits.training_hours(retrieval, 900, NEED, alone, speed) == pytest.approx(
+    assert fits.training_hours(retrieval, (900, 30), NEED, alone, speed) == pytest.approx(
         2 * 7 * 64 * 4.0 / 100 / 3600  # its features are computed twice
     )
     views = one.model_copy(update={"model": one.model.model_copy(update={"views": "3x4"})})
-    assert fits.test_hours(views, 1000, NEED, alone, speed) == pytest.approx(
+    assert fits.test_hours(views, (None, 1000), NEED, alone, speed) == pytest.approx(
         1000 * 12 * 0.5 / 10 / 3600
     )
-    assert fits.training_hours(one, None, NEED, alone, speed) is None
-    assert fits.test_hours(one, None, NEED, alone, speed) is None
+    selects = views.model_copy(
+        update={"recipe": recipe(select=Selection(metric="top1", first=True))}
+    )
+    assert fits.test_hours(selects, (900, 1000), NEED, alone, speed) == pytest.approx(
+        2 * 1000 * 12 * 0.5 / 10 / 3600  # of the last and of the best weights
+    )
+    assert fits.training_hours(selects, (900, 1000), NEED, alone, speed) == pytest.approx(
+        (2 * 7 * 64 * 3.0 + 3 * 1000 * 0.5)
+        / 10
+        / 3600  # tested after the first step and two epochs
+    )
+    assert fits.training_hours(one, (None, 30), NEED, alone, speed) is None
+    assert fits.test_hours(one, (900, None), NEED, alone, speed) is None
 
 
 def test_every_dataset_says_how_many_clips_an_epoch_takes(plan):

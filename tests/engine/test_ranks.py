@@ -14,6 +14,7 @@ from helpers import split_steps
 from helpers.common import REPO
 from helpers.zoo import MODELS, every_model
 
+from vidtune.data import records
 from vidtune.data.batches import Split
 from vidtune.engine.ranks import start
 from vidtune.spec import Run, UserError, load_json, write_json
@@ -164,6 +165,17 @@ def test_the_others_end_where_a_rank_does(short_run, tmp_path):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1 and "process 1 of 2: killed by signal 9" in err
     assert not out.exists()
+
+
+def test_replaced_videos_are_those_of_all_ranks(damageable_run, tmp_path):
+    run = damageable_run(on_broken="replace", random_train_frames=True, group=2)
+    for record in records.read(Path(run.data), "train")[2:4]:
+        record.path.write_bytes(b"")
+    replaced = []
+    for ranks in (1, 2):
+        trained(run, tmp_path / str(ranks), "--ranks", ranks)
+        replaced.append(load_json(tmp_path / str(ranks) / "train.json")["replaced"])
+    assert replaced[0] == replaced[1] >= 4  # each once an epoch
 
 
 def test_tests_in_a_training_do_not_depend_on_the_split(short_run, tmp_path):

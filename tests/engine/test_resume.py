@@ -15,7 +15,7 @@ from vidtune.data import records
 from vidtune.engine import optim
 from vidtune.engine.checkpoints import load_checkpoint
 from vidtune.engine.made import alone
-from vidtune.engine.snapshot import LossCurve
+from vidtune.engine.snapshot import CHECKSUM, LossCurve, Snapshot
 from vidtune.engine.step import Step
 from vidtune.engine.train import train
 from vidtune.spec import Run, UserError, load_json, write_json
@@ -181,6 +181,35 @@ def test_a_stopped_training_counts_no_broken_video_twice(damageable_run, tmp_pat
     whole, stopped = (load_json(tmp_path / k / "train.json") for k in ("whole", "stopped"))
     assert stopped["losses"] == [[k, pytest.approx(loss)] for k, loss in whole["losses"]]
     assert stopped["replaced"] == whole["replaced"] == 10  # five an epoch
+
+
+def test_another_machine_waits_for_the_snapshot_that_the_first_process_has(
+    short_run, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("vidtune.engine.snapshot.LATE", 0.0)
+    run = short_run("tempme/lora-b32@0", steps=6)
+    seen = []
+
+    def look() -> None:
+        path = tmp_path / "resume.pt"
+        data = path.read_bytes()
+        snapshot = object.__new__(Snapshot)
+        seen.append(snapshot._same(path, data[-CHECKSUM:])["done"])
+        with pytest.raises(UserError, match="not the snapshot that the first process goes on from"):
+            snapshot._same(path, bytes(CHECKSUM))
+
+    train_with_a_stop(run, tmp_path / "model.pt", monkeypatch, look)
+    assert seen == [3]
+
+
+def test_one_loss_that_is_no_number_is_no_divergence_even_at_the_end():
+    curve = LossCurve(20)
+    for number in range(1, 21):
+        curve.add(number, math.nan if number == 20 else 1.0)
+    assert not curve.diverged
+    for number in range(21, 30):
+        curve.add(number, math.inf)
+    assert curve.diverged
 
 
 def test_a_loss_curve_resumes_between_two_points():

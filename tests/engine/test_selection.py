@@ -78,11 +78,13 @@ def test_a_training_goes_on_as_if_it_was_not_tested(name, changes, short_run, tm
 
 @pytest.mark.parametrize(("name", "metric"), [(RETRIEVAL, "r1"), (RECOGNITION, "top1")])
 @pytest.mark.parametrize("ties", ["first", "last"])
-def test_both_the_last_and_the_best_are_evaluated(name, metric, ties, short_run, tmp_path):
+def test_both_the_last_and_the_best_are_evaluated(name, metric, ties, short_run, tmp_path, capsys):
     run = short_run(name, steps=6, select={"metric": metric, "every": 1, "ties": ties})
     out = tmp_path / "model.pt"
     train(run, out)
     report = load_json(tmp_path / "train.json")
+    said = [line for line in capsys.readouterr().err.splitlines() if "; best " in line]
+    assert len(said) == 6 and said[-1].endswith(f"after step {report['best']}")
     curve = {step: found for step, found in report["tested"]}
     most = max(found[metric] for found in curve.values())
     steps = [step for step, found in curve.items() if found[metric] == most]

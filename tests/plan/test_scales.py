@@ -33,6 +33,14 @@ def test_scales_keep_variants_apart(mini):
     assert not full.pretrainings and not full.generated
 
 
+def test_more_seeds_add_runs_to_those_of_the_scale():
+    full, more = (load(REPO / "config", {"scale": "full", **s}) for s in ({}, {"seeds": [0, 1]}))
+    assert len(more.runs) == 2 * len(full.runs) and full.runs.items() <= more.runs.items()
+    for seeds in ([], [1, 1]):
+        with pytest.raises(UserError, match="seeds: expected distinct numbers from 0; found"):
+            load(REPO / "config", {"seeds": seeds})
+
+
 def test_every_training_of_a_scale_has_the_same_seeds(mini):
     longer, other = (load(REPO / "config", {"scale": s}) for s in ("mini-long", "mini-other"))
     for plan, seeds in ((mini, range(3)), (longer, range(6)), (other, range(3))):

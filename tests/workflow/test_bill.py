@@ -84,9 +84,9 @@ def test_gpu_hours_are_those_of_the_kept_predictions(full, slurm):
     def hours(rule: str, name: str) -> float:
         run = full.runs[name]
         need = Need.read(fits.kept_at(full, run.workload()))
-        items, videos = fits.items_of(full, run.dataset.name)
         how = fits.training_hours if rule == "train" else fits.test_hours
-        found = how(run, items if rule == "train" else videos, need, split[name], Speed(50.0, 5.0))
+        sizes = fits.items_of(full, run.dataset.name)
+        found = how(run, sizes, need, split[name], Speed(50.0, 5.0))
         return found * split[name].ranks
 
     trained, tested = {*full.training_of.values()}, {*full.evaluation_of.values()}

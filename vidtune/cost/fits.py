@@ -4,7 +4,8 @@ Arithmetic on what vidtune/cost/predict_step.py predicts; nothing here is measur
 
     steps x clips x operations of a clip / (GPUs x operations a second)
 
-without decoding, waiting and exchange between GPUs; a test its videos x views likewise. Imports no torch.
+without decoding, waiting and exchange between GPUs; a test its videos x views likewise, and a training
+the tests in it. Imports no torch.
 """
 
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ MARGIN = 2.0
 # TFLOP/s of one GPU that a training reaches, a third of an A100's 312 in half precision and three quarters
 # of its 19.5 in float32 (NVIDIA A100 datasheet; TF32 is off). Assumed.
 HALF, SINGLE = 100.0, 15.0
+# How many clips, or pairs with a caption, an epoch takes, and how many videos a test has; None: unknown.
+Sizes = tuple[int | None, int | None]
 
 
 class Speed(NamedTuple):
@@ -102,40 +105,41 @@ def splits(batch: int, gpus: int, group: int) -> Iterator[tuple[int, int]]:
 
 
 def training_hours(
-    run: Run, items: int | None, need: Need, choice: Choice, speed: Speed
+    run: Run, sizes: Sizes, need: Need, choice: Choice, speed: Speed
 ) -> float | None:
-    """Hours of a training on `items` clips, or pairs of a clip and a caption, an epoch; None: unknown.
+    """Hours of a training, with its tests (one view of each video) where the recipe selects; None: unknown.
 
     Retrieval in several parts computes its features twice.
     """
-    recipe = run.recipe
+    recipe, (items, videos) = run.recipe, sizes
     if items is None and recipe.steps is None:
         return None
-    steps = recipe.steps or (recipe.epochs or 0) * (
-        int((items or 0) * run.train_share) // recipe.batch
-    )
+    per_epoch = int((items or 0) * run.train_share) // recipe.batch
+    steps = recipe.steps or (recipe.epochs or 0) * per_epoch
     gflops = need.gflops["step"]
     if recipe.task == "retrieval" and choice.parts > 1:
         gflops += need.gflops["encode"]
+    tests = recipe.select.count(per_epoch, steps) if recipe.select and per_epoch else 0
     clips = steps * recipe.batch * repeats(recipe)
-    return _hours(clips * gflops, choice, recipe, speed)
+    whole = clips * gflops + tests * (videos or 0) * need.gflops["view"]
+    return _hours(whole, choice, recipe, speed)
 
 
-def test_hours(
-    run: Run, videos: int | None, need: Need, choice: Choice, speed: Speed
-) -> float | None:
-    """Hours of a test of `videos` videos with all views of each; texts take next to nothing."""
+def test_hours(run: Run, sizes: Sizes, need: Need, choice: Choice, speed: Speed) -> float | None:
+    """Hours of a test of all videos with all views of each, at most: where the recipe selects, the best
+    weights are tested beside the last ones if they are others. Texts take next to nothing."""
+    _, videos = sizes
     if videos is None:
         return None
-    return _hours(videos * run.model.n_views * need.gflops["view"], choice, run.recipe, speed)
+    gflops = videos * run.model.n_views * need.gflops["view"]
+    return _hours(2 * gflops if run.recipe.select else gflops, choice, run.recipe, speed)
 
 
 def _hours(gflops: float, choice: Choice, recipe: Recipe, speed: Speed) -> float:
     return gflops / (1e3 * speed.of(recipe) * choice.ranks) / 3600
 
 
-def items_of(plan: Plan, dataset: str) -> tuple[int | None, int | None]:
-    """Return how many clips, or pairs with a caption, an epoch takes and how many videos a test has."""
+def items_of(plan: Plan, dataset: str) -> Sizes:
     declared: Dataset = plan.config.datasets[dataset]
     if declared.generated:
         clips = plan.config.generated[declared.generated].clips
@@ -180,14 +184,14 @@ def table(plan: Plan, gpus: int, gib: float, speed: Speed) -> list[dict[str, Any
         if isinstance(choice, str):
             rows.append({"variant": name, "why": choice})
             continue
-        items, videos = items_of(plan, run.dataset.name)
+        sizes = items_of(plan, run.dataset.name)
         rows.append(
             {
                 "variant": name,
                 **choice._asdict(),
                 "repeats": repeats(run.recipe),
-                "hours": training_hours(run, items, need, choice, speed),
-                "test_hours": test_hours(run, videos, need, choice, speed),
+                "hours": training_hours(run, sizes, need, choice, speed),
+                "test_hours": test_hours(run, sizes, need, choice, speed),
             }
         )
     return rows

@@ -7,12 +7,18 @@ the first one listens); without them there is one rank, and nothing here does an
 import os
 import time
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from vidtune.spec import NotMet, UserError
+
+# How long ranks wait for each other, as for one whose part of a test was not begun where others are done;
+# torch's own 10 minutes (NCCL) would end that. A rank that dies is seen by who has started it.
+PATIENCE = timedelta(days=1)
 
 _met: dict[str, dist.Store] = {}  # where the ranks have met, which rank 0 holds
 
@@ -33,6 +39,7 @@ def start(device: torch.device) -> None:
                 store=dist.PrefixStore("ranks", _met["store"]),
                 rank=mine,
                 world_size=ranks,
+                timeout=PATIENCE,
             )
         except RuntimeError as e:
             where = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
@@ -100,6 +107,15 @@ def any_of(*flags: bool) -> Sequence[bool]:
     raised = torch.tensor(flags, dtype=torch.int32, device=device)
     dist.all_reduce(raised, dist.ReduceOp.MAX)
     return tuple(bool(n) for n in raised.tolist())
+
+
+def tell(value: Any) -> Any:
+    """What rank 0 has as `value`, on all ranks: something small."""
+    if count() == 1:
+        return value
+    told = [value]
+    dist.broadcast_object_list(told)
+    return told[0]
 
 
 def collect(values: Sequence[object]) -> list[object]:

@@ -45,6 +45,12 @@ class Best:
         due = self.selection.is_due(step, per_epoch, steps)
         return due and step not in dict(self.tested)
 
+    def describe(self) -> str:
+        """The last test beside the best one."""
+        (number, metrics), name = self.tested[-1], self.selection.metric
+        best = dict(self.tested)[self.step][name]
+        return f"{name} {metrics[name]:.1f} after step {number}; best {best:.1f} after step {self.step}"
+
     def state_dict(self) -> dict[str, Any]:
         return {"tested": deepcopy(self.tested), "step": self.step, "state": self.state}
 

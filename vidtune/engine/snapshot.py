@@ -15,11 +15,14 @@ import torch
 
 from vidtune import provenance
 from vidtune.data.batches import Batches
+from vidtune.engine import ranks
 from vidtune.engine.checkpoints import load_tuned, tuned_state
+from vidtune.engine.made import LATE
 from vidtune.nn.task import VideoModel
 from vidtune.spec import UserError
 from vidtune.spec.read import unfinished, write_bytes
 
+CHECKSUM = 32  # bytes of a SHA-256, at a snapshot's end
 POINTS = 60  # of the loss curve that is kept
 SAVE_EVERY = 60.0  # seconds between snapshots, at least
 SHARE = 0.01  # of the time that snapshots may take
@@ -49,8 +52,8 @@ class LossCurve:
 
     @property
     def diverged(self) -> bool:
-        """Whether the loss was no number for several steps, or at the end."""
-        return self.lost >= PATIENCE or (self.lost > 0 and self.number == self.steps)
+        """Whether the loss was no number for several steps."""
+        return self.lost >= PATIENCE
 
     def describe(self) -> str:
         return f"loss {self.last:.4f}"
@@ -60,6 +63,16 @@ class LossCurve:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
+
+
+Chosen = tuple[Path, bytes, dict[str, Any]]  # a snapshot, its checksum and its content
+
+
+def _content(data: bytes) -> dict[str, Any]:
+    """What a snapshot's bytes hold. Raises where they are not what was written."""
+    if hashlib.sha256(data[:-CHECKSUM]).digest() != data[-CHECKSUM:]:
+        raise ValueError("its bytes have changed since")
+    return torch.load(io.BytesIO(data[:-CHECKSUM]), map_location="cpu", weights_only=True)
 
 
 def older(snapshot: Path) -> Path:
@@ -135,35 +148,58 @@ class Snapshot:
         A damaged one is set aside. Raises `UserError` where another version of the code has left more
         than a few minutes of work.
         """
+        chosen: Chosen | None = None
+        told: tuple[Path, bytes] | UserError | None = None
+        if ranks.rank() == 0:
+            try:
+                chosen = self._choose()
+                told = chosen and chosen[:2]
+            except UserError as e:
+                told = e
+        told = ranks.tell(told)
+        if isinstance(told, UserError):
+            raise told
+        if told is None:
+            return 0
+        path, content = told[0], chosen[2] if chosen else self._same(*told)
+        self._take_up(content, path)
+        return content["done"]
+
+    def _choose(self) -> Chosen | None:
+        """What all ranks go on from, as rank 0 finds it."""
         for path in (self.path, self.older):
             if not path.is_file():
                 continue
-            content = self._read(path)
-            if content is None or (content["spec"], content.get("inputs")) != (
-                self.spec,
-                self.inputs,
-            ):
+            data = path.read_bytes()
+            try:
+                content = _content(data)
+            except Exception as e:
+                aside = path.with_name(f"{path.name}.damaged")
+                os.replace(path, aside)
+                self._say(f"{path}: a damaged snapshot ({e}); set aside as {aside.name}")
+                continue
+            if (content["spec"], content.get("inputs")) != (self.spec, self.inputs):
                 continue
             if content["code"] != self.code:
                 self._refuse_or_drop(path, content)
                 continue
-            self._take_up(content, path)
-            return content["done"]
-        return 0
+            return path, data[-CHECKSUM:], content
+        return None
 
-    def _read(self, path: Path) -> dict[str, Any] | None:
-        """The content; None, and the file set aside, where it is not what was written."""
-        data = path.read_bytes()
-        try:
-            if hashlib.sha256(data[:-32]).digest() != data[-32:]:
-                raise ValueError("its bytes have changed since")
-            return torch.load(io.BytesIO(data[:-32]), map_location="cpu", weights_only=True)
-        except Exception as e:
-            aside = path.with_name(f"{path.name}.damaged")
-            with suppress(FileNotFoundError):  # another rank has done it
-                os.replace(path, aside)
-            self._say(f"{path}: a damaged snapshot ({e}); set aside as {aside.name}")
-            return None
+    def _same(self, path: Path, checksum: bytes) -> dict[str, Any]:
+        """The content of the file that rank 0 has chosen, which another machine may see later."""
+        deadline = time.monotonic() + LATE
+        while True:
+            with suppress(OSError):
+                data = path.read_bytes()
+                if data[-CHECKSUM:] == checksum:
+                    return _content(data)
+            if time.monotonic() > deadline:
+                raise UserError(
+                    f"{path}: not the snapshot that the first process goes on from; start again when all "
+                    "machines see the same file"
+                )
+            time.sleep(1)
 
     def _refuse_or_drop(self, path: Path, content: dict[str, Any]) -> None:
         spent = content["seconds"]
@@ -179,7 +215,7 @@ class Snapshot:
         load_tuned(self.model, content["model"], path)
         for name, part in self.parts.items():
             part.load_state_dict(content["parts"][name])
-        self.data.replaced = content["replaced"]
+        self.data.replaced = 0 if ranks.rank() else content["replaced"]  # of all ranks
         self.before = content["seconds"]
         torch.set_rng_state(content["rng"])
         if len(content["cuda"]) == torch.cuda.device_count():

@@ -30,7 +30,7 @@ from vidtune.engine.selection import Best, best_of
 from vidtune.engine.snapshot import LossCurve, Snapshot, older
 from vidtune.engine.step import Step
 from vidtune.nn.rows import RowModule, give_rows
-from vidtune.progress import progress
+from vidtune.progress import progress, say
 from vidtune.spec import Run, Stopped, UserError, write_json
 from vidtune.spec.read import unfinished
 
@@ -169,15 +169,24 @@ class Training:
             self.schedule.step()
             self.curve.add(number, loss)
             if self.curve.diverged:
-                return
+                break
             with suppress(Stopped):  # the test is made up for when the training goes on
                 self._test(number, told)
             stop, due = ranks.any_of(told.is_set(), self.snapshot.due)
-            if (stop or due) and self.work.rank == 0:
-                self.snapshot.save(number)
+            if stop or due:
+                self._add_up()
+                if self.work.rank == 0:
+                    self.snapshot.save(number)
             if stop:
                 ranks.wait()
                 raise Stopped(f"{self.run.name}: stopped after step {number} of {self.steps}")
+        self._add_up()
+
+    def _add_up(self) -> None:
+        """Give what all ranks have counted to rank 0."""
+        replaced = torch.tensor([self.data.replaced], device=self.device)
+        ranks.sum_up([replaced])
+        self.data.replaced = 0 if self.work.rank else int(replaced)
 
     def _test(self, number: int, told: Told) -> None:
         """Test the model where that is due after `number` steps and not done; the training then goes on
@@ -192,13 +201,15 @@ class Training:
             found = score(self.model, self.test, f"{self.run.name}: test after step {number}", told)
             if "metrics" in found:
                 self.best.add(number, found["metrics"], self.model)
+                say(f"{self.run.name}: {self.best.describe()}")
         self.model.train()
 
     def write(self, out: Path) -> None:
         """Write what was learned, and last how: `train.json` says that the others are whole."""
         facts = out.parent / "train.json"
         facts.unlink(missing_ok=True)
-        status = "diverged" if self.curve.diverged else "ok"
+        lost = self.curve.diverged or not all(p.isfinite().all() for p in self.step.tuned)
+        status = "diverged" if lost else "ok"
         report: dict[str, Any] = {
             "status": status,
             "losses": self.curve.points,
@@ -225,7 +236,7 @@ class Training:
             report |= {"tested": best.tested, "best": best.step}
             save(
                 best_of(out),
-                {**content, "step": best.step, "state": best.state if status == "ok" else {}},
+                {**content, "step": best.step, "state": best.state},
             )
         save(out, content)
         write_json(facts, report)

@@ -26,6 +26,7 @@ from vidtune.spec import (
     parse_gpus,
     read_yaml,
 )
+from vidtune.spec.frozen import Seed
 from vidtune.spec.names import NAME, Name, PathText
 from vidtune.spec.yaml_files import place
 
@@ -39,6 +40,7 @@ class Settings(Frozen):
     papers: Annotated[tuple[Name, ...], Field(min_length=1)]
     results: PathText
     data: PathText
+    seeds: tuple[Seed, ...] | None = None  # of all that is trained; None: the scale's
     fetch: tuple[Name, ...] = ()  # open datasets that a run may download
     gpus: str | None = None  # of one training, as "8x80GiB"; None: one, for whole batches
     stage: PathText | None = (
@@ -49,6 +51,8 @@ class Settings(Frozen):
     def problems(self) -> Iterator[str]:
         if len(set(self.papers)) < len(self.papers):
             yield "papers: one stands twice; drop it"
+        if self.seeds is not None and len(set(self.seeds)) != (len(self.seeds) or -1):
+            yield f"seeds: expected distinct numbers from 0; found {list(self.seeds)}"
         try:
             if self.gpus is not None:
                 parse_gpus(self.gpus)

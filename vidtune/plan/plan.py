@@ -149,6 +149,8 @@ def load(folder: Path | str = "config", overrides: dict[str, Any] | None = None)
     """Make the Plan of a config folder. Raises `UserError` on the first mistake."""
     config = read_config(Path(folder), overrides)
     scale = config.scales[config.settings.scale]
+    if config.settings.seeds:
+        scale = scale.model_copy(update={"seeds": config.settings.seeds})
     root = Path(config.settings.results) / scale.name
     variants = {v.name: v for p in config.papers.values() for v in p.variants.values()}
     models: dict[str, Model] = {}

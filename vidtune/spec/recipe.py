@@ -118,6 +118,10 @@ class Selection(Frozen):
         within = self.every is not None and step % self.every == 0
         return ends or within or (self.first and step == 1)
 
+    def count(self, per_epoch: int, steps: int) -> int:
+        """How many tests a training has."""
+        return sum(self.is_due(step, per_epoch, steps) for step in range(1, steps + 1))
+
     def is_better(self, value: float, best: float) -> bool:
         """Whether a later test replaces the best so far."""
         return value > best or (value == best and self.ties == "last")
