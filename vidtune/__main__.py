@@ -1,6 +1,7 @@
 """python -m vidtune <verb>, and the command `vidtune`."""
 
 import errno
+import io
 import sys
 import warnings
 from typing import Any, TextIO
@@ -41,8 +42,7 @@ def run() -> int:
     reads one line."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
-    if sys.stderr is not None:
-        sys.stderr = Unfailing(sys.stderr)
+    sys.stderr = io.StringIO() if sys.stderr is None else Unfailing(sys.stderr)
     return main()
 
 

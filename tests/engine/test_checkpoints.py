@@ -36,6 +36,44 @@ def test_released_archives_load(short_run, tmp_path):
         load_weights(tmp_path / "clip.pt", released)
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: t.to("meta"), "holds no values as such"),
+        (lambda t: t.to_sparse(), "holds no values as such"),
+        (lambda t: t.to(torch.complex64), "expected real numbers"),
+        (lambda t: t.index_fill(0, torch.tensor([0]), torch.nan), "expected real numbers"),
+    ],
+)
+def test_weights_that_are_no_numbers_are_named(change, said, short_run, tmp_path):
+    backbone = short_run("tempme/lora-b32@0").model.backbone
+    state, name = CLIP(backbone).state_dict(), "visual.proj"
+    torch.save({**state, name: change(state[name])}, tmp_path / "clip.pt")
+    with pytest.raises(UserError, match=f"clip.pt: {name}: {said}"):
+        load_weights(tmp_path / "clip.pt", backbone)
+    torch.save({**state, 3: state[name]}, tmp_path / "clip.pt")
+    with pytest.raises(UserError, match="holds no named tensors"):
+        load_weights(tmp_path / "clip.pt", backbone)
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "said"),
+    [
+        ("tempme/lora-b32@0", ("recipe", "betas"), [1.0, 1.0], "betas: expected shares below 1"),
+        ("tempme/lora-b32@0", ("model", "task"), "recognition", "task: model, dataset and recipe"),
+        ("tempme/lora-b32@0", ("model", "max_words"), 1, "model.max_words: expected 2 to the text"),
+        ("tempme/lora-b32@0", ("model", "max_words"), 10**6, "model.max_words: expected 2 to the"),
+    ],
+)
+def test_a_spec_that_contradicts_itself(name, place, value, said, short_run, tmp_path, vidtune):
+    fields = short_run(name).model_dump(mode="json")
+    part, key = place
+    fields[part][key] = value
+    (tmp_path / "spec.json").write_text(json.dumps(fields))
+    code, _, err = vidtune("train", "--spec", tmp_path / "spec.json", "--out", tmp_path / "m.pt")
+    assert code == 2 and said in one_line(err)
+
+
 def test_bad_checkpoint_and_bad_spec(short_run, tmp_path, vidtune):
     spec, out = tmp_path / "spec.json", tmp_path / "eval.json"
     write_json(spec, short_run("tempme/lora-b32@0"))

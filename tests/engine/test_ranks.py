@@ -1,9 +1,11 @@
 """A batch may be split over processes and into parts: nothing that is learned or measured changes."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from helpers.zoo import MODELS, every_model
 from vidtune.data import records
 from vidtune.data.batches import Split
 from vidtune.engine.ranks import start
-from vidtune.spec import Run, UserError, load_json, write_json
+from vidtune.spec import NotMet, Run, UserError, load_json, write_json
 
 BATCHNORM = "side4video/b16-ssv1@0"
 TRAINED = [BATCHNORM, "side4video/b32-msrvtt@0", "tempme/tempme-b32@0"]
@@ -134,6 +136,23 @@ def test_without_nccl_several_gpus_are_one_line(monkeypatch):
         start(torch.device("cuda"))
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("WORLD_SIZE", "two", "WORLD_SIZE: expected a number from 0; found 'two'"),
+        ("RANK", "", "RANK: expected a number from 0; found ''"),
+        ("RANK", "5", "RANK: expected less than WORLD_SIZE"),
+        ("MASTER_PORT", "x", "the processes did not meet"),
+    ],
+)
+def test_an_environment_that_no_launcher_has_made_is_one_line(name, value, said, monkeypatch):
+    ours = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}
+    for key, given in {**ours, name: value}.items():
+        monkeypatch.setenv(key, given)
+    with pytest.raises((UserError, NotMet), match=re.escape(said)):
+        start(torch.device("cpu"))
+
+
 def test_ranks_that_do_not_meet_are_one_line(monkeypatch, vidtune, short_run, tmp_path):
     """Here because the port where they would is taken."""
     with socket.socket() as taken:
@@ -164,7 +183,32 @@ def test_the_others_end_where_a_rank_does(short_run, tmp_path):
     os.kill(int(children[1]), 9)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1 and "process 1 of 2: killed by signal 9" in err
+    assert "another of the 2 processes has ended" in err and "Traceback" not in err
     assert not out.exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs prctl")
+def test_processes_stop_where_their_launcher_is_killed(short_run, tmp_path):
+    write_json(tmp_path / "spec.json", short_run(BATCHNORM, steps=10_000, group=4))
+    out, log = tmp_path / "x" / "model.pt", tmp_path / "log"
+    words = ["train", "--spec", tmp_path / "spec.json", "--out", out, "--ranks", "2"]
+    with log.open("wb") as file:
+        given = [sys.executable, "-m", "vidtune", *map(str, words)]
+        process = subprocess.Popen(given, cwd=REPO, stderr=file)
+    until(lambda: "train:" in log.read_text())
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.kill()
+    process.wait()
+    until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+    assert (out.parent / "resume.pt").is_file() and not out.exists()
+    assert "stopped after step" in log.read_text()
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_replaced_videos_are_those_of_all_ranks(damageable_run, tmp_path):

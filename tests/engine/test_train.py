@@ -25,6 +25,7 @@ RUNS = [
     RETRIEVAL,
     "tempme/tempme-b32@0",
 ]
+BESIDE = ("model.pt", "best.pt", "train.json", "resume.pt", "resume-1.pt", "resume.pt.damaged")
 AUGMENT = {
     "randaugment": "rand-m7-n4-mstd0.5-inc1",
     "crop": "side4video",
@@ -94,10 +95,30 @@ def test_frozen_weights_stay(short_run, tmp_path):
     assert not {f"clip.{k}" for k in original} & set(tuned)
 
 
-def test_divergence_is_a_result(short_run, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "folder", "said"),
+    [
+        ("resume.pt", None, "a file of this name is written beside the checkpoint; choose another"),
+        ("train.json", None, "a file of this name is written beside"),
+        ("m" * 240, None, "expected the name of a file, of 200 bytes at most"),
+        *(("model.pt", name, f"{name}: cannot write: it is a folder") for name in BESIDE),
+    ],
+)
+def test_what_cannot_be_written_is_said_before_anything_is_computed(
+    name, folder, said, short_run, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("vidtune.engine.train.build_run", None)
+    if folder:
+        (tmp_path / folder).mkdir()
+    with pytest.raises(UserError, match=re.escape(said)):
+        train(short_run(RECOGNITION), tmp_path / name)
+
+
+def test_divergence_is_a_result(short_run, tmp_path, capsys):
     run = short_run(RETRIEVAL, lr=1e30, clip_grad=None, steps=40)
     train(run, tmp_path / "a" / "model.pt")
     report = load_json(tmp_path / "a" / "train.json")
+    assert f"{RETRIEVAL}: diverged: " in capsys.readouterr().err
     assert report["status"] == "diverged" and math.isnan(report["losses"][-1][1])
     assert 10 < report["losses"][-1][0] < 40  # some steps without a number end it
     result = evaluate(run, tmp_path / "a" / "model.pt")

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,13 +36,21 @@ def warm(specs: Sequence[str]) -> None:
 class Fork:
     """What the launcher asks of `subprocess.Popen`, of a fork of this process."""
 
-    def __init__(self, command: list[str], env: dict[str, str], stderr: IO[bytes] | None) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        env: dict[str, str],
+        stderr: IO[bytes] | None,
+        preexec_fn: Callable[[], object] | None,
+    ) -> None:
         self.returncode: int | None = None
         self.pid = os.fork()
         if self.pid:
             return
         for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
+        if preexec_fn:
+            preexec_fn()
         if stderr:
             os.dup2(stderr.fileno(), 2)
         os.environ.update(env)

@@ -5,6 +5,7 @@ scheduler sends SIGUSR1. It still starts the processes on several machines witho
 """
 
 import argparse
+import ctypes
 import os
 import signal
 import socket
@@ -12,8 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import IO, NamedTuple
 
 from vidtune.cli.inputs import count
@@ -25,6 +27,7 @@ NOT_MET = 76  # of a process that did not find the others
 MEETINGS = 3  # starts of processes that have not met: the port may have been taken in between
 GRACE = 20.0  # seconds for the others to end where one has failed
 POLL = 0.1  # seconds
+PR_SET_PDEATHSIG = 1  # of prctl(2)
 PORTS = range(
     20000, 32000
 )  # below those that systems hand out; a job of several nodes takes one by its id
@@ -168,7 +171,13 @@ def _start(
         [sys.executable, *PROGRAM, *map(str, args.given)],
         env=os.environ | {k: str(v) for k, v in env.items()},
         stderr=log if local else None,
+        preexec_fn=_stops_with_its_parent() if sys.platform == "linux" else None,
     )
+
+
+def _stops_with_its_parent() -> Callable[[], object]:
+    """What has a child told to stop where this process dies, which then passes no signal on."""
+    return partial(ctypes.CDLL(None).prctl, PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _wait(ranks: list[subprocess.Popen[bytes]]) -> int | None:

@@ -18,7 +18,7 @@ from vidtune import __version__
 from vidtune.cli import ask, rules
 from vidtune.cli.ask.completion import declared
 from vidtune.cli.launch import NOT_MET, STOPPED
-from vidtune.spec import NotMet, Stopped, UserError
+from vidtune.spec import Lost, NotMet, Stopped, UserError
 from vidtune.spec.errors import printable, system_errors_explained, unknown
 
 # Verbs of rules that people call as well. The others are the pipeline's.
@@ -98,9 +98,9 @@ def read_arguments(parser: argparse.ArgumentParser, given: list[str]) -> argpars
 
 
 def main(argv: list[str] | None = None) -> int:
-    """The exit code: 0 done; 1 a counted cell is off without a reason, counters differ, or results do;
-    2 bad input; 75 told to stop, start it again to go on; 76 the processes of a run did not meet; 130
-    interrupted."""
+    """The exit code: 0 done; 1 a counted cell is off without a reason, counters or results differ, or
+    another process of a run has ended; 2 bad input; 75 told to stop, start it again to go on; 76 the
+    processes of a run did not meet; 130 interrupted."""
     parser = make_parser()
     autocomplete(parser, always_complete_options=False, default_completer=declared)
     given = sys.argv[1:] if argv is None else argv
@@ -119,6 +119,9 @@ def main(argv: list[str] | None = None) -> int:
     except NotMet as e:
         print(f"{said}: {e}", file=sys.stderr)
         return NOT_MET
+    except Lost as e:
+        print(f"{said}: {e}", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

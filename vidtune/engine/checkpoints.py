@@ -34,9 +34,18 @@ def load_weights(path: str | Path | None, backbone: Backbone) -> dict[str, Tenso
     content = _read_weights(path)
     for key in WRAPPERS:
         content = content[key] if isinstance(content, dict) and key in content else content
-    if not isinstance(content, dict) or not all(map(torch.is_tensor, content.values())):
+    if not isinstance(content, dict) or not all(map(_is_named_tensor, content.items())):
         raise UserError(f"{path}: holds no named tensors; expected the weights of {backbone.name}")
+    for name, tensor in content.items():
+        if tensor.is_meta or tensor.layout != torch.strided or tensor.is_quantized:
+            raise UserError(f"{path}: {name}: holds no values as such (meta, sparse or quantised)")
+        if tensor.is_complex() or tensor.isnan().any():
+            raise UserError(f"{path}: {name}: expected real numbers; found others (NaN or complex)")
     return {k: v.float() for k, v in content.items() if k not in NOT_WEIGHTS}
+
+
+def _is_named_tensor(item: tuple[Any, Any]) -> bool:
+    return isinstance(item[0], str) and torch.is_tensor(item[1])
 
 
 def _read_weights(path: Path) -> Any:

@@ -188,7 +188,8 @@ class Told:
 
 @contextmanager
 def told_to_stop() -> Iterator[Told]:
-    """What SIGTERM and SIGUSR1 set, as a scheduler sends them before it ends a job."""
+    """What SIGTERM and SIGUSR1 set, as a scheduler sends them before it ends a job. A process that was told
+    heeds no second one, which would kill it as it ends."""
     told = Told()
     if threading.current_thread() is not threading.main_thread():
         yield told
@@ -197,5 +198,5 @@ def told_to_stop() -> Iterator[Told]:
     try:
         yield told
     finally:
-        for which, handler in before.items():
+        for which, handler in before.items() if not told.is_set() else ():
             signal.signal(which, handler)

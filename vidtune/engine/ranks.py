@@ -26,11 +26,15 @@ _met: dict[str, dist.Store] = {}  # where the ranks have met, which rank 0 holds
 def start(device: torch.device) -> None:
     """Meet the other ranks: over NCCL on GPUs, else over gloo. Raises `UserError` without NCCL, and
     `NotMet` where they do not answer."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+    if _number("WORLD_SIZE", "1") > 1 and not dist.is_initialized():
         if device.type == "cuda" and not dist.is_nccl_available():
             raise UserError(
                 f"torch {torch.__version__} has no NCCL, by which several GPUs work together; install "
                 "one for CUDA on Linux, or take one GPU and more --parts"
+            )
+        if _number("RANK", "") >= _number("WORLD_SIZE", "1"):
+            raise UserError(
+                "RANK: expected less than WORLD_SIZE; start the processes by torchrun or --ranks"
             )
         try:
             _met["store"], mine, ranks = next(dist.rendezvous("env://"))
@@ -41,7 +45,7 @@ def start(device: torch.device) -> None:
                 world_size=ranks,
                 timeout=PATIENCE,
             )
-        except RuntimeError as e:
+        except (RuntimeError, ValueError) as e:
             where = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
             reason = (str(e).strip().splitlines() or [type(e).__name__])[0]
             raise NotMet(f"the processes did not meet at {where}: {reason}") from None
@@ -57,7 +61,17 @@ def rank() -> int:
 
 def local_rank() -> int:
     """This process among those of its machine: the GPU that it takes."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
+    return _number("LOCAL_RANK", "0")
+
+
+def _number(name: str, default: str) -> int:
+    """A variable of the environment as torchrun sets it."""
+    value = os.environ.get(name, default)
+    if not value.isdecimal():
+        raise UserError(
+            f"{name}: expected a number from 0; found {value!r}; start the processes by torchrun or --ranks"
+        )
+    return int(value)
 
 
 def gather(x: Tensor) -> Tensor:
@@ -131,6 +145,12 @@ def wait() -> None:
     """Wait until all ranks are here, so that what rank 0 wrote is there for all."""
     if count() > 1:
         dist.barrier()
+
+
+def lost(error: BaseException) -> bool:
+    """Whether an error says that another rank has ended."""
+    words = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer")
+    return count() > 1 and any(word in str(error) for word in words)
 
 
 def end() -> None:

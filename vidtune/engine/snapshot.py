@@ -80,6 +80,11 @@ def older(snapshot: Path) -> Path:
     return snapshot.with_name(f"{snapshot.stem}-1{snapshot.suffix}")
 
 
+def damaged(snapshot: Path) -> Path:
+    """What a snapshot becomes that is not what was written."""
+    return snapshot.with_name(f"{snapshot.name}.damaged")
+
+
 class Snapshot:
     """The file that a stopped training resumes from, bit for bit, and the one before it.
 
@@ -103,6 +108,7 @@ class Snapshot:
         self.start = self.saved = time.monotonic()
         self.pause = SAVE_EVERY
         self.before = 0.0  # seconds of training in earlier processes
+        self.saved_step = 0  # that a training goes on after
 
     @property
     def seconds(self) -> float:
@@ -123,6 +129,7 @@ class Snapshot:
             "done": number,
             "seconds": self.seconds,
             "replaced": self.data.replaced,
+            "split": self._split,
             "model": tuned_state(self.model),
             "rng": torch.get_rng_state(),
             "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -137,8 +144,9 @@ class Snapshot:
             if self.path.is_file():
                 os.replace(self.path, self.older)
             write_bytes(self.path, buffer.getvalue())
+            self.saved_step = number
         except (UserError, OSError) as e:
-            self._say(f"no snapshot after step {number} ({e}); the training goes on without one")
+            self._say(f"no snapshot after step {number} ({e}); goes on without one")
         self.saved = time.monotonic()
         self.pause = max(SAVE_EVERY, (self.saved - start) / SHARE)
 
@@ -174,7 +182,7 @@ class Snapshot:
             try:
                 content = _content(data)
             except Exception as e:
-                aside = path.with_name(f"{path.name}.damaged")
+                aside = damaged(path)
                 os.replace(path, aside)
                 self._say(f"{path}: a damaged snapshot ({e}); set aside as {aside.name}")
                 continue
@@ -220,7 +228,14 @@ class Snapshot:
         torch.set_rng_state(content["rng"])
         if len(content["cuda"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(content["cuda"])
-        self._say(f"goes on after step {content['done']}")
+        self.saved_step = content["done"]
+        made = content["split"]
+        other = "" if made == self._split else f", which processes x parts of {made} have reached"
+        self._say(f"goes on after step {content['done']}{other}")
+
+    @property
+    def _split(self) -> str:
+        return f"{self.data.work.ranks} x {self.data.work.parts}"
 
     def _say(self, text: str) -> None:
         print(f"{self.data.run.name}: {text}", file=sys.stderr)

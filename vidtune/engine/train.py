@@ -1,5 +1,6 @@
 """Train one run with its recipe's optimiser and schedule. One loop for every method."""
 
+import os
 from collections.abc import Iterator
 from contextlib import closing, nullcontext, suppress
 from pathlib import Path
@@ -27,12 +28,14 @@ from vidtune.engine.made import (
 )
 from vidtune.engine.scores import score
 from vidtune.engine.selection import Best, best_of
-from vidtune.engine.snapshot import LossCurve, Snapshot, older
+from vidtune.engine.snapshot import LossCurve, Snapshot, damaged, older
 from vidtune.engine.step import Step
 from vidtune.nn.rows import RowModule, give_rows
 from vidtune.progress import progress, say
-from vidtune.spec import Run, Stopped, UserError, write_json
-from vidtune.spec.read import unfinished
+from vidtune.spec import Lost, Run, Stopped, UserError, write_json
+from vidtune.spec.read import check_target, unfinished
+
+LONGEST = 200  # bytes of the checkpoint's name, to which a temporary file's adds some
 
 
 def train(run: Run, out: Path, make_batches: MakeBatches = Batches, parts: int = 1) -> None:
@@ -46,6 +49,7 @@ def train(run: Run, out: Path, make_batches: MakeBatches = Batches, parts: int =
     `UserError` where memory is full, the batch cannot be split so, or another process trains the run;
     a scheduler's job waits for that one.
     """
+    _check_places(out)
     device = pick_device(ranks.local_rank())
     wait_in_job(run, out.parent)
     ranks.start(device)
@@ -58,6 +62,20 @@ def train(run: Run, out: Path, make_batches: MakeBatches = Batches, parts: int =
         return
     with told_to_stop() as told, nullcontext() if ranks.rank() else alone(run, out.parent):
         _train(run, out, device, make_batches, parts, told)
+
+
+def _check_places(out: Path) -> None:
+    """Raise `UserError`, before anything is computed, where a file of a training cannot be written."""
+    if not out.name or len(os.fsencode(out.name)) > LONGEST:
+        raise UserError(f"{out}: expected the name of a file, of {LONGEST} bytes at most")
+    snapshot = out.with_name("resume.pt")
+    written = [best_of(out), snapshot, older(snapshot), *map(out.with_name, ("train.json", MARK))]
+    if out in written:
+        raise UserError(
+            f"{out}: a file of this name is written beside the checkpoint; choose another, such as model.pt"
+        )
+    for path in (out, *written, damaged(snapshot), damaged(older(snapshot))):
+        check_target(path)
 
 
 def _train(
@@ -73,6 +91,8 @@ def _train(
         training = Training(run, out.parent / "resume.pt", device, make_batches, work)
         training.run_on(told)
     except (RuntimeError, MemoryError) as e:
+        if ranks.lost(e):
+            raise Lost(f"{run.name}: another of the {work.ranks} processes has ended") from None
         if not out_of_memory(e):
             raise
         raise UserError(
@@ -179,7 +199,10 @@ class Training:
                     self.snapshot.save(number)
             if stop:
                 ranks.wait()
-                raise Stopped(f"{self.run.name}: stopped after step {number} of {self.steps}")
+                raise Stopped(
+                    f"{self.run.name}: stopped after step {number} of {self.steps}; goes on after step "
+                    f"{ranks.tell(self.snapshot.saved_step)} when it is started again"
+                )
         self._add_up()
 
     def _add_up(self) -> None:
@@ -210,6 +233,10 @@ class Training:
         facts.unlink(missing_ok=True)
         lost = self.curve.diverged or not all(p.isfinite().all() for p in self.step.tuned)
         status = "diverged" if lost else "ok"
+        if lost:
+            say(
+                f"{self.run.name}: diverged: the loss or the weights are no numbers; nothing is tuned"
+            )
         report: dict[str, Any] = {
             "status": status,
             "losses": self.curve.points,

@@ -3,7 +3,7 @@
 from vidtune.spec.address import is_safe, shown
 from vidtune.spec.backbone import Backbone, TextTower, Weights
 from vidtune.spec.dataset import Annotations, Dataset, GeneratedSet, Resized, Stills
-from vidtune.spec.errors import NotMet, Stopped, UserError, unknown
+from vidtune.spec.errors import Lost, NotMet, Stopped, UserError, unknown
 from vidtune.spec.expected import Expected
 from vidtune.spec.figure import Figure
 from vidtune.spec.frozen import SPLITS, Attention, Count, Frozen, Precision

@@ -19,6 +19,10 @@ class NotMet(Exception):
     """The processes of a run did not find each other; nothing was begun (exit code 76)."""
 
 
+class Lost(Exception):
+    """Another process of a run has ended, which says why (exit code 1)."""
+
+
 def unknown(what: str, name: str, known: Iterable[str]) -> UserError:
     """'<what>: <name> is not known', with the names that come close or those that are known."""
     names = list(dict.fromkeys(known))

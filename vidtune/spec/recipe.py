@@ -190,6 +190,8 @@ class Recipe(Frozen):
             yield "give either epochs or steps"
         if self.group and self.batch % self.group:
             yield f"group: expected to divide the batch of {self.batch} clips; found {self.group}"
+        if max(self.betas) == 1:
+            yield f"betas: expected shares below 1; found {list(self.betas)}"
         mixes = bool(self.augment and self.augment.mixes)
         if mixes and self.task != "recognition":
             yield "augment: mixup and cutmix mix labels, which only recognition has; drop them"

@@ -4,6 +4,7 @@ A `Model` (what is built and costed) nests in a `Run` (model, data, recipe, seed
 or an edited recipe costs nothing again.
 """
 
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from vidtune.spec.backbone import Backbone
@@ -112,6 +113,14 @@ class Run(Frozen):
     seed: Seed
     data: PathText
     weights: PathText | None  # of a pre-trained small backbone; None: released ones, from the cache
+
+    def problems(self) -> Iterator[str]:
+        tasks = (self.model.task, self.dataset.task, self.recipe.task)
+        if len(set(tasks)) > 1:
+            yield "task: model, dataset and recipe differ: {}, {}, {}".format(*tasks)
+        words, room = self.model.max_words, self.model.backbone.text.context
+        if self.model.task == "retrieval" and not 2 <= words <= room:
+            yield f"model.max_words: expected 2 to the text tower's {room}; found {words}"
 
     def tested(self) -> str:
         """What decides the result: the spec without its names."""
