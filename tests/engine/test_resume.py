@@ -95,7 +95,7 @@ def test_told_to_stop_a_training_leaves_its_last_step(short_run, tmp_path, monke
     for step in (2, 3):
         code, _, err = vidtune("train", "--spec", tmp_path / "spec.json", "--out", out)
         os.kill(os.getpid(), signal.SIGTERM)  # once more, as it ends
-        assert code == 75 and f"stopped after step {step} of 6; goes on after step {step}" in err
+        assert code == 75 and f"stopped after step {step} of 6\n" in err
     assert "resume.pt" in [p.name for p in out.parent.iterdir()] and not out.exists()
     assert vidtune("train", "--spec", tmp_path / "spec.json", "--out", out)[0] == 0
     assert len(calls) == 6
@@ -133,6 +133,23 @@ def test_a_snapshot_that_cannot_be_written_ends_nothing(short_run, tmp_path, mon
     train(short_run("tempme/lora-b32@0"), tmp_path / "model.pt")
     assert capsys.readouterr().err.count("goes on without one") == 4
     assert load_json(tmp_path / "train.json")["status"] == "ok"
+
+
+def test_a_stop_of_which_nothing_is_kept_says_so(short_run, tmp_path, monkeypatch, vidtune):
+    def full(path: Path, data: bytes) -> None:
+        raise UserError(f"{path}: cannot write: No space left on device; free some space")
+
+    def told(step: Step) -> None:
+        update(step)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    write_json(tmp_path / "spec.json", short_run("tempme/lora-b32@0"))
+    update = Step.update
+    monkeypatch.setattr(Step, "update", told)
+    monkeypatch.setattr("vidtune.engine.snapshot.write_bytes", full)
+    given = ("train", "--spec", tmp_path / "spec.json", "--out", tmp_path / "x" / "model.pt")
+    code, _, err = vidtune(*given)
+    assert code == 75 and "stopped after step 1 of 4; what is kept ends with step 0" in err
 
 
 def test_hours_of_work_of_other_code_are_not_thrown_away(short_run, tmp_path, monkeypatch, capsys):

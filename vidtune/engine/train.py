@@ -199,10 +199,9 @@ class Training:
                     self.snapshot.save(number)
             if stop:
                 ranks.wait()
-                raise Stopped(
-                    f"{self.run.name}: stopped after step {number} of {self.steps}; goes on after step "
-                    f"{ranks.tell(self.snapshot.saved_step)} when it is started again"
-                )
+                kept = ranks.tell(self.snapshot.saved_step)
+                lost = "" if kept == number else f"; what is kept ends with step {kept}"
+                raise Stopped(f"{self.run.name}: stopped after step {number} of {self.steps}{lost}")
         self._add_up()
 
     def _add_up(self) -> None:
