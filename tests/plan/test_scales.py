@@ -34,7 +34,9 @@ def test_scales_keep_variants_apart(mini):
 
 
 def test_more_seeds_add_runs_to_those_of_the_scale():
-    full, more = (load(REPO / "config", {"scale": "full", **s}) for s in ({}, {"seeds": [0, 1]}))
+    full, more = (
+        load(REPO / "config", {"scale": "full", **s}) for s in ({}, {"seeds": ["0", "1"]})
+    )
     assert len(more.runs) == 2 * len(full.runs) and full.runs.items() <= more.runs.items()
     for seeds in ([], [1, 1]):
         with pytest.raises(UserError, match="seeds: expected distinct numbers from 0; found"):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from vidtune.plan.inherit import expand, resolve_base
 from vidtune.plan.published_tables import printed_in, read_tables
@@ -33,6 +33,13 @@ from vidtune.spec.yaml_files import place
 F = TypeVar("F", bound=Frozen)
 
 
+def _numbers(value: Any) -> Any:
+    """A list whose numbers are text, as Snakemake's --config has them, with numbers."""
+    if not isinstance(value, list):
+        return value
+    return tuple(int(x) if isinstance(x, str) and x.isdecimal() else x for x in value)
+
+
 class Settings(Frozen):
     """`config/config.yaml`."""
 
@@ -40,7 +47,8 @@ class Settings(Frozen):
     papers: Annotated[tuple[Name, ...], Field(min_length=1)]
     results: PathText
     data: PathText
-    seeds: tuple[Seed, ...] | None = None  # of all that is trained; None: the scale's
+    # of all that is trained; None: the scale's
+    seeds: Annotated[tuple[Seed, ...], BeforeValidator(_numbers)] | None = None
     fetch: tuple[Name, ...] = ()  # open datasets that a run may download
     gpus: str | None = None  # of one training, as "8x80GiB"; None: one, for whole batches
     stage: PathText | None = (
