@@ -148,7 +148,7 @@ def wait() -> None:
 
 
 def lost(error: BaseException) -> bool:
-    """Whether an error says that another rank has ended."""
+    """Whether an error is of what ranks send each other, mostly because one of them has ended."""
     words = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer")
     return count() > 1 and any(word in str(error) for word in words)
 

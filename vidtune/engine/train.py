@@ -92,7 +92,10 @@ def _train(
         training.run_on(told)
     except (RuntimeError, MemoryError) as e:
         if ranks.lost(e):
-            raise Lost(f"{run.name}: another of the {work.ranks} processes has ended") from None
+            reason = str(e).strip().splitlines()[0]
+            raise Lost(
+                f"{run.name}: another of the {work.ranks} processes has ended, or is not reached: {reason}"
+            ) from None
         if not out_of_memory(e):
             raise
         raise UserError(
