@@ -2,11 +2,15 @@
 
 import errno
 import io
+import os
+import signal
 import sys
 import warnings
-from typing import Any, TextIO
+from contextlib import suppress
+from typing import Any, NoReturn, TextIO
 
 from vidtune.cli import main
+from vidtune.cli.launch import STOPPED
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
@@ -43,7 +47,17 @@ def run() -> int:
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
     sys.stderr = io.StringIO() if sys.stderr is None else Unfailing(sys.stderr)
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, stop)
     return main()
+
+
+def stop(*_: object) -> NoReturn:
+    """End where a scheduler ends this process before a job heeds its signals (`told_to_stop`), or outside
+    of one: nothing is half-written, and the same command goes on."""
+    with suppress(OSError):
+        os.write(2, b"vidtune: told to stop; start it again to go on\n")
+    os._exit(STOPPED)
 
 
 if __name__ == "__main__":

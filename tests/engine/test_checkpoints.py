@@ -62,13 +62,36 @@ def test_weights_that_are_no_numbers_are_named(change, said, short_run, tmp_path
         ("tempme/lora-b32@0", ("recipe", "betas"), [1.0, 1.0], "betas: expected shares below 1"),
         ("tempme/lora-b32@0", ("model", "task"), "recognition", "task: model, dataset and recipe"),
         ("tempme/lora-b32@0", ("model", "max_words"), 1, "model.max_words: expected 2 to the text"),
-        ("tempme/lora-b32@0", ("model", "max_words"), 10**6, "model.max_words: expected 2 to the"),
+        ("tempme/lora-b32@0", ("model", "max_words"), 10**4, "model.max_words: expected 2 to the"),
+        (
+            "tempme/lora-b32@0",
+            ("model", "frames"),
+            10**9,
+            "frames: input should be less than or eq",
+        ),
+        (
+            "tempme/lora-b32@0",
+            ("recipe", "resize"),
+            10**9,
+            "resize: input should be less than or eq",
+        ),
+        (
+            "tempme/lora-b32@0",
+            ("recipe", "resize"),
+            "224",
+            "recipe.resize: input should be a valid",
+        ),
+        ("side4video/b16-ssv1@0", ("model", "classes"), 3, "model.classes: expected the dataset's"),
+        ("side4video/b16-ssv1@0", ("model", "backbone", "head_width"), 48, "CLIP's heads have 64"),
     ],
 )
 def test_a_spec_that_contradicts_itself(name, place, value, said, short_run, tmp_path, vidtune):
     fields = short_run(name).model_dump(mode="json")
-    part, key = place
-    fields[part][key] = value
+    *parts, key = place
+    inside = fields
+    for part in parts:
+        inside = inside[part]
+    inside[key] = value
     (tmp_path / "spec.json").write_text(json.dumps(fields))
     code, _, err = vidtune("train", "--spec", tmp_path / "spec.json", "--out", tmp_path / "m.pt")
     assert code == 2 and said in one_line(err)

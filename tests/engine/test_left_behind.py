@@ -47,6 +47,33 @@ Step.update = fail
 sys.exit(main(sys.argv[1:]))
 """
 
+IMPORTS = """
+import sys, time
+from vidtune import __main__ as module
+module.main = lambda: [print("at it", flush=True), time.sleep(60)]
+sys.exit(module.run())
+"""
+
+TWICE = """
+import os, signal, sys
+from importlib import import_module
+module = import_module("vidtune.cli.main")
+
+class Interrupted:
+    def write(self, text):
+        os.kill(os.getpid(), signal.SIGINT)
+        return sys.__stderr__.write(text)
+
+    def flush(self):
+        sys.__stderr__.flush()
+
+def interrupt(_):
+    raise KeyboardInterrupt
+
+module.VERBS["ls"].run, sys.stderr = interrupt, Interrupted()
+sys.exit(module.main(["ls"]))
+"""
+
 
 def names(folder: Path) -> list[str]:
     return sorted(p.name for p in folder.iterdir())
@@ -146,3 +173,25 @@ def test_ranks_that_have_not_met_are_started_again(times, code, starts, tmp_path
     done = subprocess.run(given, env=environment(), timeout=60, check=False)
     assert done.returncode == code
     assert (tmp_path / "0").read_text() == starts
+
+
+def test_a_signal_before_a_job_has_begun():
+    """Or outside of one, as libraries are imported: the code of what goes on."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", IMPORTS],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout and process.stdout.readline() == "at it\n"
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 75 and err == "vidtune: told to stop; start it again to go on\n"
+
+
+def test_a_second_interrupt():
+    """As a rank gets it from the terminal and from its launcher, while the first is told."""
+    given = [sys.executable, "-c", TWICE]
+    done = subprocess.run(given, env=environment(), capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (130, "vidtune ls: interrupted\n")

@@ -19,6 +19,7 @@ from helpers.zoo import MODELS, every_model
 from vidtune.data import records
 from vidtune.data.batches import Split
 from vidtune.engine.ranks import start
+from vidtune.plan import load
 from vidtune.spec import NotMet, Run, UserError, load_json, write_json
 
 BATCHNORM = "side4video/b16-ssv1@0"
@@ -70,13 +71,11 @@ def trained(run: Run, folder: Path, *options: object) -> Path:
 def test_a_training_and_its_test_do_not_depend_on_the_split(
     name: str, short_run: Callable[..., Run], tmp_path: Path
 ):
-    """Fifty steps in one process, in two, and in parts. At a rate that does not let rounding grow, and
-    without the interaction's search for the best of frames that are nearly the same, which it decides:
-    the next test has both."""
-    run = short_run(name, steps=50, group=4, lr=1e-3)
-    if "interaction" in run.model.options:
-        options = {**run.model.options, "interaction": "mean"}
-        run = run.model_copy(update={"model": run.model.model_copy(update={"options": options})})
+    """Fifty steps in one process, in two, and in parts, at the paper's rate for that task. The small
+    scales' rates are higher, and let rounding grow: the next test has them."""
+    declared = load(REPO / "config", {"scale": "full"}).runs[name].recipe
+    rates = {"lr": declared.lr, "backbone_lr": declared.backbone_lr}
+    run = short_run(name, steps=50, group=4, **rates)
     folders = {}
     for split in (("--parts", 1), ("--ranks", 2), ("--parts", 2)):
         folders[split] = tmp_path / "".join(map(str, split))
@@ -127,6 +126,31 @@ def test_a_split_that_cannot_be_is_one_line(group, given, said, short_run, tmp_p
     done = command("train", "--spec", spec, "--out", tmp_path / "x" / "model.pt", *given)
     assert done.returncode == 2 and said in done.stderr.splitlines()[-1]
     assert not (tmp_path / "x").exists()
+
+
+def test_bad_input_of_all_ranks_is_said_once(short_run, tmp_path):
+    spec = tmp_path / "spec.json"
+    write_json(spec, short_run(BATCHNORM, group=4))
+    out = tmp_path / "x" / "model.pt"
+    done = command("train", "--spec", spec, "--out", out, "--ranks", 2, "--parts", 3)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "env", "said"),
+    [
+        (5000, {}, "--ranks 5000: 5000 processes of one machine; expected"),
+        (2, {"RANK": "0"}, "RANK says that this process was started as one of some; leave --ranks"),
+        (2, {"RANK": "0", "WORLD_SIZE": "4"}, "as one of 4; leave --ranks out under torchrun"),
+    ],
+)
+def test_processes_that_cannot_be_meant_are_not_started(given, env, said, monkeypatch, vidtune):
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(subprocess, "Popen", None)
+    for verb in ("train", "evaluate"):
+        code, _, err = vidtune(verb, "--spec", "x", "--out", "y", "--ranks", given)
+        assert code == 2 and said in err and len(err.splitlines()) == 1
 
 
 def test_without_nccl_several_gpus_are_one_line(monkeypatch):

@@ -125,7 +125,19 @@ def test_divergence_is_a_result(short_run, tmp_path, capsys):
     assert result["status"] == "diverged" and result["metrics"] == {}
 
 
-def test_a_full_memory_ends_a_training_in_one_line(short_run, tmp_path, vidtune, monkeypatch):
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("step.Step.backward", "8 clips a step in 1 x 2 parts; train with more --ranks or --parts"),
+        (
+            "train.Step",
+            "before the first step; check the sizes in its spec, or give it more memory",
+        ),
+    ],
+)
+def test_a_full_memory_ends_a_training_in_one_line(
+    where, said, short_run, tmp_path, vidtune, monkeypatch
+):
     """Nothing is left that looks finished: more memory, or a finer split, trains it."""
 
     def no_memory(*_):
@@ -133,9 +145,9 @@ def test_a_full_memory_ends_a_training_in_one_line(short_run, tmp_path, vidtune,
 
     write_json(tmp_path / "spec.json", short_run(RETRIEVAL))
     out = tmp_path / "b" / "model.pt"
-    monkeypatch.setattr("vidtune.engine.step.Step.backward", no_memory)
+    monkeypatch.setattr(f"vidtune.engine.{where}", no_memory)
     code, _, err = vidtune("train", "--spec", tmp_path / "spec.json", "--out", out, "--parts", "2")
-    assert code == 2 and "8 clips a step in 1 x 2 parts; train with more" in one_line(err)
+    assert code == 2 and said in one_line(err)
     assert not out.parent.exists()
 
 

@@ -62,6 +62,20 @@ def test_another_data_seed_changes_the_videos_alone(mini):
     assert theirs.weights == "results/mini-other/backbones/mini/clip.pt"
 
 
+def test_autocast_at_full_scale_differs_in_precision_and_rates_alone():
+    full, amp = (load(REPO / "config", {"scale": s}) for s in ("full", "full-amp"))
+    has = {name for name, v in full.variants.items() if f"{v.recipe}-amp" in full.config.recipes}
+    assert {r.model.name for r in amp.runs.values()} == has
+    assert has >= {r.model.name for r in full.runs.values() if r.recipe.weights == "fp16"}
+    other = {"name", "weights", "precision", "backbone_lr", "source"}
+    for name, run in amp.runs.items():
+        twin = full.runs[name]
+        changed = {"name": run.recipe.name, "source": run.recipe.source, "precision": "amp16"}
+        changed |= {"weights": "fp32", "backbone_lr": run.recipe.backbone_lr}
+        assert run.recipe == twin.recipe.model_copy(update=changed) and set(changed) == other
+        assert (run.model, run.dataset, run.weights) == (twin.model, twin.dataset, twin.weights)
+
+
 def test_runs_see_the_scales_share_of_the_declared_frames(mini):
     assert mini.scale.frames == load(REPO / "config", {"scale": "mini-other"}).scale.frames == 0.5
     for run in mini.runs.values():

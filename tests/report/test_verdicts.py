@@ -79,6 +79,17 @@ def test_below_the_declared_coverage_a_result_is_a_subset_never_off(values, cove
     assert judged(plan, name, whole).verdict in ("match", "off")
 
 
+@pytest.mark.parametrize(("value", "verdict"), [(43.1, "match"), (20.0, "off")])
+def test_another_recipe_at_full_size_stands_beside_print_and_says_so(value, verdict):
+    plan = plan_at(Path("nowhere"), "full-amp")
+    name, variant = "side4video/table3/clip4clip-b32-msrvtt/r1", "side4video/clip4clip-b32-msrvtt"
+    cell = judged(plan, name, [row(plan, variant, "r1", value, scale="full-amp", seed=0, n=1000)])
+    assert (cell.verdict, cell.comparable) == (verdict, True)
+    assert "by recipe clip4clip-retrieval-amp in place of clip4clip-retrieval" in cell.reason
+    of_table = judged(plan, "side4video/table2/b16-ssv2/top1", [])
+    assert (of_table.verdict, of_table.reason) == ("not run", "not trained at scale full-amp")
+
+
 def test_a_cited_system_says_why_it_is_not_run(plan):
     cited = judged(plan, "side4video/table6/stan-msrvtt/r1", [])
     assert cited.verdict == "not run" and "cited" in cited.reason

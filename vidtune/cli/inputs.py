@@ -16,6 +16,7 @@ from vidtune.spec.names import NAME, PATTERNS, check_path
 from vidtune.spec.read import M, check_target
 
 MOST = 1_000_000  # of what an argument counts
+SPEC = "expected a job's spec file, which Snakemake writes (`snakemake -n` as well)"
 
 
 def add_plan(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +43,7 @@ def read_plan(args: argparse.Namespace) -> Plan:
 
 def read_spec(kind: type[M], path: Path) -> M:
     """A job's spec. Raises `UserError` where it is none, or names a method or options that do not exist."""
-    spec = parse(kind, load_json(path), path)
+    spec = parse(kind, load_json(path, SPEC, "let Snakemake write it again"), path)
     rows, model = getattr(spec, "rows", ()), getattr(spec, "model", None)
     for one in (*getattr(spec, "models", ()), *(row.model for row in rows), *filter(None, [model])):
         try:

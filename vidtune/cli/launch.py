@@ -27,6 +27,7 @@ NOT_MET = 76  # of a process that did not find the others
 MEETINGS = 3  # starts of processes that have not met: the port may have been taken in between
 GRACE = 20.0  # seconds for the others to end where one has failed
 POLL = 0.1  # seconds
+MOST = 16  # processes of one machine, where it has no more cores
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 PORTS = range(
     20000, 32000
@@ -53,11 +54,17 @@ class Node(NamedTuple):
 
 
 def node(ranks: int, nodes: int, env: Mapping[str, str] = os.environ) -> Node:
-    """Which of the ranks are this machine's. Raises `UserError` where SLURM does not say."""
-    if nodes == 1:
-        return Node(0, ranks, "127.0.0.1", free_port())
+    """Which of the ranks are this machine's. Raises `UserError` where SLURM does not say, and where they
+    are more than a machine can be meant to have."""
     if ranks % nodes:
         raise UserError(f"--ranks {ranks}: expected a multiple of --nodes {nodes}")
+    local, most = ranks // nodes, max(MOST, os.cpu_count() or 1)
+    if local > most:
+        raise UserError(
+            f"--ranks {ranks}: {local} processes of one machine; expected {most} at most"
+        )
+    if nodes == 1:
+        return Node(0, local, "127.0.0.1", free_port())
     try:
         number, found = int(env["SLURM_NODEID"]), int(env["SLURM_STEP_NUM_NODES"])
         names, job = env["SLURM_STEP_NODELIST"], int(env["SLURM_JOB_ID"])
@@ -68,7 +75,6 @@ def node(ranks: int, nodes: int, env: Mapping[str, str] = os.environ) -> Node:
         ) from None
     if found != nodes:
         raise UserError(f"--nodes {nodes}: srun has started this on {found}; give both the same")
-    local = ranks // nodes
     return Node(number * local, local, _first_of(names), PORTS.start + job % len(PORTS))
 
 
@@ -85,8 +91,16 @@ def _first_of(names: str) -> str:
 
 
 def starts_ranks(args: argparse.Namespace) -> bool:
-    """Whether this process is to start others, and is none of theirs."""
-    return args.ranks > 1 and "RANK" not in os.environ
+    """Whether this process is to start others, and is none of theirs. Raises `UserError` where it is one
+    of another number of processes."""
+    if args.ranks == 1 or "RANK" not in os.environ:
+        return args.ranks > 1
+    if (ranks := os.environ.get("WORLD_SIZE")) != str(args.ranks):
+        raise UserError(
+            f"--ranks {args.ranks}: RANK says that this process was started as one of {ranks or 'some'}; "
+            "leave --ranks out under torchrun, or unset RANK"
+        )
+    return False
 
 
 def run_on_ranks(args: argparse.Namespace) -> int:
@@ -125,6 +139,10 @@ def _run_on_ranks(args: argparse.Namespace) -> int:
         code = ranks[failed].returncode
         if code != 2 and _have_stopped(ranks, told):
             return STOPPED
+        if (
+            code == 2 and not here.first and ranks[0].returncode == 2
+        ):  # bad input: rank 0 has said it
+            return code
         # What ended the first, which has said so itself, may be what another one says.
         for i in range(here.local) if (failed, code) == (0, 1) else [failed]:
             text = _last_line(logs[i])

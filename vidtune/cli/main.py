@@ -6,6 +6,7 @@ help. `run` returns the exit code; None: 0. Imports of torch stay inside the `ru
 
 import argparse
 import os
+import signal
 import sys
 from importlib import import_module
 from pkgutil import iter_modules
@@ -126,5 +127,6 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal and a launcher may both send it
         print(f"{said}: interrupted", file=sys.stderr)
         return 130

@@ -86,7 +86,7 @@ def _train(
     parts: int,
     told: Told,
 ) -> None:
-    work = Split(ranks.rank(), ranks.count(), parts)
+    work, training = Split(ranks.rank(), ranks.count(), parts), None
     try:
         training = Training(run, out.parent / "resume.pt", device, make_batches, work)
         training.run_on(told)
@@ -98,9 +98,15 @@ def _train(
             ) from None
         if not out_of_memory(e):
             raise
+        full = f"{run.name}: {device_name(device)} is full"
+        if training is None:
+            raise UserError(
+                f"{full} with the model and the clips that are kept, before the first step; check the "
+                "sizes in its spec, or give it more memory"
+            ) from None
         raise UserError(
-            f"{run.name}: {device_name(device)} is full with {run.recipe.batch} clips a step in "
-            f"{work.ranks} x {work.parts} parts; train with more --ranks or --parts"
+            f"{full} with {run.recipe.batch} clips a step in {work.ranks} x {work.parts} parts; train with "
+            "more --ranks or --parts"
         ) from None
     if ranks.rank() == 0:  # to whoever tells it to stop from here on, it is done
         training.write(out)

@@ -74,8 +74,6 @@ class EVATower(nn.Module):
     def __init__(self, spec: Backbone) -> None:
         super().__init__()
         width = spec.width
-        if width % spec.head_width:
-            raise ValueError(f"head_width: expected a divisor of {width}; found {spec.head_width}")
         heads, hidden = width // spec.head_width, int(width * spec.mlp_ratio)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.pos_embed = nn.Parameter(torch.zeros(1, spec.patches + 1, width))

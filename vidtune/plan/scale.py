@@ -37,6 +37,12 @@ class Scale(Frozen):
             yield "name: results/reference holds the reference results; choose another name"
 
     @property
+    def at_full_size(self) -> bool:
+        """Whether all that is trained has the declared backbone, dataset and frames, so that it may stand
+        beside print, with whatever recipe."""
+        return not (self.backbones or self.datasets) and self.frames == 1.0
+
+    @property
     def job_seconds(self) -> dict[str, float]:
         """Rule -> how long a job takes."""
         one = self.seconds.get("learn")

@@ -61,6 +61,8 @@ class Cell(Frozen):
     numbers: Numbers | None = Field(default=None, exclude=True)  # the table that prints it
     rows: tuple[Row, ...] = Field(default=(), exclude=True)  # ours: one a seed, or one measurement
     predictions: dict[str, Row] = Field(default={}, exclude=True)  # predicted metric -> row
+    # whether ours may stand beside print: not learned, or at a scale of declared backbones and data
+    comparable: bool = Field(default=True, exclude=True)
     delta: Delta | None = Field(default=None, exclude=True)  # learned, in a table: to its base row
 
     @property
@@ -84,11 +86,6 @@ class Cell(Frozen):
         """The verdict in words, which tell a rounded match from one within a bound."""
         bound = self.agrees if self.agrees.startswith("within") else ""
         return f"{self.verdict}, {bound}" if bound else self.verdict
-
-    @property
-    def comparable(self) -> bool:
-        """Whether ours may stand beside print: learned at full scale, or not learned at all."""
-        return self.learned is None or self.learned.scale == "full"
 
     @property
     def best_of(self) -> int | None:

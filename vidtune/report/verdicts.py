@@ -63,6 +63,7 @@ def make_cell(
         numbers=numbers,
         rows=tuple(rows),
         predictions=predictions,
+        comparable=m.kind != "learned" or not rows or _at_full_size(plan, rows[0].scale),
     )
     if not numbers:
         return cell
@@ -139,15 +140,30 @@ def _judge_measured(plan: Plan, m: Metric, cell: Cell) -> tuple[Verdict, str]:
     return "off", f"{change:+.1f} % of print on {row.device} ({row.condition})"
 
 
+def _at_full_size(plan: Plan, scale: str) -> bool:
+    known = plan.config.scales.get(scale)
+    return known is not None and known.at_full_size
+
+
 def _judge_learned(plan: Plan, m: Metric, cell: Cell) -> tuple[Verdict, str]:
     assert cell.ours is not None
     run = next(r for r in plan.runs.values() if r.model.name == cell.variant)
     scale = cell.rows[0].scale
-    if scale != "full":
+    if not cell.comparable:
         videos = "generated" if run.dataset.generated else "other"
         return "not comparable", f"learned at scale {scale}, on {videos} videos"
     if reason := _why_subset(run.dataset, cell.rows):
         return "subset", reason
+    verdict, reason = _against_print(m, cell)
+    declared = plan.variants[cell.variant].recipe
+    if run.recipe.name != declared:
+        other = f"trained by recipe {run.recipe.name} in place of {declared}"
+        reason = "; ".join(filter(None, [reason, other]))
+    return verdict, reason
+
+
+def _against_print(m: Metric, cell: Cell) -> tuple[Verdict, str]:
+    assert cell.ours is not None
     if round(cell.ours, m.digits) == float(cell.print):
         return "match", ""
     spread = statistics.stdev(r.value for r in cell.rows) if len(cell.rows) > 1 else 0.0

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Literal
 
-from vidtune.spec.frozen import Bytes, Count, Frozen, Rate
+from vidtune.spec.frozen import Bytes, Count, Extent, Frozen, Rate
 from vidtune.spec.names import Name
 
 
@@ -16,9 +16,9 @@ class Weights(Frozen):
 
 
 class TextTower(Frozen):
-    width: Count
-    layers: Count
-    context: Count  # learned positions
+    width: Extent
+    layers: Extent
+    context: Extent  # learned positions
     vocabulary: Literal["clip-bpe", "motion"]
     vocab_size: Count
 
@@ -28,13 +28,13 @@ class Backbone(Frozen):
 
     name: Name
     arch: Literal["clip", "eva"] = "clip"
-    image: Count  # input side, pixels
-    patch: Count  # patch side, pixels
-    width: Count
-    layers: Count
-    embed: Count  # width of the joint embedding
+    image: Extent  # input side, pixels
+    patch: Extent  # patch side, pixels
+    width: Extent
+    layers: Extent
+    embed: Extent  # width of the joint embedding
     text: TextTower
-    head_width: Count = 64  # width of an attention head of the vision tower (EVA: 112)
+    head_width: Extent = 64  # width of an attention head of the vision tower (EVA: 112)
     mlp_ratio: Rate = 4.0
     weights: Weights | None = None  # released weights
     pretraining: Name | None = None  # or the recipe by which a run makes them
@@ -43,6 +43,10 @@ class Backbone(Frozen):
     def problems(self) -> Iterator[str]:
         if self.image % self.patch:
             yield f"image {self.image} is not a multiple of patch {self.patch}"
+        if self.arch == "eva" and self.width % self.head_width:
+            yield f"head_width: expected a divisor of {self.width}; found {self.head_width}"
+        if self.arch == "clip" and self.head_width != 64:
+            yield f"head_width: CLIP's heads have 64 channels; drop {self.head_width}"
 
     @property
     def patches(self) -> int:

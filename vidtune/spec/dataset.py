@@ -5,7 +5,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from vidtune.spec.frozen import SPLITS, Count, Frozen, Rate, Seed, Share, Split, Task, Text, Whole
+from vidtune.spec.frozen import (
+    SPLITS,
+    Count,
+    Extent,
+    Frozen,
+    Rate,
+    Seed,
+    Share,
+    Split,
+    Task,
+    Text,
+    Whole,
+)
 from vidtune.spec.names import Name, PathText
 from vidtune.spec.source import Source
 
@@ -36,7 +48,7 @@ class Stills(Frozen):
 
     seed: Seed
     count: Count
-    side: Count  # pixels
+    side: Extent  # pixels
 
 
 class GeneratedSet(Frozen):

@@ -6,6 +6,8 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Count = Annotated[int, Field(gt=0, le=10**9)]
+# of a model or a picture: pixels, channels, layers, frames, words
+Extent = Annotated[int, Field(gt=0, le=1 << 14)]
 Bytes = Annotated[int, Field(gt=0, lt=1 << 62)]
 Seed = Annotated[int, Field(ge=0, lt=10**9)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]

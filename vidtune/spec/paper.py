@@ -8,7 +8,7 @@ from pydantic import Field
 
 from vidtune.spec.contents import Content, problems_of_contents
 from vidtune.spec.figure import Figure
-from vidtune.spec.frozen import Attention, Count, Frozen, Precision, Share, Views
+from vidtune.spec.frozen import Attention, Count, Extent, Frozen, Precision, Share, Views
 from vidtune.spec.names import Name, VariantName
 
 NUMBER = re.compile(r"[-+]?\d+(\.\d*)?(e[-+]?\d+)?", re.IGNORECASE)
@@ -32,7 +32,7 @@ class Variant(Frozen):
     method: Name
     backbone: str
     dataset: str
-    frames: Count
+    frames: Extent
     views: Views = "1x1"  # crops x clips
     tested: Views | None = None  # the authors' own test, where the tables print other views
     recipe: str

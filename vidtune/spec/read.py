@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from vidtune.spec.yaml_files import place
 
 M = TypeVar("M", bound=BaseModel)
 ADD = "; add it"
+UNION = re.compile(r"\[|^constrained-")  # what a place names a member of a union by
 
 
 def parse(
@@ -28,9 +30,8 @@ def parse(
     try:
         return kind.model_validate_json(json.dumps(data))
     except ValidationError as e:
-        # a misspelt key is both unknown and missing: the unknown one says more
-        err = min(e.errors(), key=lambda one: one["type"] != "extra_forbidden")
-        loc = tuple(k for k in err["loc"] if not (isinstance(k, str) and "[" in k))
+        err = _telling(e.errors())
+        loc = tuple(k for k in err["loc"] if not (isinstance(k, str) and UNION.search(k)))
         where = (*keys, *loc)
         key = ".".join(map(str, where))
         at = place(path, where) if isinstance(path, Path) else path
@@ -41,6 +42,15 @@ def parse(
         raise UserError(": ".join(parts)) from None
     except (TypeError, ValueError) as e:
         raise UserError(f"{path}: {'.'.join(map(str, keys))}: {e}") from None
+
+
+def _telling(errors: list[Any]) -> Any:
+    """The error that says most: a misspelt key is both unknown and missing, and a value of a type that may
+    be one of several is also none of the others."""
+    first = min(errors, key=lambda one: one["type"] != "extra_forbidden")
+    what = first["loc"][:-1], repr(first["input"])
+    same = [one for one in errors if (one["loc"][:-1], repr(one["input"])) == what]
+    return min(same, key=lambda one: one["type"].endswith("_type"))
 
 
 def _explain(kind: type[BaseModel], err: Any) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from vidtune.spec.frozen import Amount, Count, Frozen, Rate, Share, Task
+from vidtune.spec.frozen import Amount, Count, Extent, Frozen, Rate, Share, Task
 from vidtune.spec.names import Name
 
 Schedule = Literal["cosine", "huggingface", "bert", "side4video", "slowfast", "mmcv", "wsd"]
@@ -48,7 +48,7 @@ class Augment(Frozen):
     randaugment: str | None = Field(default=None, pattern=RANDAUGMENT)  # timm's, of decoded frames
     imgaug: str | None = Field(default=None, pattern=IMGAUG)  # imgaug's RandAugment, of the crop
     # before the crop, in training alone: the short side; None: the recipe's `resize`
-    resize: Count | None = None
+    resize: Extent | None = None
     crop: Literal["side4video", "slowfast", "jitter"] | None = None  # None: the centre
     # share of the area that a crop covers; jitter: how much larger than the crop frames become
     scale: tuple[float, float] = (0.08, 1.0)
@@ -57,7 +57,7 @@ class Augment(Frozen):
     gray: Share = 0.0  # share of the clips that lose their colour
     lighting: Rate | None = None  # deviation of the noise along the principal axes of colour
     erase: Share = 0.0  # share of the clips that lose a rectangle
-    repeats: Count = 1  # how often a batch holds every clip, each time changed anew
+    repeats: Extent = 1  # how often a batch holds every clip, each time changed anew
     # parameter of the Beta distribution of shares; of a recipe with both, each group of clips draws
     mixup: Rate | None = None
     cutmix: Rate | None = None
@@ -167,11 +167,11 @@ class Recipe(Frozen):
     label_smoothing: Share = 0.0
     fps: Rate | None = None  # rate at which a video is read before sampling; None: its own
     sampler: Sampler = "uniform"
-    stride: Count | None = None  # samplers stride and mmaction: frames from one taken to the next
+    stride: Extent | None = None  # samplers stride and mmaction: frames from one taken to the next
     slice_framepos: Literal["head", "tail", "even"] = "even"  # clip4clip: which of too many frames
     random_train_frames: bool = False  # training takes frames by the sampler's random rule
     # before the crop: (height, width), or the short side; None: the short side of the crop
-    resize: tuple[Count, Count] | Count | None = None
+    resize: tuple[Extent, Extent] | Extent | None = None
     filter: Filter = "bicubic"  # of this resizing
     antialias: bool = True  # whether each new pixel is a mean of all that it covers
     three_crops: Literal["longer", "width"] = "longer"  # side along which a test's three crops lie
@@ -181,7 +181,7 @@ class Recipe(Frozen):
     keep_last: bool = False  # whether an epoch's last batch is kept where it is smaller
     augment: Augment | None = None
     on_broken: Literal["error", "replace"] = "error"  # a training video that cannot be decoded
-    max_words: Count = 32
+    max_words: Extent = 32
     select: Selection | None = None  # None: the last weights count
     source: str | None = None
 

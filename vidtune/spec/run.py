@@ -9,7 +9,17 @@ from typing import Any, Literal
 
 from vidtune.spec.backbone import Backbone
 from vidtune.spec.dataset import Dataset, Stills
-from vidtune.spec.frozen import Attention, Count, Frozen, Precision, Seed, Share, Task, Views
+from vidtune.spec.frozen import (
+    Attention,
+    Count,
+    Extent,
+    Frozen,
+    Precision,
+    Seed,
+    Share,
+    Task,
+    Views,
+)
 from vidtune.spec.names import Name, PathText, RunName, VariantName
 from vidtune.spec.paper import Fit
 from vidtune.spec.recipe import Recipe
@@ -23,10 +33,10 @@ class Model(Frozen):
     options: dict[str, Any]
     backbone: Backbone
     task: Task
-    frames: Count
+    frames: Extent
     views: Views = "1x1"  # spatial crops x temporal clips
     classes: Count | None = None
-    max_words: Count = 32
+    max_words: Extent = 32
 
     @property
     def view_grid(self) -> tuple[int, int]:
@@ -89,7 +99,7 @@ class Probe(Frozen):
 
     data: PathText  # directory of the generated videos
     recipe: Recipe  # how frames are taken, and captions and batches made; the rest is constant
-    frames: Count
+    frames: Extent
 
 
 class Premise(Frozen):
@@ -118,6 +128,9 @@ class Run(Frozen):
         tasks = (self.model.task, self.dataset.task, self.recipe.task)
         if len(set(tasks)) > 1:
             yield "task: model, dataset and recipe differ: {}, {}, {}".format(*tasks)
+        found, classes = self.model.classes, self.dataset.classes
+        if found != classes:
+            yield f"model.classes: expected the dataset's {classes}; found {found}"
         words, room = self.model.max_words, self.model.backbone.text.context
         if self.model.task == "retrieval" and not 2 <= words <= room:
             yield f"model.max_words: expected 2 to the text tower's {room}; found {words}"
