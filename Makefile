@@ -2,7 +2,8 @@
 # make reproduce:  set-up and the whole pipeline on the embedded default
 # make test:       set-up and the tests (test-full: a variant of every method at full size, 25 minutes)
 # make fuzz:       random inputs at every door, FUZZ=2000 of them a door, of which `make test` tries 50
-# make campaign:   what takes longer than tests: trainings killed 30 times, jobs of a real SLURM (root, on Debian) disturbed
+# make campaign:   what takes longer than tests: trainings killed 30 times, the pipeline 60 times and on full disks, jobs of a
+#                  real SLURM disturbed (root, on Debian)
 # make lint:       style, import layers, workflow
 # make docs:       docs/ as a site, docs/_build/index.html
 # make bench:      counted costs, cold; a training step of each method (bench-data: decoding, loading);
@@ -77,5 +78,5 @@ bench-data: $(READY)  # decord and OpenCV are compared where installed
 	$(BIN)/python benchmarks/loading.py --out benchmarks/loading.md
 
 clean:
-	rm -rf results/smoke results/mini results/mini-long results/mini-other results/full \
+	rm -rf results/smoke results/mini results/mini-long results/mini-other \
 		docs/_build docs/reference data/motion data/motion-* .snakemake .pytest_cache .ruff_cache .import_linter_cache

@@ -25,7 +25,7 @@ COPIES = 3  # of released weights that a process holds while it reads them: file
 # Times what vidtune/cost/fits.py predicts, which is without decoding, waiting and exchange, on an assumed
 # speed; and what jobs are given whose time nobody has predicted. Minutes.
 MARGIN, LEAST = 3.0, 60
-UNKNOWN = {"train": 24 * 60, "evaluate": 4 * 60}
+UNKNOWN = {"train": 24 * 60, "evaluate": 4 * 60, "look": 4 * 60}
 SMALL_MARGIN, SMALL_LEAST = 10.0, 30  # of a scale's seconds on one core
 # A stage of a real dataset, and a shard of it or what gathers them; each goes on where it was stopped.
 STAGE, SHARD, STAGE_GB = 24 * 60, 8 * 60, 16.0
@@ -96,10 +96,11 @@ class Asks:
     ) -> None:
         self.plan, self.split, self.site = plan, split, site or Site()
 
-    def choice(self, run: str) -> fits.Choice:
-        """How a run is split over GPUs: whole batches on one where the configuration names none."""
+    def choice(self, run: str, rule: str = "train") -> fits.Choice:
+        """How a job of a run is split over GPUs: whole batches on one where the configuration names none,
+        and for a look into its model."""
         found = self.split.get(run)
-        if isinstance(found, fits.Choice):
+        if isinstance(found, fits.Choice) and rule != "look":
             return found
         return fits.Choice(1, 1, self.plan.runs[run].recipe.batch, 0.0)
 
@@ -194,27 +195,21 @@ class Asks:
     def _is_cut(self, dataset: str, stage: str) -> bool:
         return shards_of(self.plan.config.datasets[dataset], stage) > 1
 
-    def cores(self, run: str) -> int:
-        return CORES * self.choice(run).ranks
+    def cores(self, run: str, rule: str = "train") -> int:
+        small = rule == "look" and self.plan.scale.together
+        return 1 if small else CORES * self.choice(run, rule).ranks
 
     def run_minutes(self, rule: str, run: str, attempt: int) -> int:
-        """Of the training or test of a run: predicted, where `vidtune plan --gpus` has predicted it."""
+        """Of the training or test of a run, or of a look into its model, which tests it on a view of each
+        clip: predicted, where `vidtune plan --gpus` has predicted it."""
+        if rule == "look" and self.plan.scale.together:
+            return self.minutes(rule)(None, attempt)
         hours = self.hours(rule, run)
         wanted = UNKNOWN[rule] if hours is None else max(LEAST, MARGIN * 60 * hours)
         return self.site.minutes(wanted, attempt)
 
-    def look_minutes(self, run: str, attempt: int) -> int:
-        """Of a look into the trained model of a run, which tests it on a view of each clip."""
-        if self.plan.scale.together:
-            return self.minutes("look")(None, attempt)
-        return self.run_minutes("evaluate", run, attempt)
-
-    def look_mb(self, run: str, attempt: int) -> int:
-        small = self.plan.scale.together
-        return self.small_mb()(None, attempt) if small else self.run_mb(run, attempt)
-
     def hours(self, rule: str, name: str, speed: fits.Speed | None = None) -> float | None:
-        """Of a run's training or test on its GPUs, as predicted; None: by nobody."""
+        """Of a run's job on its GPUs, as predicted; None: by nobody."""
         run = self.plan.runs[name]
         kept = fits.kept_at(self.plan, run.workload())
         if not kept.is_file():
@@ -222,13 +217,15 @@ class Asks:
         sizes = fits.items_of(self.plan, run.dataset.name)
         need, speed = fits.Need.read(kept), speed or fits.Speed()
         hours = fits.training_hours if rule == "train" else fits.test_hours
-        return hours(run, sizes, need, self.choice(name), speed)
+        return hours(run, sizes, need, self.choice(name, rule), speed)
 
-    def run_mb(self, run: str, attempt: int) -> int:
+    def run_mb(self, run: str, attempt: int, rule: str = "train") -> int:
         """Of the host, not of the GPUs."""
+        if rule == "look" and self.plan.scale.together:
+            return self.small_mb()(None, attempt)
         released = sum(file.bytes or 0 for file in cache.needed(self.plan.runs[run])) / GIB
         each = PROCESS + KEPT + DECODES * CORES + COPIES * released
-        return _mb((SHARED + self.choice(run).ranks * each) * attempt)
+        return _mb((SHARED + self.choice(run, rule).ranks * each) * attempt)
 
 
 def _mb(gib: float) -> int:

@@ -94,6 +94,8 @@ def test_gpus_are_asked_for_as_the_site_does(site, key, value, plan):
     assert asked[key](of_run()) == value
     assert {"gpu", "gres", "slurm_extra"} & set(asked) == {key}  # one spelling, or sbatch refuses
     assert asked["ranks"](of_run()) == 4 and asks.cores(RUN) == 4 * CORES
+    assert asks.cores(RUN, "look") == CORES  # on one
+    assert asks.run_mb(RUN, 1, "look") == Asks(plan, {}, site).run_mb(RUN, 1) < asks.run_mb(RUN, 1)
 
 
 def test_a_run_on_two_nodes_is_started_by_srun(plan):

@@ -65,7 +65,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog="vidtune",
         description="Reproducible benchmarks of efficient image-to-video tuning. Without a verb: what "
         "there is, and what to do next.",
-        epilog=f"Snakemake calls {', '.join(internal)}; nobody else needs to.",
+        epilog=f"Snakemake calls {', '.join(internal)}; how to do so by hand is in their help.",
     )
     parser.add_argument("--version", action="version", version=f"vidtune {__version__}")
     verbs = parser.add_subparsers(dest="verb", metavar="verb")

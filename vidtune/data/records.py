@@ -5,9 +5,9 @@ Generated and real videos are listed in the same form, so all later code is the 
 A line of `train.jsonl`, broken into several for reading:
 
     {"id": "train_00004", "video": "videos/train_00004.mp4", "frames": 30, "fps": 16.0,
-     "seconds": 1.875, "label": "moving left", "group": null,
-     "captions": ["a small red circle moving left on a dotted background"],
-     "appearance": {"size": "small", "colour": "red", ...}}
+     "seconds": 1.875, "label": "moving left", "group": null, "gallery": null,
+     "captions": ["a red circle moving left"],
+     "appearance": {"colour": "red", "shape": "circle"}}
 
 `video` is relative to the list. `label` is a class of the manifest or null. `group`, which twins
 share (retrieval trains on all clips of one in the same batch), and `appearance` may be absent.

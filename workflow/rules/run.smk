@@ -137,11 +137,11 @@ rule look:
         f"{ROOT}/logs/look/{{run}}.log",
     conda:
         "../../environment.yml"
-    threads: lambda wildcards: 1 if PLAN.scale.together else ASKS.cores(wildcards.run)
+    threads: lambda wildcards: ASKS.cores(wildcards.run, "look")
     resources:
         **ASKS.on_gpu(),
-        runtime=lambda wildcards, attempt: ASKS.look_minutes(wildcards.run, attempt),
-        mem_mb=lambda wildcards, attempt: ASKS.look_mb(wildcards.run, attempt),
+        runtime=lambda wildcards, attempt: ASKS.run_minutes("look", wildcards.run, attempt),
+        mem_mb=lambda wildcards, attempt: ASKS.run_mb(wildcards.run, attempt, "look"),
     params:
         lease=LEASE,
         model=lambda wildcards: JOBS.checkpoint(wildcards.run),

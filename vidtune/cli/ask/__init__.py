@@ -1,1 +1,1 @@
-"""The verbs that answer questions, and `lease`. None of them is a rule."""
+"""The verbs of people. None of them is a rule."""

@@ -187,8 +187,9 @@ class Down(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., D) -> (..., d). In training lean: the trunk is frozen, so that what is normalised needs
-        no gradient once the norm's weights are part of the projection's."""
-        if self.post_norm or x.requires_grad or not (lean() and torch.is_grad_enabled()):
+        no gradient once the norm's weights are part of the projection's. Also where a batch's parts are
+        first computed without gradients, whose features must be those of the second time to the bit."""
+        if self.post_norm or x.requires_grad or not (lean() and self.training):
             return super().forward(x)
         norm, linear = self
         if (
