@@ -83,9 +83,11 @@ KEYS = (*Site._fields, "slurm_partition", "slurm_account")
 
 
 def plain(value: Any) -> Any:
-    """What a profile's value says: strings carry quotes of their own there."""
+    """What a profile's value says: strings carry a pair of quotes of their own there."""
     raw = getattr(value, "raw", value)
-    return raw.strip("'\"") if isinstance(raw, str) else raw
+    if isinstance(raw, str) and len(raw) > 1 and raw[0] == raw[-1] and raw[0] in "'\"":
+        return raw[1:-1]
+    return raw
 
 
 class Asks:
@@ -220,12 +222,14 @@ class Asks:
         return hours(run, sizes, need, self.choice(name, rule), speed)
 
     def run_mb(self, run: str, attempt: int, rule: str = "train") -> int:
-        """Of the host, not of the GPUs."""
+        """Of each of the run's nodes, not of the GPUs. A second attempt has twice as much, a later one no
+        more: many end for another reason, and no node has it."""
         if rule == "look" and self.plan.scale.together:
             return self.small_mb()(None, attempt)
         released = sum(file.bytes or 0 for file in cache.needed(self.plan.runs[run])) / GIB
         each = PROCESS + KEPT + DECODES * CORES + COPIES * released
-        return _mb((SHARED + self.choice(run, rule).ranks * each) * attempt)
+        ranks = 1 if rule == "look" else self.choice(run).ranks // self.nodes(run)
+        return _mb((SHARED + ranks * each) * min(attempt, 2))
 
 
 def _mb(gib: float) -> int:

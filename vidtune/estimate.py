@@ -87,7 +87,10 @@ def _states_of_runs(
     for run in dict.fromkeys(plan.training_of.values()):
         ends = [name for name, of in plan.training_of.items() if of == run]
         known = plan.root / "trained" / run
-        yield "train", known.exists() or all(tested(plan.evaluation_of[name]) for name in ends)
+        yield (
+            "train",
+            done(known, "runs", run) or all(tested(plan.evaluation_of[name]) for name in ends),
+        )
     for run in runs:
         yield "evaluate", tested(run)
 

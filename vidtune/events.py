@@ -9,6 +9,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from vidtune.spec.errors import last_said
+
 # What sbatch says where it takes no job -> the key of the profile, and what to do.
 REFUSALS = {
     "account": "slurm_account: `sacctmgr show assoc user=$USER` lists what you may use",
@@ -83,7 +85,7 @@ def describe_failure(facts: dict[str, Any]) -> str:
     could not even begin the log, a cause in the scheduler's log, which is Snakemake's own output there."""
     own, *others = [*(facts.get("log") or ()), ""]
     message = facts.get("rule_msg") or ""
-    said = (_lines(own) or [""])[-1]
+    said = last_said(_lines(own))
     causes = [line for log in others for line in _lines(log) if CAUSES.search(line)]
     said = _refusal(message) or said or (causes or ["its log is empty"])[-1]
     if ABSENT.search(said):

@@ -55,6 +55,13 @@ def test_a_variant_is_its_runs_on_all_cores(started, tmp_path):
     ]  # fmt: skip
 
 
+def test_settings_of_snakemake_select_the_runs_too(started, tmp_path):
+    words = started("b16-ssv1-probe", "--config", "scale=smoke", "seeds=[3, 4]")
+    assert words[-2:] == [
+        f"{tmp_path}/smoke/runs/side4video/b16-ssv1-probe@{seed}/eval.json" for seed in (3, 4)
+    ]
+
+
 def test_options_of_snakemake_that_stand_for_cores(started):
     for words in (["-c1"], ["--jobs", "3"], ["--profile", "workflow/profiles/slurm"]):
         given = started("b16-ssv1", "--scale", "smoke", *words)

@@ -100,7 +100,10 @@ def test_three_crops_may_lie_along_the_width_of_high_frames_too():
     frames = np.broadcast_to(column[None, None, :, None], (1, 21, 12, 3)).copy()
     how = Resizing(12, along="width")
     assert [resize(frames, 5, k, 3, how)[0, 0, 0, 0].item() for k in range(3)] == [0, 2, 4]
-    assert [resize(frames, 5, k, 1, how)[0, 0, 0, 0].item() for k in range(1)] == [3]
+    starts = [
+        resize(frames, 5, how=Resizing(12, odd=odd))[0, 0, 0, 0] for odd in ("floor", "round")
+    ]
+    assert starts == [3, 4]  # of one crop, after half of 7 pixels
     rows = np.broadcast_to(
         np.arange(21, dtype=np.uint8)[None, :, None, None], (1, 21, 12, 3)
     ).copy()

@@ -119,7 +119,7 @@ def test_a_broken_training_video_is_an_error_or_a_counted_replacement(tmp_path: 
     strict = Clips(clips_read, recipe(), 4, 16, train=True, seed=0)
     with pytest.raises(UserError, match=r"bad\.mp4: cannot be read"):
         strict.__getitems__([0, 1])
-    lenient = recipe(on_broken="replace", augment={"gray": 0.5, "repeats": 2})
+    lenient = recipe(task="recognition", on_broken="replace", augment={"gray": 0.5, "repeats": 2})
     clips = Clips(clips_read, lenient, 4, 16, train=True, seed=0)
     batch = clips.__getitems__([0, 1])
     assert [one["caption"] for one in batch] == ["good"] * 4  # with the caption of what is shown

@@ -213,6 +213,11 @@ def test_after_index_or_check_a_run_is_refused_until_copies_are_listed_again(tmp
         after = tree(root)
         assert {k: after[k] for k in seen} == seen
     assert (root / copy).stat().st_mtime_ns == made  # none was made anew
+    videos.write(folder / "a.mp4", frames=40, size=(360, 540))
+    os.utime(folder / "a.mp4", (1e9, 1e9))  # as rsync and tar put an older file in the place of one
+    for stage in (index, check, resize):
+        stage.run(mine, root, workers=1, show=False)
+    assert (root / copy).stat().st_mtime == 1e9
     records.check_copies(own_data.own(folder), root)  # that declares none
     other = own_data.own(folder, resized={"short": 256})
     with pytest.raises(UserError, match="expected copies of short side 256 as h264"):

@@ -10,6 +10,7 @@ import pytest
 import torch
 from helpers.generated import edit
 
+from vidtune import provenance
 from vidtune.data import batches, clips, loader
 from vidtune.data.batches import Batches
 from vidtune.engine import metrics, partial
@@ -19,6 +20,14 @@ from vidtune.engine.train import train
 from vidtune.spec import Resized, UserError, load_json, write_json
 
 RECOGNITION, RETRIEVAL = "side4video/b16-ssv1@0", "tempme/lora-b32@0"
+
+
+def test_old_weights_stay_a_result_of_the_code_that_trained_them(short_run, tmp_path, monkeypatch):
+    run, out = short_run("tempme/lora-b32@0"), tmp_path / "model.pt"
+    train(run, out)
+    made = provenance.run_digest(run)
+    monkeypatch.setattr(provenance, "run_digest", lambda _: "of today")
+    assert evaluate(run, out)["provenance"]["digest"] == made != "of today"
 
 
 def test_scores_that_are_no_numbers_are_a_result_not_a_perfect_model(short_run, tmp_path):

@@ -66,6 +66,13 @@ def test_the_schedules_of_the_compared_methods():
         ({"stride": 4}, "stride: expected with samplers"),
         ({"random_train_frames": True}, "uniform has no random rule"),
         ({"sampler": "clip4clip"}, "only retrieval masks"),
+        ({"slice_framepos": "head"}, "slice_framepos: only sampler clip4clip cuts"),
+        (
+            {"task": "retrieval", "augment": {"flip": 0.5, "repeats": 2}},
+            "a pair's copy would be one of its neg",
+        ),
+        ({"task": "retrieval", "label_smoothing": 0.1}, "only recognition has labels"),
+        ({"task": "retrieval", "head_lr": 0.1}, "only recognition has a classifier"),
     ],
 )
 def test_recipes_that_make_no_sense(changes, message):

@@ -18,9 +18,9 @@ from helpers.zoo import MODELS, every_model
 
 from vidtune.data import records
 from vidtune.data.batches import Split
-from vidtune.engine.ranks import start
+from vidtune.engine.ranks import losses_explained, start
 from vidtune.plan import load
-from vidtune.spec import NotMet, Run, UserError, load_json, write_json
+from vidtune.spec import Lost, NotMet, Run, UserError, load_json, write_json
 
 BATCHNORM = "side4video/b16-ssv1@0"
 TRAINED = [BATCHNORM, "side4video/b32-msrvtt@0", "tempme/tempme-b32@0"]
@@ -268,6 +268,25 @@ def test_tests_in_a_training_do_not_depend_on_the_split(short_run, tmp_path):
     assert found[0]["best"] == found[1]["best"] and found[0]["metrics"] == found[1]["metrics"]
     curve = {step: metrics for step, metrics in two["tested"]}
     assert found[0]["metrics"] == curve[6] and found[0]["best"]["metrics"] == curve[two["best"]]
+
+
+def test_the_first_rank_alone_says_when_a_snapshot_is_due(short_run, tmp_path):
+    """The others write none, and would find one due for ever."""
+    spec, notes = tmp_path / "spec.json", tmp_path / "notes"
+    write_json(spec, short_run(BATCHNORM, steps=6, group=4))
+    split_steps.in_processes("helpers.overdue", 2, spec, tmp_path / "x" / "model.pt", notes)
+    assert notes.read_text() == "1\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [("[gloo/x.cc:1] Connection closed by peer [127.0.0.1]\nmore", Lost), ("a bug", RuntimeError)],
+)
+def test_a_rank_that_loses_the_others_says_so(error, raised, monkeypatch):
+    monkeypatch.setattr("vidtune.engine.ranks.count", lambda: 2)
+    says = r"the 2 processes .*: \[gloo/x.cc:1\] Connection closed by peer \[127.0.0.1\]$|^a bug$"
+    with pytest.raises(raised, match=says), losses_explained("x/y@0"):
+        raise RuntimeError(error)
 
 
 def test_two_nodes_train_as_one_does(short_run, tmp_path):

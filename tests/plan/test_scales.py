@@ -7,7 +7,9 @@ from fnmatch import fnmatch
 import pytest
 from helpers.common import REPO
 
+from vidtune.cli.ask.stale import trained_for
 from vidtune.plan import load
+from vidtune.report.numbers.result_files import eval_path
 from vidtune.spec import UserError
 
 
@@ -74,6 +76,15 @@ def test_autocast_at_full_scale_differs_in_precision_and_rates_alone():
         changed |= {"weights": "fp32", "backbone_lr": run.recipe.backbone_lr}
         assert run.recipe == twin.recipe.model_copy(update=changed) and set(changed) == other
         assert (run.model, run.dataset, run.weights) == (twin.model, twin.dataset, twin.weights)
+
+
+def test_what_is_stale_at_full_scale_is_trained_anew(mini, tmp_path):
+    """Trainings are jobs of their own there, which a test that is repeated would not repeat."""
+    full = load(REPO / "config", {"scale": "full", "results": str(tmp_path)})
+    tested = str(eval_path(full, "side4video/b16-ssv2-f8@0"))
+    mark = str(full.root / "trained" / full.training_of["side4video/b16-ssv2-f8@0"])
+    assert trained_for(full, [tested]) == [mark]
+    assert trained_for(mini, [str(eval_path(mini, "tempme/tempme-b32@0"))]) == []
 
 
 def test_runs_see_the_scales_share_of_the_declared_frames(mini):

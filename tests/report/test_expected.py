@@ -1,6 +1,7 @@
 """The range of a healthy run, derived from made reference results and checked; README's numbers; the
 summary."""
 
+import dataclasses
 import random
 import re
 from pathlib import Path
@@ -94,6 +95,9 @@ def test_a_healthy_run_is_inside_and_a_broken_one_is_named(derived):
     broken = made(config, folder, "mini", shift=-20.0)
     line = summary.read(broken)[-1]
     assert "outside" in line and f"{BASE} top1: " in line and "expected" in line
+    fewer = dataclasses.replace(plan, scale=plan.scale.model_copy(update={"seeds": (7,)}))
+    unlike = expected.check(fewer, read, outcomes.premises)  # the ranges are of means of three
+    assert unlike and unlike.ranges < 10 and not unlike.outside
     missing = [r for r in read if r.variant != LORA]
     checked = expected.check(plan, missing, outcomes.premises)
     assert checked and {o.name for o in checked.outside} == {

@@ -79,6 +79,12 @@ def test_below_the_declared_coverage_a_result_is_a_subset_never_off(values, cove
     assert judged(plan, name, whole).verdict in ("match", "off")
 
 
+def test_a_result_of_what_is_trained_no_more_is_not_compared(plan):
+    name, variant = "side4video/table2/l14-ssv2/top1", "side4video/l14-ssv2"
+    cell = judged(plan, name, [row(plan, variant, "top1", 90.0, scale="mini", seed=0)])
+    assert cell.verdict == "not comparable" and cell.reason.endswith("which trains it no more")
+
+
 @pytest.mark.parametrize(("value", "verdict"), [(43.1, "match"), (20.0, "off")])
 def test_another_recipe_at_full_size_stands_beside_print_and_says_so(value, verdict):
     plan = plan_at(Path("nowhere"), "full-amp")

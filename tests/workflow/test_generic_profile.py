@@ -188,6 +188,12 @@ def pbs(state: str) -> dict[str, str]:
     return {"qstat": f"printf '{state}'"}
 
 
+def forgotten(state: str, code: int = 0) -> dict[str, str]:
+    """A server without a history of jobs."""
+    answer = f"printf '{state}' >&{1 + (code > 0)}; exit {code}"
+    return {"qstat": f"[ $1 != -x ] || exit 1; {answer}"}
+
+
 def sge(known: bool, runs: str | None = None) -> dict[str, str]:
     account = "exit 1" if runs is None else f"printf '{runs}'"
     return {"qconf": "", "qstat": f"exit {int(not known)}", "qacct": account}
@@ -204,6 +210,12 @@ def sge(known: bool, runs: str | None = None) -> dict[str, str]:
         (pbs("    job_state = F\\n    Exit_status = 1\\n"), "failed"),
         (pbs("    job_state = F\\n    Exit_status = 271\\n"), "failed"),  # by qdel
         (pbs("    job_state = R\\n"), "running"),
+        ({"qstat": "echo busy >&2; exit 1"}, "running"),
+        (forgotten("    job_state = R\\n"), "running"),
+        (
+            forgotten("qstat: Unknown Job Id 17", 153),
+            "failed",
+        ),  # killed, or it would have left its code
         (sge(known=True), "running"),
         (sge(known=False), "running"),  # not accounted for yet
         (sge(False, "failed 0\\nexit_status 0\\n"), "success"),
@@ -216,6 +228,20 @@ def test_what_becomes_of_a_job(commands, says, scheduler):
     scheduler(commands)
     done = subprocess.run([GENERIC / "status", "17"], capture_output=True, text=True)
     assert done.stdout.strip() == says, done.stderr
+
+
+@pytest.mark.parametrize(("ends", "says"), [("true", "success"), ("exit 3", "failed")])
+def test_a_job_leaves_its_code_where_pbs_keeps_no_history(ends, says, scheduler, tmp_path):
+    (tmp_path / ".snakemake/cluster_logs").mkdir(parents=True)
+    script = tmp_path / "script"
+    script.write_text((GENERIC / "jobscript").read_text().format(properties="", exec_job=ends))
+    env = os.environ | {"PBS_O_WORKDIR": str(tmp_path), "PBS_JOBID": "17.server"}
+    done = subprocess.run(["bash", script], env=env, start_new_session=True)
+    assert (done.returncode == 0) == (says == "success")
+    scheduler(forgotten("qstat: Unknown Job Id 17.server", 153))
+    command = [GENERIC / "status", "17.server"]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert told.stdout.strip() == says, told.stderr
 
 
 def test_without_a_scheduler_submit_says_so(tmp_path):

@@ -74,6 +74,7 @@ def test_later_attempts_have_more_up_to_the_longest_job(plan):
     times = [asks.run_minutes("train", RUN, attempt) for attempt in (1, 2, 3)]
     assert times == [UNKNOWN["train"], 2 * UNKNOWN["train"], 2 * UNKNOWN["train"] + 1]
     assert asks.run_mb(RUN, 2) in (2 * asks.run_mb(RUN, 1), 2 * asks.run_mb(RUN, 1) - 1)
+    assert asks.run_mb(RUN, 4) == asks.run_mb(RUN, 2)
     assert asks.cores(RUN) == CORES and asks.launch(RUN).startswith("exec python -m vidtune.gpu")
     minutes = asks.minutes("collect")
     assert (minutes(None, 1), minutes(None, 2)) == (30, 60)
@@ -98,6 +99,24 @@ def test_gpus_are_asked_for_as_the_site_does(site, key, value, plan):
     assert asks.run_mb(RUN, 1, "look") == Asks(plan, {}, site).run_mb(RUN, 1) < asks.run_mb(RUN, 1)
 
 
+def test_a_profiles_value_loses_its_own_quotes_alone():
+    values = {"slurm_extra": "'--comment=\"my lab\"'", "gpu_as": '"gres"', "gpu_type": "a'b"}
+    assert Site.read(values)[1:] == ("gres", "a'b", 0, 0, '--comment="my lab"')
+
+
+@pytest.mark.parametrize("given", [["seeds=[3, 4]", "data=elsewhere"], ["results=out"]])
+def test_what_shows_results_has_the_settings_of_the_jobs(given, place):
+    command = ["-n", "--cores", "1", "--printshellcmds", "--config", "scale=smoke", *given]
+    run = [sys.executable, "-m", "snakemake", *command]
+    env = os.environ | {"PYTHONPATH": str(REPO)}
+    out = subprocess.run(run, cwd=place, env=env, capture_output=True, text=True, timeout=300)
+    shown = [line for line in out.stdout.splitlines() if "vidtune collect" in line]
+    data, seeds = ("elsewhere", " --seeds 3 4") if len(given) == 2 else ("data", "")
+    results = "results" if seeds else "out"
+    told = f"--scale smoke --results {results} --papers side4video tempme --data {data}{seeds}"
+    assert len(shown) == 1 and told in shown[0], out.stderr
+
+
 def test_a_run_on_two_nodes_is_started_by_srun(plan):
     site = Site(gpu_as="gpus-per-node", gpus_per_node=8, gpu_partition="gpu")
     asks = Asks(plan, {RUN: Choice(12, 1, 4, 40.0)}, site)
@@ -110,6 +129,7 @@ def test_a_run_on_two_nodes_is_started_by_srun(plan):
         0,
     )
     assert asked["cpus_per_task"] == 6 * CORES
+    assert asks.run_mb(RUN, 1) == Asks(plan, {RUN: Choice(6, 1, 8, 40.0)}).run_mb(RUN, 1)
     assert "srun --nodes=2 --ntasks=2 --ntasks-per-node=1" in asks.launch(RUN)
     assert asks.launch(RUN).endswith("vidtune.gpu --count 6 --")
     one = Asks(plan, {}, site).on_gpus()
@@ -164,5 +184,10 @@ def test_a_failed_job_says_why_in_one_line(tmp_path):
     assert said == (
         "vidtune: train of results/model.pt failed (job 47 TIMEOUT): vidtune train: told to stop"
     )
+    with log.open("a") as file:
+        file.write(
+            "[rank0]:[W1126 20:17:32.145 ProcessGroupNCCL.cpp:1524] Warning: WARNING: destroy\n"
+        )
+    assert describe_failure(facts) == said  # not what torch says as it ends
     log.unlink()
     assert describe_failure(facts | {"aux": {}}).endswith("failed (here): its log is empty")

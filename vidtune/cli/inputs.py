@@ -16,6 +16,13 @@ from vidtune.spec.names import NAME, PATTERNS, check_path
 from vidtune.spec.read import M, check_target
 
 MOST = 1_000_000  # of what an argument counts
+SELECTED = (
+    "scale",
+    "results",
+    "papers",
+    "data",
+    "seeds",
+)  # keys of config.yaml that arguments replace
 SPEC = "expected a job's spec file, which Snakemake writes (`snakemake -n` as well)"
 
 
@@ -27,6 +34,10 @@ def add_plan(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", type=as_name, help="instead of the one in config.yaml")
     parser.add_argument("--results", type=as_path, help="instead of the one in config.yaml")
     parser.add_argument("--papers", type=as_name, nargs="+", help="instead of those in config.yaml")
+    parser.add_argument("--data", type=as_path, help="instead of the one in config.yaml")
+    parser.add_argument(
+        "--seeds", nargs="+", help="instead of those in config.yaml, or the scale's"
+    )
 
 
 def add_plan_json(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +48,7 @@ def add_plan_json(parser: argparse.ArgumentParser) -> None:
 
 def read_plan(args: argparse.Namespace) -> Plan:
     """The plan of a verb's arguments. Raises `UserError` on the first fault of the configuration."""
-    given = {k: getattr(args, k, None) for k in ("scale", "results", "papers", "data")}
+    given = {k: getattr(args, k, None) for k in SELECTED}
     return load(args.config, {k: v for k, v in given.items() if v is not None})
 
 

@@ -20,6 +20,7 @@ from typing import IO, NamedTuple
 
 from vidtune.cli.inputs import count
 from vidtune.spec import UserError
+from vidtune.spec.errors import last_said
 
 PROGRAM = ("-m", "vidtune")  # what the interpreter of a rank runs
 STOPPED = 75  # exit code of a job that was told to stop, and goes on when it is started again
@@ -171,7 +172,7 @@ def _log() -> IO[bytes]:
 def _last_line(log: IO[bytes]) -> str:
     """Of what a process has said; rank 0, which has no log, has said it here already."""
     log.seek(0)
-    return (log.read().decode(errors="replace").strip().splitlines() or [""])[-1]
+    return last_said(log.read().decode(errors="replace").strip().splitlines())
 
 
 def _start(

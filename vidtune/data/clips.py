@@ -164,7 +164,7 @@ class Clips(Dataset[dict[str, Any]]):
         whole = [scaled(planes(frames), self.side, how) for frames in clips]
         for crop in range(crops):
             for video in whole:
-                yield centre(video, self.side, crop, crops, how.along), False
+                yield centre(video, self.side, crop, crops, how), False
 
 
 def read_all(clips: Clips, label: str) -> Tensor:

@@ -98,7 +98,8 @@ def erase(x: Tensor, rng: Generator) -> Tensor:
 
 def resizing(recipe: Recipe, size: int | None = None) -> Resizing:
     """How a recipe's frames are resized before a crop: to its own size, or to a short side `size`."""
-    return Resizing(size or recipe.resize, recipe.filter, recipe.antialias, recipe.three_crops)
+    size = size or recipe.resize
+    return Resizing(size, recipe.filter, recipe.antialias, recipe.three_crops, recipe.odd_centre)
 
 
 def _crop(x: Tensor, recipe: Recipe, how: Augment, side: int, rng: Generator) -> Tensor:
@@ -113,7 +114,7 @@ def _crop(x: Tensor, recipe: Recipe, how: Augment, side: int, rng: Generator) ->
     if not how.resize:
         x = scaled(x, side, resizing(recipe))
     if how.crop is None:
-        return centre(x, side)
+        return centre(x, side, how=resizing(recipe))
     box = _random_box(*x.shape[-2:], how.scale, rng)
     if box is None:
         x = _resize(x, short_side(*x.shape[-2:], side), how.filter, antialias=True)

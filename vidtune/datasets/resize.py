@@ -39,6 +39,7 @@ from vidtune.spec.frozen import Whole
 from vidtune.spec.results import Written
 
 NAME = 32  # characters of a copy's name
+SECOND = 10**9  # ns: finer than a second not every file system keeps times
 CRF = 18  # of H.264: little is lost
 QUALITY = {"h264": f"crf {CRF}", "jpg": f"jpg quality {jpg_folder.QUALITY}"}
 COMPARED = 32  # clips, three frames of each
@@ -221,11 +222,13 @@ def _copy_all(
 def _copy(original: Original, folder: Path, how: Resized) -> Path | None:
     """The copy of one video, made unless it exists; None where the original is small enough.
 
-    A copy's name is a digest: ids and names of originals may be paths that lead elsewhere.
+    A copy's name is a digest: ids and names of originals may be paths that lead elsewhere. It has its
+    original's time, by which one is known that was put in the place of another.
     """
     digest = hashlib.sha256(original.name.encode(errors="surrogatepass")).hexdigest()[:NAME]
     out = folder / (f"{digest}.mp4" if how.form == "h264" else digest)
-    if out.exists() and out.stat().st_mtime_ns > original.path.stat().st_mtime_ns:
+    made = original.path.stat().st_mtime_ns
+    if out.exists() and out.stat().st_mtime_ns // SECOND == made // SECOND:
         return out
     first = read_frames(original.path, [0])[0]
     if min(first.shape[:2]) <= how.short:
@@ -244,6 +247,7 @@ def _copy(original: Original, folder: Path, how: Resized) -> Path | None:
                 f"{original.path}: ends after {written} of {original.frames} frames; check it"
             )
         _remove(out)
+        os.utime(part, ns=(made, made))
         part.rename(out)
     finally:
         _remove(part)

@@ -75,13 +75,15 @@ def evaluate(
             load_tuned(model, content["state"], path)
             yield path, model
 
-    digest = provenance.run_digest(run)
+    digest = trained.get(
+        "code", provenance.run_digest(run)
+    )  # of other code it stays a result of that
     result = evaluate_model(run, trained["status"], models, digest, make_batches, partial, told)
     if not result:
         return {}
     result["provenance"]["inputs"] = inputs
     found = result.pop("best", result)
-    if best and result["status"] == "ok" and "metrics" in found:
+    if best and best["step"] and result["status"] == "ok" and "metrics" in found:
         result["best"] = {**best, "metrics": found["metrics"]}
     told = {"replaced": trained["replaced"], "split": trained.get("split")}
     if told["split"] == {"ranks": 1, "parts": 1}:
@@ -121,7 +123,8 @@ def evaluate_model(
     result: dict[str, Any] = {"status": status, "metrics": {}, "n": 0}
     if status == "ok":
         try:
-            result |= _test(run, device, load_models, make_batches, partial, told)
+            with ranks.losses_explained(run.name):
+                result |= _test(run, device, load_models, make_batches, partial, told)
         except (RuntimeError, MemoryError) as e:
             if not out_of_memory(e):
                 raise

@@ -6,7 +6,8 @@ the first one listens); without them there is one rank, and nothing here does an
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from vidtune.spec import NotMet, UserError
+from vidtune.spec import Lost, NotMet, UserError
 
 # How long ranks wait for each other, as for one whose part of a test was not begun where others are done;
 # torch's own 10 minutes (NCCL) would end that. A rank that dies is seen by who has started it.
@@ -147,10 +148,19 @@ def wait() -> None:
         dist.barrier()
 
 
-def lost(error: BaseException) -> bool:
-    """Whether an error is of what ranks send each other, mostly because one of them has ended."""
-    words = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer")
-    return count() > 1 and any(word in str(error) for word in words)
+@contextmanager
+def losses_explained(what: str) -> Iterator[None]:
+    """Turn an error of what ranks send each other, mostly because one of them has ended, into `Lost`."""
+    try:
+        yield
+    except RuntimeError as e:
+        words = ("gloo", "NCCL", "Connection closed by peer", "Connection reset by peer")
+        if count() == 1 or not any(word in str(e) for word in words):
+            raise
+        raise Lost(
+            f"{what}: another of the {count()} processes has ended, or is not reached: "
+            f"{str(e).strip().splitlines()[0]}"
+        ) from None
 
 
 def end() -> None:

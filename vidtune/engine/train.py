@@ -32,7 +32,7 @@ from vidtune.engine.snapshot import LossCurve, Snapshot, damaged, older
 from vidtune.engine.step import Step
 from vidtune.nn.rows import RowModule, give_rows
 from vidtune.progress import progress, say
-from vidtune.spec import Lost, Run, Stopped, UserError, write_json
+from vidtune.spec import Run, Stopped, UserError, write_json
 from vidtune.spec.read import check_target, unfinished
 
 LONGEST = 200  # bytes of the checkpoint's name, to which a temporary file's adds some
@@ -54,13 +54,14 @@ def train(run: Run, out: Path, make_batches: MakeBatches = Batches, parts: int =
     wait_in_job(run, out.parent)
     ranks.start(device)
     files = [out, *([best_of(out)] if run.recipe.select else [])]
-    current = is_current(run, out.parent / "train.json")
-    if current and all(path.is_file() for path in files):
+    made = is_current(run, out.parent / "train.json") and all(path.is_file() for path in files)
+    if ranks.tell(made):  # as the first sees it: another machine may see files later
         if ranks.rank() == 0 and (_left(out) or (out.parent / MARK).exists()):
             with suppress(UserError), alone(run, out.parent):  # killed after the last file
                 _tidy(out)
         return
-    with told_to_stop() as told, nullcontext() if ranks.rank() else alone(run, out.parent):
+    only = nullcontext() if ranks.rank() else alone(run, out.parent)
+    with told_to_stop() as told, ranks.losses_explained(run.name), only:
         _train(run, out, device, make_batches, parts, told)
 
 
@@ -91,11 +92,6 @@ def _train(
         training = Training(run, out.parent / "resume.pt", device, make_batches, work)
         training.run_on(told)
     except (RuntimeError, MemoryError) as e:
-        if ranks.lost(e):
-            reason = str(e).strip().splitlines()[0]
-            raise Lost(
-                f"{run.name}: another of the {work.ranks} processes has ended, or is not reached: {reason}"
-            ) from None
         if not out_of_memory(e):
             raise
         full = f"{run.name}: {device_name(device)} is full"
@@ -201,10 +197,11 @@ class Training:
                 break
             with suppress(Stopped):  # the test is made up for when the training goes on
                 self._test(number, told)
-            stop, due = ranks.any_of(told.is_set(), self.snapshot.due)
+            first = self.work.rank == 0  # who writes, by its own clock
+            stop, due = ranks.any_of(told.is_set(), first and self.snapshot.due)
             if stop or due:
                 self._add_up()
-                if self.work.rank == 0:
+                if first:
                     self.snapshot.save(number)
             if stop:
                 ranks.wait()
@@ -260,6 +257,7 @@ class Training:
         }
         content: dict[str, Any] = {
             "status": status,
+            "code": self.snapshot.code,
             "step": self.curve.number,
             "state": tuned_state(self.model) if status == "ok" else {},
             "replaced": self.data.replaced,

@@ -19,12 +19,15 @@ Size = tuple[int, int]  # height, width
 @dataclass(frozen=True)
 class Resizing:
     """How frames become as large as a crop needs: to `size` (height, width), or to `size` or the
-    crop's side as their short side. `along`: of three crops, the side that they lie along."""
+    crop's side as their short side. `along`: of three crops, the side that they lie along. `odd`: where a
+    centre crop begins that leaves an odd number of pixels, at half of them rounded as torchvision's does
+    (half to even), or rounded down."""
 
     size: Size | int | None = None
     filter: str = "bicubic"
     antialias: bool = True
     along: str = "longer"
+    odd: str = "round"
 
 
 AS_CLIP = Resizing()
@@ -34,7 +37,7 @@ def resize(
     frames: NDArray[np.uint8], side: int, crop: int = 0, crops: int = 1, how: Resizing = AS_CLIP
 ) -> Tensor:
     """(T, H, W, 3) -> uint8 (T, 3, side, side): resized, then the centre or one of three crops."""
-    return centre(scaled(planes(frames), side, how), side, crop, crops, how.along)
+    return centre(scaled(planes(frames), side, how), side, crop, crops, how)
 
 
 def planes(frames: NDArray[np.uint8]) -> Tensor:
@@ -65,14 +68,14 @@ def scaled(x: Tensor, side: int, how: Resizing = AS_CLIP) -> Tensor:
     return F.interpolate(x, size=size, mode=how.filter, antialias=how.antialias)
 
 
-def centre(x: Tensor, side: int, crop: int = 0, crops: int = 1, along: str = "longer") -> Tensor:
+def centre(x: Tensor, side: int, crop: int = 0, crops: int = 1, how: Resizing = AS_CLIP) -> Tensor:
     """(T, 3, S, S); of three crops the first is the start of the longer side and the last its end.
 
-    Along the width (`along`) they are Side4Video's, whose two steps are of whole even pixels.
+    Along the width they are Side4Video's, whose two steps are of whole even pixels.
     """
     over = x.shape[-2] - side, x.shape[-1] - side
-    at = [m // 2 for m in over]
-    if crops == 3 and along == "width":
+    at = [round(m / 2) if how.odd == "round" else m // 2 for m in over]
+    if crops == 3 and how.along == "width":
         at = [over[0] // 4 * 2, over[1] // 4 * 2 * crop]
     elif crops == 3:
         longer = int(over[1] > over[0])

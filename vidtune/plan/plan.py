@@ -205,6 +205,9 @@ def _model(c: Config, v: Variant) -> Model:
     if backbone.arch not in cls.archs:
         archs = f"{v.method} is for {' and '.join(cls.archs)}"
         raise UserError(f"{where}.backbone: {archs}; {backbone.name} is {backbone.arch}")
+    views = v.tested or v.views
+    if dataset.task == "retrieval" and views != "1x1":
+        raise UserError(f"{where}.views: retrieval tests a single view; found {views}; drop it")
     return Model(
         name=v.name,
         method=v.method,
@@ -212,7 +215,7 @@ def _model(c: Config, v: Variant) -> Model:
         backbone=backbone,
         task=dataset.task,
         frames=v.frames,
-        views=v.tested or v.views,
+        views=views,
         classes=dataset.classes,
         max_words=c.recipes[v.recipe].max_words,
     )

@@ -62,7 +62,7 @@ def check(plan: Plan, rows: Iterable[Row], premises: dict[str, dict[str, Any]]) 
     found = {
         f"{variant} {metric}": (_mean(values, variant, metric), *ends)
         for variant, ranges in wanted.learned.items()
-        if variant in plan.variants
+        if variant in plan.variants and len(plan.scale.seeds) == wanted.seeds
         for metric, ends in ranges.items()
     }
     seen = next((_premise_values(p) for p in premises.values()), {})
@@ -114,7 +114,8 @@ def write(plan: Plan) -> Path:
 
 
 def _at(plan: Plan, scale: str) -> Plan:
-    return load(plan.config.folder, {**plan.config.settings.model_dump(), "scale": scale})
+    own = {**plan.config.settings.model_dump(), "scale": scale, "seeds": None}
+    return load(plan.config.folder, own)
 
 
 def _speaks_for(plan: Plan, kept: Iterable[Plan], task: str) -> Plan | None:

@@ -18,7 +18,7 @@ from vidtune.report.comparisons import Learned, learned
 from vidtune.report.numbers import references
 from vidtune.report.numbers.rows import Row, RowIndex, index_rows
 from vidtune.report.texts import contradictions
-from vidtune.report.verdicts import make_cell
+from vidtune.report.verdicts import OTHERWISE, make_cell
 from vidtune.spec import Contradiction, Numbers, Table, slug
 
 TRUST = (
@@ -154,7 +154,8 @@ class Builder:
         if not cell.print:
             return ()
         standing = cell.standing_reason and cell.verdict != "match"
-        footnotes = self.note(cell.reason if standing or cell.verdict in ("off", "subset") else "")
+        told = standing or cell.verdict in ("off", "subset") or OTHERWISE in cell.reason
+        footnotes = self.note(cell.reason if told else "")
         for c in self.contradictions[cell.variant.split("/")[0]]:
             if f"{cell.row}/{cell.metric}" in c.cells:
                 footnotes += self.note(f"contradicted: {c.says} ({c.where})")

@@ -25,6 +25,7 @@ from vidtune.spec import Dataset, Metric, Numbers, slug
 
 Verdict = Literal["match", "near", "off", "subset", "not comparable", "not run"]
 VERDICTS = get_args(Verdict)
+OTHERWISE = "trained by recipe"  # how a reason begins to name another one than is declared
 MEASURED_WITHIN = 0.05  # share of print inside which a measured number matches
 
 
@@ -147,8 +148,10 @@ def _at_full_size(plan: Plan, scale: str) -> bool:
 
 def _judge_learned(plan: Plan, m: Metric, cell: Cell) -> tuple[Verdict, str]:
     assert cell.ours is not None
-    run = next(r for r in plan.runs.values() if r.model.name == cell.variant)
+    run = next((r for r in plan.runs.values() if r.model.name == cell.variant), None)
     scale = cell.rows[0].scale
+    if run is None:
+        return "not comparable", f"learned at scale {scale}, which trains it no more"
     if not cell.comparable:
         videos = "generated" if run.dataset.generated else "other"
         return "not comparable", f"learned at scale {scale}, on {videos} videos"
@@ -157,7 +160,7 @@ def _judge_learned(plan: Plan, m: Metric, cell: Cell) -> tuple[Verdict, str]:
     verdict, reason = _against_print(m, cell)
     declared = plan.variants[cell.variant].recipe
     if run.recipe.name != declared:
-        other = f"trained by recipe {run.recipe.name} in place of {declared}"
+        other = f"{OTHERWISE} {run.recipe.name} in place of {declared}"
         reason = "; ".join(filter(None, [reason, other]))
     return verdict, reason
 

@@ -1,9 +1,13 @@
 """The error of bad input, and the message for a name that nobody declares."""
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+WARNED = re.compile(
+    r"\[(rank\d+\]: ?\[)?W\d"
+)  # "[rank0]:[W1126 20:17:32.1 ProcessGroupNCCL.cpp:1] ..."
 LISTED = 12  # known names that a message lists in full
 
 
@@ -44,6 +48,12 @@ def system_errors_explained() -> Iterator[None]:
         raise UserError(
             f"{e.filename}: {e.strerror}; expected a place that can be read and written"
         ) from None
+
+
+def last_said(lines: list[str]) -> str:
+    """The last line of a log that is not empty, and not what torch warns of as a process ends."""
+    said = (line for line in reversed(lines) if line.strip() and not WARNED.match(line))
+    return next(said, "")
 
 
 def printable(text: str) -> str:

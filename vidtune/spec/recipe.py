@@ -35,6 +35,7 @@ FRAME_RULE = {
     "filter",
     "antialias",
     "three_crops",
+    "odd_centre",
 }
 
 
@@ -175,6 +176,8 @@ class Recipe(Frozen):
     filter: Filter = "bicubic"  # of this resizing
     antialias: bool = True  # whether each new pixel is a mean of all that it covers
     three_crops: Literal["longer", "width"] = "longer"  # side along which a test's three crops lie
+    # where a centre crop begins that leaves an odd number of pixels: torchvision's rounding, or down
+    odd_centre: Literal["round", "floor"] = "round"
     spread: bool = (
         False  # retrieval: clips of the same captions come as far from each other as can be
     )
@@ -201,6 +204,10 @@ class Recipe(Frozen):
             yield "augment.imgaug: mirrors clips whose captions stay; drop it"
         if self.gathered_by > 1 and self.task != "retrieval":
             yield "gathered_by: only retrieval gathers features; drop it"
+        if self.task == "retrieval":
+            yield from self._problems_of_retrieval()
+        if self.slice_framepos != "even" and self.sampler != "clip4clip":
+            yield f"slice_framepos: only sampler clip4clip cuts; {self.sampler} does not; drop it"
         if self.weights == "fp16" and self.precision != "fp32":
             yield f"weights: fp16 computes without autocast; drop precision {self.precision}"
         if self.warmup_epochs is not None and (self.warmup or self.epochs is None):
@@ -228,6 +235,14 @@ class Recipe(Frozen):
             yield f"select: metric: expected {expected} in {self.task}; found {self.select.metric}"
         if self.sampler == "clip4clip" and self.task != "retrieval":
             yield "sampler: clip4clip pads short videos, which only retrieval masks"
+
+    def _problems_of_retrieval(self) -> Iterator[str]:
+        if self.augment and self.augment.repeats > 1:
+            yield "augment.repeats: a pair's copy would be one of its negatives; drop it"
+        if self.label_smoothing:
+            yield "label_smoothing: only recognition has labels; drop it"
+        if self.head_lr:
+            yield "head_lr: only recognition has a classifier; drop it"
 
     def frame_rule(self) -> dict[str, Any]:
         """The fields that decide which frames of a clip a test sees, and how large they become."""

@@ -146,6 +146,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return data
 
 
+def read_value(text: str, where: str) -> Any:
+    """The value of a word. Raises `UserError`, which begins with `where`, if there is none."""
+    try:
+        _check_events(text)
+        return _Loader(text).get_single_data()
+    except (UserError, yaml.YAMLError):
+        raise UserError(f"{where}: expected a value as YAML has it; found {text[:80]!r}") from None
+
+
 def _read(path: Path) -> str:
     return read_text(path, "expected a readable YAML file", MOST)
 

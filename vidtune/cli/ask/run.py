@@ -9,12 +9,14 @@ import argparse
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
-from vidtune.cli.inputs import as_name, as_path, read_plan
+from vidtune.cli.inputs import SELECTED, as_name, as_path, read_plan
 from vidtune.datasets.readiness import readiness_by_name
 from vidtune.plan import Plan
 from vidtune.plan.names import find_table, find_variant
 from vidtune.spec import UserError, slug
+from vidtune.spec.yaml_files import read_value
 
 PASSES_ON = True  # arguments that it does not know; `main` puts them into args.rest
 CORES = ("-c", "--cores", "-j", "--jobs", "--profile", "--executor", "-e")
@@ -41,7 +43,7 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(
             "Snakefile: no such file here; expected to be run in the repository's folder"
         )
-    plan = read_plan(args)
+    plan = read_plan(argparse.Namespace(**vars(args) | _settings(args.settings)))
     targets = _targets(plan, args.target)
     given = [f"{k}={v}" for k, v in (("scale", args.scale), ("results", args.results)) if v]
     given += [f"papers=[{', '.join(args.papers)}]"] if args.papers else []
@@ -57,6 +59,12 @@ def run(args: argparse.Namespace) -> None:
         file=sys.stderr,
     )
     os.execv(sys.executable, [sys.executable, "-m", *command])
+
+
+def _settings(given: list[str]) -> dict[str, Any]:
+    """What of Snakemake's KEY=VALUE selects the plan, read as Snakemake reads it."""
+    pairs = [word.partition("=") for word in given]
+    return {k: read_value(value, f"--config {k}") for k, _, value in pairs if k in SELECTED}
 
 
 def _targets(plan: Plan, name: str) -> list[str]:

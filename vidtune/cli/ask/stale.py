@@ -7,6 +7,8 @@ import argparse
 import sys
 
 from vidtune.cli.inputs import add_plan_json, print_result, read_plan
+from vidtune.plan import Plan
+from vidtune.report.numbers.result_files import eval_path
 from vidtune.report.numbers.results import gather
 
 arguments = add_plan_json
@@ -28,5 +30,13 @@ def run(args: argparse.Namespace) -> None:
         print_result(args, result, "")
         return
     print(f"vidtune stale: {said}", file=sys.stderr)
-    for path in stale:
+    for path in [*trained_for(plan, stale), *stale]:
         print(path)
+
+
+def trained_for(plan: Plan, stale: list[str]) -> list[str]:
+    """What says that the runs of stale tests are trained, where trainings are jobs of their own."""
+    if plan.scale.together:
+        return []
+    runs = (run for run in plan.evaluation_of.values() if str(eval_path(plan, run)) in stale)
+    return sorted({str(plan.root / "trained" / plan.training_of[run]) for run in runs})

@@ -23,9 +23,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     stages = parser.add_subparsers(dest="stage", required=True, metavar="stage")
     for name, description in {**STAGES, **LOCK, "status": STATUS}.items():
         stage = stages.add_parser(name, help=description, description=description)
-        stage.add_argument(
-            "--data", type=as_path, help="folder of all videos, instead of config.yaml's"
-        )
         if name == "status":
             add_plan_json(stage)
             stage.add_argument("datasets", nargs="*", metavar="dataset", help="none: all")

@@ -19,7 +19,7 @@ def read(files: ListFiles) -> Lists:
     for split, path in files.splits():
         captions: dict[str, list[str]] = {}
         for place, line in read_lines(path):
-            fields = line.split("\t")
+            fields = line.strip().split("\t")
             if len(fields) != FIELDS:
                 raise UserError(
                     f"{place}: expected {FIELDS} fields between tabs; found {len(fields)}; fix it"
