@@ -41,23 +41,30 @@ __all__ = [
 class Workflow:
     """The plan of Snakemake's `config`; its spec files are written. Raises `UserError`.
 
+    A `job`, a Snakemake of its own, does what it was submitted for: it leaves specs as they are, although
+    the configuration may have changed since, and asks for no prediction of other runs.
+
     `defaults` are the default resources of Snakemake's profile, which say what a cluster is like. A dry
     run where no data is at all plans every run.
     """
 
     def __init__(
-        self, config: dict[str, Any], defaults: Mapping[str, Any] | None = None, dry: bool = False
+        self,
+        config: dict[str, Any],
+        defaults: Mapping[str, Any] | None = None,
+        dry: bool = False,
+        job: bool = False,
     ) -> None:
         self.plan = load("config", config)
         _check_writable(self.plan.root)
-        self.plan.write_specs()
+        self.plan.write_specs(changed=not job)
         self.readiness = readiness.readiness_by_name(self.plan)  # of each dataset that a run reads
         evaluated = dict.fromkeys(self.plan.evaluation_of.values())
         self.runs = [name for name in evaluated if self._has_data(name)]
         self.waiting = len(evaluated) - len(self.runs)  # runs that lack their data
         self.supposed = dry and not self.runs  # that all data is there
         self.runs = list(evaluated) if self.supposed else self.runs
-        self.split = self._split()  # of each run, where the configuration names GPUs
+        self.split = self._split(job)  # of each run, where the configuration names GPUs
         self.too_large = {name: why for name, why in self.split.items() if isinstance(why, str)}
         self.runs = [name for name in self.runs if name not in self.too_large]
         self.asks = Asks(self.plan, self.split, Site.read(defaults or {}))
@@ -68,18 +75,22 @@ class Workflow:
     def _has_data(self, run_name: str) -> bool:
         return self.readiness[self.plan.runs[run_name].dataset.name] != "absent"
 
-    def _split(self) -> dict[str, fits.Choice | str]:
+    def _split(self, job: bool) -> dict[str, fits.Choice | str]:
         """How each run's batches are split over `gpus` of config.yaml, or why they do not fit."""
         gpus = self.plan.config.settings.gpus
         if gpus is None:
             return {}
-        if absent := fits.missing(self.plan):
+        absent, names = fits.missing(self.plan), self.runs
+        if job:
+            kept = {n: fits.kept_at(self.plan, self.plan.runs[n].workload()) for n in names}
+            names = [name for name in names if kept[name] not in absent]
+        elif absent:
             command = f"vidtune plan --scale {self.plan.scale.name} --gpus {gpus}"
             raise UserError(
                 f"gpus: {len(absent)} predictions of memory are missing or of other code; run `{command}`"
             )
         count, size = parse_gpus(gpus)
-        return fits.split_all(self.plan, self.runs, count, size / GIB)
+        return fits.split_all(self.plan, names, count, size / GIB)
 
     def gpus_of(self, run_name: str) -> int:
         """The GPUs that train and test a run."""
@@ -207,7 +218,7 @@ def start(
     """
     try:
         with system_errors_explained():
-            made = Workflow(config, defaults, dry)
+            made = Workflow(config, defaults, dry, job=not announce)
         if "APPTAINER" in deployed and not dry:
             _check_image(made.plan.config.settings.container)
         for name, why in made.too_large.items() if announce else ():

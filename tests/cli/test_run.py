@@ -55,6 +55,14 @@ def test_a_variant_is_its_runs_on_all_cores(started, tmp_path):
     ]  # fmt: skip
 
 
+def test_several_targets_are_one_command(started, tmp_path):
+    words = started("b16-ssv1-probe", "lora-b32", "--scale", "smoke", "-n")
+    files = ["side4video/b16-ssv1-probe@0", "tempme/lora-b32@0"]
+    assert words[words.index("--") + 1 :] == [
+        f"{tmp_path}/smoke/runs/{name}/eval.json" for name in files
+    ]
+
+
 def test_settings_of_snakemake_select_the_runs_too(started, tmp_path):
     words = started("b16-ssv1-probe", "--config", "scale=smoke", "seeds=[3, 4]")
     assert words[-2:] == [

@@ -1,5 +1,6 @@
 """Finding, probing and counting videos; resuming an interrupted run; the commands."""
 
+import errno
 import json
 import os
 import random
@@ -156,6 +157,10 @@ def test_index_killed_at_random_points_goes_on_to_the_same_result(tmp_path: Path
         assert (root / name).read_bytes() == (whole / name).read_bytes()
 
 
+def unreadable(path: Path) -> None:
+    raise UserError(f"{path}: cannot be read as a video: {os.strerror(errno.ESTALE)}; mend it")
+
+
 def test_a_changed_video_is_probed_again_and_the_others_are_not(
     folder: Path, tmp_path, monkeypatch
 ):
@@ -167,6 +172,12 @@ def test_a_changed_video_is_probed_again_and_the_others_are_not(
     monkeypatch.setattr(index, "probe", lambda path: probed.append(path.name) or probe(path))
     index.run(own(folder), root, show=False)
     assert probed == ["b.mp4"]
+    monkeypatch.setattr(index, "probe", unreadable)
+    (folder / "b.mp4").write_bytes(miniature.video(frames=17))
+    index.run(own(folder), root, show=False)
+    assert len(records.read(root, "train")) == 2
+    monkeypatch.setattr(index, "probe", probe)
+    index.run(own(folder), root, show=False)  # size and time of the file are the same
     assert [r.frames for r in records.read(root, "train")] == [9, 17, 9]
 
 

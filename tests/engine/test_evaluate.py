@@ -30,6 +30,17 @@ def test_old_weights_stay_a_result_of_the_code_that_trained_them(short_run, tmp_
     assert evaluate(run, out)["provenance"]["digest"] == made != "of today"
 
 
+def test_weights_of_another_spec_are_refused(short_run, tmp_path):
+    """As a configuration that is edited while a training runs leaves them."""
+    train(short_run(RETRIEVAL), tmp_path / "model.pt")
+    edited = short_run(RETRIEVAL, lr=0.5)
+    with pytest.raises(UserError, match=r"model.pt: trained by another spec than .*lora-b32@0 has"):
+        evaluate(edited, tmp_path / "model.pt")
+    again = short_run(RETRIEVAL)
+    other = again.model_copy(update={"name": "x/y@0"})  # the same training under another name
+    assert evaluate(other, tmp_path / "model.pt")["status"] == "ok"
+
+
 def test_scores_that_are_no_numbers_are_a_result_not_a_perfect_model(short_run, tmp_path):
     run = short_run(RECOGNITION)
     train(run, tmp_path / "model.pt")

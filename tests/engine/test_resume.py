@@ -18,7 +18,7 @@ from vidtune.engine.made import alone
 from vidtune.engine.snapshot import CHECKSUM, LossCurve, Snapshot
 from vidtune.engine.step import Step
 from vidtune.engine.train import train
-from vidtune.spec import Run, UserError, load_json, write_json
+from vidtune.spec import Run, Stopped, UserError, load_json, write_json
 
 OPTIMIZERS = {"adamw": torch.optim.AdamW, "adamw_hf": optim.AdamWHF, "bertadam": optim.BertAdam}
 
@@ -166,6 +166,30 @@ def test_hours_of_work_of_other_code_are_not_thrown_away(short_run, tmp_path, mo
     monkeypatch.setattr(Step, "update", Step.update)
     train(run, out)
     assert "made by other code (step 3 after 0 min); starting anew" in capsys.readouterr().err
+
+
+def test_hours_of_work_of_another_recipe_are_kept_beside(short_run, tmp_path, monkeypatch, capsys):
+    update, out = Step.update, tmp_path / "model.pt"
+
+    def told(step: Step) -> None:
+        update(step)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Step, "update", told)
+    monkeypatch.setattr("vidtune.engine.snapshot.WORTH", 0.0)
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            train(short_run("tempme/lora-b32@0", steps=6), out)
+    kept = (tmp_path / "resume.pt").read_bytes()
+    monkeypatch.setattr(Step, "update", update)
+    train(short_run("tempme/lora-b32@0", lr=0.5), out)
+    assert "a snapshot of another spec, or of other clips" in capsys.readouterr().err
+    assert (tmp_path / "resume.pt.other").read_bytes() == kept
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "model.pt",
+        "resume.pt.other",
+        "train.json",
+    ]
 
 
 def test_one_run_is_trained_by_one_process(short_run, tmp_path):

@@ -12,6 +12,7 @@ from helpers.common import one_line
 from vidtune.data import records
 from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import load_checkpoint
+from vidtune.engine.device import pick_device
 from vidtune.engine.evaluate import evaluate
 from vidtune.engine.train import train
 from vidtune.spec import UserError, load_json, write_json
@@ -151,6 +152,19 @@ def test_a_full_memory_ends_a_training_in_one_line(
     assert not out.parent.exists()
 
 
+def test_a_leased_gpu_that_torch_cannot_use_is_one_line(monkeypatch):
+    """It would train on the CPU, and hold the GPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.delenv("VIDTUNE_GPU_LEASE", raising=False)
+    assert pick_device().type == "cpu"  # by hand, without a lease
+    monkeypatch.setenv("VIDTUNE_GPU_LEASE", "alone")
+    with pytest.raises(UserError, match=r"CUDA_VISIBLE_DEVICES is 0,1, but torch .* sees no GPU"):
+        pick_device()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert pick_device().type == "cpu"
+
+
 @pytest.mark.parametrize("name", [RECOGNITION, "tempme/tempme-b32@0"])
 def test_half_precision_trains_near_single(name, short_run, tmp_path):
     """Same clips, same draws: the loss curve is nearly the same and evaluation runs."""
@@ -168,10 +182,11 @@ def test_half_precision_trains_near_single(name, short_run, tmp_path):
 
 
 def test_an_augmented_training_is_whole(damageable_run, tmp_path):
-    train(damageable_run(augment=AUGMENT), tmp_path / "model.pt")
+    run = damageable_run(augment=AUGMENT)
+    train(run, tmp_path / "model.pt")
     report = load_json(tmp_path / "train.json")
     assert report["status"] == "ok" and report["steps"] == 4 and report["replaced"] == 0
-    assert "replaced" not in evaluate(damageable_run(), tmp_path / "model.pt")
+    assert "replaced" not in evaluate(run, tmp_path / "model.pt")
 
 
 def test_broken_training_videos_stop_it_or_are_counted(damageable_run, tmp_path):

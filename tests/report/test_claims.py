@@ -10,6 +10,7 @@ from vidtune.plan import Plan
 from vidtune.report import answer, claims, comparisons, statistics, summary
 from vidtune.report.numbers.result_files import read_outcomes
 from vidtune.report.numbers.rows import Row, published
+from vidtune.spec import ClaimTest
 
 BASE, ATTENTION = "side4video/b16-ssv1", "side4video/b16-ssv1-attention"
 CONV = "side4video/conv-beats-attention"
@@ -274,3 +275,24 @@ def test_claims_are_asked_for_by_paper(vidtune, tmp_path):
     assert {f["claim"].split("/")[0] for f in found} == {"tempme"} and len(found) > 20
     code, out, err = vidtune("claims", "temp", "--results", tmp_path)
     assert (code, out) == (2, "") and "did you mean tempme" in one_line(err)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"best_first": []}, "best_first: expected two rows or more"),
+        ({"best_first": ["a"]}, "best_first: expected two rows or more"),
+        ({"best_first": ["a", "b", "a"]}, "each once"),
+        ({"of": "a", "against": "a", "percent": 1.0}, "against: expected another row than a"),
+    ],
+)
+def test_a_test_of_one_row_is_none(fields, said):
+    with pytest.raises(ValueError, match=said):
+        ClaimTest.model_validate({"metric": "top1", **fields}, strict=False)
+
+
+def test_no_percentage_is_taken_of_nothing(plan):
+    test = ClaimTest(metric="r1", of="a", against="b", percent=5.0)
+    values = {v: seeds(plan, f"tempme/{v}", "r1", {0: x}) for v, x in (("a", 1.0), ("b", 0.0))}
+    found = claims._judge_test(test, plan.config.metrics["r1"], values)
+    assert found == ("not judged", "a 1.0, b 0.0: no percentage of 0")

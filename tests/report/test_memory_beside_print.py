@@ -128,6 +128,8 @@ def test_frames_are_those_of_the_variant_not_of_print(plan):
     [
         ("A100 80G", "NVIDIA A100-SXM4-80GB", True),
         ("one A100", "NVIDIA A100-PCIE-40GB", True),
+        ("RTX 3090", "NVIDIA GeForce RTX 3090", True),
+        ("RTX 3090", "NVIDIA GeForce RTX 4090", False),
         ("A100 80G", "NVIDIA H200", False),
         ("4 GPUs", "NVIDIA H200", False),
         ("not stated", "cpu, made, 2 threads", False),

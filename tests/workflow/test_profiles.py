@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -16,6 +17,7 @@ from vidtune.cluster import CORES, UNKNOWN, Asks, Site
 from vidtune.cost.fits import Choice
 from vidtune.events import describe_failure
 from vidtune.spec import UserError
+from vidtune.workflow import Workflow
 
 RUN = "side4video/b16-ssv1@0"
 needs_executor = pytest.mark.skipif(
@@ -115,6 +117,30 @@ def test_what_shows_results_has_the_settings_of_the_jobs(given, place):
     results = "results" if seeds else "out"
     told = f"--scale smoke --results {results} --papers side4video tempme --data {data}{seeds}"
     assert len(shown) == 1 and told in shown[0], out.stderr
+
+
+def test_a_job_leaves_specs_as_they_were_when_it_was_submitted(place, monkeypatch):
+    """The configuration may have been edited since."""
+    monkeypatch.chdir(place)
+    made = Workflow({"scale": "smoke"})
+    spec = made.plan.spec_of("runs", RUN)
+    before = spec.read_text()
+    recipes = (REPO / "config/recipes.yaml").read_text()
+    edited = recipes.replace("smoke-recognition: {", "smoke-recognition: {lr: 0.5, ")
+    (place / "config").unlink()
+    shutil.copytree(REPO / "config", place / "config")
+    (place / "config/recipes.yaml").write_text(edited)
+    Workflow({"scale": "smoke"}, job=True)
+    assert spec.read_text() == before
+    spec.unlink()
+    Workflow({"scale": "smoke"}, job=True)
+    assert spec.read_text() != before  # one that is missing is made
+    spec.write_text(before)
+    Workflow({"scale": "smoke"})
+    assert spec.read_text() != before
+    with pytest.raises(UserError, match="predictions of memory are missing"):
+        Workflow({"scale": "smoke", "gpus": "2x80GiB"})
+    assert Workflow({"scale": "smoke", "gpus": "2x80GiB"}, job=True).split == {}
 
 
 def test_a_run_on_two_nodes_is_started_by_srun(plan):

@@ -142,7 +142,11 @@ def _reasons(
         facts, before = _facts(entry), earlier.get(entry["id"], {})
         if "problem" in entry:  # it could not even be probed
             reasons[k] = entry["problem"]
-        elif facts["bytes"] and facts.items() <= before.items():
+        elif (
+            facts["bytes"]
+            and facts.items() <= before.items()
+            and not stage_state.may_pass(before["reason"])
+        ):
             reasons[k] = before["reason"]
         else:
             left[k] = facts

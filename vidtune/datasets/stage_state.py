@@ -3,8 +3,10 @@
 Its `digest`, a hash of data and not of code, is absent or null until the stage has run to its end.
 """
 
+import errno
 import fcntl
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +19,8 @@ from vidtune.spec import SPLITS, UserError, load_json, parse, read_bytes, write_
 from vidtune.spec.frozen import Split, Whole
 from vidtune.spec.read import check_target, dump
 from vidtune.spec.results import Written
+
+PASSING = (errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.EAGAIN, errno.ENFILE)
 
 
 class Note(Written):
@@ -132,6 +136,12 @@ def video_stamp(path: Path) -> dict[str, int]:
         return stamp(path)
     except OSError as e:
         raise UserError(f"{path}: {e.strerror}; expected a readable video") from None
+
+
+def may_pass(problem: str | None) -> bool:
+    """Whether what is wrong with a video is an error of the file system, or of who may read it, which
+    leaves its size and time as they are when it is gone."""
+    return any(os.strerror(code) in (problem or "") for code in PASSING)
 
 
 @contextmanager

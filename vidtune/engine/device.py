@@ -1,10 +1,14 @@
 """The device that computes, what it computes in, and whether its memory is full."""
 
+import os
+import socket
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 
+from vidtune.gpu.devices import NAME
+from vidtune.gpu.lease import HELD
 from vidtune.spec import Recipe, UserError
 
 AUTOCAST = {"amp16": torch.float16, "bf16": torch.bfloat16}  # recipe.precision -> type of products
@@ -13,9 +17,16 @@ AUTOCAST = {"amp16": torch.float16, "bf16": torch.bfloat16}  # recipe.precision 
 def pick_device(index: int = 0) -> torch.device:
     """The GPU of that number, of those that this process sees, or the CPU.
 
-    Raises `UserError` where there are fewer.
+    Raises `UserError` where there are fewer, and where torch cannot use one that was leased.
     """
     if not torch.cuda.is_available():
+        given = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+        if HELD in os.environ and NAME.match(given.split(",")[0]):
+            raise UserError(
+                f"CUDA_VISIBLE_DEVICES is {given}, but torch {torch.__version__} sees no GPU on "
+                f"{socket.gethostname()}: its build is for CUDA {torch.version.cuda}; install one for the "
+                "node's driver, or unset the variable to compute on the CPU"
+            )
         return torch.device("cpu")
     if index >= torch.cuda.device_count():
         raise UserError(

@@ -60,6 +60,11 @@ def evaluate(
     `told` is set it raises `Stopped`.
     """
     trained, inputs = load_checkpoint(checkpoint), inputs_digest(run, checkpoint)
+    if trained.get("training", run.training) != run.training:
+        raise UserError(
+            f"{checkpoint}: trained by another spec than {run.name} has today; train it again, or go "
+            "back to that configuration"
+        )
     contents, best = {checkpoint: trained}, trained.get("best")
     if run.recipe.select and trained["status"] == "ok":
         if best is None:

@@ -187,6 +187,7 @@ class Snapshot:
                 self._say(f"{path}: a damaged snapshot ({e}); set aside as {aside.name}")
                 continue
             if (content["spec"], content.get("inputs")) != (self.spec, self.inputs):
+                self._set_aside(path, content)
                 continue
             if content["code"] != self.code:
                 self._refuse_or_drop(path, content)
@@ -218,6 +219,16 @@ class Snapshot:
                 f"{self.code}; go back to that code to go on, or delete the file to start anew"
             )
         self._say(f"{path}: made by other code ({place}); starting anew")
+
+    def _set_aside(self, path: Path, content: dict[str, Any]) -> None:
+        """Keep what another recipe, or other clips, have made of hours."""
+        if path == self.path and content["seconds"] > WORTH:
+            aside = path.with_name(f"{path.name}.other")
+            os.replace(path, aside)
+            self._say(
+                f"{path}: a snapshot of another spec, or of other clips or weights (step {content['done']} "
+                f"after {content['seconds'] / 60:.0f} min); set aside as {aside.name}, starting anew"
+            )
 
     def _take_up(self, content: dict[str, Any], path: Path) -> None:
         load_tuned(self.model, content["model"], path)

@@ -258,6 +258,7 @@ class Training:
         content: dict[str, Any] = {
             "status": status,
             "code": self.snapshot.code,
+            "training": self.run.training,
             "step": self.curve.number,
             "state": tuned_state(self.model) if status == "ok" else {},
             "replaced": self.data.replaced,

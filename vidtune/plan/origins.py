@@ -70,7 +70,8 @@ def at_scale(plan: Plan, name: str) -> list[Origin]:
     }
     out = []
     for field, (table, asked, declared, used) in swaps.items():
-        if pattern := next((p for p in table if fnmatch(asked, p)), None):
+        names = (asked, v.name) if field == "recipe" else (asked,)
+        if pattern := next((p for p in table if any(fnmatch(n, p) for n in names)), None):
             of, place = _given_by(known, chain, f"{field}s", pattern)
             out.append(_origin("scale", field, used, of, place, f"in place of {declared}"))
     if run.model.frames != model.frames:

@@ -116,9 +116,12 @@ class Plan:
     def spec_of(self, kind: str, name: str) -> Path:
         return self.root / "specs" / kind / f"{name}.json"
 
-    def write_specs(self) -> None:
-        """Write the spec files whose content changed, and only those: their age drives the DAG."""
+    def write_specs(self, changed: bool = True) -> None:
+        """Write the spec files whose content `changed`, and only those: their age drives the DAG.
+        Else those that are missing."""
         for path, spec in self.specs().items():
+            if not changed and path.exists():
+                continue
             text = dump(spec)
             try:
                 same = read_text(path) == text

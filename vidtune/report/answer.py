@@ -63,7 +63,8 @@ class TableLine(NamedTuple):
     def dots(self) -> tuple[Dot, ...]:
         """Its counted and measured cells, by how far ours is from print."""
         judged = (c for c in self.cells if c.verdict in ("match", "off"))
-        cells = [c for c in judged if c.kind in ("counted", "measured")]
+        kinds = ("counted", "measured")
+        cells = [c for c in judged if c.kind in kinds and float(c.print)]
         apart = [100 * ((c.ours or 0.0) / float(c.print) - 1) for c in cells]
         places = list(map(place, apart))
 

@@ -57,7 +57,7 @@ def find(plan: Plan, name: str) -> CellName:
     """The cell of a name. Raises `UserError` that lists close names where it is not exactly one."""
     known = known_names(plan)
     parts = name.strip("/").split("/")
-    if len(parts) == 4:
+    if len(parts) == 4 and name not in known:
         paper, where, row, metric = parts
         name = f"{paper}/{slug(where)}/{row.lower()}/{metric.lower()}"
     cells = {cell.cell: cell for cell in known.get(name, [])}

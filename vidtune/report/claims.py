@@ -222,6 +222,8 @@ def _judge_test(
     if test.percent is None:
         return _judge_order(metric, mean), detail
     a, b = mean.values()
+    if b == 0:
+        return "not judged", f"{detail}: no percentage of 0"
     change = 100 * (a / b - 1)
     status, words = _judge_change(test, metric, change)
     return status, f"{detail}: {change:+.1f} %{words}"

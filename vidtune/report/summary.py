@@ -67,7 +67,7 @@ def _motion(plan: Plan, rows: list[Row]) -> str:
         if means:
             level = f"chance {chance:.1f} (50.0), " if chance is not None else ""
             texts.append(f"{task}, {main.label} (within twins) in %: {level}{', '.join(means)}")
-    return "; ".join(texts) or "nothing learned yet"
+    return "; ".join(texts) or ("no twins among these videos" if values else "nothing learned yet")
 
 
 def _claims(tested: list[Finding]) -> str:

@@ -167,7 +167,7 @@ def _judge_learned(plan: Plan, m: Metric, cell: Cell) -> tuple[Verdict, str]:
 
 def _against_print(m: Metric, cell: Cell) -> tuple[Verdict, str]:
     assert cell.ours is not None
-    if round(cell.ours, m.digits) == float(cell.print):
+    if round(cell.ours, len(cell.print.partition(".")[2])) == float(cell.print):
         return "match", ""
     spread = statistics.stdev(r.value for r in cell.rows) if len(cell.rows) > 1 else 0.0
     noise = 2 * max(m.noise or 0.0, spread)

@@ -187,6 +187,12 @@ class ClaimTest(Frozen):
         change = (self.of, self.against, self.percent)
         if (self.best_first is None) == (None in change) or (self.best_first and any(change)):
             yield "give either best_first, or of, against and percent"
+        elif self.best_first is not None and len(set(self.best_first)) < max(
+            2, len(self.best_first)
+        ):
+            yield f"best_first: expected two rows or more, each once; found {list(self.best_first)}"
+        elif self.of is not None and self.of == self.against:
+            yield f"against: expected another row than {self.of}"
 
 
 class Claim(Frozen):
@@ -204,7 +210,7 @@ class Paper(Frozen):
     name: Name
     cite: Citation
     variants: dict[str, Variant]
-    cited: dict[str, Cited] = Field(default_factory=dict)  # by row
+    cited: dict[Name, Cited] = Field(default_factory=dict)  # by row
     numbers: tuple[Numbers, ...] = ()
     fit: Fit | None = None  # of its predicted memory
     also_measured: tuple[AlsoMeasured, ...] = ()

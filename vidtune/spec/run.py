@@ -4,6 +4,8 @@ A `Model` (what is built and costed) nests in a `Run` (model, data, recipe, seed
 or an edited recipe costs nothing again.
 """
 
+import hashlib
+import json
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -144,6 +146,15 @@ class Run(Frozen):
         """What decides the training: `tested` without the views, which only testing reads."""
         model = self.model.model_copy(update={"views": "1x1"})
         return self.model_copy(update={"model": model}).tested()
+
+    @property
+    def training(self) -> str:
+        """A hash of what is trained and how, wherever clips and weights lie."""
+        model = self.model.model_copy(update={"name": "", "views": "1x1"})
+        recipe = self.recipe.model_copy(update={"name": ""})
+        parts = [part.model_dump(mode="json") for part in (model, recipe)]
+        facts = json.dumps([*parts, self.train_share, self.seed], sort_keys=True)
+        return hashlib.sha256(facts.encode()).hexdigest()[:12]
 
     def workload(self) -> Workload:
         """What this run's memory and operations follow from."""

@@ -140,7 +140,9 @@ rule look:
     threads: lambda wildcards: ASKS.cores(wildcards.run, "look")
     resources:
         **ASKS.on_gpu(),
-        runtime=lambda wildcards, attempt: ASKS.run_minutes("look", wildcards.run, attempt),
+        runtime=lambda wildcards, attempt: ASKS.run_minutes(
+            "look", wildcards.run, attempt
+        ),
         mem_mb=lambda wildcards, attempt: ASKS.run_mb(wildcards.run, attempt, "look"),
     params:
         lease=LEASE,

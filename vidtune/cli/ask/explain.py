@@ -71,7 +71,8 @@ def _lines(plan: Plan, e: Explanation) -> Iterator[str]:
     for c in e.contradictions:
         yield f"contradicted: {c.where}: {c.says}"
         yield f"  against it: {c.against}" + (f"; {c.note}" if c.note else "")
-    yield "recompute" if e.recompute else "a cited system: nothing to recompute"
+    nothing = "nothing to recompute: a setting, a cited system, or a number of a whole training"
+    yield "recompute" if e.recompute else nothing
     yield from (f"  {command}" for command in e.recompute)
 
 

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from vidtune.cli.inputs import SELECTED, as_name, as_path, read_plan
+from vidtune.cli.inputs import as_name, as_path
 from vidtune.datasets.readiness import readiness_by_name
-from vidtune.plan import Plan
+from vidtune.plan import Plan, load
 from vidtune.plan.names import find_table, find_variant
 from vidtune.spec import UserError, slug
 from vidtune.spec.yaml_files import read_value
@@ -23,7 +23,9 @@ CORES = ("-c", "--cores", "-j", "--jobs", "--profile", "--executor", "-e")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", help="<paper>/<table> as in tempme/table8, or a variant")
+    parser.add_argument(
+        "target", nargs="+", help="<paper>/<table> as in tempme/table8, or a variant"
+    )
     parser.add_argument("--scale", type=as_name, help="instead of the one in config.yaml")
     parser.add_argument("--results", type=as_path, help="instead of the one in config.yaml")
     parser.add_argument("--papers", type=as_name, nargs="+", help="instead of those in config.yaml")
@@ -43,11 +45,11 @@ def run(args: argparse.Namespace) -> None:
         raise UserError(
             "Snakefile: no such file here; expected to be run in the repository's folder"
         )
-    plan = read_plan(argparse.Namespace(**vars(args) | _settings(args.settings)))
-    targets = _targets(plan, args.target)
     given = [f"{k}={v}" for k, v in (("scale", args.scale), ("results", args.results)) if v]
     given += [f"papers=[{', '.join(args.papers)}]"] if args.papers else []
     settings = [*given, *args.settings]
+    plan = load(args.config, _read(settings))
+    targets = list(dict.fromkeys(t for name in args.target for t in _targets(plan, name)))
     passed = [word for word in args.rest if word != "--"]
     command = ["snakemake", *passed]
     if not any(word.startswith(CORES) for word in passed):
@@ -55,16 +57,16 @@ def run(args: argparse.Namespace) -> None:
     command += ["--config", *settings] if settings else []
     command += ["--", *targets]
     print(
-        f"vidtune run: {len(targets)} runs of {args.target} at scale {plan.scale.name}",
+        f"vidtune run: {len(targets)} runs of {', '.join(args.target)} at scale {plan.scale.name}",
         file=sys.stderr,
     )
     os.execv(sys.executable, [sys.executable, "-m", *command])
 
 
-def _settings(given: list[str]) -> dict[str, Any]:
-    """What of Snakemake's KEY=VALUE selects the plan, read as Snakemake reads it."""
+def _read(given: list[str]) -> dict[str, Any]:
+    """Snakemake's KEY=VALUE, read as it reads them."""
     pairs = [word.partition("=") for word in given]
-    return {k: read_value(value, f"--config {k}") for k, _, value in pairs if k in SELECTED}
+    return {k: read_value(value, f"--config {k}") for k, _, value in pairs}
 
 
 def _targets(plan: Plan, name: str) -> list[str]:

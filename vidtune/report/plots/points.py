@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from vidtune.plan import Plan
-from vidtune.report.numbers.rows import OOM, Row, index_rows
+from vidtune.report.numbers.rows import Row, index_rows
 
 # Metric -> what an axis says of it. GFLOPs are of one view here.
 COSTS = {
@@ -45,7 +45,7 @@ def points(plan: Plan, rows: list[Row]) -> list[Point]:
     for name, model in plan.models.items():
         costs, conditions = {}, {}
         for metric in COSTS:
-            known = [r for r in ours.get((name, metric), []) if r.text != OOM]
+            known = [r for r in ours.get((name, metric), []) if not r.text]
             if known:
                 views = model.n_views if metric == "gflops" else 1
                 costs[metric] = known[0].value / views
