@@ -113,6 +113,9 @@ class Asks:
     def on_gpus(self) -> dict[str, Any]:
         """Resources of a job on the GPUs of the run that the wildcard `run` names."""
         asked = self._spelled(lambda wildcards: self.choice(wildcards.run).ranks)
+        asked["nodes"] = lambda wildcards: self.nodes(
+            wildcards.run
+        )  # else a scheduler may scatter them
         if not self.site.gpus_per_node:
             return asked
 
@@ -127,7 +130,6 @@ class Asks:
 
         # With `mpi` the executor leaves srun to the rule; `tasks` alone would be of each GPU.
         return asked | {
-            "nodes": on_nodes(lambda nodes, ranks: nodes),
             "mpi": on_nodes(lambda nodes, ranks: "srun"),
             "tasks": on_nodes(lambda nodes, ranks: nodes),
             "tasks_per_gpu": on_nodes(lambda nodes, ranks: 0),

@@ -98,6 +98,7 @@ def test_gpus_are_asked_for_as_the_site_does(site, key, value, plan):
     assert {"gpu", "gres", "slurm_extra"} & set(asked) == {key}  # one spelling, or sbatch refuses
     assert asked["ranks"](of_run()) == 4 and asks.cores(RUN) == 4 * CORES
     assert asks.cores(RUN, "look") == CORES  # on one
+    assert asked["nodes"](of_run()) == asks.nodes(RUN) == (2 if site.gpus_per_node else 1)
     assert asks.run_mb(RUN, 1, "look") == Asks(plan, {}, site).run_mb(RUN, 1) < asks.run_mb(RUN, 1)
 
 
@@ -159,7 +160,7 @@ def test_a_run_on_two_nodes_is_started_by_srun(plan):
     assert "srun --nodes=2 --ntasks=2 --ntasks-per-node=1" in asks.launch(RUN)
     assert asks.launch(RUN).endswith("vidtune.gpu --count 6 --")
     one = Asks(plan, {}, site).on_gpus()
-    assert one["nodes"](of_run()) is None and one["mpi"](of_run()) is None
+    assert one["nodes"](of_run()) == 1 and one["mpi"](of_run()) is None
 
 
 @pytest.mark.parametrize(
