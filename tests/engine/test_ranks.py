@@ -94,12 +94,12 @@ def test_a_training_and_its_test_do_not_depend_on_the_split(
     assert metrics[0] == metrics[1] and metrics[0]
 
 
-@pytest.mark.parametrize("name", TRAINED)
 def test_a_training_as_declared_does_not_depend_on_the_split_but_for_rounding(
-    name: str, short_run: Callable[..., Run], tmp_path: Path
+    short_run: Callable[..., Run], tmp_path: Path
 ):
-    """Fifty steps of the recipe as it is, in double precision."""
-    write_json(tmp_path / "spec.json", short_run(name, steps=50, group=4))
+    """Fifty steps of the recipe that lets rounding grow most, in double precision."""
+    run = short_run("side4video/b32-msrvtt@0", steps=50, group=4)
+    write_json(tmp_path / "spec.json", run)
     losses = []
     for ranks, splits in ((1, ("1", "2")), (2, ("1",))):
         out = tmp_path / str(ranks)
