@@ -113,9 +113,8 @@ class Asks:
     def on_gpus(self) -> dict[str, Any]:
         """Resources of a job on the GPUs of the run that the wildcard `run` names."""
         asked = self._spelled(lambda wildcards: self.choice(wildcards.run).ranks)
-        asked["nodes"] = lambda wildcards: self.nodes(
-            wildcards.run
-        )  # else a scheduler may scatter them
+        # Without `nodes` a scheduler may scatter them.
+        asked["nodes"] = lambda wildcards: self.nodes(wildcards.run)
         if not self.site.gpus_per_node:
             return asked
 

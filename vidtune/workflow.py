@@ -42,7 +42,7 @@ class Workflow:
     """The plan of Snakemake's `config`; its spec files are written. Raises `UserError`.
 
     A `job`, a Snakemake of its own, does what it was submitted for: it leaves specs as they are, although
-    the configuration may have changed since, and asks for no prediction of other runs.
+    the configuration may have changed since.
 
     `defaults` are the default resources of Snakemake's profile, which say what a cluster is like. A dry
     run where no data is at all plans every run.
@@ -64,7 +64,7 @@ class Workflow:
         self.waiting = len(evaluated) - len(self.runs)  # runs that lack their data
         self.supposed = dry and not self.runs  # that all data is there
         self.runs = list(evaluated) if self.supposed else self.runs
-        self.split = self._split(job)  # of each run, where the configuration names GPUs
+        self.split = self._split()  # of each run, where the configuration names GPUs
         self.too_large = {name: why for name, why in self.split.items() if isinstance(why, str)}
         self.runs = [name for name in self.runs if name not in self.too_large]
         self.asks = Asks(self.plan, self.split, Site.read(defaults or {}))
@@ -75,22 +75,18 @@ class Workflow:
     def _has_data(self, run_name: str) -> bool:
         return self.readiness[self.plan.runs[run_name].dataset.name] != "absent"
 
-    def _split(self, job: bool) -> dict[str, fits.Choice | str]:
+    def _split(self) -> dict[str, fits.Choice | str]:
         """How each run's batches are split over `gpus` of config.yaml, or why they do not fit."""
         gpus = self.plan.config.settings.gpus
         if gpus is None:
             return {}
-        absent, names = fits.missing(self.plan), self.runs
-        if job:
-            kept = {n: fits.kept_at(self.plan, self.plan.runs[n].workload()) for n in names}
-            names = [name for name in names if kept[name] not in absent]
-        elif absent:
+        if absent := fits.missing(self.plan):
             command = f"vidtune plan --scale {self.plan.scale.name} --gpus {gpus}"
             raise UserError(
                 f"gpus: {len(absent)} predictions of memory are missing or of other code; run `{command}`"
             )
         count, size = parse_gpus(gpus)
-        return fits.split_all(self.plan, names, count, size / GIB)
+        return fits.split_all(self.plan, self.runs, count, size / GIB)
 
     def gpus_of(self, run_name: str) -> int:
         """The GPUs that train and test a run."""

@@ -16,13 +16,8 @@ from vidtune.spec.names import NAME, PATTERNS, check_path
 from vidtune.spec.read import M, check_target
 
 MOST = 1_000_000  # of what an argument counts
-SELECTED = (
-    "scale",
-    "results",
-    "papers",
-    "data",
-    "seeds",
-)  # keys of config.yaml that arguments replace
+# Keys of config.yaml that arguments replace.
+SELECTED = ("scale", "results", "papers", "data", "seeds")
 SPEC = "expected a job's spec file, which Snakemake writes (`snakemake -n` as well)"
 
 

@@ -140,9 +140,7 @@ def _run_on_ranks(args: argparse.Namespace) -> int:
         code = ranks[failed].returncode
         if code != 2 and _have_stopped(ranks, told):
             return STOPPED
-        if (
-            code == 2 and not here.first and ranks[0].returncode == 2
-        ):  # bad input: rank 0 has said it
+        if code == ranks[0].returncode == 2:  # bad input, which the first has said here
             return code
         # What ended the first, which has said so itself, may be what another one says.
         for i in range(here.local) if (failed, code) == (0, 1) else [failed]:

@@ -80,9 +80,7 @@ def evaluate(
             load_tuned(model, content["state"], path)
             yield path, model
 
-    digest = trained.get(
-        "code", provenance.run_digest(run)
-    )  # of other code it stays a result of that
+    digest = trained.get("code", provenance.run_digest(run))  # of weights of older code it is that
     result = evaluate_model(run, trained["status"], models, digest, make_batches, partial, told)
     if not result:
         return {}
