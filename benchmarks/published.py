@@ -63,7 +63,10 @@ def job_of(plan: Plan, name: str, under: Assumed, args: argparse.Namespace) -> B
 def predicted(job: BenchJob) -> dict[str, float]:
     """The allocated peak of each phase in GiB, as it is predicted without a GPU."""
     how = (job.recipe.batch, job.recipe.computes_in, job.attention)
-    ours, theirs = (predict(job.model, *how, released=form) for form in (False, True))
+    checkpoint = job.recipe.checkpoint
+    ours, theirs = (
+        predict(job.model, *how, released=form, checkpoint=checkpoint) for form in (False, True)
+    )
     phases = {"train": ours["train"], "inference": ours["inference"], "released": theirs["train"]}
     return {phase: peaks["peak_gib"] for phase, peaks in phases.items()}
 

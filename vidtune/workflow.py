@@ -14,7 +14,7 @@ from typing import Any
 from vidtune import slurm
 from vidtune.cluster import Asks, Site
 from vidtune.cost import fits
-from vidtune.datasets import readiness
+from vidtune.datasets import dataset_paths, readiness
 from vidtune.datasets.node_copy import STAGE, host
 from vidtune.datasets.stages import SCATTERED, STAGES, shards_of, training_waits_for
 from vidtune.estimate import format_estimate
@@ -140,7 +140,15 @@ class Workflow:
     def before_stage(self, dataset: str, stage: str) -> list[str]:
         """The file of the stage that a stage, whole or cut into shards, waits for, if any."""
         before = readiness.stage_before(self.plan, dataset, stage)
+        if stage == "split" and before is None:
+            return self._own_lists(dataset)
         return [self.done_file(*before)] if before else []
+
+    def _own_lists(self, dataset: str) -> list[str]:
+        """The lists beside a user's own videos, by their declared names."""
+        declared = self.plan.config.datasets[dataset]
+        root = Path(self.plan.config.settings.data) / dataset
+        return list(map(str, dataset_paths.own_lists(declared, root)))
 
     def described(self) -> list[str]:
         """The done files of the real datasets whose files are placed or may be fetched."""

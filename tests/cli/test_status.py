@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 
 import pytest
 from helpers.common import REPO, one_line, plan_at
@@ -112,7 +113,19 @@ def test_vidtune_alone_says_what_there_is_and_what_is_next(smoke, vidtune):
 def test_full_scale_asks_for_data_first(tmp_path, vidtune):
     where = ("--config", REPO / "config", "--results", tmp_path, "--scale", "full")
     state = json.loads(vidtune("status", *where, "--json")[1])
-    assert state["next"][0][0] == f"vidtune data status --scale full --results {tmp_path}"
+    asked = f"--config {REPO / 'config'} --scale full --results {tmp_path}"
+    assert state["next"][0][0] == f"vidtune data status {asked}"
+
+
+def test_what_comes_next_is_of_the_same_choice(tmp_path, vidtune):
+    where = ("--results", tmp_path / "my results", "--papers", "tempme", "--seeds", "3", "4")
+    state = json.loads(vidtune("status", "--config", REPO / "config", *where, "--json")[1])
+    commands = [shlex.split(command) for command, _ in state["next"]]
+    settings = [f"results={tmp_path}/my results", "papers=[tempme]", "seeds=[3,4]"]
+    assert ["snakemake", "--cores", "all", "--config", *settings] in commands
+    known = ["vidtune", "plan", "--config", str(REPO / "config"), *map(str, where)]
+    assert known in commands
+    assert vidtune(*known[1:])[0] == 0
 
 
 def test_every_file_that_is_shown_is_known(plan):

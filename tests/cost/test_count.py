@@ -2,6 +2,7 @@
 
 import pytest
 from helpers.sizes import B16, B32, E14, L14, retrieval, side4video
+from helpers.zoo import MODELS
 
 from vidtune.cost import count
 from vidtune.cost.count import SIDES, cost, tallies
@@ -42,6 +43,11 @@ def test_side4video_on_eva():
     assert counts["gmacs"] == pytest.approx(9454.3, abs=0.06)
     assert counts["params_tuned"] / 1e6 == pytest.approx(183.37, abs=0.005)
     assert counts["params_total"] / 1e6 == pytest.approx(4533.9, abs=0.06)
+
+
+def test_every_method_counts_its_tokens_on_every_trunk():
+    for m in (m.model_copy(update={"max_words": 12}) for m in MODELS):
+        assert len(cost(m)["tokens"]) == m.backbone.layers, m.name
 
 
 def test_side4video_on_eva_with_its_text_tower():

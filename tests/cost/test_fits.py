@@ -62,6 +62,13 @@ def test_what_cannot_fit_is_one_line():
     assert choose(recipe(), NEED, 8, 6.5).startswith("a test needs 5.0 GiB of the 4.5 ")
 
 
+def test_a_test_in_a_training_stands_beside_its_moments():
+    assert isinstance(choose(recipe(), NEED, 8, 15.5), Choice)
+    chosen = recipe(select=Selection(metric="top1"))
+    heavy = NEED.model_copy(update={"gradients": 5.0})
+    assert choose(chosen, heavy, 8, 15.5).startswith("a test needs 15.0 GiB of the 13.5 ")
+
+
 def test_without_a_group_a_model_that_mixes_clips_is_not_split():
     mixes = NEED.model_copy(update={"mixes": True})
     assert list(splits(64, 8, 64)) == [(1, 1)]

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from helpers.common import one_line
+from helpers.zoo import MODELS
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
@@ -16,6 +17,21 @@ from vidtune.nn.attention import attend
 from vidtune.spec import UserError, parse_size
 
 KB = 1024
+
+
+def test_what_a_recipe_recomputes_takes_less(plan):
+    """As the released EVA code does (eva_clip/eva_vit_model.py:181,193,202)."""
+    rows = plan.specs()[plan.spec_of("memory", "side4video")].rows
+    again = {row.model.backbone.name for row in rows if row.checkpoint}
+    assert again == {"vit-e14"} == {r.model.backbone.name for r in rows} & again
+    (small,) = (
+        m
+        for m in MODELS
+        if (m.method, m.task, m.backbone.arch) == ("side4video", "recognition", "eva")
+    )
+    kept, less = (predict_memory.predict(small, 8, checkpoint=again) for again in (False, True))
+    assert less["train"]["by_kind"]["activations"] < 0.7 * kept["train"]["by_kind"]["activations"]
+    assert less["inference"] == kept["inference"] and "checkpointed" in less["convention"]
 
 
 def hidden_layer() -> tuple[Ledger, list[int]]:

@@ -69,6 +69,10 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda p: p.write_bytes(videos.write(p).read_bytes()[: p.stat().st_size * 6 // 10]),
         r"ends at",
     ),
+    "cut.avi": (
+        lambda p: p.write_bytes(videos.write(p).read_bytes()[: p.stat().st_size * 6 // 10]),
+        "ends at",
+    ),
     "damaged.mp4": (lambda p: overwritten(p, 0.7), "cannot be read as a video"),
     "page.mp4": (text, "cannot be read as a video"),
     "list.mp4": (playlist, "cannot be read as a video"),

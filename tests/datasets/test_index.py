@@ -16,7 +16,7 @@ from helpers.common import REPO, one_line
 from helpers.own_data import CLIPS, build, own, refused, write
 
 from vidtune.data import records
-from vidtune.datasets import describe, index, json_lines, split
+from vidtune.datasets import check, describe, index, json_lines, overview, split
 from vidtune.spec import UserError
 
 
@@ -77,6 +77,33 @@ def test_quarantined_clips_leave_the_lists_and_the_coverage(folder: Path, tmp_pa
     counts = index.run(own(folder), root, show=False)
     assert counts["train"]["decodable"] == 2 and counts["train"]["present"] == 3
     assert [r.id for r in records.read(root, "train")] == ["b", "c"]
+
+
+def test_a_quarantined_clip_whose_file_is_mended_is_listed_again(folder: Path, tmp_path: Path):
+    root, dataset = tmp_path / "data" / "mine", own(folder)
+    whole = (folder / "b.mp4").read_bytes()
+    (folder / "b.mp4").write_bytes(miniature.video(frames=30)[:-200])
+    build(dataset, root)
+    check.run(dataset, root, workers=1, show=False)
+    listed = [r.id for r in records.read(root, "train")]
+    (folder / "b.mp4").write_bytes(whole)
+    index.run(dataset, root, show=False)
+    assert [r.id for r in records.read(root, "train")] == ["a", "b", "c"] != listed
+    stages = overview.overview(dataset, root).stages
+    assert (stages["index"], stages["check"]) == ("done", "-")  # it was not decoded yet
+
+
+def test_lists_that_were_edited_are_to_be_read_again(folder: Path, tmp_path: Path):
+    root, dataset = tmp_path / "data" / "mine", own(folder)
+    build(dataset, root)
+    assert overview.overview(dataset, root).stages["split"] == "done"
+    text = (folder / "train.csv").read_text()
+    (folder / "train.csv").write_text(text.replace("caption of a", "another caption"))
+    one = overview.overview(dataset, root)
+    assert one.stages["split"] == "-" and "vidtune data split mine" in one.next
+    split.run(dataset, root)
+    one = overview.overview(dataset, root)
+    assert (one.stages["split"], one.stages["index"]) == ("done", "-")
 
 
 def test_no_videos_no_lists_or_the_wrong_order_of_stages(folder: Path, tmp_path: Path):

@@ -55,6 +55,15 @@ def test_a_jsonl_may_have_columns_of_its_own_and_all_splits(folder: Path, tmp_pa
     ]
 
 
+def test_a_clip_whose_video_is_absent_takes_no_other_by_its_id(folder: Path, tmp_path: Path):
+    (folder / "train.csv").write_text("id,video,caption\na,b.mp4,one\nb,gone.mp4,two\nc,,three\n")
+    counts = build(own(folder), tmp_path / "data" / "mine")
+    assert counts["train"]["listed"] == 3 and counts["train"]["present"] == 2
+    lines = (tmp_path / "data/mine/train.jsonl").read_text().splitlines()
+    clips = {row["id"]: Path(row["video"]).name for row in map(json.loads, lines)}
+    assert clips == {"a": "b.mp4", "c": "c.mp4"}
+
+
 # --- how files are written ---
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
@@ -12,7 +13,7 @@ from helpers.served import BODY, Server
 from helpers.staged import GATED, LISTS, VIDEOS, brought, dataset, source, tarred, tree, zipped
 from pydantic import ValidationError
 
-from vidtune.datasets import extract, fetch, lock, overview, stage_state
+from vidtune.datasets import extract, fetch, lock, overview, source_files, stage_state
 from vidtune.remote.meter import Meter
 from vidtune.spec import UserError
 
@@ -84,6 +85,12 @@ def test_a_list_names_further_files(server, root):
     fetch.run(data, root, show=False)
     extract.run(data, root, show=False)
     assert tree(root) == {"raw/x.mp4": b"x", "raw/y.mp4": b"y"}
+    shutil.rmtree(root / "downloads")  # room is made
+    assert source_files.absent(data.sources, root) == []
+    asked = len(server.asked)
+    (root / "state" / "fetch.json").unlink()  # archives that were brought by hand have no note
+    fetch.run(data, root, show=False)
+    assert [how for how, _ in server.asked[asked:]] == ["whole"]  # the list alone
 
 
 @pytest.mark.parametrize(

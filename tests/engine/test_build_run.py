@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.common import one_line
+from helpers.zoo import MODELS
 
 from vidtune.data.text import tokenizer
 from vidtune.engine.build_run import build_run
@@ -14,6 +15,7 @@ from vidtune.engine.evaluate import evaluate
 from vidtune.engine.train import train
 from vidtune.methods.build import build_model
 from vidtune.motion.words import MOTIONS
+from vidtune.nn.clip import CLIP
 from vidtune.spec import UserError, Weights, load_json, write_json
 
 CPU = torch.device("cpu")
@@ -75,6 +77,15 @@ def test_released_weights_come_from_the_cache(short_run, tmp_path, monkeypatch):
     torch.save([1, 2], tmp_path / "weights" / "mini-smoke.pt")
     with pytest.raises(UserError, match="holds no named tensors"):
         build_run(run, CPU)
+
+
+def test_pretrained_parameters_are_known_inside_what_wraps_them():
+    m = next(m for m in MODELS if m.method == "adapter")
+    net = build_model(m, state=CLIP(m.backbone).state_dict())
+    known = {n for n, p in net.named_parameters() if getattr(p, "pretrained", False)}
+    assert any(n.endswith("resblocks.0.block.ln_1.weight") for n in known)
+    new = {n for n, p in net.named_parameters() if p.requires_grad} - known
+    assert new and len(known) == len(list(CLIP(m.backbone).parameters()))
 
 
 def test_weights_of_another_model_are_listed_in_one_line(short_run):

@@ -18,7 +18,9 @@ from helpers.zoo import MODELS, every_model
 
 from vidtune.data import records
 from vidtune.data.batches import Split
+from vidtune.engine.build_run import build_run
 from vidtune.engine.ranks import losses_explained, start
+from vidtune.engine.train import _check_split
 from vidtune.plan import load
 from vidtune.spec import Lost, NotMet, Run, UserError, load_json, write_json
 
@@ -52,6 +54,21 @@ def test_parts_have_the_gradients_of_the_batch(m):
 @every_model
 def test_ranks_have_the_gradients_of_the_batch(m, on_two_ranks):
     same(on_two_ranks[MODELS.index(m)], split_steps.step_of(m, Split()))
+
+
+def test_a_parameter_of_encoder_and_similarity_has_the_gradient_of_the_batch(on_two_ranks):
+    whole = split_steps.step_of(split_steps.SHARES, Split(), shared=True)
+    same(on_two_ranks[-1], whole)
+    same(split_steps.step_of(split_steps.SHARES, Split(parts=2), shared=True), whole)
+
+
+def test_a_batchnorm_of_torch_is_not_split(short_run, tmp_path, monkeypatch):
+    run = short_run("tempme/lora-b32@0")
+    model, _ = build_run(run, torch.device("cpu"))
+    model.bn = torch.nn.BatchNorm1d(4)
+    with pytest.raises(UserError, match=r"BatchNorm1d of torch follows from how a batch is split"):
+        _check_split(model, run, Split(parts=2))
+    _check_split(model, run, Split())
 
 
 def command(*words: object) -> subprocess.CompletedProcess[str]:

@@ -161,6 +161,7 @@ def test_more_gpus_than_there_are(gpus, monkeypatch):
         lease(number=2, shared=True).__enter__()
     with lease(number=2) as got, pytest.raises(UserError, match="not 2 GPUs came free in 0 s"):
         assert set(got.environment["CUDA_VISIBLE_DEVICES"].split(",")) == {A, B}
+        assert got.environment["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"  # NVML's
         assert CORES not in got.environment  # all are its own
         del os.environ[HELD]
         os.environ["CUDA_VISIBLE_DEVICES"] = f"{A},{B}"

@@ -21,13 +21,20 @@ from vidtune.spec import Model, Recipe
 
 CPU = torch.device("cpu")
 CLIPS, GROUP = 4, 2
+SHARES = next(m for m in MODELS if m.method == "clip4clip")
 
 
-def step_of(m: Model, work: Split) -> tuple[float, dict[str, Tensor], dict[str, Tensor]]:
-    """Loss, gradients and buffers after one step's gradients, in double precision."""
+def step_of(
+    m: Model, work: Split, shared: bool = False
+) -> tuple[float, dict[str, Tensor], dict[str, Tensor]]:
+    """Loss, gradients and buffers after one step's gradients, in double precision. `shared`: the
+    similarity uses a parameter of an encoder too."""
     recipe = {"name": "x", "task": m.task, "lr": 1.0, "weight_decay": 0.0, "steps": 1}
     recipe |= {"batch": CLIPS, "group": GROUP}
     net = stirred(m).double().train()
+    if shared:
+        similarity, weight = net.similarity, net.clip.text_projection
+        net.similarity = lambda *features: similarity(*features) * (1 + weight.mean())
     step = Step(net, set(), Recipe.model_validate(recipe), CPU)
     loss = step.gradients(iter(batches(m, work)), work, net.at_once)
     gradients = {n: p.grad for n, p in net.named_parameters() if p.grad is not None}
@@ -61,7 +68,8 @@ def in_processes(module: str, ranks: int, *words: object) -> None:
 def main(words: Sequence[str]) -> None:
     torch.set_num_threads(1)
     ranks.start(CPU)
-    found = [step_of(m, Split(ranks.rank(), ranks.count())) for m in MODELS]
+    mine = Split(ranks.rank(), ranks.count())
+    found = [step_of(m, mine) for m in MODELS] + [step_of(SHARES, mine, shared=True)]
     if ranks.rank() == 0:
         torch.save(found, Path(words[0]))
     ranks.wait()

@@ -257,15 +257,15 @@ def test_what_is_left_out_changes_nothing(m):
     """Loss, outputs in evaluation and gradients, as the published code computes them and lean."""
     found = []
     for how in (as_published, nullcontext):
-        net = stirred(m).train()
+        net = stirred(m).double().train()
         with how():
-            loss = objective(net, videos(), texts())
+            loss = objective(net, videos().double(), texts())
             loss.backward()
             gradients = {n: p.grad for n, p in net.named_parameters() if p.grad is not None}
             with torch.no_grad():
-                outputs = net.eval().at_once(videos())
+                outputs = net.eval().at_once(videos().double())
         found.append([loss.detach(), outputs, gradients])
-    torch.testing.assert_close(*found, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(*found, rtol=1e-9, atol=1e-12)
 
 
 FIRST = {(m.method, m.task): m for m in reversed(MODELS) if m.options.get("frame_prompts") is None}
@@ -315,10 +315,21 @@ def test_only_side_networks_can_compute_again():
     assert {m.method for m in MODELS if net_of(m).recompute()} == {"side4video"}
 
 
-@pytest.mark.parametrize("m", FIRST.values(), ids=shown)
+def test_attention_of_a_side_network_on_eva_starts_as_torch_has_linear_layers():
+    """eva_clip/eva_vit_model.py:49-57: four of them, whose weights and biases are U(-d^-0.5, d^-0.5)."""
+    for task in ("recognition", "retrieval"):
+        m = next(m for m in SIDES if (m.task, m.backbone.arch) == (task, "eva"))
+        attn = net_of(m).side.blocks[0].attn
+        bound = m.options["width"] ** -0.5
+        for x in (attn.in_proj_weight, attn.in_proj_bias, attn.out_proj.bias):
+            assert 0.8 * bound < x.abs().max() <= bound
+
+
+@pytest.mark.parametrize("m", [*FIRST.values(), *SIDES], ids=shown)
 def test_float16_weights_are_taken_or_refused_in_one_line(m):
     net = net_of(m)
-    if m.method in ("clip4clip", "adapter") or (m.method, m.task) == ("side4video", "retrieval"):
+    side = (m.method, m.task, m.backbone.arch) == ("side4video", "retrieval", "clip")
+    if m.method in ("clip4clip", "adapter") or side:
         net.to_half()
         assert any(p.dtype == torch.float16 for p in net.parameters())
         return

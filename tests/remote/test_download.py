@@ -98,6 +98,18 @@ def test_what_breaks_off_without_a_sha256_is_continued(server, place):
     assert alone(place) and server.ranges() == [None, f"bytes={len(BODY) // 2}-"]
 
 
+@pytest.mark.parametrize("sha256", [SHA, None])
+def test_a_page_in_place_of_the_file_leaves_what_is_here(sha256, server, place):
+    """As a proxy or a quota answers: 200, and a few bytes."""
+    part = part_of(place, BODY[:100_000])
+    server.files["page"] = b"<html>quota exceeded</html>"
+    url = server.url("whole/page")
+    place.with_name("file.part.json").write_text(json.dumps({url: '"older"'}))
+    with pytest.raises(UserError, match="27 bytes in place of the 100,000 that are here"):
+        download.download([server.url("rangeless/page") if sha256 else url], place, sha256)
+    assert part.read_bytes() == BODY[:100_000]
+
+
 @pytest.mark.parametrize("how", ["rangeless", "shifted"])
 def test_a_server_that_does_not_continue_starts_anew(how, server, place):
     part_of(place, BODY[:1000])

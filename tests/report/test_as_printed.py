@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from vidtune.report import as_printed, latex, tables
+from vidtune.report import as_printed, formats, latex, tables
 from vidtune.report.numbers import rows
-from vidtune.report.numbers.rows import FULL_SIZE, our_row
+from vidtune.report.numbers.rows import FULL_SIZE, HERE, our_row
 from vidtune.spec.paper import Citation
 
 SMALL = "side4video/b16-light-ssv2"
@@ -100,6 +100,35 @@ def test_every_form_is_estimated_to_fit_the_text(made):
             widths = [0, *latex._widths(form, layout.joined)]
             used = sum(w * layout.letter + 2 * layout.sep for w in widths)
             assert used + label <= latex.TEXT_WIDTH and label >= 25, table.name
+
+
+def test_notes_are_those_that_the_printed_form_refers_to(plan):
+    table, form = form_of(plan, [], "tempme-table1")
+    text = formats.to_md(table, form)
+    told = {int(k) for k in re.findall(r"^(\d+)\. ", text, re.M)}
+    body = text.split("Above: ")[0].split("No number")[0]
+    assert told == {int(k) for k in re.findall(r" \[(\d+)\]", body)} == set(form.notes)
+    assert len(form.notes) < len(table.notes)
+
+
+def test_what_was_measured_elsewhere_says_where_and_why_it_is_not_compared(plan):
+    m = plan.config.metrics["throughput"]
+    given = {"where": "made.json", "scale": HERE, "device": "NVIDIA H200"}
+    row = our_row(m, variant="tempme/tempme-b16", value=162.3, condition="batch 32", **given)
+    table, form = form_of(plan, [row], "tempme-table4")
+    for text in (formats.to_md(table, form), latex.to_tex(table, form)):
+        assert "measured on NVIDIA H200" in text and "print's is one A100" in text
+    assert "not comparable" in formats.to_md(table, form)
+    stale = row.model_copy(update={"stale": True})
+    assert "ours is stale" in formats.to_md(*form_of(plan, [stale], "tempme-table4"))
+
+
+def test_letters_that_latex_lacks_are_named_or_marked():
+    assert "αμΔΛé表&".translate(latex.TEX) == r"$\alpha$$\mu$$\Delta$$\Lambda$é?\&"
+    cite = Citation(
+        key="k", title="T", arxiv="1", code="c", venue="Vision & Language", authors=("A & B",)
+    )
+    assert r"Vision \& Language" in latex.entry(cite) and r"A \& B" in latex.entry(cite)
 
 
 def test_a_citation_names_authors_and_year(plan):

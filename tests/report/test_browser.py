@@ -102,7 +102,7 @@ def test_what_is_seen_is_exported(tab):
     assert [name for name in head if name not in fewer] == [
         f"GFLOPs (GMACs): {what}" for what in ("print", "ours", "verdict")
     ]
-    assert [line[0] for line in lines] == ["dist-b16", "dist-l14"]
+    assert [line[0] for line in lines] == ["side4video/dist-b16", "side4video/dist-l14"]
     tab.run(first)
 
 

@@ -24,9 +24,11 @@ QUOTED = re.compile(
 )
 
 
-def made(config: Path, folder: Path, scale: str, seed: int = 0, shift: float = 0.0) -> Plan:
+def made(
+    config: Path, folder: Path, scale: str, seed: int = 0, shift: float = 0.0, **given: object
+) -> Plan:
     """Results with a standard deviation of 1 over seeds, and a premise that holds."""
-    plan, rng = load(config, {"results": str(folder), "scale": scale}), random.Random(seed)
+    plan, rng = load(config, {"results": str(folder), "scale": scale, **given}), random.Random(seed)
     for name in dict.fromkeys(plan.evaluation_of.values()):
         run = plan.runs[name]
         value = CENTRE.get(run.model.name, 40.0) + shift + rng.gauss(0, 1)
@@ -104,6 +106,9 @@ def test_a_healthy_run_is_inside_and_a_broken_one_is_named(derived):
         f"{LORA} {m}" for m in ("r1", "rsum", "pair")
     }
     assert "no number" in str(checked.outside[0])
+    alone = made(config, folder, "mini", papers=("tempme",))
+    seen = {"mini": {"retrieval": outcomes.premises["mini"]["retrieval"]}}  # all that it checks
+    assert not expected.check(alone, rows.rows_from_csv(alone.root / "rows.csv"), seen).outside
     worse = {"mini": {"recognition": {"zero_shot": {"size": 0.5}, "probe": {"within_pairs": 0.7}}}}
     checked = expected.check(plan, read, worse)
     assert checked

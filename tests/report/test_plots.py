@@ -174,9 +174,7 @@ def test_a_figure_of_sensitivity_asks_for_one_option_at_a_time(config, vidtune, 
         "rows: [tempme-b32, b32-start2,", "rows: [tempme-b32, b32-no-frame-pos,"
     )
     path.write_text(text)
-    arguments = ("--config", config, "--results", tmp_path, "--scale", "smoke")
-    assert vidtune("collect", *arguments)[0] == 0
-    code, _, err = vidtune("report", *arguments)
+    code, _, err = vidtune("plan", "--config", config, "--results", tmp_path, "--scale", "smoke")
     assert code == 2 and "Figure 5: b32-no-frame-pos: expected another merge_layers" in one_line(
         err
     )

@@ -5,6 +5,7 @@ import pytest
 from vidtune.report import cell_names, texts, verdicts
 from vidtune.report.explain import counted_variants, explain
 from vidtune.report.numbers.rows import FULL_SIZE, index_rows, our_row
+from vidtune.spec.placeholders import PLACEHOLDER, filled_texts
 
 CELL = "side4video/table2/evl-l14/gflops"
 
@@ -23,18 +24,11 @@ def ours(plan, variant, metric, value):
     return our_row(m, variant=variant, value=value, where="made.json", scale=FULL_SIZE)
 
 
-def test_placeholders_name_our_numbers_and_stand_where_they_are_filled(plan):
+def test_placeholders_stand_where_they_are_filled(plan):
     for paper in plan.config.papers.values():
-        filled = [reason for n in paper.numbers for reason in n.reasons.values()]
-        filled += [text for c in paper.contradictions for text in (c.says, c.against, c.note)]
-        places = [match for text in filled for match in texts.PLACEHOLDER.finditer(text)]
+        places = [m for _, text in filled_texts(paper) for m in PLACEHOLDER.finditer(text)]
         every = strings(paper.model_dump(mode="json"))
-        assert len(places) == sum(len(texts.PLACEHOLDER.findall(text)) for text in every)
-        for row, metric, form in (match.groups() for match in places):
-            assert row in paper.variants, f"{paper.name}: {row} is no variant"
-            assert plan.config.metrics[metric].kind in texts.KINDS, f"{paper.name}: {metric}"
-            format(1.0, form or "")
-        assert places
+        assert places and len(places) == sum(len(PLACEHOLDER.findall(text)) for text in every)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +52,7 @@ def test_reasons_and_contradictions_are_filled_wherever_they_are_shown(plan):
     shown = explain(plan, CELL, [row])
     assert "1234.5" in shown.cell.reason
     assert any("costs 1234;" in c.against for c in shown.contradictions)
-    assert not any(texts.PLACEHOLDER.search(text) for text in strings(shown.model_dump()))
+    assert not any(PLACEHOLDER.search(text) for text in strings(shown.model_dump()))
 
 
 def test_memory_of_full_fine_tuning_is_not_typed_by_hand(plan):

@@ -8,7 +8,7 @@ from helpers.common import one_line, plan_at
 from vidtune import provenance
 from vidtune.plan import Plan
 from vidtune.report import cells, claims, verdicts
-from vidtune.report.numbers import results, rows, settings
+from vidtune.report.numbers import conditions, results, rows, settings
 from vidtune.report.numbers.rows import Row
 from vidtune.spec import UserError, write_text
 
@@ -62,6 +62,42 @@ def test_one_verdict_from_the_closed_list(plan, cell, values, scale, verdict):
     assert cell.verdict == verdict
     assert cell.verdict in verdicts.VERDICTS
     assert cell.reason or verdict in ("match", "off")
+
+
+@pytest.mark.parametrize(
+    ("printed", "ours", "agrees"),
+    [
+        ("18", 17.6, "rounds to print"),  # 2.3 % below
+        ("18", 17.4, ""),
+        ("445", 446.9, "within 0.5 %"),
+        ("2e2", 200.9, "within 0.5 %"),
+        ("5e-1", 0.56, ""),
+    ],
+)
+def test_what_rounds_to_print_is_print_however_coarse(plan, printed, ours, agrees):
+    name, variant, metric = LIGHT
+    cell = judged(plan, name, [row(plan, variant, metric, 445.0)])
+    cell = cell.model_copy(update={"print": printed, "ours": ours})
+    assert verdicts._agreement(plan.config.metrics[metric], cell) == agrees
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ("A100 80G", "NVIDIA A100-SXM4-80GB", True),
+        ("RTX 3080", "NVIDIA GeForce RTX 3080 Ti", False),
+        ("RTX 6000", "NVIDIA RTX 6000 Ada Generation", False),
+    ],
+)
+def test_gpus_are_of_one_model_or_not(one, other, alike):
+    assert conditions.agree("gpu", one, other) is alike
+
+
+def test_a_standing_reason_hides_nothing_of_how_ours_was_learned(plan):
+    full = plan_at(Path("nowhere"), "full")
+    name, variant = "side4video/abstract/e14-ssv2-f16/top1", "side4video/e14-ssv2-f16"
+    ours = row(full, variant, "top1", 60.0, scale="full", seed=0)
+    assert "standard deviations" in judged(full, name, [ours]).reason
 
 
 @pytest.mark.parametrize(("values", "coverage"), [([58.5], 0.9), ([20.0, 21.0], 0.979)])

@@ -9,15 +9,14 @@ from pkgutil import resolve_name
 from typing import Any
 
 from vidtune.plan import Plan, load
+from vidtune.plan.chosen import SELECTED
 from vidtune.plan.names import find_variant
 from vidtune.plan.registry import options_of
-from vidtune.spec import Model, UserError, load_json, parse, write_json
+from vidtune.spec import Model, Recipe, UserError, load_json, parse, write_json
 from vidtune.spec.names import NAME, PATTERNS, check_path
 from vidtune.spec.read import M, check_target
 
 MOST = 1_000_000  # of what an argument counts
-# Keys of config.yaml that arguments replace.
-SELECTED = ("scale", "results", "papers", "data", "seeds")
 SPEC = "expected a job's spec file, which Snakemake writes (`snakemake -n` as well)"
 
 
@@ -127,8 +126,12 @@ def add_costing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=as_path, help="with --spec: the JSON file to write")
 
 
-def asked_model(args: argparse.Namespace) -> Model | None:
-    """The variant's model; None: the job of --spec and --out is asked for."""
+def asked_model(args: argparse.Namespace) -> tuple[Model, Recipe] | None:
+    """The variant's model and recipe; None: the job of --spec and --out is asked for."""
     if bool(args.variant) == bool(args.spec) or bool(args.spec) != bool(args.out):
         raise UserError("name a variant (see `vidtune ls`), or give both --spec and --out")
-    return None if args.spec else declared_models(read_plan(args), [args.variant])[0]
+    if args.spec:
+        return None
+    plan = read_plan(args)
+    model = declared_models(plan, [args.variant])[0]
+    return model, plan.config.recipes[plan.variants[model.name].recipe]

@@ -76,8 +76,9 @@ def choose(recipe: Recipe, need: Need, gpus: int, gib: float) -> Choice | str:
     Every part is a multiple of the clips that the recipe computes together (`group`).
     """
     room, batch = gib - MARGIN, recipe.batch
-    if need.test > room:
-        return f"a test needs {need.test:.1f} GiB of {_has(gib)}"
+    moments = 2 * need.gradients if recipe.select else 0.0  # stay while a training is tested
+    if need.test + moments > room:
+        return f"a test needs {need.test + moments:.1f} GiB of {_has(gib)}"
     least = None
     for ranks, parts in splits(batch, gpus, recipe.group or (batch if need.mixes else 1)):
         peak = need.peak(recipe, ranks, parts)

@@ -39,7 +39,8 @@ def predict_paper(job: Predicting, folder: Path) -> dict[str, Any]:
     and the fitted GB; `folder` keeps earlier predictions, by paper."""
 
     def compute(row: Prediction, digest: str) -> dict[str, Any]:
-        result = predict_memory.predict(row.model, row.batch, row.precision, row.attention)
+        how = (row.batch, row.precision, row.attention)
+        result = predict_memory.predict(row.model, *how, checkpoint=row.checkpoint)
         return {**result, "provenance": provenance.stamp(digest, "fake tensors", row.model)}
 
     asked = {}

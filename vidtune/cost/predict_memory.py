@@ -33,29 +33,40 @@ def predict(
     precision: Precision = "amp16",
     attention: Attention = "explicit",
     released: bool = True,
+    checkpoint: bool = False,
 ) -> dict[str, Any]:
     """Return the convention, `train` and `inference`: each {peak_gib, by_kind, by_phase} in GiB.
 
     `released`: what the methods' own code keeps in memory is kept, also where ours keeps less.
+    `checkpoint`: backward computes again what a recipe of this setting lets it.
     """
     if batch < 1:
         raise UserError(f"{model.name}: batch: expected at least 1 video; found {batch}")
     return {
-        "convention": f"{precision}, {attention} attention" + ("" if released else ", our code"),
+        "convention": f"{precision}, {attention} attention"
+        + (", checkpointed" if checkpoint else "")
+        + ("" if released else ", our code"),
         "precision": precision,
         "attention": attention,
         "batch": batch,
         "frames": model.frames,
-        "train": _peaks(training_ledger(model, batch, precision, attention, released)),
+        "train": _peaks(training_ledger(model, batch, precision, attention, released, checkpoint)),
         "inference": _peaks(inference_ledger(model, batch, precision, attention, released)),
     }
 
 
 def training_ledger(
-    model: Model, batch: int, precision: Precision, attention: Attention, released: bool = True
+    model: Model,
+    batch: int,
+    precision: Precision,
+    attention: Attention,
+    released: bool = True,
+    checkpoint: bool = False,
 ) -> Ledger:
     """Record the second step of a training, as vidtune/engine/train.py takes it."""
     net = _on_meta(model, precision, released).train()
+    if checkpoint:
+        net.recompute()
     with _as(released), FakeTensorMode(allow_non_fake_inputs=True), Ledger() as ledger:
         runner, video, target = _allocate(net, model, batch, precision, released, ledger)
         optimizer, tuned = start_optimizer(net, ledger)

@@ -33,7 +33,7 @@ from vidtune.data.video import cores
 from vidtune.data.workers import process_pool
 from vidtune.engine.step import objective
 from vidtune.methods.build import build_model
-from vidtune.nn.rows import RowModule
+from vidtune.nn.rows import RowModule, undivided
 from vidtune.nn.task import Recognizer, VideoModel
 from vidtune.progress import progress
 from vidtune.spec import GIB, Precision, Workload, write_json
@@ -100,7 +100,8 @@ def predict_step(load: Workload) -> dict[str, Any]:
             "step": (many.encode + many.back) / MANY / 1e9,
             "view": flops / AT_ONCE / 1e9,
         },
-        "mixes": any(isinstance(x, RowModule) and x.mixes for x in _on_meta(load).modules()),
+        "mixes": any(isinstance(x, RowModule) and x.mixes for x in _on_meta(load).modules())
+        or bool(undivided(_on_meta(load))),
     }
 
 

@@ -33,6 +33,7 @@ from vidtune.data.rgb import swaps_sides, to_rgb
 from vidtune.spec import UserError
 
 CONTAINERS = {"mp4", "matroska", "webm"}  # their index leads to key frames
+PROMISING = {"matroska", "webm", "flv", "avi"}  # their heads say how long they are
 CODECS = {"h264", "hevc", "vp9", "libdav1d"}  # for these decoders one packet is one frame
 PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
 PROGRESSIVE = (0, 1)  # FFmpeg's field orders unknown and progressive; else a packet is half a frame
@@ -264,16 +265,20 @@ def _rate(times: list[Fraction | None]) -> Fraction | None:
 
 
 def cut_short(path: Path) -> str | None:
-    """Describe how a Matroska file ends before the time that its head promises; None: it does not.
+    """Describe how a Matroska, FLV or AVI file ends before the time that its head promises; None: it does
+    not.
 
-    A cut MP4 has lost its index or misses packets; a cut Matroska file only ends early.
+    A cut MP4 has lost its index or misses packets; these only end early. The duration of a cut AVI is
+    FFmpeg's guess, and only the number of frames in its head is its own.
     """
-    with _opened(path, 1) as (container, _):
+    with _opened(path, 1) as (container, stream):
         promised = (container.duration or 0) / av.time_base
-        if not {"matroska", "webm"} & set(container.format.name.split(",")) or not promised:
+        if stream.frames and stream.average_rate:
+            promised = max(promised, float(stream.frames / stream.average_rate))
+        if not PROMISING & set(container.format.name.split(",")) or not promised:
             return None
-        times = (float(p.pts * p.time_base) for p in container.demux() if p.pts is not None)
-        end = max(times, default=0.0)
+        shown = ((p.dts if p.pts is None else p.pts, p.time_base) for p in container.demux())
+        end = max((float(at * unit) for at, unit in shown if at is not None), default=0.0)
     if end > 0.95 * promised - 0.5:
         return None
     return f"ends at {end:.1f} s of the {promised:.1f} s that it promises"

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 from vidtune.spec import UserError
 
@@ -34,11 +34,24 @@ def free_shared_memory() -> int:
 def process_pool(count: int) -> ProcessPoolExecutor:
     """Processes that are started anew. Raises `UserError` where they have nothing to share."""
     try:
-        return ProcessPoolExecutor(count, mp_context=get_context("spawn"))
+        context = get_context("spawn")
+        return ProcessPoolExecutor(count, mp_context=context, initializer=_end_with_parent)
     except OSError as e:
         raise UserError(
             f"{SHARED_MEMORY}: {e.strerror}; processes need a little of it: make it writable"
         ) from None
+
+
+def _end_with_parent() -> None:
+    """In a process of a pool: end where the parent has, which may have had no time to say so."""
+    parent = parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 @contextmanager

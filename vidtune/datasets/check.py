@@ -114,7 +114,8 @@ def _bad_clips(
     pairs = list(zip(entries, reasons, strict=True))
     write_lines(path, ({**_facts(e), "reason": r} for e, r in pairs if "problem" not in e))
     bad = [(e, reason) for e, reason in pairs if reason]
-    rows = [{"id": e["id"], "video": e["video"], "reason": reason} for e, reason in bad]
+    told = ("id", "video", "bytes", "mtime_ns")
+    rows = [{**{k: e[k] for k in told if k in e}, "reason": reason} for e, reason in bad]
     write_lines(dataset_paths.quarantine(root), rows)
     return bad
 
@@ -146,6 +147,7 @@ def _reasons(
             facts["bytes"]
             and facts.items() <= before.items()
             and not stage_state.may_pass(before["reason"])
+            and before["reason"] != CRASHES  # the system may have killed it for want of memory
         ):
             reasons[k] = before["reason"]
         else:

@@ -25,6 +25,12 @@ def annotations(dataset: Dataset, root: Path) -> Path:
     return _own(dataset) or home(dataset, root) / "annotations"
 
 
+def own_lists(dataset: Dataset, root: Path) -> list[Path]:
+    """The lists that a user has put beside videos in a folder of their own, by their declared names."""
+    names = dataset.annotations.files.values() if dataset.folder and dataset.annotations else ()
+    return [path for path in map(annotations(dataset, root).joinpath, names) if path.is_file()]
+
+
 def _own(dataset: Dataset) -> Path | None:
     """Return the user's own folder, where one is declared. Raises `UserError` where its ~ is unknown."""
     key = f"config/datasets.yaml: datasets.{dataset.name}.folder"

@@ -48,7 +48,9 @@ def run(dataset: Dataset, root: Path) -> Facts:
         if clips:
             step = max(1, len(clips) // SHOWN)
             write_bytes(out / f"{name}.jpg", _contact_sheet(clips[::step][:SHOWN]))
-    reasons = dict(index.probe_problems(root) + Counter(quarantined(root).values()))
+    reasons = dict(
+        index.probe_problems(root) + Counter(row.reason for row in quarantined(root).values())
+    )
     table = _table(facts)
     write_json(out / "facts.json", {"splits": facts, "problems": reasons})
     write_text(out / "table.md", _markdown(table))

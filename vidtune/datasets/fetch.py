@@ -67,10 +67,10 @@ class _Fetch:
                 known = before and (before["sha256"], before["stamp"])
                 keep = known == (file.sha256, stage_state.stamp(path))
             else:  # it may be deleted after it was extracted
-                keep = before and file.name in extracted
-            if keep:
+                keep = file.name in extracted
+            if keep and before:
                 self.done[file.name] = before
-            else:
+            elif not keep:
                 absent.append(file)
         if absent:
             self._check_room(absent)

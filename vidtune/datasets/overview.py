@@ -9,6 +9,7 @@ from vidtune.datasets.stages import SHARED, STAGES, stages_of
 from vidtune.datasets.training_lists import read_coverage
 from vidtune.spec import SPLITS, Dataset, Source, UserError, shown
 
+BEFORE = {"index": "split", "check": "index"}  # stage -> the one whose result it is made from
 MARKS = {True: "done", False: "-"}
 
 
@@ -31,7 +32,8 @@ def overview(dataset: Dataset, root: Path) -> Overview:
     done = {stage: _is_done(dataset, root, stage) for stage in STAGES}
     folders = dataset_paths.raw(dataset, root), dataset_paths.annotations(dataset, root)
     placed = done["extract"] or all(f.is_dir() for f in folders)
-    by_hand = (root / "manifest.json").exists() and not done["index"]  # the user wrote the lists
+    indexed = stage_state.state_file(root, "index").exists()
+    by_hand = (root / "manifest.json").exists() and not indexed  # the user wrote the lists
     missing: list[str] = []
     if not by_hand and not placed:
         missing = [line for s in absent for line in _missing(s, home)]
@@ -53,7 +55,8 @@ def overview(dataset: Dataset, root: Path) -> Overview:
 
 
 def _is_done(dataset: Dataset, root: Path, stage: str) -> bool:
-    """Whether a stage has run to its end: only then its state has a digest."""
+    """Whether a stage has run to its end (only then its state has a digest), and after what it is made
+    from."""
     if stage == "resize":  # `index` and `check` list the originals again
         try:
             records.check_copies(dataset, root)
@@ -61,7 +64,13 @@ def _is_done(dataset: Dataset, root: Path, stage: str) -> bool:
             return False
         return True
     state = stage_state.load(dataset_paths.home(dataset, root) if stage in SHARED else root, stage)
-    return bool(state) and state.get("digest", "") is not None
+    if not state or state.get("digest", "") is None:
+        return False
+    before = [stage_state.state_file(root, BEFORE[stage])] if stage in BEFORE else []
+    if stage == "split":
+        before = dataset_paths.own_lists(dataset, root)
+    done = stage_state.state_file(root, stage)
+    return all(done.stat().st_mtime_ns >= p.stat().st_mtime_ns for p in before if p.exists())
 
 
 def _marks(dataset: Dataset, done: dict[str, bool], absent: int, by_hand: bool) -> dict[str, str]:

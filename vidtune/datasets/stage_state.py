@@ -21,6 +21,7 @@ from vidtune.spec.read import check_target, dump
 from vidtune.spec.results import Written
 
 PASSING = (errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.EAGAIN, errno.ENFILE)
+PASSING += (errno.EMFILE, errno.ENOMEM, errno.ETIMEDOUT)
 
 
 class Note(Written):

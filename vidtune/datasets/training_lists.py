@@ -39,6 +39,12 @@ class Quarantined(Written):
 
     id: str
     reason: str
+    bytes: Whole | None = None  # of the file, as the index had it
+    mtime_ns: int | None = None
+
+    def bars(self, entry: Entry) -> bool:
+        """Whether it is still of the file that the index has; of a folder of frames no stamp is kept."""
+        return (self.bytes, self.mtime_ns) in ((None, None), (entry["bytes"], entry["mtime_ns"]))
 
 
 def write_lists(
@@ -61,7 +67,11 @@ def write_lists(
     manifest_file.unlink(missing_ok=True)  # a stopped run must not look complete
     for split, clips in splits.items():
         present = [(c, entries[c.id]) for c in clips if c.id in entries]
-        good = [(c, e) for c, e in present if "problem" not in e and c.id not in barred]
+        good = [
+            (c, e)
+            for c, e in present
+            if "problem" not in e and not (c.id in barred and barred[c.id].bars(e))
+        ]
         write_lines(root / f"{split}.jsonl", (_record(root, videos, c, e) for c, e in good))
         captions = dataset.expected_of == "captions"  # then the number of clips is not declared
         expected = len(clips) if captions else dataset.expected.get(split, len(clips))
@@ -103,8 +113,8 @@ def _record(root: Path, videos: Path, clip: Listed, entry: Entry) -> dict[str, A
     }
 
 
-def quarantined(root: Path) -> dict[str, str]:
-    """The clips that `check` could not decode: id -> reason."""
+def quarantined(root: Path) -> dict[str, Quarantined]:
+    """The clips that `check` could not decode, by id."""
     path, again = dataset_paths.quarantine(root), "delete it and run `vidtune data check`"
     if not path.exists():
         return {}
@@ -112,7 +122,7 @@ def quarantined(root: Path) -> dict[str, str]:
         parse(Quarantined, as_text(row), f"{path}:{number}", again=again)
         for number, row in json_lines(path, again, again)
     ]
-    return {row.id: row.reason for row in rows}
+    return {row.id: row for row in rows}
 
 
 def read_coverage(root: Path) -> Coverage:

@@ -14,7 +14,7 @@ from vidtune.spec import Recipe, Run, UserError
 
 
 def build_run(run: Run, device: torch.device) -> tuple[VideoModel, set[str]]:
-    """The model with its pre-trained weights, and the names of those weights in it.
+    """The model with its pre-trained weights, and the names that those have in it.
 
     Under autocast its frozen weights are in half precision.
     """
@@ -23,7 +23,7 @@ def build_run(run: Run, device: torch.device) -> tuple[VideoModel, set[str]]:
     lower(model, run.recipe)
     model.to(device)
     name_classes(model, run)
-    return model, {f"clip.{name}" for name in state}
+    return model, {n for n, p in model.named_parameters() if getattr(p, "pretrained", False)}
 
 
 def lower(model: VideoModel, recipe: Recipe) -> None:

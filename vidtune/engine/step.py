@@ -90,16 +90,21 @@ class Step:
         with precision(self.recipe, self.device):
             loss = self.model.loss(tuple(joined[:n]), tuple(joined[n:]))
         self.backward(loss)
-        whole = [p for p in self.tuned if p.grad is not None]  # behind the gathering: on every rank
+        behind = [
+            (p, p.grad) for p in self.tuned if p.grad is not None
+        ]  # the gathering: on every rank
+        for p, _ in behind:
+            p.grad = None
         for part, leaf, features in zip(parts, leaves, encoded, strict=True):
             text, video = self._encode(part, forward, again=True) if several else features
             self._carry_on((*text, *video), leaf)
-        for p in whole:
-            p.grad /= ranks.count()
         if self.recipe.gathered_by > 1:
             for p in self.tuned:
-                if p.grad is not None and not any(p is other for other in whole):
+                if p.grad is not None:
                     p.grad /= self.recipe.gathered_by
+        for p, grad in behind:
+            grad /= ranks.count()
+            p.grad = grad if p.grad is None else p.grad + grad
         return loss.item()
 
     def _encode(

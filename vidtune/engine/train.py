@@ -30,7 +30,7 @@ from vidtune.engine.scores import score
 from vidtune.engine.selection import Best, best_of
 from vidtune.engine.snapshot import LossCurve, Snapshot, damaged, older
 from vidtune.engine.step import Step
-from vidtune.nn.rows import RowModule, give_rows
+from vidtune.nn.rows import RowModule, give_rows, undivided
 from vidtune.progress import progress, say
 from vidtune.spec import Run, Stopped, UserError, write_json
 from vidtune.spec.read import check_target, unfinished
@@ -278,6 +278,11 @@ class Training:
 
 def _check_split(model: nn.Module, run: Run, work: Split) -> None:
     """Raise `UserError` where splitting a batch would change what is learned."""
+    if work.ranks * work.parts > 1 and (plain := undivided(model)):
+        raise UserError(
+            f"{run.name}: {min(plain)} of torch follows from how a batch is split; train it whole on one "
+            "GPU, or build the method of layers that heed their clips (vidtune/nn/rows.py)"
+        )
     mixing = {type(m).__name__ for m in model.modules() if isinstance(m, RowModule) and m.mixes}
     if mixing and not run.recipe.group and work.ranks * work.parts > 1:
         raise UserError(

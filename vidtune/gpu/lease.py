@@ -53,6 +53,7 @@ class Lease(NamedTuple):
     def environment(self) -> dict[str, str]:
         """What a job under the lease must see."""
         seen = {"CUDA_VISIBLE_DEVICES": self.token, HELD: "shared" if self.shared else "alone"}
+        seen["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"  # NVML's, in which an index was read
         if self.share < 1:
             seen[CORES] = str(max(1, int(len(os.sched_getaffinity(0)) * self.share)))
         return seen

@@ -19,7 +19,8 @@ META = torch.device("meta")
 def build_model(
     model: Model, device: str | torch.device | None = None, state: dict[str, Tensor] | None = None
 ) -> VideoModel:
-    """Build a method on a backbone with the weights `state`, or freshly initialised.
+    """Build a method on a backbone with the weights `state`, or freshly initialised; parameters that
+    `state` fills have the attribute `pretrained`.
 
     The device "meta" allocates no storage. Raises `UserError` for an unknown method, a task
     it does not serve, or options it cannot take.
@@ -88,4 +89,6 @@ def _backbone(model: Model, state: dict[str, Tensor] | None, text: bool) -> CLIP
             "these are another model's weights"
         )
     backbone.load_state_dict(state)
+    for p in backbone.parameters():
+        p.pretrained = True  # wherever the method puts it
     return backbone

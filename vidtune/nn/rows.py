@@ -45,6 +45,13 @@ class RowModule(nn.Module):
     layer = 0  # among those of its model
 
 
+def undivided(model: nn.Module) -> set[str]:
+    """The layers of torch whose statistics or random choices follow from how a batch is split."""
+    kinds = nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd
+    found = (m for m in model.modules() if isinstance(m, kinds) and not isinstance(m, RowModule))
+    return {type(m).__name__ for m in found if not isinstance(m, kinds[1]) or m.p > 0}
+
+
 def give_rows(model: nn.Module, rows: Rows | None) -> None:
     """Tell every layer that asks for it which clips the next forward pass has."""
     for i, layer in enumerate(m for m in model.modules() if isinstance(m, RowModule)):

@@ -29,12 +29,12 @@ def mean_of_frames(frames: Tensor, mask: Tensor | None = None) -> Tensor:
 
 def cosine(text: Tensor, video: Tensor) -> Tensor:
     """(A, E), (B, E) -> (A, B), never below single precision: half precision makes ties."""
-    with _exact(text):
+    with exact(text):
         text, video = F.normalize(single(text), dim=-1), F.normalize(single(video), dim=-1)
         return text @ video.T  # (A, B)
 
 
-def _exact(like: Tensor) -> AbstractContextManager[object]:
+def exact(like: Tensor) -> AbstractContextManager[object]:
     """Turn autocast off; the meta device has none."""
     return nullcontext() if like.is_meta else torch.autocast(like.device.type, enabled=False)
 
@@ -66,7 +66,7 @@ class TokenInteraction(nn.Module):
         if real_frames is not None:
             b = b.masked_fill(~real_frames, -torch.inf)
         b = b.softmax(dim=-1)
-        with _exact(words):
+        with exact(words):
             words, frames, a, b = (single(x) for x in (words, frames, a, b))
             words, frames = F.normalize(words, dim=-1), F.normalize(frames, dim=-1)
             s = torch.einsum("ale,bte->ablt", words, frames)  # (A, B, L, T)

@@ -56,7 +56,7 @@ class VideoModel(nn.Module):
         return self(*self.prepare(video), **({} if mask is None else {"mask": mask}))
 
     def trunk_blocks(self) -> list[nn.Module]:
-        return list(self.clip.visual.transformer.resblocks)
+        return list(self.clip.visual.blocks)
 
     @property
     def halved(self) -> tuple[nn.Module, ...]:

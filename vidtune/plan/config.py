@@ -28,6 +28,7 @@ from vidtune.spec import (
 )
 from vidtune.spec.frozen import Seed
 from vidtune.spec.names import NAME, Name, PathText
+from vidtune.spec.placeholders import FILLED_KINDS, PLACEHOLDER, filled_texts, problem_of_format
 from vidtune.spec.yaml_files import place
 
 F = TypeVar("F", bound=Frozen)
@@ -172,6 +173,23 @@ class Config(Frozen):
                 if test.best_first and self.metrics[test.metric].better is None:
                     setting = f"{test.metric} is a setting, of which no value is better"
                     yield f"{path}: claims.{name}: {setting}; claim it of another metric"
+                if test.percent == 0 and self.metrics[test.metric].kind == "learned":
+                    only = "a learned claim is of a difference; found percent: 0"
+                    yield f"{path}: claims.{name}: {only}; give its sign, or drop the test"
+        for key, text in filled_texts(paper):
+            for match in PLACEHOLDER.finditer(text):
+                if problem := self._problem_of_placeholder(paper, *match.groups()):
+                    yield f"{path}: {key}: {match[0]}: {problem}"
+
+    def _problem_of_placeholder(self, paper: Paper, row: str, metric: str, form: str | None) -> str:
+        """Why a text cannot take this number of ours; "": it can."""
+        if row not in paper.variants:
+            return f"{row!r} is no variant of {paper.name}; fix the name"
+        known = [name for name, m in self.metrics.items() if m.kind in FILLED_KINDS]
+        if metric not in known:
+            return f"{metric!r} is no metric that is {' or '.join(FILLED_KINDS)}; fix the name"
+        why = problem_of_format(form or "")
+        return f"{why}; write a number's format, as in {{row/gflops:.0f}}" if why else ""
 
 
 def read_config(folder: Path, overrides: dict[str, Any] | None = None) -> Config:

@@ -17,6 +17,7 @@ from typing import Any
 from vidtune.plan.config import Config, read_config
 from vidtune.plan.registry import options_class, resolve
 from vidtune.plan.scale import Scale, map_options, swap
+from vidtune.plan.swept import by_option
 from vidtune.spec import (
     Backbone,
     Costing,
@@ -96,7 +97,9 @@ class Plan:
         for name, paper in self.config.papers.items():
             models = tuple(m for m in self.models.values() if m.name.split("/")[0] == name)
             out[self.spec_of("costs", name)] = Costing(paper=name, models=models)
-            out[self.spec_of("memory", name)] = _predicting(paper, self.models, self.scale.memory)
+            out[self.spec_of("memory", name)] = _predicting(
+                self.config, paper, self.models, self.scale.memory
+            )
         for name, job in self.pretrainings.items():
             out[self.spec_of("backbones", name)] = job
             out[self.spec_of("premises", name)] = self.premises[name]
@@ -167,6 +170,12 @@ def load(folder: Path | str = "config", overrides: dict[str, Any] | None = None)
             runs[run.name] = run
             backbone = run.model.backbone
             if backbone.pretraining:
+                if not run.dataset.generated:
+                    raise UserError(
+                        f"{config.folder}/scales.yaml: {scale.name}: {name}: {backbone.name} is made of "
+                        f"stills of generated videos, and {run.dataset.name} has none; give a generated "
+                        "dataset, or a backbone with released weights"
+                    )
                 job = _pretraining(config, backbone, config.generated[run.dataset.generated])
                 if pretrainings.setdefault(backbone.name, job) != job:
                     raise UserError(
@@ -178,6 +187,12 @@ def load(folder: Path | str = "config", overrides: dict[str, Any] | None = None)
                 probes = premise.probes if premise else {}
                 probes = {run.model.task: _probe(run)} | probes  # the first run's of each task
                 premises[backbone.name] = Premise(backbone=backbone, probes=probes)
+    for paper in config.papers.values():
+        for figure in (figure for figure in paper.figures if figure.draws == "sensitivity"):
+            try:
+                by_option(models, paper.name, figure)
+            except UserError as e:
+                raise UserError(f"{config.folder}/{e}") from None
     names = filter(None, (run.dataset.generated for run in runs.values()))
     generated = {name: config.generated[name] for name in names}
     _check_patterns(config, scale, variants)
@@ -275,7 +290,9 @@ def _probe(run: Run) -> Probe:
     return Probe(data=run.data, recipe=recipe, frames=run.model.frames)
 
 
-def _predicting(paper: Paper, models: dict[str, Model], only: tuple[str, ...]) -> Predicting:
+def _predicting(
+    c: Config, paper: Paper, models: dict[str, Model], only: tuple[str, ...]
+) -> Predicting:
     """The job of one paper: its rows whose memory is printed and that match a pattern of `only`."""
     fit = paper.fit
     if fit:
@@ -286,6 +303,7 @@ def _predicting(paper: Paper, models: dict[str, Model], only: tuple[str, ...]) -
         where = tuple(n.where for n in paper.numbers if MEMORY & set(n.rows.get(row, ())))
         if where and any(fnmatch(name, pattern) for pattern in only):
             given = under.model_dump(exclude={"source"})
+            given["checkpoint"] = c.recipes[paper.variants[row].recipe].checkpoint
             rows.append(Prediction(model=models[name], where=where, fit=fit, **given))
     return Predicting(paper=paper.name, rows=tuple(rows))
 

@@ -43,6 +43,12 @@ class Scale(Frozen):
         return not (self.backbones or self.datasets) and self.frames == 1.0
 
     @property
+    def print_is_of(self) -> str:
+        """What print was learned with, beside what this scale learns."""
+        alike = "the same backbones, datasets and frames"
+        return alike if self.at_full_size else "other data and larger models"
+
+    @property
     def job_seconds(self) -> dict[str, float]:
         """Rule -> how long a job takes."""
         one = self.seconds.get("learn")

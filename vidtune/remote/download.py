@@ -171,26 +171,38 @@ class _Download:
             same = not tag or reply.headers.get("ETag") == tag
             ranges = reply.headers.get("Content-Range", "")
             if not (same and ranges.startswith(f"bytes {have}-")):
-                self.part.truncate(0)
-                have = 0
                 if reply.status == 206:
+                    self.part.truncate(0)
                     raise Broken("the server sent another part than was asked for")
-            if not have:
-                self.keep_tag(url, reply.headers.get("ETag", ""))
+                self.check_whole(reply)
+                have = 0
             total = self.total(reply, have)
+            if not have:
+                self.part.truncate(0)
+                self.keep_tag(url, reply.headers.get("ETag", ""))
             self.append(reply, total)
         if total is not None and self.length() != total:
             raise Broken(f"broke off after {self.length():,} of {total:,} bytes")
 
+    def check_whole(self, reply: Any) -> None:
+        """Raise `Refused` where a reply from the first byte on is no more than what is here, as a page of a
+        proxy or a quota is: it would take its place."""
+        stated = _stated(reply)
+        if stated is not None and stated < self.length():
+            raise Refused(
+                f"{stated:,} bytes in place of the {self.length():,} that are here already; if that "
+                f"is right, delete {self.part.name}"
+            )
+
     def total(self, reply: Any, have: int) -> int | None:
         """The file's length as the server states it. Raises `Refused` where it cannot be right."""
-        stated = reply.headers.get("Content-Length", "")
-        total = have + int(stated) if re.fullmatch(r"[0-9]{1,18}", stated) else None
+        stated = _stated(reply)
+        total = None if stated is None else have + stated
         if total is None and self.sha256 is None:
             raise Refused("the server does not say how long it is, and no sha256 is known")
         if None not in (total, self.size) and total != self.size:
             raise Refused(f"{total:,} bytes, not {self.size:,}")
-        free = shutil.disk_usage(self.to.parent).free
+        free = shutil.disk_usage(self.to.parent).free + self.length() - have
         if (total or self.size or 0) - have > free:
             raise Refused(f"{(total or self.size) - have:,} bytes to come, and {free:,} are free")
         return total
@@ -228,3 +240,9 @@ class _Download:
         _tag_path(self.to).unlink(missing_ok=True)
         if re.fullmatch(ETAG, tag) and self.sha256 is None:
             _tag_path(self.to).write_text(json.dumps({shown(url): tag}), encoding="utf-8")
+
+
+def _stated(reply: Any) -> int | None:
+    """How many bytes a reply says that it has."""
+    text = reply.headers.get("Content-Length", "")
+    return int(text) if re.fullmatch(r"[0-9]{1,18}", text) else None

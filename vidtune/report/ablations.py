@@ -28,13 +28,14 @@ def find_ablations(plan: Plan, known: Learned) -> list[Ablation]:
     """Tables that a claim names as its place, with the metric and the first row of its test."""
     found: dict[tuple[str, str], Ablation] = {}
     for paper in plan.config.papers.values():
-        tables = {numbers.where: numbers for numbers in paper.numbers}
         for claim in paper.claims.values():
             for test in claim.tests:
-                numbers = tables.get(claim.where)
-                if not numbers or not test.best_first:
+                if not test.best_first:
                     continue
                 first = test.best_first[0]
+                blocks = (n for n in paper.numbers if n.where == claim.where and first in n.rows)
+                if not (numbers := next(blocks, None)):
+                    continue
                 rows = tuple(
                     row
                     for row in numbers.rows

@@ -74,6 +74,13 @@ class PrintedForm:
     rows: tuple[PrintedRow, ...]
     key: str  # what the lines of ours are
 
+    @property
+    def notes(self) -> list[int]:
+        """The footnotes that its rows and cells refer to."""
+        every = {k for row in self.rows for k in row.row.notes}
+        shown = [(row.row, head.metric) for row in self.rows for head in self.heads]
+        return sorted(every | {k for row, metric in shown for k in row.cell_notes[metric]})
+
     def blocks(self) -> list[tuple[str, list[PrintedRow]]]:
         """The rows by part of the table, each with its caption."""
         out: dict[str, list[PrintedRow]] = {}
@@ -155,17 +162,14 @@ def _pair(plan: Plan, metric: Metric, cell: Cell, head: Head) -> Pair:
 
 
 def _lines(plan: Plan, metric: Metric, cell: Cell, head: Head) -> list[Line]:
-    digits = max(
-        metric.digits, len(cell.print.partition(".")[2]) if metric.kind == "counted" else 0
-    )
+    digits = cell.digits(metric.digits)
     if not cell.comparable:
         return _learned_apart(cell, digits, head)
     lines = []
     if cell.ended:
         lines.append(Line(cell.ended, "none"))
     elif cell.ours is not None:
-        number = f"{cell.ours:g}" if metric.kind == "setting" else f"{cell.ours:.{digits}f}"
-        lines.append(Line(number, "number"))
+        lines.append(Line(cell.number(metric.digits), "number"))
     if cell.learned and cell.learned.sd is not None:
         lines.append(Line(f"± {cell.learned.sd:.{digits}f}", "spread"))
     for name, value in cell.predicted.items():
@@ -216,7 +220,8 @@ def _origin(plan: Plan, metric: Metric, cell: Cell) -> str:
 
 def _key(plan: Plan, table: ShownTable, heads: tuple[Head, ...], rows: list[PrintedRow]) -> str:
     """What stands below print, in one line."""
-    printed = any(pair.cell.print for row in rows for pair in row.pairs)
+    pairs = [pair for row in rows for pair in row.pairs]
+    printed = any(pair.cell.print for pair in pairs)
     texts = [
         "Above: print; below: ours" if printed else "No number of print is at hand: ours alone"
     ]
@@ -225,6 +230,13 @@ def _key(plan: Plan, table: ShownTable, heads: tuple[Head, ...], rows: list[Prin
         texts.append("counted at full size")
     if "setting" in kinds:
         texts.append("settings as configured")
+    devices = dict.fromkeys(
+        r.device for p in pairs if p.cell.kind == "measured" for r in p.cell.rows
+    )
+    if devices:
+        texts.append(f"measured on {' and '.join(devices)}")
+    if any(h.ours == "learned" for h in heads):
+        texts.append(f"learned at scale {plan.scale.name}, mean ± sd over seeds")
     if any(h.ours.endswith("predicted") for h in heads):
         texts.append("memory predicted in GiB (fit: in GB, on a line fitted to printed rows)")
     if any(h.ours == plan.scale.name for h in heads):

@@ -50,6 +50,8 @@ def known_names(plan: Plan) -> dict[str, list[CellName]]:
         ends = dict.fromkeys([metric, slug(plan.config.metrics[metric].label)])
         for name in (f"{paper}/{where}/{r}/{end}" for r in rows for end in ends):
             out.setdefault(name, []).append(cell)
+            if name.lower() != name:
+                out.setdefault(name.lower(), []).append(cell)
     return out
 
 

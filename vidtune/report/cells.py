@@ -1,6 +1,7 @@
 """A cell: one metric of one row, as the paper prints it and as we have it."""
 
 import statistics
+from decimal import Decimal
 from typing import NamedTuple
 
 from pydantic import Field
@@ -87,6 +88,18 @@ class Cell(Frozen):
         bound = self.agrees if self.agrees.startswith("within") else ""
         return f"{self.verdict}, {bound}" if bound else self.verdict
 
+    def digits(self, declared: int) -> int:
+        """Digits after the point of its numbers: print's, where a counted cell has more than its metric."""
+        return max(declared, printed_digits(self.print) if self.kind == "counted" else 0)
+
+    def number(self, declared: int) -> str:
+        """`ours` as it stands beside print; a setting as it was set; "" where there is none."""
+        if self.ours is None:
+            return ""
+        return (
+            f"{self.ours:g}" if self.kind == "setting" else f"{self.ours:.{self.digits(declared)}f}"
+        )
+
     @property
     def best_of(self) -> int | None:
         """Of how many tests on the test set `ours` is the best; None: of the last weights."""
@@ -110,7 +123,14 @@ class Cell(Frozen):
 
     @property
     def stale(self) -> bool:
-        return any(r.stale for r in self.rows)
+        return any(r.stale for r in (*self.rows, *self.predictions.values()))
+
+
+def printed_digits(text: str) -> int:
+    """Digits after the point of a printed number: 1 of "58.5", 0 of "445", 2 of "0.50", 4 of "2e-4"."""
+    digits = Decimal(text).as_tuple().exponent if text else 0
+    assert isinstance(digits, int)
+    return max(0, -digits)
 
 
 def signed(value: float, digits: int) -> str:

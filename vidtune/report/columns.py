@@ -38,7 +38,7 @@ class Column:
             return cell.delta.text(self.digits) if cell.delta else ""
         if self.what == "predicted":
             return self._number(cell.predicted.get(self.predicted))
-        return f"{self._number(cell.ours)} {cell.ended}".strip()
+        return f"{cell.number(self.digits)} {cell.ended}".strip()
 
     def _change(self, value: float | None) -> str:
         return "" if value is None else signed(value, self.digits)

@@ -44,7 +44,7 @@ class Outside(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        found = "no number" if self.value is None else f"{self.value:.1f}"
+        found = "no number" if self.value is None else f"{self.value:.2f}"
         return f"{self.name}: {found}, expected {self.low:g} to {self.high:g}"
 
 
@@ -66,8 +66,9 @@ def check(plan: Plan, rows: Iterable[Row], premises: dict[str, dict[str, Any]]) 
         for metric, ends in ranges.items()
     }
     seen = next((_premise_values(p) for p in premises.values()), {})
+    probed = {task for premise in plan.premises.values() for task in premise.probes}
     for task, ranges in wanted.premise.items():
-        for name, ends in ranges.items():
+        for name, ends in ranges.items() if task in probed else ():
             found[f"premise {task} {name}"] = (seen.get(task, {}).get(name), *ends)
     every = (Outside(name, *one) for name, one in found.items())
     outside = (o for o in every if o.value is None or not o.low <= o.value <= o.high)

@@ -2,16 +2,16 @@
 configuration comes from."""
 
 import shlex
-from pathlib import Path
 
 from vidtune.plan import Plan
+from vidtune.plan.chosen import as_settings
 from vidtune.plan.origins import Origin, at_scale, origins
 from vidtune.report import texts
 from vidtune.report.cell_names import CellName, find, label
 from vidtune.report.cells import Cell
 from vidtune.report.numbers.rows import Row, index_rows
 from vidtune.report.verdicts import make_cell
-from vidtune.spec import Contradiction, Frozen, read_yaml
+from vidtune.spec import Contradiction, Frozen
 
 
 class Neighbour(Frozen):
@@ -154,8 +154,4 @@ def _train(plan: Plan, variant: str) -> str:
     scale = plan.scale.name if runs else "full"
     folder = plan.root.parent / scale / "runs"
     files = [str(folder / run / "eval.json") for run in runs or [f"{variant}@0"]]
-    declared, used = read_yaml(Path(plan.config.folder) / "config.yaml"), plan.config.settings
-    given = {key: getattr(used, key) for key in ("results", "data")}
-    chosen = [f"{k}={shlex.quote(str(v))}" for k, v in given.items() if v != declared.get(k)]
-    chosen = " ".join([f"scale={scale}", *chosen])
-    return f"snakemake --cores all --config {chosen} -- {' '.join(files)}"
+    return f"snakemake --cores all{as_settings(plan.config, scale=scale)} -- {shlex.join(files)}"

@@ -10,7 +10,7 @@ from vidtune.report.as_printed import Pair, PrintedForm
 from vidtune.report.claims import Finding
 from vidtune.report.columns import Column
 from vidtune.report.tables import ShownTable, TableRow
-from vidtune.spec import Contradiction
+from vidtune.spec import Contradiction, Metric
 
 KEY = (
     "Counted: at full size. Predicted: on fake tensors, without a GPU. Learned: mean ± standard "
@@ -36,12 +36,14 @@ def _footnoted(table: ShownTable, row: TableRow) -> list[tuple[str, tuple[int, .
     return [(row.label, row.notes), *((text, ()) for text in row.identity), *cells]
 
 
-def all_notes(table: ShownTable) -> list[str]:
-    """What of a table is missing, where its numbers come from, footnotes, remarks on all of it."""
+def all_notes(table: ShownTable, form: PrintedForm | None = None) -> list[str]:
+    """What of a table is missing, where its numbers come from, footnotes, remarks on all of it; with
+    `form` the footnotes that it refers to alone."""
+    known = range(1, len(table.notes) + 1) if form is None else form.notes
     key = [BEST] if any(_selects(table, c) for c in table.columns) else []
     missing = [f"Missing: {table.lacks}."] if table.lacks else []
     source = [f"Numbers from: {table.came_from}."] if table.came_from else []
-    notes = (f"{k}. {text}" for k, text in enumerate(table.notes, 1))
+    notes = (f"{k}. {table.notes[k - 1]}" for k in known)
     return [*key, *missing, *source, *notes, *table.remarks]
 
 
@@ -64,7 +66,7 @@ def to_md(table: ShownTable, form: PrintedForm) -> str:
             named = _md(one.row.label) + "".join(f" [{k}]" for k in one.row.notes)
             lines.append([named, *map(_md, one.facts), *pairs])
     shown = ["| " + " | ".join(line) + " |" for line in lines]
-    tail = [_md(text) + "  " for text in (form.key, *all_notes(table))]
+    tail = [_md(text) + "  " for text in (form.key, *all_notes(table, form))]
     return "\n".join([f"# {_md(table.title)}", "", *shown, "", *tail, ""])
 
 
@@ -72,7 +74,7 @@ def _md_pair(row: TableRow, pair: Pair) -> str:
     printed = _md(pair.cell.print or "-") + (f" ({pair.change})" if pair.change else "")
     printed += "".join(f" [{k}]" for k in row.cell_notes[pair.cell.metric])
     text = f"{printed} / {_md(pair.text)}" if pair.ours else printed
-    return f"{text}, {pair.judged}" if pair.judged in ("off", "near") else text
+    return f"{text}, {pair.judged}" if pair.judged in ("off", "near", "not comparable") else text
 
 
 def to_full_md(table: ShownTable) -> str:
@@ -135,11 +137,12 @@ CLAIM = ("claim", "says", "where", "metric", "test", "kind", "paper", "ours")
 CLAIM += ("numbers", "control", "repeats")
 
 
-def claims_csv(findings: Iterable[Finding]) -> str:
-    """A line for each test of a claim."""
+def claims_csv(findings: Iterable[Finding], metrics: dict[str, Metric]) -> str:
+    """A line for each test of a claim, with each of its comparisons."""
     lines = []
     for f in findings:
-        detail = "; ".join(filter(None, (f.detail, f.beside)))
+        compared = (one.text(metrics[f.metric].digits) for one in f.comparisons)
+        detail = "; ".join(filter(None, (f.detail, f.beside, *compared)))
         lines.append([*(getattr(f, key) for key in CLAIM), detail])
     return _csv([*CLAIM, "detail"], lines)
 

@@ -5,6 +5,8 @@ would not fit a page. It is the printed form: a line of print, below it our line
 """
 
 import math
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
@@ -15,15 +17,13 @@ from vidtune.report.tables import ShownTable
 from vidtune.spec import Paper
 from vidtune.spec.paper import Citation
 
-TEX = str.maketrans(
+KNOWN = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     | {"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''"}
     | {
         "±": r"$\pm$",
         "→": r"$\to$",
-        "β": r"$\beta$",
-        "Δ": r"$\Delta$",
         "\N{MULTIPLICATION SIGN}": r"$\times$",
     }
     | {
@@ -35,8 +35,41 @@ TEX = str.maketrans(
         "²": "$^2$",
     }
 )
+GREEK = re.compile("GREEK (SMALL|CAPITAL) LETTER ([A-Z]+)")
+CAPITALS = {
+    "GAMMA",
+    "DELTA",
+    "THETA",
+    "LAMBDA",
+    "XI",
+    "PI",
+    "SIGMA",
+    "UPSILON",
+    "PHI",
+    "PSI",
+    "OMEGA",
+}
+
+
+class _Tex(dict[int, str]):
+    """What a letter is in LaTeX: Greek by name, Latin as it is, "?" where pdflatex has none."""
+
+    def __missing__(self, letter: int) -> str:
+        if letter < LATIN:
+            return chr(letter)
+        known = GREEK.fullmatch(unicodedata.name(chr(letter), "").replace("LAMDA", "LAMBDA"))
+        if not known or known[2] == "OMICRON":
+            return "?"
+        if known[1] == "SMALL":
+            return rf"$\{known[2].lower()}$"
+        return rf"$\{known[2].title()}$" if known[2] in CAPITALS else "?"
+
+
+TEX = _Tex(KNOWN)
 TEXT_WIDTH = 345.0  # points, of article at 10 pt
+LATIN = 0x180  # letters before it are of Latin alphabets that inputenc knows
 LINES = 52  # of a page, below a caption
+LABEL = 25.0  # points, of a row's label at least
 NOTE = 105  # letters of a line of notes
 
 
@@ -58,10 +91,12 @@ LAYOUTS = (
 
 def to_tex(table: ShownTable, form: PrintedForm) -> str:
     """The table as printed, in as many `table` environments as its rows and columns need."""
+    chosen = [(one, *_choose(one)) for one in _fitting(form)]
+    wide_enough = [(one, layout, max(LABEL, label)) for one, layout, label in chosen]
     parts = [
-        (one, *_choose(one), count, body)
-        for one in _fitting(form)
-        for count, body in list(_parts(one, *_choose(one))) or [(0, [])]
+        (*one, count, body)
+        for one in wide_enough
+        for count, body in list(_parts(*one)) or [(0, [])]
     ]
     notes = [_note(text) for text in (form.key, *all_notes(table))]
     needed = sum(math.ceil(len(text) / NOTE) for text in notes)
@@ -282,8 +317,8 @@ def entry(cite: Citation) -> str:
     printed = bool(cite.venue) and not str(cite.venue).startswith("arXiv")
     fields = {
         "title": f"{{{cite.title.translate(TEX)}}}",
-        "author": " and ".join(cite.authors),
-        "booktitle": cite.venue if printed else "",
+        "author": " and ".join(cite.authors).translate(TEX),
+        "booktitle": str(cite.venue).translate(TEX) if printed else "",
         "year": str(cite.year or ""),
         "eprint": cite.arxiv,
         "archivePrefix": "arXiv",

@@ -10,7 +10,7 @@ from vidtune.report.comparisons import STATUSES, learned
 from vidtune.report.expected import WATCHED
 from vidtune.report.numbers import references
 from vidtune.report.numbers.result_files import Outcomes, read_outcomes
-from vidtune.report.numbers.rows import Row, rows_from_csv
+from vidtune.report.numbers.rows import Row, of_scale_seeds, rows_from_csv
 
 SAID = {"holds": "hold", "exceeded": "exceed", "fails": "fail"}  # of several tests
 SHOWN = 5  # numbers outside their range that are named
@@ -21,7 +21,7 @@ def read(plan: Plan) -> list[str]:
     path = plan.root / "rows.csv"
     if not path.is_file():
         return []
-    rows = rows_from_csv(path, plan)
+    rows = of_scale_seeds(plan, rows_from_csv(path, plan))
     return lines(plan, rows, read_outcomes(plan), findings(plan, rows), verdicts.cells(plan, rows))
 
 

@@ -26,6 +26,8 @@ TRUST = (
     "sources, q quoted by one source only, D derived from other cells, R read off a plot"
 )
 
+STALE = "ours is stale: its code or its configuration has changed since it was made"
+
 # lacking: in print, without a number in our copies; added: through `also`, not in print
 Part = Literal["published", "lacking", "added", "reference"]
 
@@ -150,11 +152,13 @@ class Builder:
         return rows
 
     def cell_notes(self, cell: Cell, printing: list[Numbers]) -> tuple[int, ...]:
-        """Footnotes of a cell: a reason, contradictions, and other values printed elsewhere."""
+        """Footnotes of a cell: a reason, contradictions, and other values printed elsewhere; and whether
+        ours is stale."""
         if not cell.print:
             return ()
         standing = cell.standing_reason and cell.verdict != "match"
         told = standing or cell.verdict in ("off", "subset") or OTHERWISE in cell.reason
+        told |= cell.verdict == "not comparable" and cell.comparable
         footnotes = self.note(cell.reason if told else "")
         for c in self.contradictions[cell.variant.split("/")[0]]:
             if f"{cell.row}/{cell.metric}" in c.cells:
@@ -164,7 +168,7 @@ class Builder:
                 footnotes += self.note(
                     f"{n.where} prints {n.rows[cell.row][cell.metric]} {cell.unit}"
                 )
-        return footnotes
+        return footnotes + self.note(STALE if cell.stale else "")
 
 
 def build(plan: Plan, rows: list[Row]) -> list[ShownTable]:

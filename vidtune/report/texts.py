@@ -1,9 +1,4 @@
-"""Numbers of ours in texts of the configuration: none is typed by hand.
-
-A standing reason or a contradiction of `config/papers/<paper>.yaml` writes "{<row>/<metric>}", as in
-"the released code costs {e14-ssv2-f8/tflops} T"; the report puts our number in, in the metric's
-digits or as a format after a colon says: "{evl-l14/gflops:.0f}".
-"""
+"""Numbers of ours in texts of the configuration: none is typed by hand (`vidtune.spec.placeholders`)."""
 
 import re
 
@@ -11,9 +6,7 @@ from vidtune.plan import Plan
 from vidtune.report.cells import mean
 from vidtune.report.numbers.rows import RowIndex
 from vidtune.spec import Contradiction
-
-PLACEHOLDER = re.compile(r"\{([\w.-]+)/(\w+)(?::([^{}]*))?\}")
-KINDS = ("counted", "predicted", "measured")  # of the metrics that a text may name
+from vidtune.spec.placeholders import PLACEHOLDER
 
 
 def fill(plan: Plan, paper: str, text: str, ours: RowIndex) -> str:

@@ -16,12 +16,12 @@ from typing import Literal, get_args
 
 from vidtune.plan import Plan
 from vidtune.report.cell_names import published_cells
-from vidtune.report.cells import Cell, mean
+from vidtune.report.cells import Cell, mean, printed_digits
 from vidtune.report.numbers import conditions
 from vidtune.report.numbers.rows import BUSY, FULL_SIZE, OOM, Row, RowIndex, best, index_rows
 from vidtune.report.numbers.settings import READ
 from vidtune.report.texts import fill
-from vidtune.spec import Dataset, Metric, Numbers, slug
+from vidtune.spec import Dataset, Metric, Numbers, Run, slug
 
 Verdict = Literal["match", "near", "off", "subset", "not comparable", "not run"]
 VERDICTS = get_args(Verdict)
@@ -74,7 +74,8 @@ def make_cell(
         first = next(iter(predictions.values()))
         reason += f"; predicted {first.value:.2f} {first.unit} beside it"
     if cell.standing_reason and verdict != "match":
-        reason = fill(plan, paper, cell.standing_reason, ours)
+        standing = fill(plan, paper, cell.standing_reason, ours)
+        reason = "; ".join(filter(None, [standing, reason if m.kind == "learned" else ""]))
     agrees = ""
     if verdict == "match":
         agrees = "as printed" if m.kind in ("setting", "learned") else _agreement(m, cell)
@@ -88,12 +89,12 @@ def _agreement(metric: Metric, cell: Cell) -> str:
     assert ours is not None
     share = MEASURED_WITHIN if metric.kind == "measured" else None
     share = metric.within if metric.within is not None else share
-    digits = len(text.partition(".")[2])  # 1 of "58.5", 0 of "445", 2 of "0.50"
+    digits = printed_digits(text)
+    if round(ours, digits) == float(text):
+        return "rounds to print"
     bound = 10.0**-digits if share is None else share * abs(float(text))
     if abs(ours - float(text)) > bound * (1 + 1e-9):
         return ""
-    if round(ours, digits) == float(text):
-        return "rounds to print"
     return "within one unit" if share is None else f"within {100 * share:g} %"
 
 
@@ -137,8 +138,9 @@ def _judge_measured(plan: Plan, m: Metric, cell: Cell) -> tuple[Verdict, str]:
         return "not comparable", unlike
     if _agreement(m, cell):
         return "match", ""
-    change = 100 * (row.value / float(cell.print) - 1)
-    return "off", f"{change:+.1f} % of print on {row.device} ({row.condition})"
+    printed = float(cell.print)
+    change = f"{100 * (row.value / printed - 1):+.1f} % of print" if printed else "print has 0"
+    return "off", f"{change} on {row.device} ({row.condition})"
 
 
 def _at_full_size(plan: Plan, scale: str) -> bool:
@@ -153,8 +155,7 @@ def _judge_learned(plan: Plan, m: Metric, cell: Cell) -> tuple[Verdict, str]:
     if run is None:
         return "not comparable", f"learned at scale {scale}, which trains it no more"
     if not cell.comparable:
-        videos = "generated" if run.dataset.generated else "other"
-        return "not comparable", f"learned at scale {scale}, on {videos} videos"
+        return "not comparable", f"learned at scale {scale}, {_differs(plan, run)}"
     if reason := _why_subset(run.dataset, cell.rows):
         return "subset", reason
     verdict, reason = _against_print(m, cell)
@@ -165,10 +166,24 @@ def _judge_learned(plan: Plan, m: Metric, cell: Cell) -> tuple[Verdict, str]:
     return verdict, reason
 
 
+def _differs(plan: Plan, run: Run) -> str:
+    """What a run has otherwise than is declared, besides its recipe."""
+    declared = plan.models[run.model.name]
+    if run.dataset.generated:
+        return "on generated videos"
+    if run.dataset.name != plan.variants[run.model.name].dataset:
+        return "on other videos"
+    if run.model.backbone != declared.backbone:
+        return f"with {run.model.backbone.name} in place of {declared.backbone.name}"
+    return f"with {run.model.frames} frames in place of {declared.frames}"
+
+
 def _against_print(m: Metric, cell: Cell) -> tuple[Verdict, str]:
     assert cell.ours is not None
-    if round(cell.ours, len(cell.print.partition(".")[2])) == float(cell.print):
+    if round(cell.ours, printed_digits(cell.print)) == float(cell.print):
         return "match", ""
+    if m.noise is None and len(cell.rows) == 1:
+        return "not comparable", "one seed, and no noise is declared in metrics.yaml"
     spread = statistics.stdev(r.value for r in cell.rows) if len(cell.rows) > 1 else 0.0
     noise = 2 * max(m.noise or 0.0, spread)
     bound = f"two standard deviations ({noise:.{m.digits}f} {m.unit})"

@@ -256,6 +256,12 @@ class Paper(Frozen):
                 if cell not in cells:
                     key = f"contradictions.{k}.cells"
                     yield f"{key}: {cell!r} is no published row or row/metric; fix or drop it"
+        places = dict.fromkeys([n.where for n in self.numbers] + [c.where for c in self.contents])
+        named: dict[str, str] = {}
+        for where in places:
+            if not slug(where) or named.setdefault(slug(where), where) != where:
+                other = named.get(slug(where), "no letter or digit of English")
+                yield f"numbers, contents: where: {where!r}: an address as of {other!r}; rename it"
         yield from problems_of_contents(self.contents, [numbers.where for numbers in self.numbers])
         yield from self._problems_of_memory()
 

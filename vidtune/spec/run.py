@@ -76,6 +76,7 @@ class Prediction(Frozen):
     batch: Count
     precision: Precision
     attention: Attention
+    checkpoint: bool = False  # as the recipe has it
     fit: Fit | None
 
 

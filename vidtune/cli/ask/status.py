@@ -1,7 +1,6 @@
 """Say what there is of each scale, and what to do next; `vidtune` alone does the same."""
 
 import argparse
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ from vidtune import estimate
 from vidtune.cli.inputs import add_plan_json, print_result, read_plan
 from vidtune.events import format_span
 from vidtune.plan import Plan, load
-from vidtune.spec import read_yaml
+from vidtune.plan.chosen import as_arguments, as_settings
 
 LOCKS = Path(".snakemake/locks")
 
@@ -18,7 +17,8 @@ arguments = add_plan_json
 
 def run(args: argparse.Namespace) -> None:
     plan = read_plan(args)
-    given = {"results": plan.config.settings.results, "papers": plan.config.settings.papers}
+    used = plan.config.settings
+    given = {"results": used.results, "papers": used.papers, "seeds": used.seeds}
     there = [name for name in plan.config.scales if (plan.root.parent / name).is_dir()]
     plans = {
         name: plan if name == plan.scale.name else load(args.config, {**given, "scale": name})
@@ -55,11 +55,7 @@ def _scale(plan: Plan) -> dict[str, Any]:
 
 def _next(plan: Plan, e: dict[str, Any]) -> list[tuple[str, str]]:
     """(command, what it does) of what comes next at the scale of the plan."""
-    scale, declared = plan.scale.name, read_yaml(Path(plan.config.folder) / "config.yaml")
-    used = {"scale": scale, "results": plan.config.settings.results}
-    given = {k: shlex.quote(v) for k, v in used.items() if v != declared[k]}
-    chosen = " --config " + " ".join(f"{k}={v}" for k, v in given.items()) if given else ""
-    asked = "".join(f" --{k} {v}" for k, v in given.items())
+    scale, chosen, asked = plan.scale.name, as_settings(plan.config), as_arguments(plan.config)
     seconds = e["seconds_2_cores"]
     how_long = "" if seconds is None else f", about {format_span(seconds)} on two cores"
     out: list[tuple[str, str]] = []

@@ -74,8 +74,7 @@ def _select(plan: Plan, args: argparse.Namespace, cells: list[Cell]) -> list[Cel
 def format_cell(plan: Plan, cell: Cell) -> str:
     """The printed number, ours, and the predicted ones beside them."""
     digits = plan.config.metrics[cell.metric].digits
-    ours = "-" if cell.ours is None else f"{cell.ours:.{max(digits, 1)}f}"
-    text = f"print {cell.print:>7} ours {ours:>8} {cell.unit:8}"
+    text = f"print {cell.print:>7} ours {cell.number(max(digits, 1)) or '-':>8} {cell.unit:8}"
     for name, value in cell.predicted.items():
         m = plan.config.metrics[name]
         text += f" {m.label.split()[0].lower()} {value:.{m.digits}f} {m.unit}"

@@ -17,11 +17,11 @@ arguments = add_costing
 
 
 def run(args: argparse.Namespace) -> None:
-    model = asked_model(args)
-    if model is None:
+    if not (asked := asked_model(args)):
         return run_job(args, Costing, "vidtune.cost.paper_costs:count_paper", "kept")
     from vidtune.cost import count
 
+    model, _ = asked
     result = count.cost(model)
     print_result(args, result, format_cost(model, result))
 

@@ -25,20 +25,21 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    model = asked_model(args)
-    if model is None:
+    if not (asked := asked_model(args)):
         return run_job(args, Predicting, "vidtune.cost.paper_costs:predict_paper", "kept")
+    model, recipe = asked
     if args.frames is not None:
         model = model.model_copy(update={"frames": args.frames})
-    result = _predict(args, model)
+    result = _predict(args, model, recipe.checkpoint)
     print_result(args, result, format_memory(model, result))
 
 
-def _predict(args: argparse.Namespace, model: Model) -> dict[str, Any]:
+def _predict(args: argparse.Namespace, model: Model, checkpoint: bool) -> dict[str, Any]:
     """`vidtune.cost.predict_memory.predict`; with --fits at the largest batch, which `fits` names."""
     from vidtune.cost import predict_memory as memory
 
     how = {"precision": args.precision, "attention": args.attention, "released": not args.ours}
+    how["checkpoint"] = checkpoint
     if args.fits is None:
         return memory.predict(model, 32 if args.batch is None else args.batch, **how)
     if args.batch is not None:

@@ -40,7 +40,8 @@ class Row:
     @property
     def files(self) -> tuple[str, ...]:
         """The names that the clip's video may have."""
-        return tuple(dict.fromkeys(n.strip() for n in (self.video, self.id) if n and n.strip()))
+        named = (self.video or "").strip() or (self.id or "").strip()
+        return (named,) if named else ()
 
 
 def lists_of_rows(files: ListFiles, rows: Callable[[str], list[Row]]) -> Lists:

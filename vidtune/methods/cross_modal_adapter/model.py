@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from vidtune import spec
 from vidtune.nn.adapters import add_adapters
 from vidtune.nn.clip import CLIP
-from vidtune.nn.similarity import cosine
+from vidtune.nn.similarity import cosine, exact, single
 from vidtune.nn.task import Retriever
 
 from .options import Options
@@ -40,10 +40,12 @@ class CrossModalAdapter(Retriever):
         if self.pool == "mean":
             return cosine(*text, *video)
         (words,), (frames, mask) = text, video
-        score = torch.einsum("ae,bte->abt", words, frames) / self.temperature
-        score = score.masked_fill(~mask, -torch.inf).softmax(dim=-1)  # (A, B, T)
-        pooled = torch.einsum("abt,bte->abe", score, frames)
-        return torch.einsum("ae,abe->ab", F.normalize(words, dim=-1), F.normalize(pooled, dim=-1))
+        with exact(words):
+            words, frames = single(words), single(frames)
+            score = torch.einsum("ae,bte->abt", words, frames) / self.temperature
+            score = score.masked_fill(~mask, -torch.inf).softmax(dim=-1)  # (A, B, T)
+            pooled = F.normalize(torch.einsum("abt,bte->abe", score, frames), dim=-1)
+            return torch.einsum("ae,abe->ab", F.normalize(words, dim=-1), pooled)
 
 
 def build(options: Options, model: spec.Model, clip: CLIP) -> Retriever:

@@ -102,7 +102,7 @@ class Side4VideoRetriever(_SideTuned, Retriever):
 
     @property
     def halved(self) -> tuple[nn.Module, ...]:
-        return self.clip, self.side
+        return () if isinstance(self.clip, EVA) else (self.clip, self.side)
 
     def _tune(self) -> None:
         """Tune the text tower, and of the vision tower the last norm and projection.

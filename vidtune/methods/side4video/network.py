@@ -258,13 +258,16 @@ def init_recognition(side: SideNetwork) -> None:
     """Set the recognition code's start values; parameters not named keep torch's own.
 
     Its intended start of `down` reaches only an unused copy, so torch's own is what it trains from.
-    EVA's variant differs in the position table (0.02) and leaves all else to torch.
+    EVA's variant differs in the position table (0.02) and leaves all else to torch, whose linear layers
+    are its projections of attention (eva_clip/eva_vit_model.py:36-57).
     """
     nn.init.normal_(side.position, std=0.02 if side.post_norm else 0.01)
-    if side.post_norm:
-        return
     for block in side.blocks:
-        d = block.attn.out_proj.in_features
+        d, attn = block.attn.out_proj.in_features, block.attn
+        if side.post_norm:
+            for x in (attn.in_proj_weight, attn.in_proj_bias, attn.out_proj.bias):
+                nn.init.uniform_(x, -(d**-0.5), d**-0.5)
+            continue
         nn.init.normal_(block.attn.in_proj_weight, std=d**-0.5)
         # 24 = 2 x 12: written for 12 layers and used at every depth.
         nn.init.normal_(block.attn.out_proj.weight, std=d**-0.5 * 24**-0.5)

@@ -37,7 +37,7 @@ def agree(key: str, one: str, other: str) -> bool:
     """Whether two conditions agree; GPUs by their model: "A100 80G", "NVIDIA A100-SXM4-80GB"."""
     if key != "gpu":
         return one == other
-    models = [re.search(r"[A-Z]+ ?\d+\w*", text) for text in (one, other)]
+    models = [re.search(r"[A-Z]+ ?\d+\w*( (Ti|SUPER|Ada))*", text) for text in (one, other)]
     return None not in models and len({m[0].replace(" ", "") for m in models if m}) == 1
 
 

@@ -132,6 +132,12 @@ def rows_from_csv(path: Path, plan: Plan | None = None) -> list[Row]:
     return rows
 
 
+def of_scale_seeds(plan: Plan, rows: list[Row]) -> list[Row]:
+    """Rows without those of seeds that the plan's scale does not have, or is not to have this time."""
+    seeds = {None, *plan.scale.seeds}
+    return [r for r in rows if r.source == "paper" or r.seed in seeds]
+
+
 def _row(fields: dict[str, str], place: str) -> Row:
     if None in fields or None in fields.values():
         raise UserError(

@@ -182,7 +182,7 @@
       if (row.hidden || row.classList.contains("block")) continue;
       const cell = (k) => row.cells[k];
       lines.push([
-        row.dataset.key,
+        row.dataset.variant ?? row.dataset.key,
         ...seen.flatMap((k) =>
           isPair(k)
             ? [cell(k).dataset.print ?? "", cell(k).dataset.ours ?? "", cell(k).dataset.verdict ?? ""]
@@ -231,7 +231,8 @@
     const [paper, place, row, column] = name.toLowerCase().split("/");
     const sheet = document.getElementById(`${paper}/${place}`);
     const table = sheet?.querySelector("table.printed");
-    const named = (element, wanted) => [element.dataset.key, element.dataset.alias].includes(wanted);
+    const named = (element, wanted) =>
+      [element.dataset.key, element.dataset.alias].some((known) => known?.toLowerCase() === wanted);
     const rows = table && row ? [...table.tBodies[0].rows].filter((r) => named(r, row)) : [];
     if (rows.length !== 1) return sheet;
     const k = [...table.tHead.rows[0].cells].findIndex((c) => column && named(c, column));

@@ -33,7 +33,7 @@ from vidtune.report.claims import Finding, findings
 from vidtune.report.comparisons import STATUSES
 from vidtune.report.numbers.references import is_reference
 from vidtune.report.numbers.result_files import read_outcomes
-from vidtune.report.numbers.rows import Row, index_rows, rows_from_csv
+from vidtune.report.numbers.rows import Row, index_rows, of_scale_seeds, rows_from_csv
 from vidtune.report.plots.style import SERIES, inline
 from vidtune.spec import Contradiction, slug, write_text
 from vidtune.spec.read import write_bytes
@@ -50,7 +50,7 @@ def write(plan: Plan, only: Iterable[str | Path] = ()) -> None:
     Raises `UserError` without a sound rows.csv, and for a file that is none of them.
     """
     wanted, page = outputs.choose(plan, only), plan.root / "report.html"
-    every = rows_from_csv(plan.root / "rows.csv", plan)
+    every = of_scale_seeds(plan, rows_from_csv(plan.root / "rows.csv", plan))
     declared = {*plan.variants, *(r.variant for r in every if is_reference(r))}
     rows = [r for r in every if r.source == "paper" or r.variant in declared]
     outcomes = read_outcomes(plan)
@@ -87,7 +87,7 @@ def _texts(
     papers = plan.config.papers.values()
     listed = {name: [c.model_dump() for c in found] for name, found in known.items()}
     return {
-        "claims.csv": formats.claims_csv(tested),
+        "claims.csv": formats.claims_csv(tested, plan.config.metrics),
         "claims.json": _json([f.model_dump(mode="json") for f in tested]),
         "contradictions.csv": formats.contradictions_csv(known),
         "contradictions.json": _json(listed),

@@ -90,7 +90,7 @@
   const select = () => {
     const [task, metric] = accuracy.value.split(" ");
     const known = data.points
-      .filter((p) => p.task === task && cost.value in p.costs)
+      .filter((p) => p.task === task && p.costs[cost.value] > 0)
       .map((p) => {
         const seeds = origin.value === "learned" ? p.learned[metric] : metric in p.printed ? [p.printed[metric]] : undefined;
         return seeds && { ...p, x: p.costs[cost.value], y: mean(seeds), sd: deviation(seeds), seeds: seeds.length };

@@ -45,8 +45,8 @@ def ablations(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
         "rows of an ablation have, ± one standard deviation (ticks: single seeds), and what is reached "
         "by chance or without a sense of motion (lines). Right: the difference to the row that the "
         "paper puts first, over the same seeds in pairs with its moderated 95 % interval, and the same "
-        "difference in print: print's is of other data and larger models. Half of an interval is the "
-        "smallest difference that could have been seen."
+        f"difference in print, which is of {plan.scale.print_is_of}. Half of an interval is the smallest "
+        "difference that could have been seen."
     )
     alt = "Dot plots with error bars, a row for each design."
     return Drawn(figure, title, caption, data, alt)

@@ -40,10 +40,11 @@ def accuracy(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
         panel.set_xlabel("GMACs of one view, declared model at full size")
     style.legend(figure, axes)
     title = f"What does accuracy at scale {plan.scale.name} cost?"
+    other = "" if plan.scale.at_full_size else " and says nothing about the papers' data"
     caption = (
-        f"Accuracy is learned at scale {plan.scale.name} ({plan.scale.says}) and says nothing "
-        "about the papers' data; GFLOPs are counted for the declared model at full size. Bars are "
-        "± one standard deviation over seeds, where there are several. Steps: the front, named "
+        f"Accuracy is learned at scale {plan.scale.name} ({plan.scale.says}){other}; "
+        "GFLOPs are counted for the declared model at full size. Bars are ± one standard deviation over "
+        "seeds, where there are several. Steps: the front, named "
         "below by rising cost, with its accuracy. Lines across: what is reached by chance or without a "
         "sense of motion. Of several datasets that with most variants is shown."
     )

@@ -9,6 +9,7 @@ from matplotlib.transforms import offset_copy
 
 from vidtune.plan import Plan
 from vidtune.report import verdicts
+from vidtune.report.cells import printed_digits
 from vidtune.report.numbers.result_files import Outcomes
 from vidtune.report.numbers.rows import Row
 from vidtune.report.plots import style
@@ -58,12 +59,12 @@ def _counted(plan: Plan, rows: list[Row]) -> list[Facts]:
     for cell in verdicts.cells(plan, rows):
         if cell.metric not in METRICS or cell.ours is None or cell.variant not in plan.variants:
             continue
-        if cell.metric in plan.variants[cell.variant].fitted:
+        if cell.metric in plan.variants[cell.variant].fitted or not float(cell.print):
             continue
         assert cell.numbers
         factor, printed = METRICS[cell.metric], float(cell.print)
         within = plan.config.metrics[cell.metric].within
-        last_digit = 10.0 ** -len(cell.print.partition(".")[2])
+        last_digit = 10.0 ** -printed_digits(cell.print)
         facts = {
             "paper": cell.variant.split("/")[0],
             "variant": cell.row,

@@ -7,6 +7,7 @@ from vidtune.report.cell_names import label
 from vidtune.report.numbers.result_files import Outcomes
 from vidtune.report.numbers.rows import Row, index_rows
 from vidtune.report.plots import style
+from vidtune.report.plots.published_plots import declared
 from vidtune.report.plots.style import Drawn, Facts
 from vidtune.spec import Figure as Published
 
@@ -19,29 +20,26 @@ GB = 2**30 / 1e9  # of one GiB
 def by_backbone(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
     """Training memory against the size of the frozen trunk: predicted, measured where it was, and as the
     paper plots it."""
-    found = [
-        (paper, figure)
-        for paper, one in plan.config.papers.items()
-        for figure in one.figures
-        if figure.draws == "memory"
-    ]
-    data = [
-        facts for paper, figure in found for facts in _sizes(plan, rows, outcomes, paper, figure)
-    ]
+    figures = {
+        f"{paper}'s {one.where}": _sizes(plan, rows, outcomes, paper, one)
+        for paper, one in declared(plan, "memory")
+    }
+    data = [facts for sizes in figures.values() for facts in sizes]
     if not any(d["predicted_gb"] for d in data):
         return "no memory of a figure's variants has been predicted yet"
     gpus = list(dict.fromkeys(d["gpu"] for d in data if d["gpu"]))
     titles = {
         "predicted_gb": "Predicted, without a GPU",
         "measured_gb": f"Measured, {', '.join(gpus)}",
-        "printed_gb": f"In print, {found[0][1].where}",
+        "printed_gb": "In print, {}",
     }
     titles = {key: title for key, title in titles.items() if any(d[key] for d in data)}
-    figure, panels = style.canvas(len(titles), 3.0, sharey=True, sharex=True)
-    for panel, (key, panel_title) in zip(panels, titles.items(), strict=True):
-        panel.set_title(panel_title)
-        for series in dict.fromkeys(d["series"] for d in data):
-            mine = [d for d in data if d["series"] == series and d[key]]
+    each = [(where, key) for where in figures for key in titles]
+    figure, panels = style.canvas(len(each), 3.0, across=len(titles), sharey=True, sharex=True)
+    for panel, (where, key) in zip(panels, each, strict=True):
+        panel.set_title(titles[key].format(where))
+        for series in dict.fromkeys(d["series"] for d in figures[where]):
+            mine = [d for d in figures[where] if d["series"] == series and d[key]]
             if not mine:
                 continue
             look = style.method_look(mine[0]["method"])
@@ -51,17 +49,16 @@ def by_backbone(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
             panel.plot(x, y, **look, label=series, linewidth=1.3, markersize=5)
         style.log_scale(panel, "x")
         panel.set_xlabel("parameters of the frozen trunk, millions")
-    panels[0].set(ylabel="training memory, GB", ylim=(0, None))
-    style.legend(figure, panels[:1])
+    for panel in panels[:: len(titles)]:
+        panel.set(ylabel="training memory, GB", ylim=(0, None))
+    style.legend(figure, panels)
     under = list(dict.fromkeys(f"{d['backbone']} {d['batch']}" for d in data if d["batch"]))
     caption = (
         "Predicted: the peak of live tensors in a training step with 8 frames, raw and on no fitted line, "
         "which leaves out what driver and allocator take. Measured: what of the GPU is in use. "
-        f"Clips of a batch: {', '.join(under)}. That of ViT-E is ours, as the paper prints none."
+        f"Clips of a batch: {', '.join(under)}; where the paper prints none, they are ours."
     )
-    title = (
-        f"How does training memory grow with the trunk? After {found[0][0]}'s {found[0][1].where}"
-    )
+    title = f"How does training memory grow with the trunk? After {' and '.join(figures)}"
     return Drawn(figure, title, caption, data, "Line charts side by side, a line for each method.")
 
 

@@ -5,6 +5,7 @@ import statistics
 from matplotlib.axes import Axes
 
 from vidtune.plan import Plan
+from vidtune.plan.swept import by_option
 from vidtune.report.cell_names import label
 from vidtune.report.numbers.result_files import Outcomes
 from vidtune.report.numbers.rows import Row, RowIndex, index_rows
@@ -12,9 +13,8 @@ from vidtune.report.plots import style
 from vidtune.report.plots.accuracy_plot import deviation
 from vidtune.report.plots.style import Drawn, Facts
 from vidtune.spec import Figure as Published
-from vidtune.spec import UserError
 
-# Option of a variant -> what its axis says, and how it reads there.
+# Option of `vidtune.plan.swept` -> what its axis says, and how it reads there.
 AXES = {
     "merge_layers": ("first layer that joins clips", lambda layers: layers[0] + 1),
     "cross": ("tokens kept across clips, R_C, %", lambda removed: 100 - removed),
@@ -22,7 +22,7 @@ AXES = {
 }
 
 
-def _declared(plan: Plan, draws: str) -> list[tuple[str, Published]]:
+def declared(plan: Plan, draws: str) -> list[tuple[str, Published]]:
     """The papers' figures of a kind, each with its paper."""
     papers = plan.config.papers.values()
     return [(p.name, figure) for p in papers for figure in p.figures if figure.draws == draws]
@@ -31,7 +31,7 @@ def _declared(plan: Plan, draws: str) -> list[tuple[str, Published]]:
 def tradeoff(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
     """Cost against accuracy of the rows of a published figure: in print, and learned at this scale."""
     ours, printed = index_rows(rows), index_rows(rows, "paper")
-    found = _declared(plan, "tradeoff")
+    found = declared(plan, "tradeoff")
     data = [f for paper, figure in found for f in _rows(plan, ours, printed, paper, figure)]
     if not any("accuracy" in d for d in data if d["source"] == "ours"):
         return f"no row of such a figure has a cost and an accuracy at scale {plan.scale.name} yet"
@@ -100,8 +100,8 @@ def sensitivity(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
     ours = index_rows(rows)
     panels = [
         (paper, figure, option, names)
-        for paper, figure in _declared(plan, "sensitivity")
-        for option, names in _by_option(plan, paper, figure).items()
+        for paper, figure in declared(plan, "sensitivity")
+        for option, names in by_option(plan.models, paper, figure).items()
     ]
     data = [f for panel in panels for f in _sweep(plan, ours, *panel)]
     if not any("cost" in d for d in data):
@@ -118,10 +118,10 @@ def sensitivity(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
             panel.errorbar(
                 x, y, yerr=spread, **style.look(0), linewidth=1.2, markersize=4, capsize=2
             )
-            declared = [d for d in known if d["is_default"]]
+            published = [d for d in known if d["is_default"]]
             ring = {"color": style.INK, "fillstyle": "none", "markersize": 8, "linestyle": "none"}
             panel.plot(
-                *([d[of] for d in declared] for of in ("at", key)),
+                *([d[of] for d in published] for of in ("at", key)),
                 "o",
                 **ring,
                 label="as published",
@@ -143,22 +143,6 @@ def sensitivity(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
     )
     title = f"How much do start layer and retention matter? After {where}"
     return Drawn(figure, title, caption, data, "Line charts, a column for each option.")
-
-
-def _by_option(plan: Plan, paper: str, figure: Published) -> dict[str, list[str]]:
-    """Option -> the figure's variants that differ from its first row in that option alone, and it."""
-    first = plan.models[f"{paper}/{figure.rows[0]}"]
-    out: dict[str, list[str]] = {option: [] for option in AXES}
-    for row in figure.rows[1:]:
-        model = plan.models[f"{paper}/{row}"]
-        differing = [k for k, v in model.options.items() if v != first.options[k]]
-        if len(differing) != 1 or differing[0] not in AXES:
-            raise UserError(
-                f"{plan.config.folder}/papers/{paper}.yaml: figures: {figure.where}: {row}: expected "
-                f"another {' or '.join(AXES)} than {figure.rows[0]}; found {', '.join(differing) or 'none'}"
-            )
-        out[differing[0]].append(model.name)
-    return {option: [first.name, *names] for option, names in out.items() if names}
 
 
 def _sweep(

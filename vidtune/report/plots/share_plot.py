@@ -50,7 +50,7 @@ def shares(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
     caption = (
         f"Left: learned at scale {plan.scale.name} ({plan.scale.says}), means over the same seeds, ± one "
         "standard deviation; lines: what is reached by chance or without a sense of motion. Right: "
-        "print, of other data and larger models. Methods stand with their declared backbone."
+        f"print, of {plan.scale.print_is_of}. Methods stand with their declared backbone."
     )
     return Drawn(figure, title, caption, data, "Line charts over the share of clips, in percent.")
 
@@ -62,7 +62,10 @@ def _find(plan: Plan, values: Values) -> list[Shares]:
             rows = [f"{paper.name}/{row}" for row in numbers.rows if row in paper.variants]
             if not any(plan.variants[v].train_share < 1 for v in rows):
                 continue
-            metric = next(iter(numbers.rows[rows[0].split("/")[1]]))
+            printed = numbers.rows[rows[0].split("/")[1]]
+            learns = (m for m in printed if plan.config.metrics[m].kind == "learned")
+            if not (metric := next(learns, "")):
+                continue
             series: Series = {}
             for v in sorted(rows, key=lambda name: plan.variants[name].train_share):
                 model = plan.models[v]

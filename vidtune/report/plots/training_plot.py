@@ -81,7 +81,7 @@ def _groups(plan: Plan, outcomes: Outcomes) -> dict[str, dict[str, str]]:
                     variants.setdefault(run.rpartition("@")[0], row)
             metrics = (m for cells in n.rows.values() for m in cells)
             if variants and any(plan.config.metrics[m].kind == "learned" for m in metrics):
-                out[f"{paper.name}, {n.where}"] = variants
+                out.setdefault(f"{paper.name}, {n.where}", {}).update(variants)
     for name, variants in reversed(list(out.items())):
         if any(set(variants) <= set(out[other]) for other in out if other != name):
             del out[name]
