@@ -14,7 +14,9 @@ from vidtune.spec.read import dump
 
 CHECKPOINT_MB, CLIP_MB = 0.4, 0.02  # a mini run's files; a generated clip of 64 pixels
 
-UNKNOWN_DISK = "unknown: 4 bytes a tuned parameter of each training, 24 more in snapshots meanwhile"
+UNKNOWN_DISK = (
+    "unknown: a training keeps 4 bytes of each tuned parameter, 8 with its best; meanwhile 32 more"
+)
 
 
 class Jobs(NamedTuple):
@@ -141,7 +143,7 @@ def estimate(plan: Plan) -> dict[str, Any]:
         "seconds_2_cores": total,
         # of trainings of declared backbones nobody has measured it
         "disk_mb": None
-        if plan.scale.at_full_size and trainings
+        if trainings and not plan.scale.backbones
         else round(clips * CLIP_MB + trainings * CHECKPOINT_MB + downloads),
         "downloads": sorted(f"{shown(f.urls[0])} ({cache.format_size(f.bytes)})" for f in absent),
         "bring": readiness.describe_absent(readiness.absent_datasets(plan)),

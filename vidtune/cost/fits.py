@@ -80,7 +80,8 @@ def choose(recipe: Recipe, need: Need, gpus: int, gib: float) -> Choice | str:
     if need.test + moments > room:
         return f"a test needs {need.test + moments:.1f} GiB of {_has(gib)}"
     least = None
-    for ranks, parts in splits(batch, gpus, recipe.group or (batch if need.mixes else 1)):
+    group = batch if need.whole else recipe.group or (batch if need.mixes else 1)
+    for ranks, parts in splits(batch, gpus, group):
         peak = need.peak(recipe, ranks, parts)
         if peak <= room:
             return Choice(ranks, parts, batch // (ranks * parts), peak)

@@ -100,8 +100,8 @@ def predict_step(load: Workload) -> dict[str, Any]:
             "step": (many.encode + many.back) / MANY / 1e9,
             "view": flops / AT_ONCE / 1e9,
         },
-        "mixes": any(isinstance(x, RowModule) and x.mixes for x in _on_meta(load).modules())
-        or bool(undivided(_on_meta(load))),
+        "mixes": any(isinstance(x, RowModule) and x.mixes for x in _on_meta(load).modules()),
+        "whole": bool(undivided(_on_meta(load))),
     }
 
 

@@ -33,6 +33,7 @@ from vidtune.data.rgb import swaps_sides, to_rgb
 from vidtune.spec import UserError
 
 CONTAINERS = {"mp4", "matroska", "webm"}  # their index leads to key frames
+MANY = 1 << 28  # frames, that no video has
 PROMISING = {"matroska", "webm", "flv", "avi"}  # their heads say how long they are
 CODECS = {"h264", "hevc", "vp9", "libdav1d"}  # for these decoders one packet is one frame
 PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails
@@ -272,10 +273,12 @@ def cut_short(path: Path) -> str | None:
     FFmpeg's guess, and only the number of frames in its head is its own.
     """
     with _opened(path, 1) as (container, stream):
+        kinds = set(container.format.name.split(","))
         promised = (container.duration or 0) / av.time_base
-        if stream.frames and stream.average_rate:
-            promised = max(promised, float(stream.frames / stream.average_rate))
-        if not PROMISING & set(container.format.name.split(",")) or not promised:
+        if "avi" in kinds:  # what is written to a pipe counts no frames
+            counted = stream.frames if stream.frames < MANY and stream.average_rate else 0
+            promised = float(counted / stream.average_rate) if counted else 0.0
+        if not PROMISING & kinds or not promised:
             return None
         shown = ((p.dts if p.pts is None else p.pts, p.time_base) for p in container.demux())
         end = max((float(at * unit) for at, unit in shown if at is not None), default=0.0)

@@ -75,8 +75,8 @@ def run_shard(
 
 
 def _save(root: Path, result: Any, quarantined: int) -> None:
-    digest = stage_state.data_hash(result)
-    stage_state.save(root, "check", digest=digest, quarantined=quarantined)
+    facts = {"quarantined": quarantined, "made_of": stage_state.result_hash(root, "index")}
+    stage_state.save(root, "check", digest=stage_state.data_hash(result), **facts)
 
 
 def _check_own_lists(dataset: Dataset, root: Path, workers: int | None, show: bool) -> Coverage:

@@ -28,7 +28,16 @@ def annotations(dataset: Dataset, root: Path) -> Path:
 def own_lists(dataset: Dataset, root: Path) -> list[Path]:
     """The lists that a user has put beside videos in a folder of their own, by their declared names."""
     names = dataset.annotations.files.values() if dataset.folder and dataset.annotations else ()
-    return [path for path in map(annotations(dataset, root).joinpath, names) if path.is_file()]
+    return [path for name in names for path in list_files(annotations(dataset, root), name)]
+
+
+def list_files(folder: Path, name: str) -> list[Path]:
+    """The files of a name, or of the path or pattern that it is, anywhere below the folder."""
+    exact = folder / name
+    if exact.is_file():
+        return [exact]
+    is_name = not any(c in name for c in "/*?[")  # neither a path nor a pattern
+    return sorted(p for p in folder.rglob(name) if p.is_file()) if is_name else []
 
 
 def _own(dataset: Dataset) -> Path | None:

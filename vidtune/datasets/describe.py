@@ -19,6 +19,7 @@ from vidtune.data.jpg_folder import write_jpg
 from vidtune.data.records import Record
 from vidtune.data.video import read_frames
 from vidtune.datasets import dataset_paths, index, split, stage_state
+from vidtune.datasets.json_lines import complete_lines
 from vidtune.datasets.training_lists import COUNTS, quarantined, read_coverage
 from vidtune.spec import Dataset, UserError, write_json, write_text
 from vidtune.spec.read import write_bytes
@@ -48,9 +49,14 @@ def run(dataset: Dataset, root: Path) -> Facts:
         if clips:
             step = max(1, len(clips) // SHOWN)
             write_bytes(out / f"{name}.jpg", _contact_sheet(clips[::step][:SHOWN]))
-    reasons = dict(
-        index.probe_problems(root) + Counter(row.reason for row in quarantined(root).values())
+    entries = complete_lines(dataset_paths.index(root))
+    barred = quarantined(root)
+    undecoded = (
+        row.reason
+        for name, row in barred.items()
+        if name in entries and "problem" not in entries[name] and row.bars(entries[name])
     )
+    reasons = dict(index.probe_problems(root) + Counter(undecoded))
     table = _table(facts)
     write_json(out / "facts.json", {"splits": facts, "problems": reasons})
     write_text(out / "table.md", _markdown(table))

@@ -66,11 +66,11 @@ def _is_done(dataset: Dataset, root: Path, stage: str) -> bool:
     state = stage_state.load(dataset_paths.home(dataset, root) if stage in SHARED else root, stage)
     if not state or state.get("digest", "") is None:
         return False
-    before = [stage_state.state_file(root, BEFORE[stage])] if stage in BEFORE else []
     if stage == "split":
-        before = dataset_paths.own_lists(dataset, root)
-    done = stage_state.state_file(root, stage)
-    return all(done.stat().st_mtime_ns >= p.stat().st_mtime_ns for p in before if p.exists())
+        at = stage_state.state_file(root, stage).stat().st_mtime_ns
+        return all(p.stat().st_mtime_ns <= at for p in dataset_paths.own_lists(dataset, root))
+    made_of = state.get("made_of")
+    return made_of is None or made_of == stage_state.result_hash(root, BEFORE[stage])
 
 
 def _marks(dataset: Dataset, done: dict[str, bool], absent: int, by_hand: bool) -> dict[str, str]:

@@ -84,8 +84,11 @@ def _is_settled(source: Source, root: Path, done: Mapping[str, Any]) -> bool:
     if source.lists and downloaded(source, root):
         names = (w.name for w in listed_files(source, root, {}))
         return all(name in done or (downloads(root) / name).is_file() for name in names)
-    if source.lists and any(
-        name.startswith(f"{PurePosixPath(source.file).stem}/") for name in done
+    whole = stage_state.load(root, "extract").get("digest") is not None
+    if (
+        source.lists
+        and whole
+        and any(name.startswith(f"{PurePosixPath(source.file).stem}/") for name in done)
     ):
         return True  # what it lists was extracted, and all of it deleted
     extracted = source.file in done or any(fnmatchcase(name, source.file) for name in done)

@@ -64,10 +64,12 @@ class SplitNote(Note):
 
 class IndexNote(Note):
     unlisted: Whole
+    made_of: str | None = None  # hash of what the stage before had made
 
 
 class CheckNote(Note):
     quarantined: Whole
+    made_of: str | None = None
 
 
 NOTES: dict[str, type[Note]] = {

@@ -43,7 +43,7 @@ class Quarantined(Written):
     mtime_ns: int | None = None
 
     def bars(self, entry: Entry) -> bool:
-        """Whether it is still of the file that the index has; of a folder of frames no stamp is kept."""
+        """Whether it is still of the file, or folder of frames, that the index has."""
         return (self.bytes, self.mtime_ns) in ((None, None), (entry["bytes"], entry["mtime_ns"]))
 
 
@@ -78,7 +78,8 @@ def write_lists(
         counts = (expected, len(clips), len(present), len(good))
         coverage[split] = dict(zip(COUNTS, counts, strict=True))
     write_json(dataset_paths.coverage(root), coverage)
-    stage_state.save(root, "index", digest=stage_state.data_hash(coverage), unlisted=unlisted)
+    digest, made_of = stage_state.data_hash(coverage), stage_state.result_hash(root, "split")
+    stage_state.save(root, "index", digest=digest, unlisted=unlisted, made_of=made_of)
     manifest = {
         "format": FORMAT,
         "dataset": dataset.name,

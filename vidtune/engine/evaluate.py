@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from vidtune.engine.checkpoints import load_checkpoint, load_tuned
 from vidtune.engine.device import device_name, out_of_memory, pick_device
 from vidtune.engine.made import Told, inputs_digest, told_to_stop, wait_until_seen
 from vidtune.engine.partial import Partial, key_of, remove
-from vidtune.engine.scores import score
+from vidtune.engine.scores import Judged, score
 from vidtune.engine.selection import best_of
 from vidtune.nn.task import VideoModel
 from vidtune.spec import Run, UserError, write_json
@@ -76,9 +77,11 @@ def evaluate(
         model, _ = build_run(run, device)
         if run.recipe.weights == "fp16":
             model.to_half()
-        for path, content in contents.items():
-            load_tuned(model, content["state"], path)
-            yield path, model
+        frozen = {id(p): p for p in model.parameters() if not p.requires_grad}
+        for k, (path, content) in enumerate(contents.items()):
+            one = deepcopy(model, dict(frozen)) if k else model  # of one trunk
+            load_tuned(one, content["state"], path)
+            yield path, one
 
     digest = trained.get("code", provenance.run_digest(run))  # of weights of older code it is that
     result = evaluate_model(run, trained["status"], models, digest, make_batches, partial, told)
@@ -156,9 +159,9 @@ def _test(
     """What `score` says of the first model, with what it says of the second as `best`."""
     work = Split(ranks.rank(), ranks.count())
     data = make_batches(run, run.dataset.evaluate_on, train=False, device=device, work=work)
-    found = []
-    for path, model in load_models(device):
-        kept = Partial(partial, key_of(run, path)) if partial else None
-        found.append(score(model.eval(), data, f"{run.name}: evaluate", told, kept))
-    first, *others = found
+    judged = [
+        Judged(model.eval(), Partial(partial, key_of(run, path)) if partial else None)
+        for path, model in load_models(device)
+    ]
+    first, *others = score(judged, data, f"{run.name}: evaluate", told)
     return first | ({"best": others[0]} if others else {})

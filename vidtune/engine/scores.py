@@ -3,9 +3,10 @@
 Shapes: B clips of a batch, N clips, K views, C classes, Q texts, V videos.
 """
 
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,23 +27,30 @@ TEXTS_AT_ONCE = 256
 Outputs = list[tuple[Tensor, ...]]  # of every batch
 
 
-def score(
-    model: VideoModel,
-    data: Batches,
-    label: str,
-    told: Told | None = None,
-    partial: Partial | None = None,
-) -> dict[str, Any]:
-    """`{n, metrics}`, or `{status: diverged}` where a score is no number; on ranks above 0 nothing.
+class Judged(NamedTuple):
+    """A model that is tested, and where what is done of its test is kept, if anywhere."""
 
-    `data` is this rank's share of the split; the recipe's precision holds. What `partial` has is not done
+    model: VideoModel
+    partial: Partial | None = None
+
+
+def score(
+    judged: Sequence[Judged], data: Batches, label: str, told: Told | None = None
+) -> list[dict[str, Any]]:
+    """Of each model `{n, metrics}`, or `{status: diverged}` where a score is no number; on ranks above 0
+    nothing. Clips are read once for all.
+
+    `data` is this rank's share of the split; the recipe's precision holds. What is kept is not done
     again. Raises `Stopped`, on all ranks, where one was told to stop.
     """
     with torch.no_grad(), precision(data.run.recipe, data.device):
-        outputs = ranks.collect(_outputs(model, data, label, told, partial))
+        every = [ranks.collect(outputs) for outputs in _outputs(judged, data, label, told)]
         judge = _recognition if data.run.model.task == "recognition" else _retrieval
         targets = ranks.collect([data.targets])
-        return {} if ranks.rank() else judge(model, data, outputs, targets)
+        if ranks.rank():
+            return [{} for _ in judged]
+        pairs = zip(judged, every, strict=True)
+        return [judge(one.model, data, outputs, targets) for one, outputs in pairs]
 
 
 def _recognition(
@@ -79,29 +87,32 @@ def _retrieval(
 
 
 def _outputs(
-    model: VideoModel, data: Batches, label: str, told: Told | None, partial: Partial | None
-) -> Outputs:
-    """The outputs, on the CPU, for every batch of this rank. Features are remembered only where the
-    clips are read again."""
-    forward = model if data.reread and remember(model, data) else model.at_once
-    known = partial.read() if partial else {}
-    found = {number: known[number] for number in data.numbers if number in known}
-    left = [number for number in data.numbers if number not in found]
+    judged: Sequence[Judged], data: Batches, label: str, told: Told | None
+) -> list[Outputs]:
+    """Of each model its outputs, on the CPU, for every batch of this rank. Features are remembered only
+    where the clips are read again: those of one trunk, which all models have."""
+    remembered = data.reread and remember(judged[0].model, data)
+    every = [one.partial.read() if one.partial else {} for one in judged]
+    left = [number for number in data.numbers if not all(number in found for found in every)]
     with closing(data.numbered(left)) as batches:  # no worker outlives the test
         shown = progress(batches, len(left), label, show=not ranks.rank())
         for number, batch in zip(left, shown, strict=True):
-            out = forward(*batch.inputs, **batch.masks)
-            found[number] = tuple(x.cpu() for x in (out if isinstance(out, tuple) else (out,)))
-            if partial:
-                partial.add(number, found[number])
+            for (model, partial), found in zip(judged, every, strict=True):
+                if number in found:
+                    continue
+                out = (model if remembered else model.at_once)(*batch.inputs, **batch.masks)
+                found[number] = tuple(x.cpu() for x in (out if isinstance(out, tuple) else (out,)))
+                if partial:
+                    partial.add(number, found[number])
             if told and told.is_set():
                 break
-    if partial:
+    for partial in (one.partial for one in judged if one.partial):
         partial.write()
     (stop,) = ranks.any_of(told is not None and told.is_set())
     if stop:
-        raise Stopped(f"{label}: stopped after {len(found)} of {len(data.numbers)} batches")
-    return [found[number] for number in data.numbers]
+        done = sum(all(number in found for found in every) for number in data.numbers)
+        raise Stopped(f"{label}: stopped after {done} of {len(data.numbers)} batches")
+    return [[found[number] for number in data.numbers] for found in every]
 
 
 def _reversal(run: Run) -> list[int] | None:

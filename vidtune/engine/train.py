@@ -26,7 +26,7 @@ from vidtune.engine.made import (
     told_to_stop,
     wait_in_job,
 )
-from vidtune.engine.scores import score
+from vidtune.engine.scores import Judged, score
 from vidtune.engine.selection import Best, best_of
 from vidtune.engine.snapshot import LossCurve, Snapshot, damaged, older
 from vidtune.engine.step import Step
@@ -226,7 +226,8 @@ class Training:
         give_rows(self.model, None)
         self.model.eval()
         with torch.random.fork_rng(devices):
-            found = score(self.model, self.test, f"{self.run.name}: test after step {number}", told)
+            label = f"{self.run.name}: test after step {number}"
+            (found,) = score([Judged(self.model)], self.test, label, told)
             if "metrics" in found:
                 self.best.add(number, found["metrics"], self.model)
                 say(f"{self.run.name}: {self.best.describe()}")

@@ -1,6 +1,7 @@
 """What was chosen otherwise than `config.yaml` has it, as commands say it again."""
 
 import shlex
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,10 @@ def as_settings(config: Config, **always: str) -> str:
     return " ".join(["", "--config", *map(shlex.quote, parts)]) if parts else ""
 
 
-def as_arguments(config: Config) -> str:
-    """The arguments of a verb, " --key value ..."; "" for none."""
+def as_arguments(config: Config, keys: Collection[str] = SELECTED) -> str:
+    """The arguments of a verb, " --key value ...", for what it heeds; "" for none."""
     out = "" if config.folder == "config" else f" --config {shlex.quote(config.folder)}"
-    for key, value in _chosen(config).items():
+    for key, value in ((k, v) for k, v in _chosen(config).items() if k in keys):
         values = [value] if isinstance(value, str) else map(str, value)
         out += f" --{key} {shlex.join(values)}"
     return out

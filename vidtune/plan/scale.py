@@ -40,13 +40,14 @@ class Scale(Frozen):
     def at_full_size(self) -> bool:
         """Whether all that is trained has the declared backbone, dataset and frames, so that it may stand
         beside print, with whatever recipe."""
-        return not (self.backbones or self.datasets) and self.frames == 1.0
+        return not self.unlike
 
     @property
-    def print_is_of(self) -> str:
-        """What print was learned with, beside what this scale learns."""
-        alike = "the same backbones, datasets and frames"
-        return alike if self.at_full_size else "other data and larger models"
+    def unlike(self) -> str:
+        """What trainings have otherwise than print, recipes aside: "data and backbones"; "": nothing."""
+        swapped = {"data": self.datasets, "backbones": self.backbones, "frames": self.frames < 1.0}
+        *first, last = [name for name, is_so in swapped.items() if is_so] or [""]
+        return f"{', '.join(first)} and {last}" if first else last
 
     @property
     def job_seconds(self) -> dict[str, float]:

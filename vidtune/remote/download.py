@@ -188,6 +188,8 @@ class _Download:
         """Raise `Refused` where a reply from the first byte on is no more than what is here, as a page of a
         proxy or a quota is: it would take its place."""
         stated = _stated(reply)
+        if stated is None and "html" in reply.headers.get("Content-Type", "") and self.length():
+            raise Refused("a page in place of the file")
         if stated is not None and stated < self.length():
             raise Refused(
                 f"{stated:,} bytes in place of the {self.length():,} that are here already; if that "

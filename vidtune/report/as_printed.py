@@ -240,7 +240,9 @@ def _key(plan: Plan, table: ShownTable, heads: tuple[Head, ...], rows: list[Prin
     if any(h.ours.endswith("predicted") for h in heads):
         texts.append("memory predicted in GiB (fit: in GB, on a line fitted to printed rows)")
     if any(h.ours == plan.scale.name for h in heads):
-        texts.append(f"learned at scale {plan.scale.name} on other data, mean ± sd over seeds")
+        texts.append(
+            f"learned at scale {plan.scale.name} with other {plan.scale.unlike}, mean ± sd over seeds"
+        )
     if any(h.ours.startswith("change") for h in heads):
         labels = {row.row.variant: row.row.label for row in rows}
         bases = dict.fromkeys(
@@ -250,7 +252,7 @@ def _key(plan: Plan, table: ShownTable, heads: tuple[Head, ...], rows: list[Prin
             if pair.cell.delta and row.row.variant.startswith(f"{table.paper}/")
         )
         texts.append(
-            f"learned at scale {plan.scale.name} on other data: only the change against "
+            f"learned at scale {plan.scale.name} with other {plan.scale.unlike}: only the change against "
             f"{' and '.join(bases)}, beside print's, with its 95 % interval"
         )
     return "; ".join(texts) + "."

@@ -4,7 +4,7 @@ configuration comes from."""
 import shlex
 
 from vidtune.plan import Plan
-from vidtune.plan.chosen import as_settings
+from vidtune.plan.chosen import as_arguments, as_settings
 from vidtune.plan.origins import Origin, at_scale, origins
 from vidtune.report import texts
 from vidtune.report.cell_names import CellName, find, label
@@ -132,8 +132,9 @@ def _recompute(plan: Plan, named: CellName) -> list[str]:
     name, metric = named.variant, plan.config.metrics[named.metric]
     if name not in plan.variants:
         return []
+    asks = as_arguments(plan.config, ("papers",))
     if metric.kind == "counted":
-        return [f"vidtune cost {name}"]
+        return [f"vidtune cost {name}{asks}"]
     if metric.kind == "learned":
         return [_train(plan, name)]
     if metric.kind != "measured" or metric.name == "train_hours":  # we have no such number
@@ -143,7 +144,7 @@ def _recompute(plan: Plan, named: CellName) -> list[str]:
     asked = plan.config.papers[paper].measured_under().get(row)
     if asked and any(metric.name in m.predicts for m in plan.config.metrics.values()):
         given = f"--batch {asked.batch} --precision {asked.precision}"
-        commands.append(f"vidtune memory {name} {given} --attention {asked.attention}")
+        commands.append(f"vidtune memory {name} {given} --attention {asked.attention}{asks}")
     return commands
 
 
@@ -153,5 +154,6 @@ def _train(plan: Plan, variant: str) -> str:
     runs = [plan.evaluation_of[r.name] for r in plan.runs.values() if r.model.name == variant]
     scale = plan.scale.name if runs else "full"
     folder = plan.root.parent / scale / "runs"
-    files = [str(folder / run / "eval.json") for run in runs or [f"{variant}@0"]]
+    seed = (plan.config.settings.seeds or (0,))[0]  # of a scale that it is not at
+    files = [str(folder / run / "eval.json") for run in runs or [f"{variant}@{seed}"]]
     return f"snakemake --cores all{as_settings(plan.config, scale=scale)} -- {shlex.join(files)}"

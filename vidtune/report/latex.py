@@ -33,6 +33,14 @@ KNOWN = str.maketrans(
         "≤": r"$\leq$",
         "≥": r"$\geq$",
         "²": "$^2$",
+        "\N{LEFT SINGLE QUOTATION MARK}": "`",
+        "\N{RIGHT SINGLE QUOTATION MARK}": "'",
+        "\N{LEFT DOUBLE QUOTATION MARK}": "``",
+        "\N{RIGHT DOUBLE QUOTATION MARK}": "''",
+        "\N{EM DASH}": "---",
+        "\N{HORIZONTAL ELLIPSIS}": r"\dots{}",
+        "\N{BULLET}": r"\textbullet{}",
+        "\N{EURO SIGN}": r"\texteuro{}",
     }
 )
 GREEK = re.compile("GREEK (SMALL|CAPITAL) LETTER ([A-Z]+)")
@@ -98,7 +106,7 @@ def to_tex(table: ShownTable, form: PrintedForm) -> str:
         for one in wide_enough
         for count, body in list(_parts(*one)) or [(0, [])]
     ]
-    notes = [_note(text) for text in (form.key, *all_notes(table))]
+    notes = [_note(text) for text in (form.key, *all_notes(table, form))]
     needed = sum(math.ceil(len(text) / NOTE) for text in notes)
     inside = parts[-1][3] + needed <= LINES
     lines = ["% needs \\usepackage{booktabs}; print above, ours below"]

@@ -30,7 +30,7 @@ def lines(
 ) -> list[str]:
     """The premise, motion, the papers' learned claims, counted cells, the expected range."""
     return [
-        f"premise: {_premise(outcomes)}",
+        f"premise: {_premise(plan, outcomes)}",
         f"motion: {_motion(plan, rows)}",
         f"learned claims of the papers: {_claims(tested)}",
         f"counted: {_counted(cells)}",
@@ -38,7 +38,9 @@ def lines(
     ]
 
 
-def _premise(outcomes: Outcomes) -> str:
+def _premise(plan: Plan, outcomes: Outcomes) -> str:
+    if not plan.premises:
+        return "none: no backbone of this scale is pre-trained here"
     checks = [(t, c) for p in outcomes.premises.values() for t, c in p.items() if t in WATCHED]
     texts = []
     for task, check in checks:
@@ -99,7 +101,7 @@ def _counted(cells: list[Cell]) -> str:
 
 def _expected(plan: Plan, rows: list[Row], outcomes: Outcomes) -> str:
     checked = expected.check(plan, rows, outcomes.premises)
-    if checked is None:
+    if checked is None or not checked.ranges:
         return f"none is known of scale {plan.scale.name}"
     outside = checked.outside
     if not outside:

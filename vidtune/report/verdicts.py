@@ -175,7 +175,9 @@ def _differs(plan: Plan, run: Run) -> str:
         return "on other videos"
     if run.model.backbone != declared.backbone:
         return f"with {run.model.backbone.name} in place of {declared.backbone.name}"
-    return f"with {run.model.frames} frames in place of {declared.frames}"
+    if run.model.frames != declared.frames:
+        return f"with {run.model.frames} frames in place of {declared.frames}"
+    return f"which has other {plan.scale.unlike} of other variants"
 
 
 def _against_print(m: Metric, cell: Cell) -> tuple[Verdict, str]:

@@ -203,4 +203,5 @@ class Stepped(Result):
     clip: Amount
     test: Amount
     gflops: dict[Literal["encode", "step", "view"], Amount]
-    mixes: bool
+    mixes: bool  # it computes clips of a group together
+    whole: bool = False  # it computes a whole batch together, whatever a recipe says

@@ -8,7 +8,7 @@ from vidtune import estimate
 from vidtune.cli.inputs import add_plan_json, print_result, read_plan
 from vidtune.events import format_span
 from vidtune.plan import Plan, load
-from vidtune.plan.chosen import as_arguments, as_settings
+from vidtune.plan.chosen import SELECTED, as_arguments, as_settings
 
 LOCKS = Path(".snakemake/locks")
 
@@ -18,7 +18,7 @@ arguments = add_plan_json
 def run(args: argparse.Namespace) -> None:
     plan = read_plan(args)
     used = plan.config.settings
-    given = {"results": used.results, "papers": used.papers, "seeds": used.seeds}
+    given = {k: getattr(used, k) for k in SELECTED}
     there = [name for name in plan.config.scales if (plan.root.parent / name).is_dir()]
     plans = {
         name: plan if name == plan.scale.name else load(args.config, {**given, "scale": name})
@@ -64,7 +64,8 @@ def _next(plan: Plan, e: dict[str, Any]) -> list[tuple[str, str]]:
             (f"vidtune data status{asked}", "which datasets are lacking, and how to bring them")
         )
     if e["left"] and not e["done"] and scale != "smoke":
-        out.append(("snakemake --cores all --config scale=smoke", "try every step on a few clips"))
+        smoke = as_settings(plan.config, scale="smoke")
+        out.append((f"snakemake --cores all{smoke}", "try every step on a few clips"))
     if e["left"]:
         out.append((f"snakemake --cores all{chosen}", f"{e['left']} jobs are left{how_long}"))
         out.append((f"vidtune plan{asked}", "which"))

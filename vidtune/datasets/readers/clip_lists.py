@@ -4,6 +4,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from vidtune.datasets.dataset_paths import list_files
 from vidtune.spec import SPLITS, Dataset, UserError
 
 Placed = tuple[str, object]  # where a caption stands, and what should be its text
@@ -46,12 +47,8 @@ class ListFiles:
     def path(self, role: str) -> Path:
         """The file, anywhere below the folder. Raises `UserError` where it is absent or twice."""
         name = self.annotations.files[role]
-        exact = self.folder / name
-        is_name = not any(c in name for c in "/*?[")  # neither a path nor a pattern
         try:
-            if exact.is_file():
-                return exact
-            files = sorted(p for p in self.folder.rglob(name) if p.is_file()) if is_name else []
+            files = list_files(self.folder, name)
         except OSError as e:
             raise UserError(f"{e.filename}: {e.strerror}; expected a readable place") from None
         if len(files) == 1:
@@ -67,7 +64,7 @@ class ListFiles:
         else:
             owner = self.dataset.shares or self.dataset.name
             advice = f"run `vidtune data fetch {owner}` and `vidtune data extract {owner}`"
-        raise UserError(f"{exact}: no such file (its {role}); {advice}")
+        raise UserError(f"{self.folder / name}: no such file (its {role}); {advice}")
 
 
 def each_once(clips: Iterable[tuple[str, Listed]]) -> list[Listed]:

@@ -77,6 +77,9 @@ def _changed(plan: Plan, name: str, memory: dict[str, Any]) -> bool:
     asked, fit = paper.measured_under().get(name.split("/")[1]), memory.get("fit")
     if asked is None or any(memory.get(k) != getattr(asked, k) for k in CONVENTION):
         return True
+    recipe = plan.config.recipes[plan.variants[name].recipe]
+    if recipe.checkpoint != ("checkpointed" in memory["convention"]):
+        return True
     line = paper.fit and (paper.fit.slope, paper.fit.offset)
     return (fit and (fit["slope"], fit["offset"])) != line
 

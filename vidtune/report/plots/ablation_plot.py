@@ -40,12 +40,13 @@ def ablations(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
     style.legend(figure, axes)
     papers = " and ".join(dict.fromkeys(one.paper for one, _, _ in shown))
     title = f"Do the ablations of {papers} come out at scale {plan.scale.name}?"
+    others = f", of other {plan.scale.unlike}" if plan.scale.unlike else ""
     caption = (
         f"Learned at scale {plan.scale.name}: {plan.scale.says}. Left: means over the seeds that all "
         "rows of an ablation have, ± one standard deviation (ticks: single seeds), and what is reached "
         "by chance or without a sense of motion (lines). Right: the difference to the row that the "
         "paper puts first, over the same seeds in pairs with its moderated 95 % interval, and the same "
-        f"difference in print, which is of {plan.scale.print_is_of}. Half of an interval is the smallest "
+        f"difference in print{others}. Half of an interval is the smallest "
         "difference that could have been seen."
     )
     alt = "Dot plots with error bars, a row for each design."

@@ -47,10 +47,11 @@ def shares(plan: Plan, rows: list[Row], outcomes: Outcomes) -> Drawn | str:
         data += facts
     style.legend(figure, axes)
     title = f"What does a share of the training clips reach at scale {plan.scale.name}?"
+    others = f", of other {plan.scale.unlike}" if plan.scale.unlike else ""
     caption = (
         f"Left: learned at scale {plan.scale.name} ({plan.scale.says}), means over the same seeds, ± one "
         "standard deviation; lines: what is reached by chance or without a sense of motion. Right: "
-        f"print, of {plan.scale.print_is_of}. Methods stand with their declared backbone."
+        f"print{others}. Methods stand with their declared backbone."
     )
     return Drawn(figure, title, caption, data, "Line charts over the share of clips, in percent.")
 
