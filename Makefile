@@ -78,5 +78,5 @@ bench-data: $(READY)  # decord and OpenCV are compared where installed
 	$(BIN)/python benchmarks/loading.py --out benchmarks/loading.md
 
 clean:
-	rm -rf results/smoke results/mini results/mini-long results/mini-other \
+	rm -rf results/smoke results/mini results/mini-long results/mini-other results/data/specs/generated \
 		docs/_build docs/reference data/motion data/motion-* .snakemake .pytest_cache .ruff_cache .import_linter_cache

@@ -5,6 +5,7 @@ import io
 import os
 import signal
 import sys
+import traceback
 import warnings
 from contextlib import suppress
 from typing import Any, NoReturn, TextIO
@@ -49,7 +50,18 @@ def run() -> int:
     sys.stderr = io.StringIO() if sys.stderr is None else Unfailing(sys.stderr)
     for number in (signal.SIGTERM, signal.SIGUSR1):
         signal.signal(number, stop)
-    return main()
+    if "RANK" not in os.environ:
+        return main()
+    try:
+        code = main()
+    except Exception:
+        traceback.print_exc()
+        code = 1
+    if code:  # the end of the interpreter would wait for the other ranks, which wait for this one
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 def stop(*_: object) -> NoReturn:

@@ -104,6 +104,8 @@ class Asks:
         found = self.split.get(run)
         if isinstance(found, fits.Choice) and rule != "look":
             return found
+        if isinstance(found, str) and rule != "look":
+            raise UserError(f"{run}: {found}; it is left out, but was asked for by name")
         return fits.Choice(1, 1, self.plan.runs[run].recipe.batch, 0.0)
 
     def on_gpu(self) -> dict[str, Any]:
@@ -169,6 +171,7 @@ class Asks:
         mini backbones share a GPU, where they take one."""
         nodes, ranks = self.nodes(run), self.choice(run).ranks
         srun = f"srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 --kill-on-bad-exit=1 "
+        srun += f"--cpus-per-task={CORES * ranks // nodes} "  # srun does not take sbatch's
         how = "--shared" if self.plan.pretrainings and ranks == 1 else f"--count {ranks // nodes}"
         return f"exec {srun if nodes > 1 else ''}python -m vidtune.gpu {how} --"
 

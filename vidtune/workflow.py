@@ -20,11 +20,12 @@ from vidtune.datasets.stages import SCATTERED, STAGES, shards_of, training_waits
 from vidtune.estimate import format_estimate
 from vidtune.gpu import devices
 from vidtune.plan import Plan, load
+from vidtune.plan.chosen import as_arguments
 from vidtune.provenance import PACKAGE
 from vidtune.remote import cache
 from vidtune.report import outputs, reference_runs, summary
 from vidtune.report.numbers.device_costs import folders
-from vidtune.spec import GIB, UserError, parse_gpus
+from vidtune.spec import UserError
 from vidtune.spec.errors import printable, system_errors_explained
 
 __all__ = [
@@ -81,12 +82,11 @@ class Workflow:
         if gpus is None:
             return {}
         if absent := fits.missing(self.plan):
-            command = f"vidtune plan --scale {self.plan.scale.name} --gpus {gpus}"
+            command = f"vidtune plan{as_arguments(self.plan.config)} --gpus {gpus}"
             raise UserError(
                 f"gpus: {len(absent)} predictions of memory are missing or of other code; run `{command}`"
             )
-        count, size = parse_gpus(gpus)
-        return fits.split_all(self.plan, self.runs, count, size / GIB)
+        return fits.split_of(self.plan, self.runs)
 
     def gpus_of(self, run_name: str) -> int:
         """The GPUs that train and test a run."""
@@ -128,7 +128,7 @@ class Workflow:
     def done_file(self, dataset: str, stage: str, shard: str = "") -> str:
         """The file that says that a stage is done, or its shard, such as "2of8". What it makes lies in the
         data folder as no rule's output, because Snakemake would delete it before the stage runs again."""
-        return f"{self.root}/data/{dataset}.{stage}" + (f".{shard}" if shard else "")
+        return f"{self.plan.shared}/{dataset}.{stage}" + (f".{shard}" if shard else "")
 
     def stage_inputs(self, dataset: str, stage: str) -> list[str]:
         """The files that a stage of a dataset waits for: of its shards, where there are several."""
@@ -230,7 +230,7 @@ def start(
         if announce and not made.plan.scale.together and not made.plan.config.settings.gpus:
             print(
                 "vidtune: gpus is not set: every training takes one GPU, and its batches whole; "
-                f"vidtune plan --scale {made.plan.scale.name} --gpus 8x80GiB says what fits how many",
+                f"vidtune plan{as_arguments(made.plan.config)} --gpus 8x80GiB says what fits how many",
                 file=sys.stderr,
             )
         if made.waiting and announce:

@@ -6,6 +6,9 @@ import sys
 import pytest
 from helpers.common import REPO, one_line, plan_at
 
+from vidtune.cost import fits
+from vidtune.cost.fits import Choice
+
 
 class Started(Exception):
     """What `os.execv` would have become."""
@@ -74,6 +77,26 @@ def test_options_of_snakemake_that_stand_for_cores(started):
     for words in (["-c1"], ["--jobs", "3"], ["--profile", "workflow/profiles/slurm"]):
         given = started("b16-ssv1", "--scale", "smoke", *words)
         assert given[: len(words)] == words and "all" not in given
+
+
+def test_a_profile_of_the_environment_stands_for_cores(started, monkeypatch):
+    monkeypatch.setenv("SNAKEMAKE_PROFILE", "workflow/profiles/slurm")
+    assert "all" not in started("b16-ssv1", "--scale", "smoke")
+
+
+def test_runs_that_do_not_fit_are_left_out(started, vidtune, monkeypatch, capsys):
+    why = "a clip needs 9.0 GiB of the 6 that a GPU of 8 GiB has beside CUDA"
+
+    def split(plan, names):
+        return {name: why if name.endswith("@0") else Choice(1, 1, 8, 5.0) for name in names}
+
+    monkeypatch.setattr(fits, "split_of", split)
+    words = started("tempme/table8", "--scale", "mini", "--config", "gpus=1x8GiB")
+    left = words[words.index("--") + 1 :]
+    assert left and not any("@0/" in path for path in left) and why in capsys.readouterr().err
+    monkeypatch.setattr(fits, "split_of", lambda plan, names: dict.fromkeys(names, why))
+    code, _, err = vidtune("run", "tempme/table8", "--scale", "mini", "--config", "gpus=1x8GiB")
+    assert code == 2 and "none of its runs fits gpus: 1x8GiB" in err and why in err
 
 
 def test_what_cannot_be_run_is_one_line(vidtune, tmp_path, monkeypatch):

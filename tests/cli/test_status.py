@@ -189,7 +189,7 @@ def test_verify_says_that_it_counts_and_that_nothing_is_learned(tmp_path, vidtun
     code, out, err = vidtune("verify", "--table", "table2", "--kind", "learned", *where)
     last = out.splitlines()[-1]
     assert code == 0 and err == "" and last.startswith("nothing is learned yet at scale mini (no ")
-    assert last.endswith("snakemake --cores all --config scale=mini")
+    assert last.endswith(f"snakemake --cores all --config scale=mini results={tmp_path}")
     code, out, err = vidtune("verify", "--table", "table8", "--kind", "counted", *where)
     assert code == 0 and "counting at full size: " in err and "match" in out
 

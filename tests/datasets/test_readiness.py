@@ -149,7 +149,7 @@ def test_one_dataset_is_enough_for_its_rows_and_an_open_one_is_fetched_if_asked_
         snakemake(place, *asked, "stage=$NODE_OF_TEST")
         assert len(server.asked) == 7
         assert len(list((place / "node").rglob("videos/*/*"))) == len(clips_of(place, "k400"))
-        done = {p.name for p in (place / "results/full/data").glob("k400.*")}
+        done = {p.name for p in (place / "results/data").glob("k400.*")}
         assert {"k400.index.1of2", "k400.index.2of2", "k400.check.2of2", "k400.check"} <= done
         assert evaluated(place) == {"own/probe-ssv2", "own/probe-k400"}
         assert "Nothing to be done" in snakemake(place, *asked)

@@ -1,6 +1,7 @@
 """Places and machines as users have them: no home, a notebook's settings, little memory, lost GPUs."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from helpers import fake_nvml
 from helpers.common import REPO, one_line, plan_at
 
+from vidtune import __main__ as module
 from vidtune import progress
 from vidtune.__main__ import Unfailing
 from vidtune.data import workers
@@ -163,3 +165,28 @@ def test_progress_goes_on_where_its_log_has_no_room(monkeypatch):
         assert list(progress.progress(range(3), 3, "counting")) == [0, 1, 2]
         monkeypatch.undo()
         os.dup2(os.open(os.devnull, os.O_WRONLY), full.fileno())  # what is left to say goes there
+
+
+@pytest.mark.parametrize(("fails", "code"), [(lambda: 2, 2), (lambda: 1 / 0, 1)])
+def test_a_rank_that_fails_waits_for_no_other(fails, code, monkeypatch, capsys):
+    """At the end of the interpreter NCCL waits for the other ranks, which wait for this one."""
+
+    class Ended(BaseException):
+        pass
+
+    def ended(found: int) -> None:
+        raise Ended(found)
+
+    monkeypatch.setenv("RANK", "1")
+    for name, value in (("main", fails), ("stop", signal.SIG_DFL)):
+        monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(os, "_exit", ended)
+    monkeypatch.setattr(sys, "stderr", sys.stderr)
+    before = [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGUSR1)]
+    try:
+        with pytest.raises(Ended) as e:
+            module.run()
+    finally:
+        for number, handler in zip((signal.SIGTERM, signal.SIGUSR1), before, strict=True):
+            signal.signal(number, handler)
+    assert e.value.args == (code,)

@@ -1,9 +1,10 @@
 """The Plan: what a scale makes of a variant, and what changes when."""
 
 import json
+from pathlib import Path
 
 import pytest
-from helpers.common import REPO, one_line
+from helpers.common import REPO, one_line, plan_at
 
 from vidtune.plan import load, method_names, options_class, read_paper
 from vidtune.plan.scale import map_options
@@ -202,3 +203,13 @@ def test_a_backbone_that_a_method_cannot_tune(config):
     )
     with pytest.raises(UserError, match=r"aim-l14.backbone: aim is for clip; vit-e14 is eva"):
         load(config)
+
+
+def test_scales_share_what_is_said_of_the_data_folder():
+    """So that one scale after another makes no videos again: Snakemake compares the names of inputs."""
+    mini, long = (plan_at(Path("results"), scale) for scale in ("mini", "mini-long"))
+    assert mini.generated and mini.generated == long.generated
+    specs = [
+        {p: s for p, s in plan.specs().items() if plan.shared in p.parents} for plan in (mini, long)
+    ]
+    assert specs[0] == specs[1] and Path("results/data/specs/generated/motion.json") in specs[0]

@@ -121,7 +121,8 @@ def test_what_nobody_predicted_is_said_and_how_to(full, vidtune, monkeypatch):
     lines = {line.split()[0]: line.split()[-1] for line in text.splitlines() if line}
     assert code == 0 and lines["train"].endswith("+?") and lines["evaluate"].endswith("+?")
     assert lines["side4video-table9f"].endswith("+?")
-    assert "have no prediction; run `vidtune plan --scale full --gpus 8x80GiB`" in text
+    command = f"vidtune plan --scale full --results {full.root.parent} --gpus 8x80GiB"
+    assert f"have no prediction; run `{command}`" in text
     code, out, _ = vidtune(*given, "--json")
     result = json.loads(out)
     assert code == 0 and result["unknown"] >= 2 and result["executor"] == "slurm"

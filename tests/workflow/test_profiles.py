@@ -156,6 +156,11 @@ def test_a_run_on_two_nodes_is_started_by_srun(plan):
         0,
     )
     assert asked["cpus_per_task"] == 6 * CORES
+    assert "--ntasks-per-node=1 " in asks.launch(RUN) and "--cpus-per-task=" in asks.launch(RUN)
+    too_large = Asks(plan, {RUN: "a clip needs 90 GiB"}, site)
+    assert too_large.choice(RUN, "look").ranks == 1
+    with pytest.raises(UserError, match="a clip needs 90 GiB; it is left out, but was asked for"):
+        too_large.choice(RUN)
     assert asks.run_mb(RUN, 1) == Asks(plan, {RUN: Choice(6, 1, 8, 40.0)}).run_mb(RUN, 1)
     assert "srun --nodes=2 --ntasks=2 --ntasks-per-node=1" in asks.launch(RUN)
     assert asks.launch(RUN).endswith("vidtune.gpu --count 6 --")

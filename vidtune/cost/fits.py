@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from vidtune import provenance
 from vidtune.plan import Plan
-from vidtune.spec import Dataset, Recipe, Run, Workload, load_json, parse
+from vidtune.spec import GIB, Dataset, Recipe, Run, Workload, load_json, parse, parse_gpus
 from vidtune.spec.results import Stepped
 
 # GiB of each GPU that no prediction sees: CUDA's context, workspaces of cuBLAS and cuDNN, buffers of NCCL,
@@ -175,6 +175,16 @@ def split_all(plan: Plan, names: list[str], gpus: int, gib: float) -> dict[str, 
     runs = {name: plan.runs[name] for name in names}
     needs = {name: Need.read(kept_at(plan, run.workload())) for name, run in runs.items()}
     return {name: choose(run.recipe, needs[name], gpus, gib) for name, run in runs.items()}
+
+
+def split_of(plan: Plan, names: list[str]) -> dict[str, Choice | str]:
+    """`split_all` over the GPUs that the configuration names; nothing where it names none, or predictions
+    are missing."""
+    gpus = plan.config.settings.gpus
+    if gpus is None or missing(plan):
+        return {}
+    count, size = parse_gpus(gpus)
+    return split_all(plan, names, count, size / GIB)
 
 
 def table(plan: Plan, gpus: int, gib: float, speed: Speed) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from vidtune.spec import Lost, NotMet, UserError
 # How long ranks wait for each other, as for one whose part of a test was not begun where others are done;
 # torch's own 10 minutes (NCCL) would end that. A rank that dies is seen by who has started it.
 PATIENCE = timedelta(days=1)
+PARTING = 60.0  # seconds that rank 0 waits for the others to be gone
 
 _met: dict[str, dist.Store] = {}  # where the ranks have met, which rank 0 holds
 
@@ -39,6 +40,9 @@ def start(device: torch.device) -> None:
             )
         try:
             _met["store"], mine, ranks = next(dist.rendezvous("env://"))
+            _met["store"].set_timeout(
+                PATIENCE
+            )  # a rank's first tensor may be the others' hours later
             dist.init_process_group(
                 "nccl" if device.type == "cuda" else "gloo",
                 store=dist.PrefixStore("ranks", _met["store"]),
@@ -164,14 +168,23 @@ def losses_explained(what: str) -> Iterator[None]:
 
 
 def end() -> None:
-    """Part from the other ranks; rank 0, which holds the place where they met, goes last."""
+    """Part from the other ranks, when all have come here: NCCL's groups end together. Rank 0, which holds
+    the place where they met, goes last."""
     if not dist.is_initialized():
         return
     store, ranks, mine = _met["store"], count(), rank()
-    if mine:
-        dist.destroy_process_group()
-        store.add("gone", 1)
-        return
-    while store.add("gone", 0) < ranks - 1:
-        time.sleep(0.01)
+    _pass(store, "here", ranks, PATIENCE.total_seconds())
     dist.destroy_process_group()
+    if mine:
+        store.add("gone", 1)
+    else:
+        _pass(store, "gone", ranks, PARTING)
+
+
+def _pass(store: dist.Store, gate: str, ranks: int, seconds: float) -> None:
+    """Wait until as many ranks have come to a gate, or that time has gone by."""
+    until = time.monotonic() + seconds
+    come = store.add(gate, 1)
+    while come < ranks and time.monotonic() < until:
+        time.sleep(0.01)
+        come = store.add(gate, 0)

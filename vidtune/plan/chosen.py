@@ -23,6 +23,11 @@ def as_settings(config: Config, **always: str) -> str:
     return " ".join(["", "--config", *map(shlex.quote, parts)]) if parts else ""
 
 
+def run_all(config: Config) -> str:
+    """The command that runs the whole scale of a configuration."""
+    return f"snakemake --cores all{as_settings(config, scale=config.settings.scale)}"
+
+
 def as_arguments(config: Config, keys: Collection[str] = SELECTED) -> str:
     """The arguments of a verb, " --key value ...", for what it heeds; "" for none."""
     out = "" if config.folder == "config" else f" --config {shlex.quote(config.folder)}"

@@ -1,6 +1,7 @@
 """The Plan: the spec of every job of the DAG, and the place of its files.
 
-<results>/<scale>/specs/{generated,datasets,backbones,premises,runs,costs,memory}/....json   what a job is
+<results>/<scale>/specs/{backbones,premises,runs,costs,memory}/....json   what a job is
+<results>/data/specs/{generated,datasets}/....json  likewise, of what all scales share in the data folder
 <results>/<scale>/backbones/<name>/                 clip.pt pretrain.json premise.json
 <results>/<scale>/runs/<paper>/<variant>@<seed>/    model.pt train.json eval.json, once for equal runs;
                                                     best.pt where the recipe selects
@@ -116,8 +117,14 @@ class Plan:
         names |= {declared[name].shares or name for name in names}
         return {name: declared[name] for name in sorted(names)}
 
+    @property
+    def shared(self) -> Path:
+        """The folder of what jobs say of the data folder, which all scales share."""
+        return self.root.parent / "data"
+
     def spec_of(self, kind: str, name: str) -> Path:
-        return self.root / "specs" / kind / f"{name}.json"
+        home = self.shared if kind in ("generated", "datasets") else self.root
+        return home / "specs" / kind / f"{name}.json"
 
     def write_specs(self, changed: bool = True) -> None:
         """Write the spec files whose content `changed`, and only those: their age drives the DAG.

@@ -33,8 +33,8 @@ class Scale(Frozen):
     def problems(self) -> Iterator[str]:
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
             yield f"seeds: expected distinct numbers from 0; found {list(self.seeds)}"
-        if self.name == "reference":
-            yield "name: results/reference holds the reference results; choose another name"
+        if self.name in ("reference", "data"):
+            yield f"name: results/{self.name} holds what all scales share; choose another name"
 
     @property
     def at_full_size(self) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vidtune.plan import Plan
+from vidtune.plan.chosen import run_all
 from vidtune.report import outputs
 from vidtune.report.claims import Finding, findings
 from vidtune.report.comparisons import Status
@@ -71,7 +72,7 @@ def keep(plan: Plan, machine: str) -> Path:
     if outcomes.done < outcomes.runs:
         raise UserError(
             f"{plan.root}: {outcomes.done} of {outcomes.runs} runs are evaluated; "
-            f"run `snakemake --config scale={plan.scale.name}` first"
+            f"run `{run_all(plan.config)}` first"
         )
     learned = [r for r in rows if r.source == "ours" and r.kind == "learned"]
     about = ReferenceRun(

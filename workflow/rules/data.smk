@@ -15,7 +15,7 @@ rule fetch:
 
 rule generate:
     input:
-        spec=f"{SPECS}/generated/{{generated}}.json",
+        spec=f"{SHARED_SPECS}/generated/{{generated}}.json",
     output:
         f"{DATA}/{{generated}}/manifest.json",
     log:
@@ -40,7 +40,7 @@ for stage in SCATTERED:
             f"data_{stage}_shard"
         input:
             lambda wildcards, stage=stage: JOBS.before_stage(wildcards.dataset, stage),
-            spec=f"{SPECS}/datasets/{{dataset}}.json",
+            spec=f"{SHARED_SPECS}/datasets/{{dataset}}.json",
         output:
             JOBS.done_file("{dataset}", stage, "{shard}"),
         log:
@@ -54,11 +54,10 @@ for stage in SCATTERED:
         params:
             stage=stage,
             shard=lambda wildcards: wildcards.shard.replace("of", "/"),
-            scale=PLAN.scale.name,
             data=DATA,
         shell:
             "python -m vidtune data {params.stage} {wildcards.dataset:q} --shard {params.shard} "
-            "--scale {params.scale} --data {params.data:q} --done {output:q} > {log:q} 2>&1"
+            "--data {params.data:q} --done {output:q} > {log:q} 2>&1"
 
 
 for stage in STAGES:
@@ -68,7 +67,7 @@ for stage in STAGES:
             f"data_{stage}"
         input:
             lambda wildcards, stage=stage: JOBS.stage_inputs(wildcards.dataset, stage),
-            spec=f"{SPECS}/datasets/{{dataset}}.json",
+            spec=f"{SHARED_SPECS}/datasets/{{dataset}}.json",
         output:
             JOBS.done_file("{dataset}", stage),
         log:
@@ -82,8 +81,7 @@ for stage in STAGES:
             **ASKS.stage(stage),
         params:
             stage=stage,
-            scale=PLAN.scale.name,
             data=DATA,
         shell:
-            "python -m vidtune data {params.stage} {wildcards.dataset:q} --scale {params.scale} "
+            "python -m vidtune data {params.stage} {wildcards.dataset:q} "
             "--data {params.data:q} --done {output:q} > {log:q} 2>&1"

@@ -18,6 +18,7 @@ from vidtune.cli.inputs import add_plan_json, as_path, print_result, read_plan
 from vidtune.cost import fits
 from vidtune.estimate import estimate, format_estimate
 from vidtune.plan import Plan
+from vidtune.plan.chosen import as_arguments
 from vidtune.spec import GIB, UserError, parse_gpus
 
 
@@ -95,8 +96,8 @@ def format_bill(plan: Plan, result: dict[str, Any]) -> str:
         )
     if result["unknown"]:
         lines.append(
-            f"?: {result['unknown']} trainings and tests have no prediction; run `vidtune plan --scale "
-            f"{plan.scale.name} --gpus {gpus or '8x80GiB'}`, which takes minutes"
+            f"?: {result['unknown']} trainings and tests have no prediction; run `vidtune plan"
+            f"{as_arguments(plan.config)} --gpus {gpus or '8x80GiB'}`, which takes minutes"
         )
     return "\n".join(lines)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtune.cli.inputs import as_name, as_path
+from vidtune.cost import fits
 from vidtune.datasets.readiness import readiness_by_name
 from vidtune.plan import Plan, load
 from vidtune.plan.names import find_table, find_variant
@@ -19,7 +20,7 @@ from vidtune.spec import UserError, slug
 from vidtune.spec.yaml_files import read_value
 
 PASSES_ON = True  # arguments that it does not know; `main` puts them into args.rest
-CORES = ("-c", "--cores", "-j", "--jobs", "--profile", "--executor", "-e")
+CORES = ("-c", "--cores", "-j", "--jobs", "--profile", "--workflow-profile", "--executor", "-e")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +53,8 @@ def run(args: argparse.Namespace) -> None:
     targets = list(dict.fromkeys(t for name in args.target for t in _targets(plan, name)))
     passed = [word for word in args.rest if word != "--"]
     command = ["snakemake", *passed]
-    if not any(word.startswith(CORES) for word in passed):
+    profiled = "SNAKEMAKE_PROFILE" in os.environ  # which Snakemake reads
+    if not (profiled or any(word.startswith(CORES) for word in passed)):
         command += ["--cores", "all"]
     command += ["--config", *settings] if settings else []
     command += ["--", *targets]
@@ -86,8 +88,13 @@ def _targets(plan: Plan, name: str) -> list[str]:
         if not ready:
             raise UserError(f"{name}: {said}")
         print(f"vidtune run: {len(runs) - len(ready)} runs are left out: {said}", file=sys.stderr)
-    results = (plan.root / "runs" / plan.evaluation_of[run.name] / "eval.json" for run in ready)
-    return list(dict.fromkeys(map(str, results)))
+    names = list(dict.fromkeys(plan.evaluation_of[run.name] for run in ready))
+    too_large = {k: why for k, why in fits.split_of(plan, names).items() if isinstance(why, str)}
+    for one, why in too_large.items():
+        print(f"vidtune run: {one} is left out: {why}", file=sys.stderr)
+    if len(too_large) == len(names):
+        raise UserError(f"{name}: none of its runs fits gpus: {plan.config.settings.gpus}")
+    return [str(plan.root / "runs" / k / "eval.json") for k in names if k not in too_large]
 
 
 def _variants(plan: Plan, name: str) -> set[str]:

@@ -1,6 +1,6 @@
-"""List results whose code or spec has changed since, for `snakemake -R $(vidtune stale)`.
+"""List results whose code or spec has changed since, for `snakemake --cores all -R $(vidtune stale)`.
 
-Their files alone are on stdout, one a line; what that means is said on stderr.
+Their files alone are on stdout, one a line; what that means, and the command, is said on stderr.
 """
 
 import argparse
@@ -8,6 +8,7 @@ import sys
 
 from vidtune.cli.inputs import add_plan_json, print_result, read_plan
 from vidtune.plan import Plan
+from vidtune.plan.chosen import as_arguments, run_all
 from vidtune.report.numbers.result_files import eval_path
 from vidtune.report.numbers.results import gather
 
@@ -22,7 +23,10 @@ def run(args: argparse.Namespace) -> None:
     if not every:
         said = f"{plan.root}: no results yet"
     elif stale:
-        said = f"{len(stale)} of {len(every)} results are of other code or specs than today's"
+        said = (
+            f"{len(stale)} of {len(every)} results are of other code or specs than today's; make "
+        )
+        said += f"them again: {run_all(plan.config)} -R $(vidtune stale{as_arguments(plan.config)})"
     else:
         said = f"nothing is stale: all {len(every)} results are of today's code and specs"
     if args.json:

@@ -10,6 +10,7 @@ from typing import get_args
 
 from vidtune.cli.inputs import add_plan_json, print_result, read_plan
 from vidtune.plan import Plan
+from vidtune.plan.chosen import run_all
 from vidtune.progress import progress
 from vidtune.report import verdicts
 from vidtune.report.cells import Cell
@@ -50,8 +51,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _nothing_learned(plan: Plan) -> str:
-    command = f"snakemake --cores all --config scale={plan.scale.name}"
-    return f"nothing is learned yet at scale {plan.scale.name} (no results in {plan.root}/runs): {command}"
+    there = f"no results in {plan.root}/runs"
+    return f"nothing is learned yet at scale {plan.scale.name} ({there}): {run_all(plan.config)}"
 
 
 def _select(plan: Plan, args: argparse.Namespace, cells: list[Cell]) -> list[Cell]:

@@ -39,6 +39,7 @@ def run(args: argparse.Namespace) -> int | None:
         return _evaluate_run(args)
     if args.checkpoint:
         raise UserError("give --checkpoint or --official, not both")
+    from vidtune.engine import ranks
     from vidtune.engine.evaluate_official import evaluate_official
 
     if args.out:
@@ -48,6 +49,7 @@ def run(args: argparse.Namespace) -> int | None:
         write_json(Path(args.out), result)
     elif result:
         print(json.dumps(result, indent=1))
+    ranks.end()
     return None
 
 
