@@ -171,7 +171,8 @@ class Asks:
         mini backbones share a GPU, where they take one."""
         nodes, ranks = self.nodes(run), self.choice(run).ranks
         srun = f"srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 --kill-on-bad-exit=1 "
-        srun += f"--cpus-per-task={CORES * ranks // nodes} "  # srun does not take sbatch's
+        # srun does not take sbatch's
+        srun += f"--cpus-per-task=${{SLURM_CPUS_PER_TASK:-{CORES * ranks // nodes}}} "
         how = "--shared" if self.plan.pretrainings and ranks == 1 else f"--count {ranks // nodes}"
         return f"exec {srun if nodes > 1 else ''}python -m vidtune.gpu {how} --"
 

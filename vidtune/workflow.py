@@ -14,7 +14,7 @@ from typing import Any
 from vidtune import slurm
 from vidtune.cluster import Asks, Site
 from vidtune.cost import fits
-from vidtune.datasets import dataset_paths, readiness
+from vidtune.datasets import readiness, split
 from vidtune.datasets.node_copy import STAGE, host
 from vidtune.datasets.stages import SCATTERED, STAGES, shards_of, training_waits_for
 from vidtune.estimate import format_estimate
@@ -148,7 +148,7 @@ class Workflow:
         """The lists beside a user's own videos, by their declared names."""
         declared = self.plan.config.datasets[dataset]
         root = Path(self.plan.config.settings.data) / dataset
-        return list(map(str, dataset_paths.own_lists(declared, root)))
+        return list(map(str, split.own_lists(declared, root)))
 
     def described(self) -> list[str]:
         """The done files of the real datasets whose files are placed or may be fetched."""

@@ -62,6 +62,11 @@ def test_what_cannot_fit_is_one_line():
     assert choose(recipe(), NEED, 8, 6.5).startswith("a test needs 5.0 GiB of the 4.5 ")
 
 
+def test_a_model_of_whole_batches_is_not_split_whatever_its_recipe_says():
+    whole = NEED.model_copy(update={"whole": True})
+    assert choose(recipe(group=8), whole, 8, 98) == Choice(1, 1, 64, 96)
+
+
 def test_a_test_in_a_training_stands_beside_its_moments():
     assert isinstance(choose(recipe(), NEED, 8, 15.5), Choice)
     chosen = recipe(select=Selection(metric="top1"))
@@ -195,7 +200,8 @@ def test_the_workflow_takes_the_same_split(plan, tmp_path, monkeypatch, capsys):
 
     given = {"scale": "smoke", "results": str(tmp_path), "gpus": "2x8GiB"}
     monkeypatch.chdir(REPO)
-    with pytest.raises(UserError, match="run `vidtune plan --scale smoke --gpus 2x8GiB`"):
+    command = f"vidtune plan --scale smoke --results {tmp_path} --gpus 2x8GiB"
+    with pytest.raises(UserError, match=f"run `{command}`"):
         Workflow(given)
     small = plan_at(tmp_path, "smoke")
     pretend(fits.missing(small), [MARGIN, 0.5])

@@ -156,6 +156,36 @@ def test_a_stopped_test_goes_on(name, short_run, tmp_path, monkeypatch, vidtune)
     assert not (tmp_path / "eval.partial").exists()
 
 
+def test_clips_are_read_once_for_last_and_best_weights(short_run, tmp_path, monkeypatch):
+    """Also where outputs of the one alone are kept."""
+    monkeypatch.setattr(batches, "AT_ONCE", 2)
+    run, out = (
+        short_run(RETRIEVAL, steps=3, select={"metric": "r1", "every": 1}),
+        tmp_path / "model.pt",
+    )
+    train(run, out)
+    numbered, seen = Batches.numbered, []
+
+    def counted(self, numbers):
+        for batch in numbered(self, numbers):
+            seen.append(1)
+            yield batch
+
+    monkeypatch.setattr(Batches, "numbered", counted)
+
+    def tested():
+        seen.clear()
+        found = evaluate(run, out, partial=tmp_path / "kept")
+        return found["metrics"], found["best"], len(seen)
+
+    first = tested()
+    assert first[2] == 6 and tested() == (*first[:2], 0)
+    kept = partial.key_of(run, tmp_path / "best.pt")
+    for path in (tmp_path / "kept").glob(f"{kept}-*"):
+        path.unlink()
+    assert tested() == first
+
+
 def test_what_is_kept_of_a_test_is_of_its_very_checkpoint_spec_and_clips(short_run, tmp_path):
     run, other = short_run(RETRIEVAL, steps=1), short_run(RETRIEVAL, steps=2)
     train(run, tmp_path / "model.pt")

@@ -8,7 +8,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-from vidtune.plan import Plan, load
+from vidtune.plan import Config, Plan, load, read_config
 from vidtune.plan.chosen import SELECTED
 from vidtune.plan.names import find_variant
 from vidtune.plan.registry import options_of
@@ -42,8 +42,17 @@ def add_plan_json(parser: argparse.ArgumentParser) -> None:
 
 def read_plan(args: argparse.Namespace) -> Plan:
     """The plan of a verb's arguments. Raises `UserError` on the first fault of the configuration."""
+    return load(args.config, _given(args))
+
+
+def read_settings(args: argparse.Namespace) -> Config:
+    """The configuration alone, for what no scale decides."""
+    return read_config(Path(args.config), _given(args))
+
+
+def _given(args: argparse.Namespace) -> dict[str, Any]:
     given = {k: getattr(args, k, None) for k in SELECTED}
-    return load(args.config, {k: v for k, v in given.items() if v is not None})
+    return {k: v for k, v in given.items() if v is not None}
 
 
 def read_spec(kind: type[M], path: Path) -> M:

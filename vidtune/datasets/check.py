@@ -45,9 +45,10 @@ def run(dataset: Dataset, root: Path, workers: int | None = None, show: bool = T
             return _check_own_lists(dataset, root, workers, show)
         videos = dataset_paths.raw(dataset, root)
         bad = _bad_clips(videos, root, list(entries.values()), workers, show)
-        unlisted = stage_state.load(root, "index").get("unlisted", 0)
+        note = stage_state.load(root, "index")
         splits = split.read_splits(dataset, root)
-        coverage = write_lists(dataset, root, splits, entries, unlisted)
+        how = note.get("unlisted", 0), note.get("made_of")
+        coverage = write_lists(dataset, root, splits, entries, *how)
         _save(root, coverage, len(bad))
         shards.forget(root, "check")
         return coverage
@@ -75,7 +76,7 @@ def run_shard(
 
 
 def _save(root: Path, result: Any, quarantined: int) -> None:
-    facts = {"quarantined": quarantined, "made_of": stage_state.result_hash(root, "index")}
+    facts = {"quarantined": quarantined, "made_of": stage_state.made_of(root, "check")}
     stage_state.save(root, "check", digest=stage_state.data_hash(result), **facts)
 
 

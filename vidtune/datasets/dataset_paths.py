@@ -25,12 +25,6 @@ def annotations(dataset: Dataset, root: Path) -> Path:
     return _own(dataset) or home(dataset, root) / "annotations"
 
 
-def own_lists(dataset: Dataset, root: Path) -> list[Path]:
-    """The lists that a user has put beside videos in a folder of their own, by their declared names."""
-    names = dataset.annotations.files.values() if dataset.folder and dataset.annotations else ()
-    return [path for name in names for path in list_files(annotations(dataset, root), name)]
-
-
 def list_files(folder: Path, name: str) -> list[Path]:
     """The files of a name, or of the path or pattern that it is, anywhere below the folder."""
     exact = folder / name

@@ -9,7 +9,6 @@ from vidtune.datasets.stages import SHARED, STAGES, stages_of
 from vidtune.datasets.training_lists import read_coverage
 from vidtune.spec import SPLITS, Dataset, Source, UserError, shown
 
-BEFORE = {"index": "split", "check": "index"}  # stage -> the one whose result it is made from
 MARKS = {True: "done", False: "-"}
 
 
@@ -68,9 +67,9 @@ def _is_done(dataset: Dataset, root: Path, stage: str) -> bool:
         return False
     if stage == "split":
         at = stage_state.state_file(root, stage).stat().st_mtime_ns
-        return all(p.stat().st_mtime_ns <= at for p in dataset_paths.own_lists(dataset, root))
+        return all(p.stat().st_mtime_ns <= at for p in split.own_lists(dataset, root))
     made_of = state.get("made_of")
-    return made_of is None or made_of == stage_state.result_hash(root, BEFORE[stage])
+    return made_of is None or made_of == stage_state.made_of(root, stage)
 
 
 def _marks(dataset: Dataset, done: dict[str, bool], absent: int, by_hand: bool) -> dict[str, str]:

@@ -34,7 +34,8 @@ def run(dataset: Dataset, root: Path) -> dict[str, Any]:
 
     Raises `UserError` at the first mistake in the lists.
     """
-    lists = read_lists(dataset, dataset_paths.annotations(dataset, root))
+    folder = dataset_paths.annotations(dataset, root)
+    lists = read_lists(dataset, folder)
     check_lists(dataset, lists)
     with stage_state.one_process(root, f"{dataset.name}: split"):
         for name, clips in lists.splits.items():
@@ -46,9 +47,26 @@ def run(dataset: Dataset, root: Path) -> dict[str, Any]:
             "captions": {split: _count_captions(clips) for split, clips in lists.splits.items()},
             "classes": list(lists.classes),
             "shared_origins": _shared_origins(lists),
+            "lists": _found(dataset, folder) if dataset.folder else [],
         }
         stage_state.save(root, "split", digest=declaration_hash(dataset), **facts)
     return facts
+
+
+def own_lists(dataset: Dataset, root: Path) -> list[Path]:
+    """The lists beside videos in a user's own folder: where they were found, or at the folder's top."""
+    if not (dataset.folder and dataset.annotations):
+        return []
+    folder = dataset_paths.annotations(dataset, root)
+    known = stage_state.load(root, "split").get("lists") or dataset.annotations.files.values()
+    return [path for path in map(folder.joinpath, known) if path.is_file()]
+
+
+def _found(dataset: Dataset, folder: Path) -> list[str]:
+    assert dataset.annotations
+    names = dataset.annotations.files.values()
+    found = (path for name in names for path in dataset_paths.list_files(folder, name))
+    return [str(path.relative_to(folder)) for path in found]
 
 
 def summary(root: Path, facts: dict[str, Any]) -> list[str]:

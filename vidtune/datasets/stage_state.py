@@ -60,6 +60,7 @@ class SplitNote(Note):
     captions: dict[Split, Whole]
     classes: tuple[str, ...]
     shared_origins: dict[str, Whole]
+    lists: tuple[str, ...] = ()  # of a user's own folder: where they were found
 
 
 class IndexNote(Note):
@@ -125,6 +126,15 @@ def result_hash(root: Path, stage: str) -> str:
     lists = [root / n for n in names.get(stage, [f"{s}.jsonl" for s in SPLITS])]
     hashes = [hashlib.sha256(read_bytes(p)).hexdigest() for p in lists if p.exists()]
     return data_hash(facts, hashes)
+
+
+def made_of(root: Path, stage: str) -> str:
+    """Hash what `index` or `check` is made of: the lists that `split` has read; what `index` has found."""
+    if stage == "index":
+        return result_hash(root, "split")
+    index = root / "index.jsonl"
+    found = hashlib.sha256(read_bytes(index)).hexdigest() if index.exists() else ""
+    return data_hash(result_hash(root, "index"), found)
 
 
 def stamp(file: Path) -> dict[str, int]:

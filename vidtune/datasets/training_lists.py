@@ -53,10 +53,12 @@ def write_lists(
     splits: Mapping[str, list[Listed]],
     entries: Mapping[str, Entry],
     unlisted: int = 0,
+    made_of: str | None = None,
 ) -> Coverage:
     """Write the lists without broken and quarantined videos, and return the coverage.
 
-    `entries` are the lines of the index by id, `unlisted` the number of videos that no list names.
+    `entries` are the lines of the index by id, `unlisted` the number of videos that no list names,
+    `made_of` what the index was made of; None: of the splits of today.
     """
     barred = quarantined(root)
     videos = dataset_paths.raw(dataset, root)
@@ -78,7 +80,8 @@ def write_lists(
         counts = (expected, len(clips), len(present), len(good))
         coverage[split] = dict(zip(COUNTS, counts, strict=True))
     write_json(dataset_paths.coverage(root), coverage)
-    digest, made_of = stage_state.data_hash(coverage), stage_state.result_hash(root, "split")
+    digest = stage_state.data_hash(coverage)
+    made_of = made_of or stage_state.made_of(root, "index")
     stage_state.save(root, "index", digest=digest, unlisted=unlisted, made_of=made_of)
     manifest = {
         "format": FORMAT,

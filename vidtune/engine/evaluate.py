@@ -43,6 +43,7 @@ def write_evaluation(
             remove(partial)
             for path in unfinished(out):
                 path.unlink(missing_ok=True)
+        ranks.wait()  # until it is written a signal may stop none of them
 
 
 def evaluate(

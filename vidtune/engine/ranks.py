@@ -7,7 +7,7 @@ the first one listens); without them there is one rank, and nothing here does an
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -173,12 +173,16 @@ def end() -> None:
     if not dist.is_initialized():
         return
     store, ranks, mine = _met["store"], count(), rank()
-    _pass(store, "here", ranks, PATIENCE.total_seconds())
+    try:
+        _pass(store, "here", ranks, PATIENCE.total_seconds())
+    except RuntimeError:
+        raise Lost(f"the first of the {ranks} processes has ended before the others") from None
     dist.destroy_process_group()
-    if mine:
-        store.add("gone", 1)
-    else:
-        _pass(store, "gone", ranks, PARTING)
+    with suppress(RuntimeError):  # rank 0 has waited long enough
+        if mine:
+            store.add("gone", 1)
+        else:
+            _pass(store, "gone", ranks, PARTING)
 
 
 def _pass(store: dist.Store, gate: str, ranks: int, seconds: float) -> None:

@@ -20,7 +20,7 @@ from vidtune.spec import UserError, slug
 from vidtune.spec.yaml_files import read_value
 
 PASSES_ON = True  # arguments that it does not know; `main` puts them into args.rest
-CORES = ("-c", "--cores", "-j", "--jobs", "--profile", "--workflow-profile", "--executor", "-e")
+CORES = ("-c", "--cores", "-j", "--jobs", "--profile", "--executor", "-e")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> None:
     targets = list(dict.fromkeys(t for name in args.target for t in _targets(plan, name)))
     passed = [word for word in args.rest if word != "--"]
     command = ["snakemake", *passed]
-    profiled = "SNAKEMAKE_PROFILE" in os.environ  # which Snakemake reads
+    profiled = os.environ.get("SNAKEMAKE_PROFILE")  # which Snakemake reads
     if not (profiled or any(word.startswith(CORES) for word in passed)):
         command += ["--cores", "all"]
     command += ["--config", *settings] if settings else []

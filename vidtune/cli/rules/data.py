@@ -8,11 +8,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from vidtune.cli.inputs import add_plan, add_plan_json, as_path, print_result, read_plan
+from vidtune.cli.inputs import (
+    add_plan,
+    add_plan_json,
+    as_path,
+    print_result,
+    read_plan,
+    read_settings,
+)
 from vidtune.datasets import lock, stage_state
 from vidtune.datasets.shards import Shard
 from vidtune.datasets.stages import LOCK, SCATTERED, SHARED, STAGES
-from vidtune.plan import Plan
+from vidtune.plan import Config, Plan
 from vidtune.spec import Dataset, UserError, write_text
 from vidtune.spec.errors import printable, system_errors_explained
 
@@ -52,18 +59,18 @@ def _shard(text: str) -> Shard:
 
 def run(args: argparse.Namespace) -> int:
     """Run one stage of each dataset; one that fails does not stop the others."""
-    plan = read_plan(args)
     if args.stage == "status":
-        return _status(plan, args)
+        return _status(read_plan(args), args)
+    config = read_settings(args)
     failed, hashes = 0, []
-    for name in dict.fromkeys(_check_real(plan, name) for name in args.datasets):
+    for name in dict.fromkeys(_check_real(config, name) for name in args.datasets):
         try:
-            dataset = plan.config.datasets[name]
+            dataset = config.datasets[name]
             if dataset.shares and args.stage in SHARED:
-                dataset = plan.config.datasets[dataset.shares]
-            root = Path(plan.config.settings.data) / dataset.name
+                dataset = config.datasets[dataset.shares]
+            root = Path(config.settings.data) / dataset.name
             with system_errors_explained():
-                lines, made = _run_stage(args, dataset, root, Path(plan.config.folder))
+                lines, made = _run_stage(args, dataset, root, Path(config.folder))
                 for line in lines:
                     print(line)
                 hashes.append(made)
@@ -96,9 +103,9 @@ def _run_stage(
     return lines, stage_state.result_hash(root, stage)
 
 
-def _check_real(plan: Plan, name: str) -> str:
-    real = [d.name for d in plan.config.datasets.values() if not d.generated]
-    if name in plan.config.datasets and name not in real:
+def _check_real(config: Config, name: str) -> str:
+    real = [d.name for d in config.datasets.values() if not d.generated]
+    if name in config.datasets and name not in real:
         raise UserError(f"{name}: generated, by `vidtune generate`; it has nothing to fetch")
     return _check(name, real)
 
