@@ -226,6 +226,7 @@ def test_after_index_or_check_a_run_is_refused_until_copies_are_listed_again(tmp
 
 def test_the_overview_asks_for_copies_between_check_and_describe(tmp_path: Path):
     folder, root = own_data.write(tmp_path / "own"), tmp_path / "data" / "mine"
+    videos.write(folder / "a.mp4", frames=40, size=(300, 450))  # so that a copy is listed
     mine = own_data.own(folder, resized={"short": 240})
 
     def commands(dataset: Dataset = mine) -> list[str]:

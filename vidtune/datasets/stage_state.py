@@ -129,12 +129,12 @@ def result_hash(root: Path, stage: str) -> str:
 
 
 def made_of(root: Path, stage: str) -> str:
-    """Hash what `index` or `check` is made of: the lists that `split` has read; what `index` has found."""
+    """Hash what `index` or `check` is made of: the lists that `split` has read; what `index` has found, not
+    the lists for training, which `resize` writes too."""
     if stage == "index":
         return result_hash(root, "split")
     index = root / "index.jsonl"
-    found = hashlib.sha256(read_bytes(index)).hexdigest() if index.exists() else ""
-    return data_hash(result_hash(root, "index"), found)
+    return hashlib.sha256(read_bytes(index)).hexdigest() if index.exists() else ""
 
 
 def stamp(file: Path) -> dict[str, int]:

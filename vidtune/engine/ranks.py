@@ -40,9 +40,8 @@ def start(device: torch.device) -> None:
             )
         try:
             _met["store"], mine, ranks = next(dist.rendezvous("env://"))
-            _met["store"].set_timeout(
-                PATIENCE
-            )  # a rank's first tensor may be the others' hours later
+            # what a rank sends first may come hours after the others'
+            _met["store"].set_timeout(PATIENCE)
             dist.init_process_group(
                 "nccl" if device.type == "cuda" else "gloo",
                 store=dist.PrefixStore("ranks", _met["store"]),

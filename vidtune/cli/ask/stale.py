@@ -24,9 +24,9 @@ def run(args: argparse.Namespace) -> None:
         said = f"{plan.root}: no results yet"
     elif stale:
         said = (
-            f"{len(stale)} of {len(every)} results are of other code or specs than today's; make "
+            f"{len(stale)} of {len(every)} results are of other code or specs than today's; make them "
+            f"again: {run_all(plan.config)} -R $(vidtune stale{as_arguments(plan.config)})"
         )
-        said += f"them again: {run_all(plan.config)} -R $(vidtune stale{as_arguments(plan.config)})"
     else:
         said = f"nothing is stale: all {len(every)} results are of today's code and specs"
     if args.json:
