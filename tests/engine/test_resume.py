@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from vidtune.data import records
+from vidtune.data.clips import Clips
+from vidtune.data.video import cores
 from vidtune.engine import optim
 from vidtune.engine.checkpoints import load_checkpoint
 from vidtune.engine.made import alone
@@ -102,6 +104,32 @@ def test_told_to_stop_a_training_leaves_its_last_step(short_run, tmp_path, monke
     train(run, tmp_path / "whole" / "model.pt")
     states = [load_checkpoint(p)["state"] for p in (out, tmp_path / "whole" / "model.pt")]
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
+
+
+def test_told_to_stop_as_it_decodes_a_job_ends_at_once(short_run, tmp_path, monkeypatch, vidtune):
+    """A training, and then a test: what they were at is nothing that a snapshot could keep."""
+    run, read, videos = short_run("tempme/lora-b32@0", steps=2), Clips.__getitem__, []
+    run = run.model_copy(update={"dataset": run.dataset.model_copy(update={"generated": None})})
+    write_json(tmp_path / "spec.json", run)
+    out, result = tmp_path / "x" / "model.pt", tmp_path / "x" / "eval.json"
+    jobs = ("train", "--out", out), ("evaluate", "--checkpoint", out, "--out", result)
+
+    def told(clips: Clips, item: int):
+        videos.append(item)
+        if item == clips.firsts[0]:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        time.sleep(0.2)
+        return read(clips, item)
+
+    for verb, *places in jobs:
+        monkeypatch.setattr(Clips, "__getitem__", told)
+        code, _, err = vidtune(verb, "--spec", tmp_path / "spec.json", *places)
+        assert code == 75 and "stopped as it was starting\n" in err
+        assert 0 < len(videos) <= 2 * cores()
+        assert out.parent.exists() == (verb == "evaluate") and not result.exists()
+        monkeypatch.setattr(Clips, "__getitem__", read)
+        videos.clear()
+        assert vidtune(verb, "--spec", tmp_path / "spec.json", *places)[0] == 0
 
 
 def test_a_damaged_snapshot_is_set_aside(short_run, tmp_path, monkeypatch, capsys):

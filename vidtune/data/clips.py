@@ -176,6 +176,10 @@ def read_all(clips: Clips, label: str) -> Tensor:
         videos[clips.items[item][0]] = clips[item]["video"]
 
     with ThreadPoolExecutor(cores()) as pool:  # FFmpeg and torch work without Python's lock
-        for _ in progress(pool.map(fill, clips.firsts), len(videos), label):
-            pass
+        try:
+            for _ in progress(pool.map(fill, clips.firsts), len(videos), label):
+                pass
+        except BaseException:  # a signal or a broken video: the rest is not read
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return videos

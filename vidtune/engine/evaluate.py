@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -159,10 +160,11 @@ def _test(
 ) -> dict[str, Any]:
     """What `score` says of the first model, with what it says of the second as `best`."""
     work = Split(ranks.rank(), ranks.count())
-    data = make_batches(run, run.dataset.evaluate_on, train=False, device=device, work=work)
-    judged = [
-        Judged(model.eval(), Partial(partial, key_of(run, path)) if partial else None)
-        for path, model in load_models(device)
-    ]
+    with told.at_once(run.name) if told else nullcontext():
+        data = make_batches(run, run.dataset.evaluate_on, train=False, device=device, work=work)
+        judged = [
+            Judged(model.eval(), Partial(partial, key_of(run, path)) if partial else None)
+            for path, model in load_models(device)
+        ]
     first, *others = score(judged, data, f"{run.name}: evaluate", told)
     return first | ({"best": others[0]} if others else {})

@@ -7,17 +7,19 @@ import torch
 from vidtune.data import batches
 from vidtune.data.batches import Batches
 from vidtune.engine import ranks
+from vidtune.engine.made import Told
 from vidtune.nn.pixels import normalise
 from vidtune.nn.task import VideoModel
 from vidtune.progress import progress
 
 
-def remember(model: VideoModel, data: Batches) -> bool:
+def remember(model: VideoModel, data: Batches, told: Told | None = None) -> bool:
     """Put the outputs of `model.prepare` in place of the clips, and say whether they are there.
 
     Every video is decoded once, also where the clips themselves would take too much room. Outputs are
-    not remembered where tuned parameters reach them, where clips differ between epochs, and where they
-    take too much room. `forward` takes them; clips go to `model.at_once`.
+    not remembered where tuned parameters reach them, where clips differ between epochs, where they
+    take too much room, and where `told` is set meanwhile. `forward` takes them; clips go to
+    `model.at_once`.
     """
     if data.features is not None:  # by an earlier run, whose clips are shared
         return True
@@ -27,6 +29,8 @@ def remember(model: VideoModel, data: Batches) -> bool:
     parts = []
     with closing(data.videos_once()) as all_videos:
         for videos in progress(all_videos, -(-len(data.own) // batches.AT_ONCE), label, show):
+            if told and told.is_set():
+                return False
             parts.append(tuple(feature.cpu() for feature in model.prepare(normalise(videos))))
     data.features = tuple(torch.cat(column) for column in zip(*parts, strict=True))
     data.videos = None

@@ -19,7 +19,7 @@ from typing import Annotated
 from pydantic import Field
 
 from vidtune import provenance
-from vidtune.spec import Run, UserError, load_json, parse, write_json
+from vidtune.spec import Run, Stopped, UserError, load_json, parse, write_json
 from vidtune.spec.regular_files import opened
 from vidtune.spec.results import Result, Written
 
@@ -178,9 +178,25 @@ class Told:
 
     def __init__(self) -> None:
         self._told = False
+        self._nothing_done: str | None = None
 
     def set(self) -> None:
         self._told = True
+        self._end_at_once()
+
+    @contextmanager
+    def at_once(self, what: str) -> Iterator[None]:
+        """Before there is anything to keep: whoever is told meanwhile ends where it is, by `Stopped`."""
+        self._nothing_done = f"{what}: stopped as it was starting"
+        try:
+            self._end_at_once()
+            yield
+        finally:
+            self._nothing_done = None
+
+    def _end_at_once(self) -> None:
+        if self._told and self._nothing_done:
+            raise Stopped(self._nothing_done)
 
     def is_set(self) -> bool:
         return self._told

@@ -91,7 +91,7 @@ def _outputs(
 ) -> list[Outputs]:
     """Of each model its outputs, on the CPU, for every batch of this rank. Features are remembered only
     where the clips are read again: those of one trunk, which all models have."""
-    remembered = data.reread and remember(judged[0].model, data)
+    remembered = data.reread and remember(judged[0].model, data, told)
     every = [one.partial.read() if one.partial else {} for one in judged]
     left = [number for number in data.numbers if not all(number in found for found in every)]
     with closing(data.numbered(left)) as batches:  # no worker outlives the test

@@ -89,7 +89,8 @@ def _train(
 ) -> None:
     work, training = Split(ranks.rank(), ranks.count(), parts), None
     try:
-        training = Training(run, out.parent / "resume.pt", device, make_batches, work)
+        with told.at_once(run.name):  # it may decode and compute features for an hour
+            training = Training(run, out.parent / "resume.pt", device, make_batches, work)
         training.run_on(told)
     except (RuntimeError, MemoryError) as e:
         if not out_of_memory(e):
