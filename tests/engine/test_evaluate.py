@@ -124,6 +124,17 @@ def test_smaller_copies_are_as_declared_and_reported(damageable_run, tmp_path):
     assert evaluate(run_on_copies, checkpoint)["status"] == "ok"
 
 
+def test_clips_that_came_after_a_training_are_none_that_it_used(damageable_run, tmp_path):
+    run = damageable_run(steps=1)
+    listed = Path(run.data) / "train.jsonl"
+    lines = listed.read_text().splitlines(keepends=True)
+    listed.write_text("".join(lines[1:]))
+    train(run, tmp_path / "model.pt")
+    listed.write_text("".join(lines))
+    used = evaluate(run, tmp_path / "model.pt")["coverage"]
+    assert used["train"]["used"] == len(lines) - 1 and used["test"]["used"] == 4
+
+
 @pytest.mark.parametrize("name", [RECOGNITION, RETRIEVAL])
 def test_a_stopped_test_goes_on(name, short_run, tmp_path, monkeypatch, vidtune):
     """Told to stop, or killed: what is done is not done again, and the numbers are the same."""

@@ -7,6 +7,8 @@ import torch
 from helpers.common import one_line
 
 from vidtune.data.batches import Batches, SharedBatches
+from vidtune.engine import evaluate as testing
+from vidtune.engine import scores
 from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import load_checkpoint
 from vidtune.engine.evaluate import evaluate
@@ -17,7 +19,7 @@ from vidtune.nn.task import VideoModel
 from vidtune.spec import Run, load_json, write_json
 
 FROZEN, TUNED = "side4video/b16-ssv1@0", "tempme/tempme-b32@0"
-FILES = ["eval.json", "model.pt", "train.json"]
+FILES = [".eval.json", "eval.json", "model.pt", "train.json"]
 
 
 def with_seed(run: Run, seed: int) -> Run:
@@ -100,14 +102,16 @@ def test_a_stopped_job_goes_on_with_the_seed_it_was_at(short_run, tmp_path, monk
     assert sorted(p.name for p in finished.iterdir()) == FILES
     before = load_json(finished / "eval.json")
     (finished / "eval.json").unlink()
-    trained = ages(finished)
+    trained, tests = ages(finished), []
+    monkeypatch.setattr(testing, "score", lambda *a: tests.append(1) or scores.score(*a))
     learn(runs, tmp_path)
+    assert len(tests) == 2  # nor is the first one tested again
     assert len(steps) == 4 + 2 + 4 + 4
     assert trained.items() <= ages(finished).items()
-    assert load_json(finished / "eval.json")["metrics"] == before["metrics"]
+    assert load_json(finished / "eval.json") == before
     made = ages(tmp_path)
     learn(runs, tmp_path)
-    assert ages(tmp_path) == made and len(made) == 9
+    assert ages(tmp_path) == made and len(made) == 12
 
 
 @pytest.mark.parametrize("change", ["spec", "weights", "code", "half a file"])
@@ -128,7 +132,9 @@ def test_what_is_out_of_date_is_learned_again(change, short_run, tmp_path, monke
         (tmp_path / run.name / "train.json").write_text("{")
     learn([run], tmp_path)
     same = {name for name, _ in made.items() & ages(tmp_path / run.name).items()}
-    assert same == ({"eval.json"} if change == "half a file" else set())  # of the very same weights
+    assert same == (
+        {"eval.json", ".eval.json"} if change == "half a file" else set()
+    )  # of the very same weights
 
 
 def test_runs_that_are_learned_together_differ_in_their_seed_alone(short_run, tmp_path, vidtune):

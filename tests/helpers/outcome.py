@@ -8,7 +8,7 @@ import torch
 from vidtune.engine.checkpoints import load_checkpoint
 from vidtune.spec import load_json
 
-FINISHED = {"model.pt", "best.pt", "train.json", "eval.json"}
+FINISHED = {"model.pt", "best.pt", "train.json", "eval.json", ".eval.json"}
 APART = {"seconds", "provenance"}  # of two processes
 
 

@@ -16,13 +16,14 @@ from vidtune.engine import ranks
 from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import load_checkpoint, load_tuned
 from vidtune.engine.device import device_name, out_of_memory, pick_device
-from vidtune.engine.made import Told, inputs_digest, told_to_stop, wait_until_seen
+from vidtune.engine.made import Told, inputs_digest, is_current, told_to_stop, wait_until_seen
 from vidtune.engine.partial import Partial, key_of, remove
 from vidtune.engine.scores import Judged, score
 from vidtune.engine.selection import best_of
 from vidtune.nn.task import VideoModel
 from vidtune.spec import Run, UserError, write_json
-from vidtune.spec.read import unfinished
+from vidtune.spec.read import unfinished, write_bytes
+from vidtune.spec.regular_files import read_bytes
 
 Tested = Iterable[tuple[Path, VideoModel]]  # a checkpoint, and the model with its weights
 
@@ -30,19 +31,28 @@ Tested = Iterable[tuple[Path, VideoModel]]  # a checkpoint, and the model with i
 def write_evaluation(
     run: Run, checkpoint: Path, out: Path, make_batches: MakeBatches = Batches
 ) -> None:
-    """Write what `evaluate` gives to the JSON file `out`.
+    """Write what `evaluate` gives to the JSON file `out`, and once more beside it.
 
     What is done stands in a folder beside it, with the suffix .partial, until all is written; told to
-    stop it raises `Stopped`, and goes on from there when started again.
+    stop it raises `Stopped`, and goes on from there when started again. The result of this very test
+    stays. Where Snakemake has deleted it, as it does with the outputs of a job that it repeats because
+    another job has written the same lists anew, it is taken from the file beside it, `.eval.json`.
     """
-    partial = out.with_suffix(".partial")
+    partial, kept = out.with_suffix(".partial"), out.with_name(f".{out.name}")
     wait_until_seen(checkpoint)
+    ranks.start(pick_device(ranks.local_rank()))
+    made = next((p for p in (out, kept) if is_current(run, p, checkpoint)), None)
+    if made := ranks.tell(made):  # as the first sees it
+        if ranks.rank() == 0 and made != out:
+            write_bytes(out, read_bytes(made))
+        return
     with told_to_stop() as told:
         result = evaluate(run, checkpoint, make_batches, partial, told)
         if ranks.rank() == 0:
+            write_json(kept, result)
             write_json(out, result)
             remove(partial)
-            for path in unfinished(out):
+            for path in (*unfinished(out), *unfinished(kept)):
                 path.unlink(missing_ok=True)
         ranks.wait()  # until it is written a signal may stop none of them
 
@@ -90,6 +100,8 @@ def evaluate(
     if not result:
         return {}
     result["provenance"]["inputs"] = inputs
+    if "clips" in trained:  # which today's list may have more of
+        result["coverage"]["train"] = trained["clips"]
     found = result.pop("best", result)
     if best and best["step"] and result["status"] == "ok" and "metrics" in found:
         result["best"] = {**best, "metrics": found["metrics"]}

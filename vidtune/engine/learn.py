@@ -8,7 +8,6 @@ from pathlib import Path
 from vidtune.data.batches import SharedBatches
 from vidtune.datasets.node_copy import staged
 from vidtune.engine.evaluate import write_evaluation
-from vidtune.engine.made import is_current
 from vidtune.engine.train import train
 from vidtune.spec import Run, UserError
 
@@ -31,5 +30,4 @@ def learn(runs: list[Run], folder: Path) -> None:
     for run in runs:
         model, result = (folder / run.name / name for name in ("model.pt", "eval.json"))
         train(run, model, batches)
-        if not is_current(run, result, model):
-            write_evaluation(run, model, result, batches)
+        write_evaluation(run, model, result, batches)

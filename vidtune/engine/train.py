@@ -11,6 +11,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from vidtune import provenance
+from vidtune.data import records
 from vidtune.data.batches import Batch, Batches, MakeBatches, Split
 from vidtune.engine import optim, ranks
 from vidtune.engine.build_run import build_run
@@ -139,6 +140,7 @@ class Training:
         torch.manual_seed(run.seed)
         self.run, self.work, self.device = run, work, device
         self.inputs = inputs_digest(run)
+        self.clips = records.count_coverage(run.dataset, Path(run.data)).get("train")
         self.model, pretrained = build_run(run, device)
         _check_split(self.model, run, work)
         if run.recipe.weights == "fp16":
@@ -264,6 +266,7 @@ class Training:
             "step": self.curve.number,
             "state": tuned_state(self.model) if status == "ok" else {},
             "replaced": self.data.replaced,
+            "clips": self.clips,
             "split": {"ranks": self.work.ranks, "parts": self.work.parts},
         }
         best_of(out).unlink(missing_ok=True)

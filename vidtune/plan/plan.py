@@ -4,7 +4,8 @@
 <results>/data/specs/{generated,datasets}/....json  likewise, of what all scales share in the data folder
 <results>/<scale>/backbones/<name>/                 clip.pt pretrain.json premise.json
 <results>/<scale>/runs/<paper>/<variant>@<seed>/    model.pt train.json eval.json, once for equal runs;
-                                                    best.pt where the recipe selects
+                                                    best.pt where the recipe selects; .eval.json, which
+                                                    is eval.json where Snakemake does not delete it
 <results>/<scale>/costs/<paper>.json                of all its models, at the papers' full size
 <results>/<scale>/memory/<paper>.json               of the rows whose memory it prints, likewise
 """
