@@ -1,7 +1,8 @@
 """What each job asks of a cluster: cores, memory, time and GPUs, more with every attempt.
 
 A site's own values are `default-resources` of its profile, which Snakemake hands to the jobs too:
-`gpu_partition`, how GPUs are asked for (`gpu_as`) and the longest job (`max_minutes`). On a machine
+`gpu_partition`, how GPUs are asked for (`gpu_as`), the longest job (`max_minutes`), what a node has
+(`max_mb`). On a machine
 without a scheduler nothing reads what is asked. Imports no torch.
 """
 
@@ -47,6 +48,7 @@ class Site(NamedTuple):
     gpu_type: str = ""
     gpus_per_node: int = 0  # 0: no run takes more than one node
     max_minutes: int = 0  # 0: no limit
+    max_mb: int = 0  # of a node; 0: not known
     slurm_extra: str = ""  # of every job
 
     @classmethod
@@ -64,7 +66,7 @@ class Site(NamedTuple):
                 f"default-resources: gpu_as: expected one of {', '.join(SPELLINGS)}; "
                 f"found {site.gpu_as!r}; say in the profile how the cluster asks for GPUs"
             )
-        for name in ("gpus_per_node", "max_minutes"):
+        for name in ("gpus_per_node", "max_minutes", "max_mb"):
             value = getattr(site, name)
             if not str(value).isdecimal():
                 raise UserError(
@@ -76,6 +78,10 @@ class Site(NamedTuple):
     def minutes(self, wanted: float, attempt: int) -> int:
         asked = math.ceil(wanted * attempt)
         return min(asked, self.max_minutes) if self.max_minutes else asked
+
+    def mb(self, gib: float) -> int:
+        asked = math.ceil(gib * 1024)
+        return min(asked, self.max_mb) if self.max_mb else asked
 
 
 # What a profile says of a site, the executor's own names among it.
@@ -183,7 +189,7 @@ class Asks:
         return lambda wildcards, attempt: self.site.minutes(wanted, attempt)
 
     def small_mb(self) -> Ask:
-        return lambda wildcards, attempt: _mb(SMALL * attempt)
+        return lambda wildcards, attempt: self.site.mb(SMALL * attempt)
 
     def stage(self, stage: str) -> dict[str, Ask]:
         """Of a stage of the dataset that the wildcard `dataset` names, of a shard of it, or of what gathers
@@ -193,7 +199,10 @@ class Asks:
             wanted = SHARD if self._is_cut(wildcards.dataset, stage) else STAGE
             return self.site.minutes(wanted, attempt)
 
-        return {"runtime": minutes, "mem_mb": lambda wildcards, attempt: _mb(STAGE_GB * attempt)}
+        return {
+            "runtime": minutes,
+            "mem_mb": lambda wildcards, attempt: self.site.mb(STAGE_GB * attempt),
+        }
 
     def stage_cores(self, dataset: str, stage: str) -> int:
         """Of a stage; what gathers shards reads and writes lists alone."""
@@ -228,14 +237,10 @@ class Asks:
 
     def run_mb(self, run: str, attempt: int, rule: str = "train") -> int:
         """Of each of the run's nodes, not of the GPUs. A second attempt has twice as much, a later one no
-        more: many end for another reason, and no node has it."""
+        more: many end for another reason."""
         if rule == "look" and self.plan.scale.together:
             return self.small_mb()(None, attempt)
         released = sum(file.bytes or 0 for file in cache.needed(self.plan.runs[run])) / GIB
         each = PROCESS + KEPT + DECODES * CORES + COPIES * released
         ranks = 1 if rule == "look" else self.choice(run).ranks // self.nodes(run)
-        return _mb((SHARED + ranks * each) * min(attempt, 2))
-
-
-def _mb(gib: float) -> int:
-    return math.ceil(gib * 1024)
+        return self.site.mb((SHARED + ranks * each) * min(attempt, 2))

@@ -65,11 +65,14 @@ class Eta(logging.Handler):
         """How many jobs are done, and the seconds of those to come, shared among those that run at once."""
         done, jobs = sum(map(len, self.spent.values())), sum(self.left.values())
         means = self.estimate | {rule: sum(s) / len(s) for rule, s in self.spent.items()}
-        left = sum(n * means.get(rule, 0.0) for rule, n in self.left.items()) / self.at_once
-        return (
-            f"vidtune: {done} of {done + jobs} jobs in "
-            f"{format_span(time.monotonic() - self.start)}, about {format_span(left)} left"
-        )
+        to_come = {rule.removesuffix("_missing"): n for rule, n in self.left.items() if n}
+        if unknown := next((rule for rule in to_come if rule not in means), None):
+            left = f"how much longer is known when a first `{unknown}` is done"
+        else:
+            seconds = sum(n * means[rule] for rule, n in to_come.items()) / self.at_once
+            left = f"about {format_span(seconds)} left"
+        spent = format_span(time.monotonic() - self.start)
+        return f"vidtune: {done} of {done + jobs} jobs in {spent}, {left}"
 
 
 # What a machine says on which this environment does not lie, or another one does, and what to do.

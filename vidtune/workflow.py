@@ -17,6 +17,7 @@ from vidtune.cost import fits
 from vidtune.datasets import readiness, split
 from vidtune.datasets.node_copy import STAGE, host
 from vidtune.datasets.stages import SCATTERED, STAGES, shards_of, training_waits_for
+from vidtune.engine.made import REQUEUE
 from vidtune.estimate import format_estimate
 from vidtune.gpu import devices
 from vidtune.plan import Plan, load
@@ -278,11 +279,11 @@ def _check_image(image: str) -> None:
         )
 
 
-def job_environment(plan: Plan, deployed: Collection[str] = ()) -> str:
+def job_environment(plan: Plan, deployed: Collection[str] = (), submitted: bool = False) -> str:
     """What every job's shell command begins with, the same on all nodes: this interpreter is the first on
     PATH, unless Snakemake has deployed another one; a checkout's package is the one that the Snakefile has
-    imported, and `stage` of config.yaml is passed on as it is written there. Braces are doubled, as
-    Snakemake formats it."""
+    imported, and `stage` of config.yaml is passed on as it is written there. A job that was `submitted` to
+    SLURM may queue itself again. Braces are doubled, as Snakemake formats it."""
     own = f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
     path = "" if deployed else own
     checkout = PACKAGE.absolute().parent
@@ -290,6 +291,8 @@ def job_environment(plan: Plan, deployed: Collection[str] = ()) -> str:
         path += f"export PYTHONPATH={shlex.quote(str(checkout))}${{PYTHONPATH:+:$PYTHONPATH}}; "
     if stage := plan.config.settings.stage:
         path += f"export {STAGE}={shlex.quote(stage)}; "
+    if submitted and "SLURM_JOB_ID" in os.environ:  # a node's own Snakemake
+        path += f"export {REQUEUE}=1; "
     return path.replace("{", "{{").replace("}", "}}")
 
 

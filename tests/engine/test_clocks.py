@@ -1,6 +1,7 @@
 """Machines whose clocks differ: nothing is told by the time of a file that another machine wrote."""
 
 import os
+import socket
 import threading
 import time
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from helpers.common import one_line
 
 from vidtune.engine import made
-from vidtune.engine.made import MARK, is_current
+from vidtune.engine.made import MARK, alone, is_current
 from vidtune.engine.train import train
 from vidtune.spec import UserError, load_json, write_json
 
@@ -92,3 +93,36 @@ def test_a_job_watches_a_dead_mark_once(short_run, tmp_path, monkeypatch):
     train(short_run(NAME), tmp_path / "model.pt")
     watched = slept.count(made.POLL)
     assert 0 < watched <= made.SILENT / made.POLL + 1 and (tmp_path / "train.json").exists()
+
+
+def test_of_two_that_start_at_the_same_moment_one_trains(short_run, tmp_path, monkeypatch):
+    """The other one writes its mark when this one has found none: where there was none, or a dead one's."""
+    run, mark, wait = short_run(NAME), tmp_path / MARK, made._wait_for
+    for before in (None, {"host": socket.gethostname(), "pid": 2**22 + 1}):
+        other = {"host": socket.gethostname(), "pid": os.getppid()}
+        looks = []
+
+        def late(*args, other=other, looks=looks, **how):
+            found = wait(*args, **how)
+            if not looks:
+                write_json(mark, other)
+            looks.append(found)
+            return found
+
+        mark.unlink(missing_ok=True)
+        if before:
+            write_json(mark, before)
+        monkeypatch.setattr(made, "_wait_for", late)
+        refused = pytest.raises(UserError, match=f"process {os.getppid()} on .* is training it")
+        with refused, alone(run, tmp_path):
+            raise AssertionError
+        assert load_json(mark) == other and [p.name for p in tmp_path.iterdir()] == [MARK]
+
+
+def test_a_mark_of_another_is_neither_touched_nor_removed(short_run, tmp_path):
+    """Of one that took this process for dead."""
+    mark, other = tmp_path / MARK, {"host": "another", "pid": 1}
+    with alone(short_run(NAME), tmp_path):
+        assert load_json(mark)["pid"] == os.getpid()
+        write_json(mark, other)
+    assert load_json(mark) == other

@@ -14,8 +14,9 @@ from vidtune import provenance
 from vidtune.data import batches, clips, loader
 from vidtune.data.batches import Batches
 from vidtune.engine import metrics, partial
+from vidtune.engine import scores as scoring
 from vidtune.engine.checkpoints import load_checkpoint, save
-from vidtune.engine.evaluate import evaluate
+from vidtune.engine.evaluate import evaluate, write_evaluation
 from vidtune.engine.train import train
 from vidtune.spec import Resized, UserError, load_json, write_json
 
@@ -144,13 +145,14 @@ def test_a_stopped_test_goes_on(name, short_run, tmp_path, monkeypatch, vidtune)
     whole = evaluate(run, tmp_path / "model.pt")
     write_json(tmp_path / "spec.json", run)
     monkeypatch.setattr(partial, "EVERY", 0.0)
-    numbered, seen = Batches.numbered, []
+    numbered, seen, queued = Batches.numbered, [], []
+    monkeypatch.setattr(scoring, "queue_again", lambda told, _: queued.append(told.warned))
 
     def counted(self, numbers):
         for batch in numbered(self, numbers):
             seen.append(1)
             if len(seen) == 2:
-                os.kill(os.getpid(), signal.SIGTERM)
+                os.kill(os.getpid(), signal.SIGUSR1)
             if len(seen) == 5:
                 raise KeyboardInterrupt
             yield batch
@@ -159,12 +161,26 @@ def test_a_stopped_test_goes_on(name, short_run, tmp_path, monkeypatch, vidtune)
     given = ("evaluate", "--spec", tmp_path / "spec.json", "--out", out)
     code, _, err = vidtune(*given)
     assert code == 75 and "stopped after 2 of 6 batches" in err and not out.exists()
+    assert queued == [True]
     assert vidtune(*given)[0] == 130
     assert len(list((tmp_path / "eval.partial").iterdir())) == 4
     assert vidtune(*given)[0] == 0
     assert len(seen) == 5 + 2  # two of six were left
     assert load_json(out)["metrics"] == whole["metrics"]
     assert not (tmp_path / "eval.partial").exists()
+
+
+def test_a_full_disk_costs_what_is_kept_of_a_test_alone(short_run, tmp_path, monkeypatch, capsys):
+    run, out = short_run(RECOGNITION, steps=1), tmp_path / "eval.json"
+    train(run, tmp_path / "model.pt")
+
+    def full(path: Path, _: object) -> None:
+        raise UserError(f"{path}: cannot write: No space left on device")
+
+    monkeypatch.setattr(partial, "save", full)
+    write_evaluation(run, tmp_path / "model.pt", out)
+    assert load_json(out)["status"] == "ok"
+    assert "No space left on device); goes on without" in capsys.readouterr().err
 
 
 def test_clips_are_read_once_for_last_and_best_weights(short_run, tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """Seeds that share a process: the same numbers as apart, and nothing made twice."""
 
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,9 +16,9 @@ from vidtune.engine.checkpoints import load_checkpoint
 from vidtune.engine.evaluate import evaluate
 from vidtune.engine.learn import learn
 from vidtune.engine.step import Step
-from vidtune.engine.train import train
+from vidtune.engine.train import Training, train
 from vidtune.nn.task import VideoModel
-from vidtune.spec import Run, load_json, write_json
+from vidtune.spec import Run, Stopped, load_json, write_json
 
 FROZEN, TUNED = "side4video/b16-ssv1@0", "tempme/tempme-b32@0"
 FILES = [".eval.json", "eval.json", "model.pt", "train.json"]
@@ -112,6 +114,22 @@ def test_a_stopped_job_goes_on_with_the_seed_it_was_at(short_run, tmp_path, monk
     made = ages(tmp_path)
     learn(runs, tmp_path)
     assert ages(tmp_path) == made and len(made) == 12
+
+
+def test_a_job_that_is_told_at_the_end_of_a_training_begins_no_other(
+    short_run, tmp_path, monkeypatch
+):
+    runs, write = [with_seed(short_run(TUNED), seed) for seed in range(2)], Training.write
+
+    def told(training: Training, out: Path) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        write(training, out)
+
+    monkeypatch.setattr(Training, "write", told)
+    with pytest.raises(Stopped, match="stopped as it was starting"):
+        learn(runs, tmp_path)
+    assert sorted(p.name for p in (tmp_path / runs[0].name).iterdir()) == ["model.pt", "train.json"]
+    assert not (tmp_path / runs[1].name).exists()
 
 
 @pytest.mark.parametrize("change", ["spec", "weights", "code", "half a file"])

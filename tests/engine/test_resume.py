@@ -16,7 +16,7 @@ from vidtune.data.clips import Clips
 from vidtune.data.video import cores
 from vidtune.engine import optim
 from vidtune.engine.checkpoints import load_checkpoint
-from vidtune.engine.made import alone
+from vidtune.engine.made import REQUEUE, alone
 from vidtune.engine.snapshot import CHECKSUM, LossCurve, Snapshot
 from vidtune.engine.step import Step
 from vidtune.engine.train import train
@@ -130,6 +130,35 @@ def test_told_to_stop_as_it_decodes_a_job_ends_at_once(short_run, tmp_path, monk
         monkeypatch.setattr(Clips, "__getitem__", read)
         videos.clear()
         assert vidtune(verb, "--spec", tmp_path / "spec.json", *places)[0] == 0
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_job_that_is_warned_queues_itself_again(
+    refuses, short_run, tmp_path, monkeypatch, vidtune
+):
+    """Of SLURM, by SIGUSR1 alone, and where it has got any further."""
+    run, update, steps = short_run("tempme/lora-b32@0", steps=6), Step.update, []
+    write_json(tmp_path / "spec.json", run)
+    out, scontrol, said = tmp_path / "x" / "model.pt", tmp_path / "scontrol", tmp_path / "said"
+    refusal = "echo slurm_update error: Access denied >&2; exit 1" if refuses else ""
+    scontrol.write_text(f'#!/bin/sh\necho "$@" >> {said}\n{refusal}\n')
+    scontrol.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("SLURM_JOB_ID", "47")
+    monkeypatch.setenv(REQUEUE, "1")
+
+    def told(step: Step) -> None:
+        update(step)
+        steps.append(1)
+        os.kill(os.getpid(), signal.SIGTERM if len(steps) == 1 else signal.SIGUSR1)
+
+    monkeypatch.setattr(Step, "update", told)
+    given = ("train", "--spec", tmp_path / "spec.json", "--out", out)
+    assert vidtune(*given)[0] == 75 and not said.exists()
+    code, _, err = vidtune(*given)
+    assert code == 75 and said.read_text() == "requeue 47\n"
+    how = "Access denied; it is left to Snakemake" if refuses else "queued again, as the time ends"
+    assert how in err and "stopped after step 2 of 6\n" in err
 
 
 def test_a_damaged_snapshot_is_set_aside(short_run, tmp_path, monkeypatch, capsys):

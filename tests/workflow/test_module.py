@@ -111,6 +111,15 @@ def test_jobs_get_the_interpreter_the_package_and_the_stage_of_the_configuration
     assert Path(python).parent == Path(sys.executable).parent
 
 
+def test_a_job_of_slurm_may_queue_itself_again(monkeypatch):
+    monkeypatch.setenv("SLURM_JOB_ID", "47")
+    plan = load(REPO / "config")
+    assert "VIDTUNE_REQUEUE=1" in job_environment(plan, submitted=True)
+    assert "VIDTUNE_REQUEUE" not in job_environment(plan)  # Snakemake itself, in an allocation
+    monkeypatch.delenv("SLURM_JOB_ID")
+    assert "VIDTUNE_REQUEUE" not in job_environment(plan, submitted=True)
+
+
 def test_results_that_cannot_be_written_are_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(REPO)
     (tmp_path / "file").touch()

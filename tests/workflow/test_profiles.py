@@ -77,6 +77,8 @@ def test_later_attempts_have_more_up_to_the_longest_job(plan):
     assert times == [UNKNOWN["train"], 2 * UNKNOWN["train"], 2 * UNKNOWN["train"] + 1]
     assert asks.run_mb(RUN, 2) in (2 * asks.run_mb(RUN, 1), 2 * asks.run_mb(RUN, 1) - 1)
     assert asks.run_mb(RUN, 4) == asks.run_mb(RUN, 2)
+    most = asks.run_mb(RUN, 1) + 1
+    assert Asks(plan, {}, Site(max_mb=most)).run_mb(RUN, 2) == most
     assert asks.cores(RUN) == CORES and asks.launch(RUN).startswith("exec python -m vidtune.gpu")
     minutes = asks.minutes("collect")
     assert (minutes(None, 1), minutes(None, 2)) == (30, 60)
@@ -104,7 +106,7 @@ def test_gpus_are_asked_for_as_the_site_does(site, key, value, plan):
 
 def test_a_profiles_value_loses_its_own_quotes_alone():
     values = {"slurm_extra": "'--comment=\"my lab\"'", "gpu_as": '"gres"', "gpu_type": "a'b"}
-    assert Site.read(values)[1:] == ("gres", "a'b", 0, 0, '--comment="my lab"')
+    assert Site.read(values)[1:] == ("gres", "a'b", 0, 0, 0, '--comment="my lab"')
 
 
 @pytest.mark.parametrize("given", [["seeds=[3, 4]", "data=elsewhere"], ["results=out"]])

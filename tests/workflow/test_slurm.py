@@ -1,5 +1,6 @@
 """What SLURM does not know is one line ahead of the first job; what sbatch refuses is explained."""
 
+import logging
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from vidtune import slurm
 from vidtune.cluster import Site
-from vidtune.events import describe_failure
+from vidtune.events import Eta, describe_failure
 from vidtune.spec import UserError
 from vidtune.workflow import ask_slurm
 
@@ -136,3 +137,22 @@ def test_a_job_that_sbatch_refuses_says_what_to_change(said, advice):
     facts = {"rule_name": "train", "output": ["x"], "log": [], "rule_msg": message, "aux": {}}
     told = describe_failure(facts)
     assert f"failed (here): sbatch: {said}: " in told and advice in told and "\n" not in told
+
+
+def test_the_time_left_is_not_said_before_it_can_be_known(capsys):
+    """Of rules whose seconds the scale does not know: a training counts as none until one has ended."""
+    eta = Eta({"cost": 60.0}, at_once=1)
+
+    def tell(event: str, **facts: object) -> str:
+        record = logging.LogRecord("", logging.INFO, "", 0, "", (), None)
+        record.__dict__ |= {"event": event, **facts}
+        eta.emit(record)
+        return capsys.readouterr().err
+
+    tell("run_info", stats={"cost": 2, "train": 2, "total": 4})
+    for job, rule, says in [
+        (1, "cost", "1 of 4 jobs in 0 s, how much longer is known when a first `train` is done"),
+        (2, "train", "2 of 4 jobs in 0 s, about 0 s left"),
+    ]:
+        tell("job_info", jobid=job, rule_name=rule)
+        assert says in tell("job_finished", job_id=job)

@@ -84,9 +84,10 @@ def _load(path: Path, shape: tuple[int, ...]) -> Tensor | None:
 
 
 def _make_room(folder: Path, needed: int) -> None:
-    """Delete the files used longest ago, until `needed` bytes fit into the folder."""
+    """Delete the files used longest ago, until `needed` bytes fit into the folder; among them are what
+    writers that were killed have left."""
     with suppress(OSError):  # another job may do the same
-        files = sorted((f.stat().st_mtime, f.stat().st_size, f) for f in folder.glob("*.npy"))
+        files = sorted((f.stat().st_mtime, f.stat().st_size, f) for f in folder.glob("*.npy*"))
         left = sum(size for _, size, _ in files)
         for _, size, file in files:
             if left + needed <= FOLDER_BYTES:

@@ -43,14 +43,15 @@ FORMATS = "mov,matroska,avi,mpegts,mpeg,flv,asf,ogg,h264,hevc,m4v,mpegvideo,gif"
 OPEN = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 
 
-# Environment: the cores of a SLURM task, where the cluster does not bind it to them, and those of a job
-# that has leased some of a machine's GPUs (vidtune/gpu/lease.py).
-SHARES = ("SLURM_CPUS_PER_TASK", "VIDTUNE_CORES")
+# Environment: the cores of a job of SLURM, LSF, SGE and PBS, where it is not bound to them, and those of a
+# job that has leased some of a machine's GPUs (vidtune/gpu/lease.py).
+SHARES = ("SLURM_CPUS_PER_TASK", "LSB_DJOB_NUMPROC", "NSLOTS", "NCPUS", "VIDTUNE_CORES")
 
 
 def cores() -> int:
     """Return the number of cores that this job may use."""
-    shares = [int(os.environ[name]) for name in SHARES if name in os.environ]
+    given = (os.environ.get(name, "") for name in SHARES)
+    shares = [int(number) for number in given if number.isdecimal() and int(number)]
     return min(len(os.sched_getaffinity(0)), *shares) if shares else len(os.sched_getaffinity(0))
 
 

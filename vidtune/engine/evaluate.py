@@ -43,18 +43,25 @@ def write_evaluation(
     ranks.start(pick_device(ranks.local_rank()))
     made = next((p for p in (out, kept) if is_current(run, p, checkpoint)), None)
     if made := ranks.tell(made):  # as the first sees it
-        if ranks.rank() == 0 and made != out:
-            write_bytes(out, read_bytes(made))
+        if ranks.rank() == 0:
+            if made != out:
+                write_bytes(out, read_bytes(made))
+            _tidy(out, kept, partial)
         return
     with told_to_stop() as told:
         result = evaluate(run, checkpoint, make_batches, partial, told)
         if ranks.rank() == 0:
             write_json(kept, result)
             write_json(out, result)
-            remove(partial)
-            for path in (*unfinished(out), *unfinished(kept)):
-                path.unlink(missing_ok=True)
+            _tidy(out, kept, partial)
         ranks.wait()  # until it is written a signal may stop none of them
+
+
+def _tidy(out: Path, kept: Path, partial: Path) -> None:
+    """Remove what nobody needs once a test is written."""
+    remove(partial)
+    for path in (*unfinished(out), *unfinished(kept)):
+        path.unlink(missing_ok=True)
 
 
 def evaluate(

@@ -8,6 +8,7 @@ from pathlib import Path
 from vidtune.data.batches import SharedBatches
 from vidtune.datasets.node_copy import staged
 from vidtune.engine.evaluate import write_evaluation
+from vidtune.engine.made import told_to_stop
 from vidtune.engine.train import train
 from vidtune.spec import Run, UserError
 
@@ -27,7 +28,8 @@ def learn(runs: list[Run], folder: Path) -> None:
                 "learn them apart"
             )
     batches = staged(SharedBatches())
-    for run in runs:
-        model, result = (folder / run.name / name for name in ("model.pt", "eval.json"))
-        train(run, model, batches)
-        write_evaluation(run, model, result, batches)
+    with told_to_stop():  # once told it begins no other run
+        for run in runs:
+            model, result = (folder / run.name / name for name in ("model.pt", "eval.json"))
+            train(run, model, batches)
+            write_evaluation(run, model, result, batches)

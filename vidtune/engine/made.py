@@ -8,6 +8,7 @@ import hashlib
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -19,6 +20,7 @@ from typing import Annotated
 from pydantic import Field
 
 from vidtune import provenance
+from vidtune.progress import say
 from vidtune.spec import Run, Stopped, UserError, load_json, parse, write_json
 from vidtune.spec.regular_files import opened
 from vidtune.spec.results import Result, Written
@@ -28,9 +30,14 @@ BEAT = 15.0  # seconds between signs of life of a process that trains
 SILENT = 120.0  # seconds without one after which a process is taken for dead
 LONG = 3600.0  # seconds by which the clocks of two machines differ at most
 LATE = 60.0  # seconds at most until a machine sees a file that another one has written
+TRIES = 10  # at a mark, which others that start at the same moment may take
 POLL = 5.0  # seconds between looks at a process, or for a file, that is waited for
+REQUEUE = "VIDTUNE_REQUEUE"  # environment: set in SLURM's jobs of a workflow
 JOBS = ("SLURM_JOB_ID", "LSB_JOBID", "PBS_JOBID", "SGE_TASK_ID")  # set in a scheduler's jobs
 
+State = tuple[int, bytes]  # time and content of a mark
+
+_told: list["Told"] = []  # of the block that this process is in
 _held: set[Path] = set()  # marks of this process
 _silent: set[tuple[Path, float]] = set()  # marks that it has watched in vain, with their times
 
@@ -76,15 +83,19 @@ def alone(run: Run, folder: Path) -> Iterator[None]:
     Raises `UserError` where another one is at it.
     """
     mark = folder / MARK
-    _wait_for(run, mark, patient=False)
-    write_json(mark, Holder(host=socket.gethostname(), pid=os.getpid()))
+    for _ in range(TRIES):
+        if _claim(mark, _wait_for(run, mark, patient=False)):
+            break  # else another one was faster: it holds the folder now
+    else:
+        raise UserError(f"{mark}: cannot be replaced, although nobody trains here; delete it")
     _held.add(mark)
     done = threading.Event()
 
     def beat() -> None:
         while not done.wait(BEAT):
-            with suppress(OSError):
-                os.utime(mark)
+            with suppress(OSError, UserError):
+                if _holder(mark) == _me():  # not where this process was taken for dead
+                    os.utime(mark)
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
@@ -94,9 +105,49 @@ def alone(run: Run, folder: Path) -> Iterator[None]:
         done.set()
         thread.join()
         _held.discard(mark)
-        mark.unlink(missing_ok=True)
+        with suppress(OSError, UserError):
+            if _holder(mark) == _me():
+                mark.unlink()
         with suppress(OSError):
             folder.rmdir()  # where nothing was made
+
+
+def _me() -> Holder:
+    return Holder(host=socket.gethostname(), pid=os.getpid())
+
+
+def _holder(mark: Path) -> Holder:
+    return parse(Holder, load_json(mark), mark)
+
+
+def _state(path: Path) -> State | None:
+    """By which a file is known from one that was put in its place, or touched; None: there is none."""
+    with suppress(OSError):
+        return path.stat().st_mtime_ns, path.read_bytes()
+    return None
+
+
+def _claim(mark: Path, dead: State | None) -> bool:
+    """Take a folder that nobody holds, and say whether this process has; of several one has. `dead` is the
+    state of a mark whose process is gone."""
+    piece = mark.with_name(f".{mark.name}.{socket.gethostname()}-{os.getpid()}")  # see `unfinished`
+    if dead:
+        with suppress(OSError):
+            mark.rename(piece)
+        if (found := _state(piece)) and found != dead:  # a new one, of a process that was faster
+            with suppress(OSError):
+                os.link(piece, mark)
+        piece.unlink(missing_ok=True)
+    write_json(piece, _me())
+    try:
+        os.link(piece, mark)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links
+        write_json(mark, _me())
+    finally:
+        piece.unlink(missing_ok=True)
+    return True
 
 
 def wait_in_job(run: Run, folder: Path) -> None:
@@ -117,27 +168,28 @@ def _in_job() -> bool:
     return any(name in os.environ for name in JOBS)
 
 
-def _wait_for(run: Run, mark: Path, patient: bool) -> None:
-    """Return when nobody holds the folder. One on another machine may have died without a word: then its
-    mark does not change while it is watched."""
+def _wait_for(run: Run, mark: Path, patient: bool) -> State | None:
+    """Return when nobody holds the folder, with the state of the mark that a dead one has left. One on
+    another machine may have died without a word: then its mark does not change while it is watched."""
     seen, since, said = None, time.monotonic(), False
     while True:
+        state = _state(mark)
         try:
-            holder = parse(Holder, load_json(mark), mark)
+            holder = _holder(mark)
             touched = mark.stat().st_mtime
         except (OSError, UserError):
-            return
+            return state
         host, pid = holder.host, holder.pid
         quiet, here = time.time() - touched, host == socket.gethostname()
         if quiet > LONG or (mark, touched) in _silent or (here and not _alive(pid, mark)):
-            return
+            return state
         lives = here and quiet < SILENT
         if touched != seen:
             lives |= seen is not None
             seen, since = touched, time.monotonic()
         elif time.monotonic() - since > SILENT:
             _silent.add((mark, touched))
-            return
+            return state
         if lives and not patient:
             raise UserError(
                 f"{run.name}: process {pid} on {host} is training it; wait for it, or end it (it leaves a "
@@ -179,9 +231,11 @@ class Told:
     def __init__(self) -> None:
         self._told = False
         self._nothing_done: str | None = None
+        self.warned = False  # by SIGUSR1, which a scheduler sends ahead of a time limit
 
-    def set(self) -> None:
+    def set(self, number: int) -> None:
         self._told = True
+        self.warned |= number == signal.SIGUSR1
         self._end_at_once()
 
     @contextmanager
@@ -205,14 +259,41 @@ class Told:
 @contextmanager
 def told_to_stop() -> Iterator[Told]:
     """What SIGTERM and SIGUSR1 set, as a scheduler sends them before it ends a job. A process that was told
-    heeds no second one, which would kill it as it ends."""
+    heeds no second one, which would kill it as it ends. Within another such block it is that one's."""
+    if _told:
+        yield _told[-1]
+        return
     told = Told()
     if threading.current_thread() is not threading.main_thread():
         yield told
         return
-    before = {s: signal.signal(s, lambda *_: told.set()) for s in (signal.SIGTERM, signal.SIGUSR1)}
+    before = {
+        s: signal.signal(s, lambda number, _: told.set(number))
+        for s in (signal.SIGTERM, signal.SIGUSR1)
+    }
+    _told.append(told)
     try:
         yield told
     finally:
+        _told.remove(told)
         for which, handler in before.items() if not told.is_set() else ():
             signal.signal(which, handler)
+
+
+def queue_again(told: Told, label: str) -> None:
+    """Have SLURM queue a workflow's job again under its id, where it has warned of the time limit.
+
+    The job then goes on from what is kept, as after a preemption: Snakemake does not notice, spends no
+    retry, and asks for no more memory. To be called when something new is kept; else it might go on so for
+    ever. Where SLURM refuses, the job fails and is tried again.
+    """
+    if not (told.warned and os.environ.get(REQUEUE)):
+        return
+    command = ["scontrol", "requeue", os.environ.get("SLURM_JOB_ID", "")]
+    try:
+        subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError) as e:
+        why = (getattr(e, "stderr", None) or str(e)).strip().splitlines()[-1:]
+        say(f"{label}: {' '.join(command)}: {' '.join(why)}; it is left to Snakemake to try again")
+    else:
+        say(f"{label}: queued again, as the time ends")

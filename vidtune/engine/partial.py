@@ -12,7 +12,8 @@ from torch import Tensor
 from vidtune import provenance
 from vidtune.engine.checkpoints import save
 from vidtune.engine.made import inputs_digest
-from vidtune.spec import Run
+from vidtune.progress import say
+from vidtune.spec import Run, UserError
 
 EVERY = 60.0  # seconds between files, at least
 
@@ -46,9 +47,16 @@ class Partial:
             self.write()
 
     def write(self) -> None:
+        """Keep what is new. Where that fails the test goes on, and it is tried again later."""
+        self.written = time.monotonic()
         if self.new:
-            save(self.folder / f"{self.key}-{min(self.new)}.pt", self.new)
-        self.new, self.written = {}, time.monotonic()
+            path = self.folder / f"{self.key}-{min(self.new)}.pt"
+            try:
+                save(path, self.new)
+            except UserError as e:
+                say(f"nothing is kept of the test ({e}); goes on without")
+                return
+        self.new = {}
 
 
 def key_of(run: Run, checkpoint: Path) -> str:

@@ -16,7 +16,7 @@ from vidtune.data.batches import Batches
 from vidtune.engine import metrics, ranks
 from vidtune.engine.device import precision
 from vidtune.engine.features import remember
-from vidtune.engine.made import Told
+from vidtune.engine.made import Told, queue_again
 from vidtune.engine.partial import Partial
 from vidtune.nn.task import Retriever, VideoModel
 from vidtune.progress import progress
@@ -108,9 +108,12 @@ def _outputs(
                 break
     for partial in (one.partial for one in judged if one.partial):
         partial.write()
-    (stop,) = ranks.any_of(told is not None and told.is_set())
+    done = sum(all(number in found for found in every) for number in data.numbers)
+    kept = any(one.partial for one in judged) and done > len(data.numbers) - len(left)
+    stop, further = ranks.any_of(told is not None and told.is_set(), kept)
     if stop:
-        done = sum(all(number in found for found in every) for number in data.numbers)
+        if told and further and not ranks.rank():
+            queue_again(told, label)
         raise Stopped(f"{label}: stopped after {done} of {len(data.numbers)} batches")
     return [[found[number] for number in data.numbers] for found in every]
 

@@ -24,6 +24,7 @@ from vidtune.engine.made import (
     alone,
     inputs_digest,
     is_current,
+    queue_again,
     told_to_stop,
     wait_in_job,
 )
@@ -34,7 +35,7 @@ from vidtune.engine.step import Step
 from vidtune.nn.rows import RowModule, give_rows, undivided
 from vidtune.progress import progress, say
 from vidtune.spec import Run, Stopped, UserError, write_json
-from vidtune.spec.read import check_target, unfinished
+from vidtune.spec.read import check_target, settle, unfinished
 
 LONGEST = 200  # bytes of the checkpoint's name, to which a temporary file's adds some
 
@@ -209,6 +210,8 @@ class Training:
             if stop:
                 ranks.wait()
                 kept = ranks.tell(self.snapshot.saved_step)
+                if first and kept > done:
+                    queue_again(told, self.run.name)
                 lost = "" if kept == number else f"; what is kept ends with step {kept}"
                 raise Stopped(f"{self.run.name}: stopped after step {number} of {self.steps}{lost}")
         self._add_up()
@@ -279,6 +282,7 @@ class Training:
             )
         save(out, content)
         write_json(facts, report)
+        settle(out, facts, *([best_of(out)] if best else []))  # before snapshots are deleted
 
 
 def _check_split(model: nn.Module, run: Run, work: Split) -> None:

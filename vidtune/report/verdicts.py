@@ -156,7 +156,7 @@ def _judge_learned(plan: Plan, m: Metric, cell: Cell) -> tuple[Verdict, str]:
         return "not comparable", f"learned at scale {scale}, which trains it no more"
     if not cell.comparable:
         return "not comparable", f"learned at scale {scale}, {_differs(plan, run)}"
-    if reason := _why_subset(run.dataset, cell.rows):
+    if reason := _why_subset(plan.config.datasets[run.dataset.name], cell.rows):
         return "subset", reason
     verdict, reason = _against_print(m, cell)
     declared = plan.variants[cell.variant].recipe

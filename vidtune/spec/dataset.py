@@ -36,9 +36,9 @@ EXTRA: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "csv": ((), ("all", "labels")),
     "jsonl": ((), ("all", "labels")),
 }
-# Fields that decide no number: prose, addresses, folders and estimates.
+# Fields that decide no number: prose, addresses, folders, estimates, and what is compared with print.
 PROSE = ("title", "licence", "citation", "sources", "folder", "official", "source")
-PROSE += ("training_items",)
+PROSE += ("training_items", "tolerance", "coverage")
 Motion = Literal["moving", "growing", "appearing", "brightening"]
 COLUMNS = ("id", "video", "caption", "label", "split")
 

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -85,12 +86,25 @@ def write_bytes(path: Path, data: bytes) -> None:
             f.write(data)
         os.chmod(name, 0o644)
         os.replace(name, path)
-    except OSError as e:
+    except BaseException as e:  # a signal's too
         if name and os.path.exists(name):
             os.unlink(name)
+        if not isinstance(e, OSError):
+            raise
         raise UserError(
             f"{path}: cannot write: {e.strerror}; choose another place or free some space"
         ) from None
+
+
+def settle(*paths: Path) -> None:
+    """Have files outlast a loss of power from here on, as far as their file system can."""
+    for path in (*paths, *{path.parent for path in paths}):
+        with suppress(OSError):
+            fd = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
 
 
 def check_target(path: Path) -> None:

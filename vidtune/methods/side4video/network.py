@@ -230,7 +230,8 @@ class SideNetwork(nn.Module):
         s = self.stem(video).flatten(3)  # (B, d, T, P)
         s = self.stem_bn(s.permute(0, 2, 3, 1))  # (B, T, P, d)
         if self.options.pool == "extra_cls":
-            s = torch.cat([self.token.expand(*s.shape[:2], 1, -1), s], dim=2)  # (B, T, P+1, d)
+            token = self.token.to(s.dtype).expand(*s.shape[:2], 1, -1)  # else autocast widens all
+            s = torch.cat([token, s], dim=2)  # (B, T, P+1, d)
         taps = iter(taps)
         for down, block in zip(self.down, self.blocks, strict=True):
             z = down(next(taps))  # (B, T, P+1, d); no name keeps the tap while the next is made
