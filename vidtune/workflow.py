@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ class Workflow:
     """The plan of Snakemake's `config`; its spec files are written. Raises `UserError`.
 
     A `job`, a Snakemake of its own, does what it was submitted for: it leaves specs as they are, although
-    the configuration may have changed since.
+    the configuration may have changed since. So does any other one, such as a dry run, while a Snakemake
+    is at work on the scale, whose jobs will read them.
 
     `defaults` are the default resources of Snakemake's profile, which say what a cluster is like. A dry
     run where no data is at all plans every run.
@@ -59,7 +61,8 @@ class Workflow:
     ) -> None:
         self.plan = load("config", config)
         _check_writable(self.plan.root)
-        self.plan.write_specs(changed=not job)
+        left = self.plan.write_specs(changed=not (job or _at_work(self.plan.root)))
+        self.left_specs = [] if job else left
         self.readiness = readiness.readiness_by_name(self.plan)  # of each dataset that a run reads
         evaluated = dict.fromkeys(self.plan.evaluation_of.values())
         self.runs = [name for name in evaluated if self._has_data(name)]
@@ -226,6 +229,13 @@ def start(
             made = Workflow(config, defaults, dry, job=not announce)
         if "APPTAINER" in deployed and not dry:
             _check_image(made.plan.config.settings.container)
+        if made.left_specs:
+            print(
+                f"vidtune: the configuration has changed; {len(made.left_specs)} specs are left as they "
+                f"are ({made.left_specs[0]}), because a Snakemake is at work on {made.plan.root}, or was "
+                "killed: then unlock first (snakemake --unlock)",
+                file=sys.stderr,
+            )
         for name, why in made.too_large.items() if announce else ():
             print(f"vidtune: {name} is left out: {why}", file=sys.stderr)
         if announce and not made.plan.scale.together and not made.plan.config.settings.gpus:
@@ -258,6 +268,14 @@ def ask_slurm(defaults: Mapping[str, Any], settings: Any) -> None:
     except UserError as e:
         print(f"vidtune: {printable(str(e))}", file=sys.stderr)
         sys.exit(2)
+
+
+def _at_work(root: Path) -> bool:
+    """Whether a Snakemake of this folder has locked results of a scale."""
+    locks = Path(".snakemake/locks").glob("*.output.lock")
+    with suppress(OSError):
+        return any(f"{root}/" in path.read_text(errors="replace") for path in locks)
+    return False
 
 
 def _check_writable(root: Path) -> None:

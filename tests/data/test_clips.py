@@ -1,5 +1,7 @@
 """The torch dataset over records: frames, views, flips, captions."""
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 import torch
 from helpers.generated import edit, recipe
 
+from vidtune.data import clips as module
 from vidtune.data import records
 from vidtune.data.clips import Clips, read_all
 from vidtune.motion.words import MIRRORED, MOTIONS
@@ -130,3 +133,28 @@ def test_views_run_over_the_clips_of_each_crop(made: Path):
     assert len(views) == 6
     assert torch.equal(views[0], views[2])  # square videos: crops are the same, clips are not
     assert not torch.equal(views[0], views[1]) and torch.equal(views[1], views[5])
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_a_file_system_that_is_away_for_a_while_is_waited_for(train, made: Path, monkeypatch):
+    """Its error is not the video's; one that stays is told as it is."""
+    rows = records.read(made, "train")
+    some = Clips(rows, recipe(sampler="uniform"), 4, 32, train=train, seed=0)
+    whole, read, pauses, times = some[2]["video"], module.read_frames, [], 0
+
+    def away(path: Path, *args, **how):
+        if len(pauses) < times:
+            raise UserError(
+                f"{path}: cannot be read as a video: {os.strerror(errno.ESTALE)}; fetch it"
+            )
+        return read(path, *args, **how)
+
+    monkeypatch.setattr(module, "read_frames", away)
+    monkeypatch.setattr(module.time, "sleep", pauses.append)
+    times = 3
+    assert torch.equal(some[2]["video"], whole) and pauses == list(module.PAUSES[:3])
+    pauses.clear()
+    times = 99
+    with pytest.raises(UserError, match="Stale file handle"):
+        some[2]
+    assert pauses == list(module.PAUSES)

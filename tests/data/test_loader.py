@@ -13,7 +13,7 @@ import pytest
 import torch
 from helpers.generated import recipe
 
-from vidtune.data import loader, records
+from vidtune.data import loader, records, video
 from vidtune.data.clips import Clips
 from vidtune.data.loader import pace, stream
 from vidtune.data.order import Part
@@ -33,7 +33,7 @@ class Marked(Clips):
 
 @pytest.fixture
 def two_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loader, "workers", lambda: 2)
+    monkeypatch.setattr(loader, "own_cores", lambda: 2)
 
 
 def clips_of(data: Path, kind: type[Clips] = Clips) -> Clips:
@@ -128,7 +128,7 @@ CLIP = 8 * 3 * 224 * 224  # bytes
 def test_what_is_in_advance_fits_into_shared_memory(
     cpus, ranks, batch, frames, free, expected, made, monkeypatch
 ):
-    monkeypatch.setattr(loader, "cores", lambda: cpus)
+    monkeypatch.setattr(video, "cores", lambda: cpus)
     monkeypatch.setattr("shutil.disk_usage", lambda _: Disk(free))
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(ranks))
     rows = records.read(made, "train") * 1000
@@ -140,7 +140,7 @@ def test_what_is_in_advance_fits_into_shared_memory(
 
 
 def test_no_more_workers_than_clips(made: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(loader, "cores", lambda: 64)
+    monkeypatch.setattr(video, "cores", lambda: 64)
     clips = clips_of(made)
     assert pace(clips, 4).workers == len(clips) < 64
 

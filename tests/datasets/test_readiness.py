@@ -16,7 +16,7 @@ from helpers import miniature
 from helpers.common import REPO
 from helpers.served import serving
 
-from vidtune.datasets import readiness
+from vidtune.datasets import readiness, stage_state
 from vidtune.datasets.stages import SHARD
 from vidtune.nn.clip import CLIP
 from vidtune.plan import load
@@ -173,6 +173,20 @@ def test_readiness(place, tmp_path):
         (tmp_path / "msvd/downloads").mkdir(parents=True, exist_ok=True)
         (tmp_path / "msvd/downloads" / file).write_bytes(b"")
     assert readiness.readiness(p, of["msvd"]) == "placed"
+    k400 = tmp_path / "k400"
+    for name in ("raw/a.mp4", "raw/b.mp4", "annotations/train.csv", "annotations/val.csv"):
+        (k400 / name).parent.mkdir(parents=True, exist_ok=True)
+        (k400 / name).touch()
+    assert readiness.readiness(p, of["k400"]) == "placed"
+    # An archive that replaces some of the videos is extracted beside them.
+    (k400 / "raw/replacement_for_corrupted_k400").mkdir()
+    (k400 / "raw/replacement_for_corrupted_k400/a.mp4").touch()
+    name, note = "replacement_for_corrupted_k400.tgz", {"stamps": {}, "files": 1, "into": "raw"}
+    stage_state.save(k400, "extract", archives={name: note})
+    assert readiness.readiness(p, of["k400"]) == "placed"
+    for video in ("a", "b"):
+        (k400 / f"raw/{video}.mp4").unlink()
+    assert readiness.readiness(p, of["k400"]) == "absent"  # it alone is there
     (tmp_path / "lsmdc").mkdir()
     (tmp_path / "lsmdc/manifest.json").write_text("{}")
     assert readiness.readiness(p, of["lsmdc"]) == "own"

@@ -243,7 +243,7 @@ def test_a_video_is_decoded_once_for_all_its_views(short_run, tmp_path, monkeypa
     train(run, tmp_path / "model.pt")
     reads, read = [], clips.read_frames
     monkeypatch.setattr(clips, "read_frames", lambda *a: reads.append(1) or read(*a))
-    monkeypatch.setattr(loader, "workers", lambda: 0)
+    monkeypatch.setattr(loader, "own_cores", lambda: 0)
     model = run.model.model_copy(update={"views": "3x2"})
     several = run.model_copy(update={"model": model})
     sizes, numbered = [], Batches.numbered

@@ -22,7 +22,7 @@ def streaming(monkeypatch):
 
     def start() -> None:
         monkeypatch.setattr(batches, "KEEP", 0)
-        monkeypatch.setattr(loader, "workers", lambda: 0)
+        monkeypatch.setattr(loader, "own_cores", lambda: 0)
 
     return start
 

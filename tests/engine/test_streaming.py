@@ -51,7 +51,7 @@ def test_the_same_clips_come_whoever_decodes_them_and_wherever_it_begins(
     run = short_run(RECOGNITION, random_train_frames=how == "random", group=2)
     if how == "fixed":
         monkeypatch.setattr(batches, "KEEP", 0)
-    monkeypatch.setattr(loader, "workers", lambda: 2)
+    monkeypatch.setattr(loader, "own_cores", lambda: 2)
     wanted = [expected(run, step) for step in range(8)]
     data = Batches(run, "train", True, CPU, work)
     assert (data.videos is None) == (how != "kept")
@@ -89,7 +89,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     ids: list[str] = []
     read = clips.read_frames
     monkeypatch.setattr(clips, "read_frames", lambda p, *a: ids.append(p.stem) or read(p, *a))
-    monkeypatch.setattr(loader, "workers", lambda: 0)
+    monkeypatch.setattr(loader, "own_cores", lambda: 0)
     return ids
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from helpers.common import REPO, plan_at
+from helpers.common import REPO, one_line, plan_at
 
 from vidtune.cli.launch import Node, node
 from vidtune.cluster import CORES, UNKNOWN, Asks, Site
 from vidtune.cost.fits import Choice
 from vidtune.events import describe_failure
 from vidtune.spec import UserError
-from vidtune.workflow import Workflow
+from vidtune.workflow import Workflow, start
 
 RUN = "side4video/b16-ssv1@0"
 needs_executor = pytest.mark.skipif(
@@ -122,7 +122,7 @@ def test_what_shows_results_has_the_settings_of_the_jobs(given, place):
     assert len(shown) == 1 and told in shown[0], out.stderr
 
 
-def test_a_job_leaves_specs_as_they_were_when_it_was_submitted(place, monkeypatch):
+def test_a_job_leaves_specs_as_they_were_when_it_was_submitted(place, monkeypatch, capsys):
     """The configuration may have been edited since."""
     monkeypatch.chdir(place)
     made = Workflow({"scale": "smoke"})
@@ -139,8 +139,16 @@ def test_a_job_leaves_specs_as_they_were_when_it_was_submitted(place, monkeypatc
     Workflow({"scale": "smoke"}, job=True)
     assert spec.read_text() != before  # one that is missing is made
     spec.write_text(before)
-    Workflow({"scale": "smoke"})
-    assert spec.read_text() != before
+    locks = Path(".snakemake/locks")
+    locks.mkdir(parents=True)
+    (locks / "0.output.lock").write_text("results/full/rows.csv\nresults/smoke/rows.csv\n")
+    start({"scale": "smoke"}, announce=True, defaults={})  # beside one that is at work
+    assert spec.read_text() == before
+    said = one_line(capsys.readouterr().err)
+    assert "specs are left as they are" in said and "at work on results/smoke" in said
+    (locks / "0.output.lock").write_text("results/full/rows.csv\n")
+    start({"scale": "smoke"}, announce=True, defaults={})
+    assert spec.read_text() != before and not capsys.readouterr().err
     for job in (False, True):  # which would train whole batches on one of its GPUs
         with pytest.raises(UserError, match="predictions of memory are missing"):
             Workflow({"scale": "smoke", "gpus": "2x80GiB"}, job=job)

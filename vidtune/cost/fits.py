@@ -17,9 +17,11 @@ from vidtune.plan import Plan
 from vidtune.spec import GIB, Dataset, Recipe, Run, Workload, load_json, parse, parse_gpus
 from vidtune.spec.results import Stepped
 
-# GiB of each GPU that no prediction sees: CUDA's context, workspaces of cuBLAS and cuDNN, buffers of NCCL,
-# and what the caching allocator cannot use because it lies in fragments. An allowance, not a measurement.
-MARGIN = 2.0
+# What no prediction sees of a GPU: GiB of CUDA's context, of workspaces of cuBLAS and cuDNN, and of buffers
+# of NCCL; and the share that the caching allocator cannot use because it lies in fragments. On an H200 the
+# context had 0.75 GiB, and the allocator held 4 to 5 % more than peaks above 40 GiB, about 10 % more than
+# smaller ones (results/reference/nvidia-h200), some of which it gives back before it fails. NCCL: assumed.
+CONTEXT, FRAGMENTS = 1.0, 0.08
 # TFLOP/s of one GPU that a training reaches, a third of an A100's 312 in half precision and three quarters
 # of its 19.5 in float32 (NVIDIA A100 datasheet; TF32 is off). Assumed.
 HALF, SINGLE = 100.0, 15.0
@@ -75,7 +77,7 @@ def choose(recipe: Recipe, need: Need, gpus: int, gib: float) -> Choice | str:
 
     Every part is a multiple of the clips that the recipe computes together (`group`).
     """
-    room, batch = gib - MARGIN, recipe.batch
+    room, batch = room_of(gib), recipe.batch
     moments = 2 * need.gradients if recipe.select else 0.0  # stay while a training is tested
     if need.test + moments > room:
         return f"a test needs {need.test + moments:.1f} GiB of {_has(gib)}"
@@ -94,7 +96,12 @@ def choose(recipe: Recipe, need: Need, gpus: int, gib: float) -> Choice | str:
 
 
 def _has(gib: float) -> str:
-    return f"the {gib - MARGIN:g} that a GPU of {gib:g} GiB has beside CUDA"
+    return f"the {room_of(gib):.1f} that a GPU of {gib:g} GiB has beside CUDA and fragments"
+
+
+def room_of(gib: float) -> float:
+    """GiB of a GPU that what is predicted may take."""
+    return (gib - CONTEXT) * (1 - FRAGMENTS)
 
 
 def splits(batch: int, gpus: int, group: int) -> Iterator[tuple[int, int]]:

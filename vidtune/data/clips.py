@@ -5,6 +5,9 @@ Frames stay uint8 until they are on the device, where `normalise` turns them int
 Shapes: T frames, S pixels of the side.
 """
 
+import errno
+import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -20,12 +23,16 @@ from torch.utils.data import Dataset
 from vidtune.data.records import Record
 from vidtune.data.sampling import PADDING, Rng, indices
 from vidtune.data.transforms import augment, resizing
-from vidtune.data.video import cores, read_frames
+from vidtune.data.video import own_cores, read_frames
 from vidtune.nn.pixels import centre, planes, scaled
 from vidtune.progress import progress
 from vidtune.spec import Recipe, UserError
 
 REPLACEMENTS = 10  # clips tried in place of a broken one
+# What a network file system says while its server is away, and the seconds that are waited for it, two
+# minutes in all: such an error is not the video's, and would end every training at once.
+PASSING = tuple(map(os.strerror, (errno.EIO, errno.ESTALE, errno.ETIMEDOUT)))
+PAUSES = (1, 4, 15, 40, 60)
 
 
 @dataclass(eq=False)
@@ -106,17 +113,21 @@ class Clips(Dataset[dict[str, Any]]):
         return [copy for index in items for copy in self._read_or_replace(index)]
 
     def _read_or_replace(self, index: int) -> list[dict[str, Any]]:
-        seed = [self.seed, self.epoch, index]
-        rng = None if self.deterministic else np.random.default_rng(seed)
-        try:
-            return self._read_copies(index, rng, replaced=False)
-        except UserError:
-            if rng is None or self.recipe.on_broken == "error":
+        seed, pauses = [self.seed, self.epoch, index], iter(PAUSES)
+        while True:
+            rng = None if self.deterministic else np.random.default_rng(seed)
+            try:
+                return self._read_copies(index, rng, replaced=False)
+            except UserError as e:
+                if any(words in str(e) for words in PASSING) and (pause := next(pauses, None)):
+                    time.sleep(pause)
+                    continue
+                if rng is None or self.recipe.on_broken == "error":
+                    raise
+                for other in rng.integers(len(self), size=REPLACEMENTS).tolist():
+                    with suppress(UserError):
+                        return self._read_copies(other, rng, replaced=True)
                 raise
-            for other in rng.integers(len(self), size=REPLACEMENTS).tolist():
-                with suppress(UserError):
-                    return self._read_copies(other, rng, replaced=True)
-            raise
 
     def _read_copies(self, index: int, rng: Rng, replaced: bool) -> list[dict[str, Any]]:
         """Decode an item once, and augment each copy anew or cut each view."""
@@ -175,7 +186,7 @@ def read_all(clips: Clips, label: str) -> Tensor:
     def fill(item: int) -> None:
         videos[clips.items[item][0]] = clips[item]["video"]
 
-    with ThreadPoolExecutor(cores()) as pool:  # FFmpeg and torch work without Python's lock
+    with ThreadPoolExecutor(own_cores()) as pool:  # FFmpeg and torch work without Python's lock
         try:
             for _ in progress(pool.map(fill, clips.firsts), len(videos), label):
                 pass

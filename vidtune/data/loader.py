@@ -9,7 +9,6 @@ Shapes: B clips of a batch, T frames, S pixels.
 
 import gc
 import math
-import os
 from collections.abc import Generator, Iterable, Iterator
 from itertools import islice, tee
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from vidtune.data.clips import Clips
 from vidtune.data.order import Part
-from vidtune.data.video import cores
+from vidtune.data.video import local_ranks, own_cores
 from vidtune.data.workers import (
     SHARED_MEMORY,
     free_shared_memory,
@@ -53,16 +52,6 @@ class Pace(NamedTuple):
     prefetch: int  # pieces that each worker has made, or is at, in advance
 
 
-def local_ranks() -> int:
-    """How many processes of a run share this machine."""
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-
-
-def workers() -> int:
-    """Return how many processes may decode for this one: the job's cores, shared with other ranks."""
-    return max(1, cores() // local_ranks())
-
-
 def pace(clips: Clips, batch: int) -> Pace:
     """Choose how to decode batches of `batch` items, within the bytes of shared memory.
 
@@ -70,7 +59,7 @@ def pace(clips: Clips, batch: int) -> Pace:
     """
     free = min(SHARED, free_shared_memory() // 2) // local_ranks()
     room = free // (clips.copies * math.prod(clips.shape[1:]))  # items
-    most = min(workers(), len(clips), max(1, room // 2))
+    most = min(own_cores(), len(clips), max(1, room // 2))
     if not (most and room):  # this process decodes
         return Pace(0, PIECE, 1)
     piece = max(1, min(PIECE, batch // most, room // (2 * most)))
@@ -102,7 +91,7 @@ def stream(
     Raises `UserError`, in one line, where a clip cannot be decoded or a worker was ended.
     """
     how = pace(clips, batch)
-    clips.threads = max(1, workers() // max(1, how.workers))
+    clips.threads = max(1, own_cores() // max(1, how.workers))
     given, taken = tee(parts)
     pieces = ((p.epoch, some.tolist()) for p in given for some in p.items.split(how.piece))
     loader = DataLoader(

@@ -55,6 +55,16 @@ def cores() -> int:
     return min(len(os.sched_getaffinity(0)), *shares) if shares else len(os.sched_getaffinity(0))
 
 
+def local_ranks() -> int:
+    """How many processes of a run share this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def own_cores() -> int:
+    """Return how many cores this process has, which shares those of its job with other ranks."""
+    return max(1, cores() // local_ranks())
+
+
 class Untrusted(Exception):
     """The packets' times do not agree with the decoded frames."""
 

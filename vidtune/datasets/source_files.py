@@ -1,7 +1,7 @@
 """The files of a dataset's sources: which are on disk, and where the others come from."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
@@ -79,11 +79,11 @@ def absent(sources: Iterable[Source], root: Path) -> list[Source]:
 
 
 def _is_settled(source: Source, root: Path, done: Mapping[str, Any]) -> bool:
-    if _placed_by_hand(source, root, done):
-        return True
     if source.lists and downloaded(source, root):
         names = (w.name for w in listed_files(source, root, {}))
-        return all(name in done or (downloads(root) / name).is_file() for name in names)
+        if all(name in done or (downloads(root) / name).is_file() for name in names):
+            return True
+        return _placed_by_hand(source, root, done)
     whole = stage_state.load(root, "extract").get("digest") is not None
     if (
         source.lists
@@ -91,23 +91,31 @@ def _is_settled(source: Source, root: Path, done: Mapping[str, Any]) -> bool:
         and any(name.startswith(f"{PurePosixPath(source.file).stem}/") for name in done)
     ):
         return True  # what it lists was extracted, and all of it deleted
-    extracted = source.file in done or any(fnmatchcase(name, source.file) for name in done)
-    return extracted or bool(downloaded(source, root))
+    if source.file in done or any(fnmatchcase(name, source.file) for name in done):
+        return True
+    return bool(downloaded(source, root)) or _placed_by_hand(source, root, done)
 
 
 def _placed_by_hand(source: Source, root: Path, done: Mapping[str, Any]) -> bool:
     """Whether the user has put the videos, or a list under its own name, in their place.
 
-    Videos beside those of an extracted archive need not be the user's.
+    Videos beside those of extracted archives are where there are more files than these have: an archive
+    that only replaces some leaves the others what they are.
     """
     place = root / FOLDERS[source.holds]
     if not place.is_dir():
         return False
     if source.holds == "annotations":
         return any(place.rglob(source.file))
-    if any(note["into"] == place.name for note in done.values()):
-        return False
-    return any(not p.name.startswith(".") for p in place.iterdir())
+    extracted = sum(note["files"] for note in done.values() if note["into"] == place.name)
+    return any(number >= extracted for number, _ in enumerate(_files(place)))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """The files in a folder and its subfolders, but for hidden ones."""
+    for place, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(place, name) for name in files if not name.startswith("."))
 
 
 def wanted(source: Source, locked: Mapping[str, Locked]) -> Wanted:

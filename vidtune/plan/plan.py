@@ -127,19 +127,21 @@ class Plan:
         home = self.shared if kind in ("generated", "datasets") else self.root
         return home / "specs" / kind / f"{name}.json"
 
-    def write_specs(self, changed: bool = True) -> None:
-        """Write the spec files whose content `changed`, and only those: their age drives the DAG.
-        Else those that are missing."""
+    def write_specs(self, changed: bool = True) -> list[Path]:
+        """Write the spec files whose content `changed`, and only those: their age drives the DAG. Else
+        those that are missing; return those that are left as they are although they would be others."""
+        left: list[Path] = []
         for path, spec in self.specs().items():
-            if not changed and path.exists():
-                continue
             text = dump(spec)
             try:
-                same = read_text(path) == text
+                before = read_text(path)
             except UserError:
-                same = False
-            if not same:
+                before = None
+            if before is not None and before != text and not changed:
+                left.append(path)
+            elif before != text:
                 write_text(path, text)
+        return left
 
     def counts(self) -> dict[str, int]:
         """Jobs per rule."""

@@ -122,7 +122,8 @@ def format_fits(result: dict[str, Any]) -> str:
             *map(_format_row, rows),
             f"scale {result['scale']}: {fit} of {len(rows)} variants fit {result['gpus']} x "
             f"{result['gib']:g} GiB. Nothing is measured: GiB are predicted for one GPU, of which "
-            f"{fits.MARGIN:g} are left to CUDA; hours are operations at {result['half']:g} TFLOP/s a GPU "
+            f"{fits.CONTEXT:g} and {fits.FRAGMENTS:.0%} are left to CUDA and fragments; hours are "
+            f"operations at {result['half']:g} TFLOP/s a GPU "
             f"in half precision and {result['single']:g} in float32, without decoding.",
         ]
     )
