@@ -146,12 +146,14 @@ def test_no_more_workers_than_clips(made: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_job_has_the_cores_that_its_scheduler_or_lease_gives_it(monkeypatch: pytest.MonkeyPatch):
-    for name in ("SLURM_CPUS_PER_TASK", "VIDTUNE_CORES"):
+    for name in video.SHARES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)))
     assert cores() == 64
     monkeypatch.setenv("VIDTUNE_CORES", "16")
     assert cores() == 16
+    monkeypatch.setenv("NSLOTS", "12")  # of SGE
+    assert cores() == 12
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "8")
     assert cores() == 8
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})

@@ -121,6 +121,12 @@ def test_no_videos_no_lists_or_the_wrong_order_of_stages(folder: Path, tmp_path:
         video.unlink()
     with pytest.raises(UserError, match=r"holds none of the 5 listed videos \(a\.mp4 \.\.\.\)"):
         index.run(own(folder), root, show=False)
+    (folder / "videos/a").mkdir(parents=True)
+    (folder / "videos/a/00001.jpg").touch()
+    with pytest.raises(
+        UserError, match=r"videos/a is a folder of frames: give .* mine the frame_rate"
+    ):
+        index.run(own(folder), root, show=False)
     (folder / "test.csv").unlink()
     with pytest.raises(UserError, match=r"test\.csv: no such file \(its test\); put it there"):
         split.run(own(folder), root)

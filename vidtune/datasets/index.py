@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Container, Iterable
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from vidtune.data import jpg_folder
@@ -22,6 +23,7 @@ from vidtune.datasets.threads import in_threads
 from vidtune.progress import progress
 from vidtune.spec import Dataset, UserError
 
+LOOKED = 20  # entries of a folder that are looked at for a message
 summary = training_lists.summary
 
 
@@ -71,7 +73,7 @@ def _find(dataset: Dataset, root: Path) -> tuple[dict[str, list[Listed]], Videos
         example = next(iter(clips.values())).names[0]
         raise UserError(
             f"{folder}: holds none of the {len(clips):,} listed videos ({example} ...); "
-            f"{_alike(videos, clips.values())}{_advice(dataset)}"
+            f"{_alike(videos, clips.values())}{_frames(dataset, folder)}{_advice(dataset)}"
         )
     _check_leak(dataset, splits, paths)
     return splits, videos, paths
@@ -94,6 +96,19 @@ def _alike(videos: Videos, absent: Iterable[Listed], used: Container[str] = ()) 
     for clip in absent:
         if (path := videos.alike(clip)) and path not in used:
             return f"{path!r} looks like {clip.id!r}; "
+    return ""
+
+
+def _frames(dataset: Dataset, folder: Path) -> str:
+    """That a folder of frames is there, where videos were looked for; "": none of the first folders is."""
+    folders = (p for p in folder.glob("*") if p.is_dir()) if not dataset.frame_rate else ()
+    for one in islice(folders, LOOKED):
+        for place in (one, *islice((p for p in one.iterdir() if p.is_dir()), 1)):
+            if any(jpg_folder.NAME.fullmatch(p.name) for p in islice(place.iterdir(), LOOKED)):
+                return (
+                    f"{place} is a folder of frames: give config/datasets.yaml: {dataset.name} the "
+                    "frame_rate of such; else "
+                )
     return ""
 
 
