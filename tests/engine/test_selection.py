@@ -1,5 +1,6 @@
 """Tests in the course of a training: when, what they leave alone, and which weights count as the best."""
 
+import math
 import os
 import signal
 
@@ -182,3 +183,27 @@ def test_a_test_leaves_the_model_in_training(short_run, tmp_path, monkeypatch):
     monkeypatch.setattr(Step, "gradients", look)
     train(short_run(RECOGNITION, select={"metric": "top1", "every": 1}), tmp_path / "model.pt")
     assert modes == [True] * 4
+
+
+def test_a_training_that_diverges_later_leaves_its_best_weights(
+    short_run, tmp_path, monkeypatch, capsys
+):
+    """As its authors would report them; of the last ones there is nothing."""
+    run, update, steps = short_run(RETRIEVAL, steps=40, select=EVERY_STEP), Step.update, []
+
+    def spoil(step: Step) -> None:
+        update(step)
+        steps.append(1)
+        if len(steps) == 3:
+            step.tuned[0].data.fill_(math.nan)
+
+    monkeypatch.setattr(Step, "update", spoil)
+    train(run, tmp_path / "model.pt")
+    best = load_json(tmp_path / "train.json")["best"]
+    assert best in (1, 2)
+    said = f"the loss or the weights are no numbers; the best weights, after step {best}, are kept"
+    assert said in capsys.readouterr().err
+    result = evaluate(run, tmp_path / "model.pt")
+    tested = dict(load_json(tmp_path / "train.json")["tested"])
+    assert result["status"] == "diverged" and result["metrics"] == {}
+    assert result["best"] == {"step": best, "tests": len(tested), "metrics": tested[best]}

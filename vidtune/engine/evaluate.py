@@ -74,9 +74,9 @@ def evaluate(
     """`{status, metrics, n, coverage, seconds, provenance}`; no metrics where training failed.
 
     Where the recipe selects, `metrics` are those of the last weights, and `best` is `{step, tests,
-    metrics}` of the weights that were the best of the training's tests. All ranks that torchrun has
-    started take part, each with its share of the videos; rank 0 has the result, others an empty one.
-    With the folder `partial`, what is done is kept there, and what is there is not done again. Where
+    metrics}` of the weights that were the best of the training's tests, also where it diverged later. All
+    ranks that torchrun has started take part, each with its share of the videos; rank 0 has the result,
+    others an empty one. With the folder `partial`, what is done is kept there, and what is there is not done again. Where
     `told` is set it raises `Stopped`.
     """
     trained, inputs = load_checkpoint(checkpoint), inputs_digest(run, checkpoint)
@@ -85,11 +85,13 @@ def evaluate(
             f"{checkpoint}: trained by another spec than {run.name} has today; train it again, or go "
             "back to that configuration"
         )
-    contents, best = {checkpoint: trained}, trained.get("best")
-    if run.recipe.select and trained["status"] == "ok":
+    ended, best = trained["status"], trained.get("best")
+    contents = {checkpoint: trained} if ended == "ok" else {}
+    if run.recipe.select:
         if best is None:
             raise UserError(f"{checkpoint}: best: missing; expected by its recipe; train again")
-        if best["step"] not in (0, trained["step"]):  # 0: no test had scores that are numbers
+        # 0: no test had scores that are numbers. Of a training that diverged the best is all there is.
+        if best["step"] and (ended != "ok" or best["step"] != trained["step"]):
             contents[best_of(checkpoint)] = _load_best(checkpoint, best["step"])
 
     def models(device: torch.device) -> Iterator[tuple[Path, VideoModel]]:
@@ -103,15 +105,18 @@ def evaluate(
             yield path, one
 
     digest = trained.get("code", provenance.run_digest(run))  # of weights of older code it is that
-    result = evaluate_model(run, trained["status"], models, digest, make_batches, partial, told)
+    status = "ok" if contents else ended
+    result = evaluate_model(run, status, models, digest, make_batches, partial, told)
     if not result:
         return {}
     result["provenance"]["inputs"] = inputs
-    if "clips" in trained:  # which today's list may have more of
+    if trained.get("clips"):  # which today's list may have more of
         result["coverage"]["train"] = trained["clips"]
-    found = result.pop("best", result)
-    if best and best["step"] and result["status"] == "ok" and "metrics" in found:
-        result["best"] = {**best, "metrics": found["metrics"]}
+    found = result.pop("best", result)["metrics"]
+    if best and best["step"] and found:
+        result["best"] = {**best, "metrics": found}
+    if ended != "ok":
+        result |= {"status": ended, "metrics": {}}
     told = {"replaced": trained["replaced"], "split": trained.get("split")}
     if told["split"] == {"ranks": 1, "parts": 1}:
         told["split"] = None

@@ -246,9 +246,10 @@ class Training:
         lost = self.curve.diverged or not all(p.isfinite().all() for p in self.step.tuned)
         status = "diverged" if lost else "ok"
         if lost:
-            say(
-                f"{self.run.name}: diverged: the loss or the weights are no numbers; nothing is tuned"
-            )
+            kept = "nothing is tuned"
+            if self.best and self.best.step:
+                kept = f"the best weights, after step {self.best.step}, are kept"
+            say(f"{self.run.name}: diverged: the loss or the weights are no numbers; {kept}")
         report: dict[str, Any] = {
             "status": status,
             "losses": self.curve.points,

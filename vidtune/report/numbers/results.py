@@ -38,7 +38,8 @@ def counted(plan: Plan, name: str, cost: dict[str, Any], where: str) -> Iterator
 
 def learned(plan: Plan, name: str, result: dict[str, Any], where: str) -> Iterator[Row]:
     """Rows of a run from its `eval.json`; none where the training diverged or ran out of memory. Where
-    the recipe selects, rows of the last weights, then of those that were the best on the test set.
+    the recipe selects, rows of the last weights, then of those that were the best on the test set, also
+    where it diverged later.
 
     The condition says if the scale takes other frames than are declared, and if the file is that of
     the same run under another variant's name.
