@@ -61,7 +61,7 @@ def test_most_gpus_then_fewest_parts(fields, gpus, room, found):
 def test_what_cannot_fit_is_one_line():
     says = choose(recipe(group=16), NEED, 8, 20)
     assert says == (
-        "16 clips, computed together, need 26.0 GiB of the 17.5 that a GPU of 20 GiB has beside CUDA "
+        "16 clips, computed together, need 26.0 GiB of the 18.2 that a GPU of 20 GiB has beside CUDA "
         "and fragments"
     )
     assert choose(recipe(), NEED, 8, gpu(10)).startswith("a clip needs 13.0 GiB of the 10.0 ")

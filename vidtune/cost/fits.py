@@ -20,8 +20,9 @@ from vidtune.spec.results import Stepped
 # What no prediction sees of a GPU: GiB of CUDA's context, of workspaces of cuBLAS and cuDNN, and of buffers
 # of NCCL; and the share that the caching allocator cannot use because it lies in fragments. On an H200 the
 # context had 0.75 GiB, and the allocator held 4 to 5 % more than peaks above 40 GiB, about 10 % more than
-# smaller ones (results/reference/nvidia-h200), some of which it gives back before it fails. NCCL: assumed.
-CONTEXT, FRAGMENTS = 1.0, 0.08
+# smaller ones (results/reference/nvidia-h200), of which it gives back what is free before it fails. How
+# much that is, and NCCL's buffers, nobody has measured: both are assumed.
+CONTEXT, FRAGMENTS = 1.0, 0.04
 # TFLOP/s of one GPU that a training reaches, a third of an A100's 312 in half precision and three quarters
 # of its 19.5 in float32 (NVIDIA A100 datasheet; TF32 is off). Assumed.
 HALF, SINGLE = 100.0, 15.0

@@ -76,8 +76,8 @@ def evaluate(
     Where the recipe selects, `metrics` are those of the last weights, and `best` is `{step, tests,
     metrics}` of the weights that were the best of the training's tests, also where it diverged later. All
     ranks that torchrun has started take part, each with its share of the videos; rank 0 has the result,
-    others an empty one. With the folder `partial`, what is done is kept there, and what is there is not done again. Where
-    `told` is set it raises `Stopped`.
+    others an empty one. With the folder `partial`, what is done is kept there, and what is there is not
+    done again. Where `told` is set it raises `Stopped`.
     """
     trained, inputs = load_checkpoint(checkpoint), inputs_digest(run, checkpoint)
     if trained.get("training", run.training) != run.training:
