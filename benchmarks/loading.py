@@ -24,9 +24,10 @@ from vidtune.cost.fits import items_of, trained
 from vidtune.data import jpg_folder
 from vidtune.data.batches import KEEP
 from vidtune.data.clips import Clips
-from vidtune.data.loader import stream, workers
+from vidtune.data.loader import stream
 from vidtune.data.order import Part
 from vidtune.data.records import Record
+from vidtune.data.video import own_cores
 from vidtune.engine.features import may_keep
 from vidtune.methods.build import build_model
 from vidtune.plan import Plan, load
@@ -171,7 +172,7 @@ def main() -> None:
     text = [
         "# Loading: clips per second of each recipe of full scale",
         "",
-        f"`make bench-data`: {conditions}; {workers()} workers, {args.seconds:g} s each. `clips` are",
+        f"`make bench-data`: {conditions}; {own_cores()} workers, {args.seconds:g} s each. `clips` are",
         "those that a training decodes, `hours` how long that takes at this rate; more cores take less.",
         "Videos of which the clips, or a frozen trunk's features, are kept are decoded once.",
         "",

@@ -41,7 +41,7 @@ def clips(tmp_path, monkeypatch):
     monkeypatch.setattr(
         measured_phases, "CLIPS", GeneratedSet(**(measured_phases.CLIPS.model_dump() | small))
     )
-    monkeypatch.setattr("vidtune.data.loader.workers", lambda: 0)
+    monkeypatch.setattr("vidtune.cost.measured_phases.own_cores", lambda: 0)
     return tmp_path / "clips"
 
 

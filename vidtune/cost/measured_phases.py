@@ -22,8 +22,9 @@ from vidtune.cost.memory_cuda import halve
 from vidtune.cost.released import as_released
 from vidtune.data import records
 from vidtune.data.clips import Clips
-from vidtune.data.loader import stream, workers
+from vidtune.data.loader import stream
 from vidtune.data.order import Part
+from vidtune.data.video import own_cores
 from vidtune.engine.build_run import lower
 from vidtune.engine.device import precision
 from vidtune.engine.step import Step
@@ -231,7 +232,7 @@ def loader_row(job: BenchJob, folder: Path) -> dict[str, Any]:
     """Measure the loader without a model."""
     rate = _rate(job, folder, lambda batch: None)
     clips = CLIPS.model_dump(mode="json", include={"clips", "side", "fps", "seconds"})
-    return {"videos_per_s": rate, "workers": workers(), "clips": clips}
+    return {"videos_per_s": rate, "workers": own_cores(), "clips": clips}
 
 
 def end_to_end(phase: MeasuredPhase, folder: Path) -> float:
