@@ -45,8 +45,8 @@ class Workflow:
     """The plan of Snakemake's `config`; its spec files are written. Raises `UserError`.
 
     A `job`, a Snakemake of its own, does what it was submitted for: it leaves specs as they are, although
-    the configuration may have changed since. So does any other one, such as a dry run, while a Snakemake
-    is at work on the scale, whose jobs will read them.
+    the configuration may have changed since. So does a dry run while a Snakemake is at work on the scale,
+    whose jobs will read them; another run that would change them is refused.
 
     `defaults` are the default resources of Snakemake's profile, which say what a cluster is like. A dry
     run where no data is at all plans every run.
@@ -63,6 +63,8 @@ class Workflow:
         _check_writable(self.plan.root)
         left = self.plan.write_specs(changed=not (job or _at_work(self.plan.root)))
         self.left_specs = [] if job else left
+        if self.left_specs and not dry:
+            raise UserError(f"{self.says_left()}; or edit in a second checkout")
         self.readiness = readiness.readiness_by_name(self.plan)  # of each dataset that a run reads
         evaluated = dict.fromkeys(self.plan.evaluation_of.values())
         self.runs = [name for name in evaluated if self._has_data(name)]
@@ -76,6 +78,14 @@ class Workflow:
         self.root = str(self.plan.root)
         self.data = self.plan.config.settings.data
         self.device = devices.slug()  # of the machine that Snakemake runs on: "cpu", "nvidia-h200"
+
+    def says_left(self) -> str:
+        """Which specs are left as they are, and what to do."""
+        return (
+            f"the configuration has changed; {len(self.left_specs)} specs are left as they are "
+            f"({self.left_specs[0]}), because a Snakemake is at work on {self.plan.root}: wait for it, or, "
+            "if it was killed, unlock first (snakemake --unlock)"
+        )
 
     def _has_data(self, run_name: str) -> bool:
         return self.readiness[self.plan.runs[run_name].dataset.name] != "absent"
@@ -230,12 +240,7 @@ def start(
         if "APPTAINER" in deployed and not dry:
             _check_image(made.plan.config.settings.container)
         if made.left_specs:
-            print(
-                f"vidtune: the configuration has changed; {len(made.left_specs)} specs are left as they "
-                f"are ({made.left_specs[0]}), because a Snakemake is at work on {made.plan.root}, or was "
-                "killed: then unlock first (snakemake --unlock)",
-                file=sys.stderr,
-            )
+            print(f"vidtune: {made.says_left()}", file=sys.stderr)
         for name, why in made.too_large.items() if announce else ():
             print(f"vidtune: {name} is left out: {why}", file=sys.stderr)
         if announce and not made.plan.scale.together and not made.plan.config.settings.gpus:

@@ -186,6 +186,7 @@ def test_readiness(place, tmp_path):
     assert readiness.readiness(p, of["k400"]) == "placed"
     for video in ("a", "b"):
         (k400 / f"raw/{video}.mp4").unlink()
+    (k400 / "raw/readme.txt").touch()
     assert readiness.readiness(p, of["k400"]) == "absent"  # it alone is there
     (tmp_path / "lsmdc").mkdir()
     (tmp_path / "lsmdc/manifest.json").write_text("{}")

@@ -136,6 +136,21 @@ def test_clips_that_came_after_a_training_are_none_that_it_used(damageable_run, 
     assert used["train"]["used"] == len(lines) - 1 and used["test"]["used"] == 4
 
 
+def test_a_result_that_is_taken_up_again_has_todays_coverage(damageable_run, tmp_path, monkeypatch):
+    """More clips are listed than there were: none is tested again, and a verdict is of fewer."""
+    run, out = damageable_run(steps=1), tmp_path / "eval.json"
+    train(run, tmp_path / "model.pt")
+    write_evaluation(run, tmp_path / "model.pt", out)
+    counts = {"expected": 6, "listed": 6, "present": 4, "decodable": 4}
+    write_json(Path(run.data) / "coverage.json", {"test": counts})
+    monkeypatch.setattr(Batches, "numbered", None)
+    for gone in (False, True):
+        if gone:
+            out.unlink()
+        write_evaluation(run, tmp_path / "model.pt", out)
+        assert load_json(out)["coverage"]["test"] == {"used": 4, "expected": 6}
+
+
 @pytest.mark.parametrize("name", [RECOGNITION, RETRIEVAL])
 def test_a_stopped_test_goes_on(name, short_run, tmp_path, monkeypatch, vidtune):
     """Told to stop, or killed: what is done is not done again, and the numbers are the same."""

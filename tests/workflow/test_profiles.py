@@ -142,10 +142,13 @@ def test_a_job_leaves_specs_as_they_were_when_it_was_submitted(place, monkeypatc
     locks = Path(".snakemake/locks")
     locks.mkdir(parents=True)
     (locks / "0.output.lock").write_text("results/full/rows.csv\nresults/smoke/rows.csv\n")
-    start({"scale": "smoke"}, announce=True, defaults={})  # beside one that is at work
-    assert spec.read_text() == before
-    said = one_line(capsys.readouterr().err)
+    start({"scale": "smoke"}, announce=True, defaults={}, dry=True)  # beside one that is at work
+    said = capsys.readouterr().err.splitlines()[0]
     assert "specs are left as they are" in said and "at work on results/smoke" in said
+    with pytest.raises(SystemExit) as ended:
+        start({"scale": "smoke"}, announce=True, defaults={})
+    assert ended.value.code == 2 and "second checkout" in one_line(capsys.readouterr().err)
+    assert spec.read_text() == before
     (locks / "0.output.lock").write_text("results/full/rows.csv\n")
     start({"scale": "smoke"}, announce=True, defaults={})
     assert spec.read_text() != before and not capsys.readouterr().err

@@ -3,6 +3,7 @@
 import os
 import re
 import unicodedata
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -146,21 +147,29 @@ def find_videos(folder: Path, frames: bool, prefer: str | None = None) -> Videos
         raise UserError(f"{e.filename}: {e.strerror}; expected a readable folder of videos")
 
     videos = Videos(folder, frames, prefer)
-    seen: set[tuple[int, int]] = set()
-    for place, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
-        at = os.stat(place)
-        if (at.st_dev, at.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((at.st_dev, at.st_ino))
-        folders[:] = sorted(d for d in folders if not d.startswith("."))
+    for place, folders, names in walk(folder, refuse):
         inner = os.path.relpath(place, folder)
         if frames:
             if any(jpg_folder.NAME.fullmatch(name) for name in names):
                 videos.add(inner)
                 folders.clear()
             continue
-        for name in sorted(names):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() not in NO_VIDEOS:
+        for name in names:
+            if os.path.splitext(name)[1].lower() not in NO_VIDEOS:
                 videos.add(name if inner == "." else f"{inner}/{name}")
     return videos
+
+
+def walk(
+    folder: Path, onerror: Callable[[OSError], object] | None = None
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """`os.walk` in order, without what is hidden, each folder once."""
+    seen: set[tuple[int, int]] = set()
+    for place, folders, names in os.walk(folder, onerror=onerror, followlinks=True):
+        at = os.stat(place)
+        if (at.st_dev, at.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((at.st_dev, at.st_ino))
+        folders[:] = sorted(d for d in folders if not d.startswith("."))
+        yield place, folders, sorted(name for name in names if not name.startswith("."))

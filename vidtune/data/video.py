@@ -233,7 +233,11 @@ def read_frames(path: Path, indices: list[int], threads: int = 1) -> NDArray[np.
     """
     assert indices and min(indices) >= 0
     wanted = sorted(set(indices))
-    if path.is_dir():
+    try:
+        folder = path.is_dir()
+    except OSError as e:  # of a file system that is away
+        raise UserError(f"{path}: cannot be read as a video: {e.strerror}; {ADVICE}") from None
+    if folder:
         frames = jpg_folder.read_jpgs(path, wanted)
     else:
         try:

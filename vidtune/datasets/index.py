@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from vidtune.data import jpg_folder
-from vidtune.data.find_videos import Videos, find_videos
+from vidtune.data.find_videos import Videos, find_videos, walk
 from vidtune.data.video import cores, probe
 from vidtune.datasets import dataset_paths, shards, split, stage_state, training_lists
 from vidtune.datasets.json_lines import Entry, Indexed, appending, complete_lines, write_lines
@@ -23,7 +23,7 @@ from vidtune.datasets.threads import in_threads
 from vidtune.progress import progress
 from vidtune.spec import Dataset, UserError
 
-LOOKED = 20  # entries of a folder that are looked at for a message
+LOOKED = 20  # folders that are looked into for a message
 summary = training_lists.summary
 
 
@@ -101,14 +101,12 @@ def _alike(videos: Videos, absent: Iterable[Listed], used: Container[str] = ()) 
 
 def _frames(dataset: Dataset, folder: Path) -> str:
     """That a folder of frames is there, where videos were looked for; "": none of the first folders is."""
-    folders = (p for p in folder.glob("*") if p.is_dir()) if not dataset.frame_rate else ()
-    for one in islice(folders, LOOKED):
-        for place in (one, *islice((p for p in one.iterdir() if p.is_dir()), 1)):
-            if any(jpg_folder.NAME.fullmatch(p.name) for p in islice(place.iterdir(), LOOKED)):
-                return (
-                    f"{place} is a folder of frames: give config/datasets.yaml: {dataset.name} the "
-                    "frame_rate of such; else "
-                )
+    for place, _, names in islice(walk(folder), 0 if dataset.frame_rate else LOOKED):
+        if any(map(jpg_folder.NAME.fullmatch, names)):
+            return (
+                f"{place} is a folder of frames: give config/datasets.yaml: {dataset.name} the "
+                "frame_rate of such; else "
+            )
     return ""
 
 

@@ -1,13 +1,15 @@
 """The files of a dataset's sources: which are on disk, and where the others come from."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from vidtune.data.find_videos import NO_VIDEOS, walk
 from vidtune.datasets import stage_state
 from vidtune.datasets.archives import Unsafe, safe_path
 from vidtune.spec import Dataset, Source, UserError, is_safe, read_text, shown
@@ -108,14 +110,10 @@ def _placed_by_hand(source: Source, root: Path, done: Mapping[str, Any]) -> bool
     if source.holds == "annotations":
         return any(place.rglob(source.file))
     extracted = sum(note["files"] for note in done.values() if note["into"] == place.name)
-    return any(number >= extracted for number, _ in enumerate(_files(place)))
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    """The files in a folder and its subfolders, but for hidden ones."""
-    for place, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(place, name) for name in files if not name.startswith("."))
+    names = (name for _, _, names in walk(place) for name in names)
+    beside = NO_VIDEOS - {".jpg", ".jpeg"}  # which may be frames
+    videos = (name for name in names if os.path.splitext(name)[1].lower() not in beside)
+    return next(islice(videos, extracted, None), None) is not None
 
 
 def wanted(source: Source, locked: Mapping[str, Locked]) -> Wanted:

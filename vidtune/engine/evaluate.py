@@ -21,9 +21,8 @@ from vidtune.engine.partial import Partial, key_of, remove
 from vidtune.engine.scores import Judged, score
 from vidtune.engine.selection import best_of
 from vidtune.nn.task import VideoModel
-from vidtune.spec import Run, UserError, write_json
-from vidtune.spec.read import unfinished, write_bytes
-from vidtune.spec.regular_files import read_bytes
+from vidtune.spec import Run, UserError, load_json, write_json
+from vidtune.spec.read import unfinished
 
 Tested = Iterable[tuple[Path, VideoModel]]  # a checkpoint, and the model with its weights
 
@@ -44,8 +43,14 @@ def write_evaluation(
     made = next((p for p in (out, kept) if is_current(run, p, checkpoint)), None)
     if made := ranks.tell(made):  # as the first sees it
         if ranks.rank() == 0:
-            if made != out:
-                write_bytes(out, read_bytes(made))
+            result = load_json(made)
+            before = result.get("coverage", {})
+            # A test is of the same clips where more are expected today.
+            used = records.count_coverage(run.dataset, Path(run.data))
+            result["coverage"] = used | ({"train": before["train"]} if "train" in before else {})
+            changed = result["coverage"] != before
+            for path in (kept, out) if changed else (out,) if made != out else ():
+                write_json(path, result)
             _tidy(out, kept, partial)
         return
     with told_to_stop() as told:
@@ -112,7 +117,7 @@ def evaluate(
     result["provenance"]["inputs"] = inputs
     if trained.get("clips"):  # which today's list may have more of
         result["coverage"]["train"] = trained["clips"]
-    found = result.pop("best", result)["metrics"]
+    found = result.pop("best", result).get("metrics")
     if best and best["step"] and found:
         result["best"] = {**best, "metrics": found}
     if ended != "ok":

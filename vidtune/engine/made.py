@@ -161,6 +161,7 @@ def wait_until_seen(path: Path) -> None:
     """In a scheduler's job, wait for a file that a job on another machine may just have written."""
     deadline = time.monotonic() + LATE
     while _in_job() and not path.exists() and time.monotonic() < deadline:
+        _heed(f"{path}: waited for")
         time.sleep(1)
 
 
@@ -201,6 +202,7 @@ def _wait_for(run: Run, mark: Path, patient: bool) -> State | None:
                 "trains it; waiting for it" if patient else "may be training it; watching its mark"
             )
             print(f"{run.name}: process {pid} on {host} {what}", file=sys.stderr, flush=True)
+        _heed(run.name)
         time.sleep(POLL)
 
 
@@ -245,6 +247,7 @@ class Told:
         try:
             self._end_at_once()
             yield
+            self._end_at_once()
         finally:
             self._nothing_done = None
 
@@ -254,6 +257,12 @@ class Told:
 
     def is_set(self) -> bool:
         return self._told
+
+
+def _heed(what: str) -> None:
+    """End a wait where this process was told to stop."""
+    if _told and _told[-1].is_set():
+        raise Stopped(f"{what}: stopped as it was waiting")
 
 
 @contextmanager

@@ -29,6 +29,7 @@ class Partial:
     def __init__(self, folder: Path, key: str) -> None:
         self.folder, self.key = folder, key
         self.new: dict[int, Output] = {}  # not written yet
+        self.further = False  # whether something new was written
         self.written = time.monotonic()
 
     def read(self) -> dict[int, Output]:
@@ -56,6 +57,7 @@ class Partial:
             except UserError as e:
                 say(f"nothing is kept of the test ({e}); goes on without")
                 return
+            self.further = True
         self.new = {}
 
 

@@ -108,12 +108,13 @@ def _outputs(
                 break
     for partial in (one.partial for one in judged if one.partial):
         partial.write()
-    done = sum(all(number in found for found in every) for number in data.numbers)
-    kept = any(one.partial for one in judged) and done > len(data.numbers) - len(left)
+    kept = any(one.partial and one.partial.further for one in judged)
     stop, further = ranks.any_of(told is not None and told.is_set(), kept)
     if stop:
         if told and further and not ranks.rank():
             queue_again(told, label)
+        ranks.wait()  # one that ends earlier would have the first one ended as it asks
+        done = sum(all(number in found for found in every) for number in data.numbers)
         raise Stopped(f"{label}: stopped after {done} of {len(data.numbers)} batches")
     return [[found[number] for number in data.numbers] for found in every]
 

@@ -208,10 +208,10 @@ class Training:
                 if first:
                     self.snapshot.save(number)
             if stop:
-                ranks.wait()
-                kept = ranks.tell(self.snapshot.saved_step)
-                if first and kept > done:
+                if first and self.snapshot.saved_step > done:
                     queue_again(told, self.run.name)
+                ranks.wait()  # one that ends earlier would have the first one ended as it writes or asks
+                kept = ranks.tell(self.snapshot.saved_step)
                 lost = "" if kept == number else f"; what is kept ends with step {kept}"
                 raise Stopped(f"{self.run.name}: stopped after step {number} of {self.steps}{lost}")
         self._add_up()

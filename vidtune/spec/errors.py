@@ -15,8 +15,9 @@ class UserError(ValueError):
     """Bad input: one line with file, key, what was expected and what to do (exit code 2)."""
 
 
-class Stopped(Exception):
-    """A job was told to stop, and has left what it needs to go on (exit code 75)."""
+class Stopped(BaseException):
+    """A job was told to stop, and has left what it needs to go on (exit code 75). No error: what takes any
+    for a damaged file must not take this one."""
 
 
 class NotMet(Exception):
