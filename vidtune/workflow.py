@@ -37,6 +37,7 @@ __all__ = [
     "ask_slurm",
     "code_digest",
     "job_environment",
+    "refuse_left",
     "start",
 ]
 
@@ -63,8 +64,6 @@ class Workflow:
         _check_writable(self.plan.root)
         left = self.plan.write_specs(changed=not (job or _at_work(self.plan.root)))
         self.left_specs = [] if job else left
-        if self.left_specs and not dry:
-            raise UserError(f"{self.says_left()}; or edit in a second checkout")
         self.readiness = readiness.readiness_by_name(self.plan)  # of each dataset that a run reads
         evaluated = dict.fromkeys(self.plan.evaluation_of.values())
         self.runs = [name for name in evaluated if self._has_data(name)]
@@ -82,9 +81,9 @@ class Workflow:
     def says_left(self) -> str:
         """Which specs are left as they are, and what to do."""
         return (
-            f"the configuration has changed; {len(self.left_specs)} specs are left as they are "
-            f"({self.left_specs[0]}), because a Snakemake is at work on {self.plan.root}: wait for it, or, "
-            "if it was killed, unlock first (snakemake --unlock)"
+            f"{len(self.left_specs)} specs would be others than a Snakemake at work on {self.plan.root} "
+            f"has ({self.left_specs[0]}), and are left as they are: wait for it, or edit in a second "
+            "checkout; if it was killed, unlock first (snakemake --unlock)"
         )
 
     def _has_data(self, run_name: str) -> bool:
@@ -239,7 +238,7 @@ def start(
             made = Workflow(config, defaults, dry, job=not announce)
         if "APPTAINER" in deployed and not dry:
             _check_image(made.plan.config.settings.container)
-        if made.left_specs:
+        if made.left_specs and dry:
             print(f"vidtune: {made.says_left()}", file=sys.stderr)
         for name, why in made.too_large.items() if announce else ():
             print(f"vidtune: {name} is left out: {why}", file=sys.stderr)
@@ -263,6 +262,13 @@ def start(
     return made
 
 
+def refuse_left(made: Workflow) -> None:
+    """Before the first job: specs that were left as they are end the process with one line and code 2."""
+    if made.left_specs:
+        print(f"vidtune: {made.says_left()}", file=sys.stderr)
+        sys.exit(2)
+
+
 def ask_slurm(defaults: Mapping[str, Any], settings: Any) -> None:
     """Check a profile's values against SLURM before the first job; `settings` are those of Snakemake's
     executor, of SLURM or not. What SLURM does not know ends the process with one line and code 2."""
@@ -279,7 +285,8 @@ def _at_work(root: Path) -> bool:
     """Whether a Snakemake of this folder has locked results of a scale."""
     locks = Path(".snakemake/locks").glob("*.output.lock")
     with suppress(OSError):
-        return any(f"{root}/" in path.read_text(errors="replace") for path in locks)
+        lines = (line for path in locks for line in path.read_text(errors="replace").splitlines())
+        return any(line.startswith(f"{root}/") for line in lines)
     return False
 
 

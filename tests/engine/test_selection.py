@@ -207,3 +207,4 @@ def test_a_training_that_diverges_later_leaves_its_best_weights(
     tested = dict(load_json(tmp_path / "train.json")["tested"])
     assert result["status"] == "diverged" and result["metrics"] == {}
     assert result["best"] == {"step": best, "tests": len(tested), "metrics": tested[best]}
+    assert result["n"] == 12

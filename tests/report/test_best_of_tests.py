@@ -66,6 +66,18 @@ def test_print_is_held_against_the_best_which_says_so(plan):
     assert off.verdict == "off" and off.reason.endswith("last 40.0")
 
 
+def test_a_training_that_diverged_later_is_told(plan):
+    """Of two seeds one: the other's last number is not that of both."""
+    best = {"step": 2, "tests": 2, "metrics": {"r1": PRINT}}
+    lost = learned(plan, status="diverged", metrics={}, best=best)
+    assert [(r.metric, r.best_of) for r in lost] == [("r1", 2)]
+    assert lost[0].condition.endswith("after step 2 of a training that diverged later")
+    other = [row.model_copy(update={"seed": 1}) for row in learned(plan)]
+    cell = cell_of(plan, [*lost, *other], SELECTED, "r1")
+    assert (cell.ours, cell.last, cell.best_of) == (PRINT, None, 52)
+    assert cell.reason == "best of 52 tests on the test set; 1 of 2 trainings diverged later"
+
+
 def test_without_a_selection_there_is_nothing_to_say(plan):
     ours = list(
         results.learned(plan, f"{LAST_ALONE}@0", {"metrics": {"top1": 66.0}, "n": 9}, "eval.json")

@@ -117,9 +117,9 @@ def evaluate(
     result["provenance"]["inputs"] = inputs
     if trained.get("clips"):  # which today's list may have more of
         result["coverage"]["train"] = trained["clips"]
-    found = result.pop("best", result).get("metrics")
-    if best and best["step"] and found:
-        result["best"] = {**best, "metrics": found}
+    found = result.pop("best", result)
+    if best and best["step"] and found.get("metrics"):
+        result |= {"n": found["n"], "best": {**best, "metrics": found["metrics"]}}
     if ended != "ok":
         result |= {"status": ended, "metrics": {}}
     told = {"replaced": trained["replaced"], "split": trained.get("split")}

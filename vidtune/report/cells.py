@@ -61,6 +61,9 @@ class Cell(Frozen):
     # What it is made of; not part of its JSON:
     numbers: Numbers | None = Field(default=None, exclude=True)  # the table that prints it
     rows: tuple[Row, ...] = Field(default=(), exclude=True)  # ours: one a seed, or one measurement
+    diverged: int = Field(
+        default=0, exclude=True
+    )  # of `rows`: those whose trainings have no last weights
     predictions: dict[str, Row] = Field(default={}, exclude=True)  # predicted metric -> row
     # whether ours may stand beside print: not learned, or at a scale of declared backbones and data
     comparable: bool = Field(default=True, exclude=True)
@@ -102,14 +105,17 @@ class Cell(Frozen):
 
     @property
     def best_of(self) -> int | None:
-        """Of how many tests on the test set `ours` is the best; None: of the last weights."""
-        return self.rows[0].best_of if self.rows else None
+        """Of how many tests on the test set `ours` is the best, of several seeds the most; None: of the
+        last weights."""
+        return max((r.best_of for r in self.rows if r.best_of is not None), default=None)
 
     def selection(self, digits: int) -> str:
         """ "best of 52 tests on the test set; last 42.8"; "" of the last weights."""
         if self.best_of is None:
             return ""
         last = "" if self.last is None else f"; last {self.last:.{digits}f}"
+        if self.diverged:
+            last = f"; {self.diverged} of {len(self.rows)} trainings diverged later"
         return f"best of {self.best_of} tests on the test set{last}"
 
     @property

@@ -46,6 +46,7 @@ def make_cell(
     if m.kind == "measured":  # the first that can stand beside print, else the first
         fit = [r for r in rows if numbers and not _unlike(plan, numbers, r)]
         rows = last = (fit or rows)[:1]
+    diverged = 0 if rows is last else len(rows) - len(last)
     predictions = {
         b.name: ours[variant, b.name][0]
         for b in plan.config.metrics.values()
@@ -59,7 +60,8 @@ def make_cell(
         kind=m.kind,
         print=str(numbers.rows[row][metric]) if numbers else "",
         ours=mean(rows),
-        last=None if rows is last else mean(last),
+        last=None if rows is last or diverged else mean(last),
+        diverged=diverged,
         predicted={name: r.value for name, r in predictions.items()},
         numbers=numbers,
         rows=tuple(rows),

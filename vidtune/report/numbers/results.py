@@ -83,6 +83,8 @@ def _values(result: dict[str, Any]) -> Iterator[tuple[str, float, str]]:
         yield metric, value, ""
     if best := result.get("best"):
         picked = f"the best of {best['tests']} tests on the test set, after step {best['step']:,}"
+        if result.get("status") == "diverged":
+            picked += " of a training that diverged later"
         for metric, value in best["metrics"].items():
             yield metric, value, picked
 
