@@ -37,9 +37,11 @@ __all__ = [
     "ask_slurm",
     "code_digest",
     "job_environment",
-    "refuse_left",
     "start",
 ]
+
+
+UNLOCK = "--unlock"  # of Snakemake, which runs nothing then, although it may be given cores
 
 
 class Workflow:
@@ -238,6 +240,9 @@ def start(
             made = Workflow(config, defaults, dry, job=not announce)
         if "APPTAINER" in deployed and not dry:
             _check_image(made.plan.config.settings.container)
+        if made.left_specs and not (dry or UNLOCK in sys.argv):
+            # Not later: Snakemake would lock, and as it ends remove the other one's locks, too.
+            raise UserError(made.says_left())
         if made.left_specs and dry:
             print(f"vidtune: {made.says_left()}", file=sys.stderr)
         for name, why in made.too_large.items() if announce else ():
@@ -260,13 +265,6 @@ def start(
         print(f"vidtune: {printable(str(e))}", file=sys.stderr)
         sys.exit(2)
     return made
-
-
-def refuse_left(made: Workflow) -> None:
-    """Before the first job: specs that were left as they are end the process with one line and code 2."""
-    if made.left_specs:
-        print(f"vidtune: {made.says_left()}", file=sys.stderr)
-        sys.exit(2)
 
 
 def ask_slurm(defaults: Mapping[str, Any], settings: Any) -> None:

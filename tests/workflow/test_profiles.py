@@ -10,14 +10,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from helpers.common import REPO, one_line, plan_at
+from helpers.common import REPO, plan_at
 
 from vidtune.cli.launch import Node, node
 from vidtune.cluster import CORES, UNKNOWN, Asks, Site
 from vidtune.cost.fits import Choice
 from vidtune.events import describe_failure
 from vidtune.spec import UserError
-from vidtune.workflow import Workflow, refuse_left, start
+from vidtune.workflow import Workflow, start
 
 RUN = "side4video/b16-ssv1@0"
 needs_executor = pytest.mark.skipif(
@@ -145,22 +145,15 @@ def test_a_job_leaves_specs_as_they_were_when_it_was_submitted(place, monkeypatc
     start({"scale": "smoke"}, announce=True, defaults={}, dry=True)  # beside one that is at work
     said = capsys.readouterr().err.splitlines()[0]
     assert "are left as they are" in said and "at work on results/smoke" in said
-    found = start({"scale": "smoke"}, announce=True, defaults={})
-    with pytest.raises(SystemExit) as ended:
-        refuse_left(found)
-    assert ended.value.code == 2 and "second checkout" in one_line(capsys.readouterr().err)
-    unlock = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--cores",
-        "1",
-        "--unlock",
-        "--config",
-        "scale=smoke",
-    ]
     env = os.environ | {"PYTHONPATH": str(REPO)}
-    subprocess.run(unlock, cwd=place, env=env, capture_output=True, check=True, timeout=300)
+    run = [sys.executable, "-m", "snakemake", "--cores", "1", "--config", "scale=smoke"]
+    refused = subprocess.run(run, cwd=place, env=env, capture_output=True, text=True, timeout=300)
+    assert refused.returncode == 2 and "Traceback" not in refused.stderr
+    assert "second checkout" in refused.stderr.splitlines()[-1]
+    assert spec.read_text() == before and (locks / "0.output.lock").is_file()
+    subprocess.run(
+        [*run, "--unlock"], cwd=place, env=env, capture_output=True, check=True, timeout=300
+    )
     assert spec.read_text() == before and not locks.exists()
     locks.mkdir()
     (locks / "0.output.lock").write_text("results/full/rows.csv\n")

@@ -61,9 +61,8 @@ class Cell(Frozen):
     # What it is made of; not part of its JSON:
     numbers: Numbers | None = Field(default=None, exclude=True)  # the table that prints it
     rows: tuple[Row, ...] = Field(default=(), exclude=True)  # ours: one a seed, or one measurement
-    diverged: int = Field(
-        default=0, exclude=True
-    )  # of `rows`: those whose trainings have no last weights
+    # of `rows`: those whose trainings have no last weights
+    diverged: int = Field(default=0, exclude=True)
     predictions: dict[str, Row] = Field(default={}, exclude=True)  # predicted metric -> row
     # whether ours may stand beside print: not learned, or at a scale of declared backbones and data
     comparable: bool = Field(default=True, exclude=True)
