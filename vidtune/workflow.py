@@ -111,6 +111,10 @@ class Workflow:
         """The parts in which each of them computes its clips of a batch."""
         return self.asks.choice(run_name).parts
 
+    def recompute_of(self, run_name: str) -> str:
+        """The option that says whether backward computes blocks again."""
+        return "--recompute" if self.asks.choice(run_name).recompute else "--no-recompute"
+
     def checkpoint(self, run_name: str) -> str:
         """The model.pt of a run: its own, or that of the run with the same training."""
         return f"{self.root}/runs/{self.plan.training_of[run_name]}/model.pt"

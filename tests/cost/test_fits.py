@@ -65,7 +65,19 @@ def test_what_cannot_fit_is_one_line():
         "and fragments"
     )
     assert choose(recipe(), NEED, 8, gpu(10)).startswith("a clip needs 13.0 GiB of the 10.0 ")
-    assert choose(recipe(), NEED, 8, gpu(4.5)).startswith("a test needs 5.0 GiB of the 4.5 ")
+    assert choose(recipe(), NEED, 8, gpu(4.5)).startswith(
+        "a test of one clip at once needs 5.0 GiB of the 4.5 "
+    )
+
+
+def test_blocks_are_computed_again_only_where_nothing_fits_otherwise():
+    again = {**GFLOPS, "recomputed": 4000.0}
+    less = NEED.model_copy(update={"recomputed": ((10.0, 0.5),), "gflops": again})
+    one = recipe(group=16)
+    assert choose(one, less, 1, gpu(28)) == Choice(1, 4, 16, 28)
+    assert choose(one, less, 8, gpu(20)) == Choice(4, 1, 16, 18, recompute=True)
+    assert choose(one, less, 1, gpu(20)) == Choice(1, 4, 16, 20, recompute=True)
+    assert choose(one, less, 8, gpu(17)).startswith("16 clips, computed together, need 18.0 GiB")
 
 
 def test_a_model_of_whole_batches_is_not_split_whatever_its_recipe_says():
@@ -77,7 +89,9 @@ def test_a_test_in_a_training_stands_beside_its_moments():
     assert isinstance(choose(recipe(), NEED, 8, gpu(13.5)), Choice)
     chosen = recipe(select=Selection(metric="top1"))
     heavy = NEED.model_copy(update={"gradients": 5.0})
-    assert choose(chosen, heavy, 8, gpu(13.5)).startswith("a test needs 15.0 GiB of the 13.5 ")
+    assert choose(chosen, heavy, 8, gpu(13.5)).startswith(
+        "a test of one clip at once needs 15.0 GiB of the 13.5 "
+    )
 
 
 def test_without_a_group_a_model_that_mixes_clips_is_not_split():
@@ -107,6 +121,10 @@ def test_hours_are_operations_over_speed(plan):
     assert fits.training_hours(half, (900, 30), NEED, alone, speed) == pytest.approx(
         2 * 7 * 64 * 3.0 / 100 / 3600
     )
+    again = NEED.model_copy(update={"gflops": {**GFLOPS, "recomputed": 4000.0}})
+    assert fits.training_hours(
+        one, (900, 30), again, eight._replace(recompute=True), speed
+    ) == pytest.approx(2 * 7 * 64 * 4.0 / (8 * 10) / 3600)
     retrieval = one.model_copy(update={"recipe": recipe("retrieval", weights="fp16")})
     assert fits.training_hours(retrieval, (900, 30), NEED, alone, speed) == pytest.approx(
         2 * 7 * 64 * 4.0 / 100 / 3600  # its features are computed twice
@@ -178,7 +196,7 @@ def test_the_table_of_a_scale(vidtune, tmp_path, monkeypatch):
     code, out, _ = vidtune(*given)
     assert code == 0
     lines = {line.split()[0]: line for line in out.splitlines()}
-    assert "does not fit: a test needs 99.0 GiB" in lines["tempme/tempme-b32"]
+    assert "does not fit: a test of one clip at once needs 99.0 GiB" in lines["tempme/tempme-b32"]
     assert lines["side4video/b16-ssv1"].split()[1:5] == ["2", "1", "8", "1.8"]
     assert "7 of 8 variants fit 2 x 8 GiB" in out and "Nothing is measured" in out
     code, out, _ = vidtune(*given, "--json", "--tflops", 50, 5)
@@ -217,7 +235,13 @@ def test_the_workflow_takes_the_same_split(plan, tmp_path, monkeypatch, capsys):
     assert "tempme/tempme-b32@0" not in made.runs and "tempme/tempme-b32@0" in made.too_large
     without = Workflow({**given, "gpus": None})
     assert (without.gpus_of(name), without.parts_of(name)) == (1, 1)
+    assert made.recompute_of(name) == without.recompute_of(name) == "--no-recompute"
     assert "tempme/tempme-b32@0" in without.runs
+    less = {"lines": [[99.0, 0.5]], "recomputed": [[1.0, 0.1]]}
+    for path in (small.root / "steps").iterdir():
+        gflops = {**GFLOPS, "recomputed": 4000.0}
+        write_json(path, {**load_json(path), **less, "gflops": gflops})
+    assert Workflow(given).recompute_of(name) == "--recompute"
 
 
 def test_no_torch():

@@ -15,6 +15,7 @@ from vidtune.data import batches, clips, loader
 from vidtune.data.batches import Batches
 from vidtune.engine import metrics, partial
 from vidtune.engine import scores as scoring
+from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import load_checkpoint, save
 from vidtune.engine.evaluate import evaluate, write_evaluation
 from vidtune.engine.train import train
@@ -183,6 +184,49 @@ def test_a_stopped_test_goes_on(name, short_run, tmp_path, monkeypatch, vidtune)
     assert len(seen) == 5 + 2  # two of six were left
     assert load_json(out)["metrics"] == whole["metrics"]
     assert not (tmp_path / "eval.partial").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "taken", "before"),
+    [
+        (RECOGNITION, "at_once", []),
+        (RETRIEVAL, "at_once", []),
+        (RECOGNITION, "prepare", [1]),  # a clip of which it sees how large its features are
+    ],
+)
+def test_a_model_without_room_for_a_batch_takes_fewer_clips_at_once(
+    name, taken, before, short_run, tmp_path, monkeypatch, capsys
+):
+    """Twelve clips are tested, or their features are computed to be kept, with room for four."""
+    run = short_run(name, steps=1)
+    train(run, tmp_path / "model.pt")
+    found, sizes, most = evaluate(run, tmp_path / "model.pt"), [], 4
+    kind = type(build_run(run, torch.device("cpu"))[0])
+    original = getattr(kind, taken)
+
+    def limited(self, video, mask=None):
+        sizes.append(len(video))
+        if len(video) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return original(self, video) if mask is None else original(self, video, mask)
+
+    monkeypatch.setattr(kind, taken, limited)
+
+    def batches_of(*args, **kwargs):
+        data = Batches(*args, **kwargs)
+        data.reread = taken == "prepare"
+        return data
+
+    again = evaluate(run, tmp_path / "model.pt", batches_of)
+    assert again["metrics"] == found["metrics"]
+    assert sizes == [*before, 12, 6, 3, 3, 3, 3]
+    err = capsys.readouterr().err
+    assert "is full with 12 clips at once; goes on with 6" in err and "goes on with 3" in err
+    if taken == "at_once":
+        most = 0
+        with pytest.raises(UserError, match="evaluate: .* is full, with as few clips at once"):
+            evaluate(run, tmp_path / "model.pt")
+        assert sizes[-4:] == [12, 6, 3, 1]
 
 
 def test_a_full_disk_costs_what_is_kept_of_a_test_alone(short_run, tmp_path, monkeypatch, capsys):

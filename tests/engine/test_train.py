@@ -127,28 +127,34 @@ def test_divergence_is_a_result(short_run, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("where", "said"),
+    ("name", "where", "said"),
     [
-        ("step.Step.backward", "8 clips a step in 1 x 2 parts; train with more --ranks or --parts"),
         (
+            RETRIEVAL,
+            "step.Step.backward",
+            "8 clips a step in 1 x 2 parts; train with more --ranks or --parts\n",
+        ),
+        (RECOGNITION, "step.Step.backward", "with more --ranks or --parts, or --recompute\n"),
+        (
+            RETRIEVAL,
             "train.Step",
-            "before the first step; check the sizes in its spec, or give it more memory",
+            "before the first step; check the sizes in its spec, or give it more memory\n",
         ),
     ],
 )
 def test_a_full_memory_ends_a_training_in_one_line(
-    where, said, short_run, tmp_path, vidtune, monkeypatch
+    name, where, said, short_run, tmp_path, vidtune, monkeypatch
 ):
     """Nothing is left that looks finished: more memory, or a finer split, trains it."""
 
     def no_memory(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    write_json(tmp_path / "spec.json", short_run(RETRIEVAL))
+    write_json(tmp_path / "spec.json", short_run(name, group=4))
     out = tmp_path / "b" / "model.pt"
     monkeypatch.setattr(f"vidtune.engine.{where}", no_memory)
     code, _, err = vidtune("train", "--spec", tmp_path / "spec.json", "--out", out, "--parts", "2")
-    assert code == 2 and said in one_line(err)
+    assert code == 2 and f"{one_line(err)}\n".endswith(said)
     assert not out.parent.exists()
 
 
@@ -221,15 +227,20 @@ def test_a_bad_video_ends_a_job_in_one_line(damage, short_run, tmp_path, vidtune
     assert not out.parent.exists()
 
 
-def test_checkpointing_changes_no_training(short_run, tmp_path):
+def test_computing_blocks_again_changes_no_training(short_run, tmp_path, vidtune):
+    """Where the recipe says so, and where a job does."""
     losses = []
-    for on in (False, True):
-        run, folder = short_run(RECOGNITION, checkpoint=on), tmp_path / str(on)
-        train(run, folder / "model.pt")
+    for on, given in ((False, ()), (True, ()), (False, ("--recompute",))):
+        folder = tmp_path / f"{on}{len(given)}"
+        write_json(folder / "spec.json", short_run(RECOGNITION, checkpoint=on))
+        out = ("--out", folder / "model.pt")
+        assert vidtune("train", "--spec", folder / "spec.json", *out, *given)[0] == 0
         losses.append(load_json(folder / "train.json")["losses"])
-    assert losses[0] == losses[1]
+    assert losses[0] == losses[1] == losses[2]
     with pytest.raises(UserError, match=r"checkpoint: lora has no blocks .* drop it"):
         train(short_run(RETRIEVAL, checkpoint=True), tmp_path / "x" / "model.pt")
+    with pytest.raises(UserError, match=r"--recompute: lora has no blocks .* drop it"):
+        train(short_run(RETRIEVAL), tmp_path / "x" / "model.pt", recompute=True)
 
 
 def test_a_frozen_trunk_in_half_precision_trains_and_is_tested(short_run, tmp_path):

@@ -48,12 +48,13 @@ class Need(Stepped):
     def read(cls, path: Path) -> "Need":
         return parse(cls, load_json(path), path)
 
-    def peak(self, recipe: Recipe, ranks: int, parts: int) -> float:
+    def peak(self, recipe: Recipe, ranks: int, parts: int, recompute: bool = False) -> float:
         """GiB of each GPU in training. Several parts add up their gradients, and in retrieval all clips
         of a GPU stay until the last part is computed."""
         each = recipe.batch // ranks
         clips = each // parts
-        gib = max(fixed + one * clips * repeats(recipe) for fixed, one in self.lines)
+        lines = self.recomputed if recompute else self.lines
+        gib = max(fixed + one * clips * repeats(recipe) for fixed, one in lines)
         if parts == 1:
             return gib
         waiting = (each - clips) * self.clip if recipe.task == "retrieval" else 0.0
@@ -67,6 +68,7 @@ class Choice(NamedTuple):
     parts: int
     clips: int  # of one part; a repeated clip counts once
     gib: float  # predicted of each GPU
+    recompute: bool = False  # whether backward computes blocks again
 
 
 def repeats(recipe: Recipe) -> int:
@@ -76,20 +78,22 @@ def repeats(recipe: Recipe) -> int:
 def choose(recipe: Recipe, need: Need, gpus: int, gib: float) -> Choice | str:
     """Return the most GPUs that share a batch, with the fewest parts that fit; or why none fit.
 
-    Every part is a multiple of the clips that the recipe computes together (`group`).
+    Every part is a multiple of the clips that the recipe computes together (`group`). Backward computes
+    blocks again, where the method has such, only if nothing fits otherwise.
     """
     room, batch = room_of(gib), recipe.batch
     moments = 2 * need.gradients if recipe.select else 0.0  # stay while a training is tested
     if need.test + moments > room:
-        return f"a test needs {need.test + moments:.1f} GiB of {_has(gib)}"
+        return f"a test of one clip at once needs {need.test + moments:.1f} GiB of {_has(gib)}"
     least = None
     group = batch if need.whole else recipe.group or (batch if need.mixes else 1)
-    for ranks, parts in splits(batch, gpus, group):
-        peak = need.peak(recipe, ranks, parts)
-        if peak <= room:
-            return Choice(ranks, parts, batch // (ranks * parts), peak)
-        if least is None or peak < least[0]:
-            least = peak, batch // (ranks * parts)
+    for recompute in (False, True) if need.recomputed else (False,):
+        for ranks, parts in splits(batch, gpus, group):
+            peak = need.peak(recipe, ranks, parts, recompute)
+            if peak <= room:
+                return Choice(ranks, parts, batch // (ranks * parts), peak, recompute)
+            if least is None or peak < least[0]:
+                least = peak, batch // (ranks * parts)
     assert least is not None, "one GPU takes the whole batch"
     peak, clips = least
     together = "a clip needs" if clips == 1 else f"{clips} clips, computed together, need"
@@ -126,7 +130,7 @@ def training_hours(
         return None
     per_epoch = int((items or 0) * run.train_share) // recipe.batch
     steps = recipe.steps or (recipe.epochs or 0) * per_epoch
-    gflops = need.gflops["step"]
+    gflops = need.gflops["recomputed" if choice.recompute else "step"]
     if recipe.task == "retrieval" and choice.parts > 1:
         gflops += need.gflops["encode"]
     tests = recipe.select.count(per_epoch, steps) if recipe.select and per_epoch else 0

@@ -64,6 +64,10 @@ class Part(NamedTuple):
     encode: int  # operations up to logits or features
     back: int  # and from there to the weights' gradients
 
+    @property
+    def operations(self) -> int:
+        return self.encode + self.back
+
 
 def keep(missing: dict[Path, Workload]) -> None:
     """Write `predict_step` of each workload to its file, with its provenance; on all cores."""
@@ -81,25 +85,29 @@ def keep(missing: dict[Path, Workload]) -> None:
 
 def predict_step(load: Workload) -> dict[str, Any]:
     """Return in GiB `lines`, [without clips, of each clip], whose highest is the peak of a training step;
-    `gradients`, of the tuned weights; `clip`, one as the loader gives it; `test`, the peak of a test.
+    `gradients`, of the tuned weights; `clip`, one as the loader gives it; `test`, the peak of a test of
+    one clip at once. `recomputed`: the lines of a step whose backward computes blocks again, where the
+    method can and the recipe does not; else none.
 
-    `gflops`: of one clip {"encode": to the logits or features, "step": and back, "view": in a test};
-    the loss, and in retrieval the similarities, are left out. `mixes`: whether the model computes clips
-    of a batch together.
+    `gflops`: of one clip {"encode": to the logits or features, "step": and back, "recomputed": with those
+    blocks, "view": in a test}; the loss, and in retrieval the similarities, are left out. `mixes`: whether
+    the model computes clips of a batch together.
     """
     few, many = train_part(load, FEW), train_part(load, MANY)
     test, flops = run_test(load)
-    m = load.model
+    m, again = load.model, None
+    gflops = {"encode": many.encode / MANY, "step": many.operations / MANY, "view": flops}
+    if not load.checkpoint and _on_meta(load).recompute():
+        less = load.model_copy(update={"checkpoint": True})
+        again = train_part(less, FEW), train_part(less, MANY)
+        gflops["recomputed"] = again[1].operations / MANY
     return {
-        "lines": [[fixed / GIB, each / GIB] for fixed, each in highest(lines(few, many))],
+        "lines": in_gib(lines(few, many)),
+        "recomputed": in_gib(lines(*again)) if again else [],
         "gradients": many.gradients / GIB,
         "clip": m.frames * 3 * m.backbone.image**2 / GIB,
         "test": test.peak / GIB,
-        "gflops": {
-            "encode": many.encode / MANY / 1e9,
-            "step": (many.encode + many.back) / MANY / 1e9,
-            "view": flops / AT_ONCE / 1e9,
-        },
+        "gflops": {name: n / 1e9 for name, n in gflops.items()},
         "mixes": any(isinstance(x, RowModule) and x.mixes for x in _on_meta(load).modules()),
         "whole": bool(undivided(_on_meta(load))),
     }
@@ -185,13 +193,13 @@ def _meet(
 
 @torch.no_grad()
 def run_test(load: Workload) -> tuple[Ledger, int]:
-    """Run the vision side on a test's batch; return its ledger and operations."""
+    """Run the vision side on one clip of a test's batch; return its ledger and operations."""
     cast, net = _cast(load), _on_meta(load).eval()
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     with fake, Ledger() as ledger, Operations() as operations, cuda_like("fused", cast):
         net.to_empty(device="cpu")
-        video, _ = allocate(net, load.model, AT_ONCE, ledger)
-        raw = video.to(torch.uint8)
+        video, _ = allocate(net, load.model, 1, ledger)
+        raw = video.new_empty((AT_ONCE, *video.shape[1:]), dtype=torch.uint8)
         before = operations.flops
         with ledger.phase("forward"), autocast(cast):
             net.at_once(video)
@@ -222,6 +230,11 @@ def lines(few: Part, many: Part) -> set[Line]:
     assert len(low) == len(high), "the number of clips decides what is allocated"
     each = {(a, (b - a) / (MANY - FEW)) for a, b in zip(low, high, strict=True)}
     return {(a - slope * FEW, slope) for a, slope in each}
+
+
+def in_gib(lines: Iterable[Line]) -> list[Line]:
+    """Return what is left of lines in bytes by `highest`."""
+    return [(fixed / GIB, each / GIB) for fixed, each in highest(lines)]
 
 
 def highest(lines: Iterable[Line]) -> list[Line]:

@@ -31,7 +31,9 @@ from vidtune.spec import Run, UserError
 # Bytes of decoded clips or features that a process may keep of a split, where a laptop has 16 GiB and a
 # training keeps its tests' too.
 KEEP = 4 << 30
-AT_ONCE = 32  # clips per batch outside training, views counted
+# Clips per batch outside training, views counted; a model that has no room for them takes fewer at once
+# (vidtune/engine/room.py).
+AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,12 @@ class Batch:
     @property
     def inputs(self) -> tuple[Tensor, ...]:
         """Normalised clips (B, T, 3, S, S), or features."""
-        return tuple(normalise(x) if x.dtype == torch.uint8 else x for x in self.clips)
+        return tuple(map(as_input, self.clips))
+
+
+def as_input(x: Tensor) -> Tensor:
+    """A batch's clips as a model takes them: normalised, or features as they are."""
+    return normalise(x) if x.dtype == torch.uint8 else x
 
 
 class Batches:

@@ -53,5 +53,5 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that the device's or the machine's memory is full."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    words = ("out of memory", "can't allocate memory")
+    words = ("out of memory", "can't allocate memory", "status_alloc_failed")
     return isinstance(error, RuntimeError) and any(w in str(error).lower() for w in words)

@@ -11,7 +11,7 @@ import torch
 
 from vidtune import provenance
 from vidtune.data import records
-from vidtune.data.batches import AT_ONCE, Batches, MakeBatches, Split
+from vidtune.data.batches import Batches, MakeBatches, Split
 from vidtune.engine import ranks
 from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import load_checkpoint, load_tuned
@@ -166,8 +166,8 @@ def evaluate_model(
             if not out_of_memory(e):
                 raise
             raise UserError(
-                f"{run.name}: {device_name(device)} is full with {AT_ONCE} clips at once; test it on a "
-                "device with more memory"
+                f"{run.name}: {device_name(device)} is full with the model and the clips that are kept; "
+                "test it on a device with more memory"
             ) from None
     if ranks.rank():
         return {}

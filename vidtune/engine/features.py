@@ -8,6 +8,7 @@ from vidtune.data import batches
 from vidtune.data.batches import Batches
 from vidtune.engine import ranks
 from vidtune.engine.made import Told
+from vidtune.engine.room import Room
 from vidtune.nn.pixels import normalise
 from vidtune.nn.task import VideoModel
 from vidtune.progress import progress
@@ -26,12 +27,12 @@ def remember(model: VideoModel, data: Batches, told: Told | None = None) -> bool
     if not (data.fixed and data.own and may_keep(model, data.clips.shape, data.device)):
         return False
     label, show = f"{data.run.name}: features", data.videos is None and ranks.rank() == 0
-    parts = []
+    parts, room = [], Room(data.device, label)
     with closing(data.videos_once()) as all_videos:
         for videos in progress(all_videos, -(-len(data.own) // batches.AT_ONCE), label, show):
             if told and told.is_set():
                 return False
-            parts.append(tuple(feature.cpu() for feature in model.prepare(normalise(videos))))
+            parts.append(room.call(model.prepare, (videos,), {}))
     data.features = tuple(torch.cat(column) for column in zip(*parts, strict=True))
     data.videos = None
     return True

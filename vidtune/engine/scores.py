@@ -14,13 +14,14 @@ from torch import Tensor
 from vidtune.data import records
 from vidtune.data.batches import Batches
 from vidtune.engine import metrics, ranks
-from vidtune.engine.device import precision
+from vidtune.engine.device import device_name, out_of_memory, precision
 from vidtune.engine.features import remember
 from vidtune.engine.made import Told, queue_again
 from vidtune.engine.partial import Partial
+from vidtune.engine.room import Room
 from vidtune.nn.task import Retriever, VideoModel
 from vidtune.progress import progress
-from vidtune.spec import Run, Stopped
+from vidtune.spec import Run, Stopped, UserError
 
 TEXTS_AT_ONCE = 256
 
@@ -41,16 +42,30 @@ def score(
     nothing. Clips are read once for all.
 
     `data` is this rank's share of the split; the recipe's precision holds. What is kept is not done
-    again. Raises `Stopped`, on all ranks, where one was told to stop.
+    again. Raises `Stopped`, on all ranks, where one was told to stop, and `UserError` where memory is full.
     """
-    with torch.no_grad(), precision(data.run.recipe, data.device):
-        every = [ranks.collect(outputs) for outputs in _outputs(judged, data, label, told)]
-        judge = _recognition if data.run.model.task == "recognition" else _retrieval
-        targets = ranks.collect([data.targets])
-        if ranks.rank():
-            return [{} for _ in judged]
-        pairs = zip(judged, every, strict=True)
-        return [judge(one.model, data, outputs, targets) for one, outputs in pairs]
+    try:
+        with torch.no_grad(), precision(data.run.recipe, data.device):
+            return _score(judged, data, label, told)
+    except (RuntimeError, MemoryError) as e:
+        if not out_of_memory(e):
+            raise
+        raise UserError(
+            f"{label}: {device_name(data.device)} is full, with as few clips at once as it takes; test it "
+            "on a device with more memory"
+        ) from None
+
+
+def _score(
+    judged: Sequence[Judged], data: Batches, label: str, told: Told | None
+) -> list[dict[str, Any]]:
+    every = [ranks.collect(outputs) for outputs in _outputs(judged, data, label, told)]
+    judge = _recognition if data.run.model.task == "recognition" else _retrieval
+    targets = ranks.collect([data.targets])
+    if ranks.rank():
+        return [{} for _ in judged]
+    pairs = zip(judged, every, strict=True)
+    return [judge(one.model, data, outputs, targets) for one, outputs in pairs]
 
 
 def _recognition(
@@ -94,14 +109,15 @@ def _outputs(
     remembered = data.reread and remember(judged[0].model, data, told)
     every = [one.partial.read() if one.partial else {} for one in judged]
     left = [number for number in data.numbers if not all(number in found for found in every)]
+    room = Room(data.device, label)
     with closing(data.numbered(left)) as batches:  # no worker outlives the test
         shown = progress(batches, len(left), label, show=not ranks.rank())
         for number, batch in zip(left, shown, strict=True):
             for (model, partial), found in zip(judged, every, strict=True):
                 if number in found:
                     continue
-                out = (model if remembered else model.at_once)(*batch.inputs, **batch.masks)
-                found[number] = tuple(x.cpu() for x in (out if isinstance(out, tuple) else (out,)))
+                forward = model if remembered else model.at_once
+                found[number] = room.call(forward, batch.clips, batch.masks)
                 if partial:
                     partial.add(number, found[number])
             if told and told.is_set():

@@ -40,12 +40,19 @@ from vidtune.spec.read import check_target, settle, unfinished
 LONGEST = 200  # bytes of the checkpoint's name, to which a temporary file's adds some
 
 
-def train(run: Run, out: Path, make_batches: MakeBatches = Batches, parts: int = 1) -> None:
+def train(
+    run: Run,
+    out: Path,
+    make_batches: MakeBatches = Batches,
+    parts: int = 1,
+    recompute: bool = False,
+) -> None:
     """Write the tuned parameters to `out` and the course of training to `train.json` beside it; where
     the recipe selects, the best weights to `best.pt` too.
 
     All ranks that torchrun has started train together, each its clips of every batch in `parts` one
-    after another; that changes no result but for rounding. What today's code has made of this very run
+    after another; that changes no result but for rounding. `recompute` keeps less for backward, as a
+    recipe's `checkpoint` does: that changes none. What today's code has made of this very run
     stays. A training that diverges is a result: `status` says so and nothing is tuned. One that was
     stopped resumes from `resume.pt`; told to stop it writes that file and raises `Stopped`. Raises
     `UserError` where memory is full, the batch cannot be split so, or another process trains the run;
@@ -63,8 +70,9 @@ def train(run: Run, out: Path, make_batches: MakeBatches = Batches, parts: int =
                 _tidy(out)
         return
     only = nullcontext() if ranks.rank() else alone(run, out.parent)
+    work = Split(ranks.rank(), ranks.count(), parts)
     with told_to_stop() as told, ranks.losses_explained(run.name), only:
-        _train(run, out, device, make_batches, parts, told)
+        _train(run, out, device, make_batches, work, recompute, told)
 
 
 def _check_places(out: Path) -> None:
@@ -86,13 +94,16 @@ def _train(
     out: Path,
     device: torch.device,
     make_batches: MakeBatches,
-    parts: int,
+    work: Split,
+    recompute: bool,
     told: Told,
 ) -> None:
-    work, training = Split(ranks.rank(), ranks.count(), parts), None
+    training = None
     try:
         with told.at_once(run.name):  # it may decode and compute features for an hour
-            training = Training(run, out.parent / "resume.pt", device, make_batches, work)
+            training = Training(
+                run, out.parent / "resume.pt", device, make_batches, work, recompute
+            )
         training.run_on(told)
     except (RuntimeError, MemoryError) as e:
         if not out_of_memory(e):
@@ -103,9 +114,12 @@ def _train(
                 f"{full} with the model and the clips that are kept, before the first step; check the "
                 "sizes in its spec, or give it more memory"
             ) from None
+        levers = "more --ranks or --parts"
+        if training.model.recompute() and not (recompute or run.recipe.checkpoint):
+            levers += ", or --recompute"
         raise UserError(
             f"{full} with {run.recipe.batch} clips a step in {work.ranks} x {work.parts} parts; train with "
-            "more --ranks or --parts"
+            f"{levers}"
         ) from None
     if ranks.rank() == 0:  # to whoever tells it to stop from here on, it is done
         training.write(out)
@@ -137,6 +151,7 @@ class Training:
         device: torch.device,
         make_batches: MakeBatches,
         work: Split,
+        recompute: bool = False,
     ) -> None:
         torch.manual_seed(run.seed)
         self.run, self.work, self.device = run, work, device
@@ -146,10 +161,13 @@ class Training:
         _check_split(self.model, run, work)
         if run.recipe.weights == "fp16":
             self.model.to_half()
-        if run.recipe.checkpoint and not self.model.recompute():
+        if (run.recipe.checkpoint or recompute) and not self.model.recompute():
+            asked = (
+                f"recipe {run.recipe.name}: checkpoint" if run.recipe.checkpoint else "--recompute"
+            )
             raise UserError(
-                f"{run.name}: recipe {run.recipe.name}: checkpoint: {run.model.method} has no blocks that "
-                "backward could compute again; drop it"
+                f"{run.name}: {asked}: {run.model.method} has no blocks that backward could compute again; "
+                "drop it"
             )
         self.data = make_batches(run, "train", train=True, device=device, work=work)
         with precision(run.recipe, device):

@@ -84,8 +84,8 @@ class VideoModel(nn.Module):
                 p.data = p.data.to(dtype)
 
     def recompute(self) -> bool:
-        """Keep less for backward, which computes it again (`recipe.checkpoint`); false: the method
-        has nothing that can be."""
+        """Keep less for backward, which computes it again (`recipe.checkpoint`, --recompute); false: the
+        method has nothing that can be."""
         return False
 
     def fold_lora(self) -> None:

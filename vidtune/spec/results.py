@@ -199,9 +199,10 @@ class Stepped(Result):
     """What `vidtune.cost.predict_step.predict_step` gives."""
 
     lines: Annotated[tuple[tuple[Number, Number], ...], Field(min_length=1)]
+    recomputed: tuple[tuple[Number, Number], ...] = ()  # where backward can compute blocks again
     gradients: Amount
     clip: Amount
     test: Amount
-    gflops: dict[Literal["encode", "step", "view"], Amount]
+    gflops: dict[Literal["encode", "step", "recomputed", "view"], Amount]
     mixes: bool  # it computes clips of a group together
     whole: bool = False  # it computes a whole batch together, whatever a recipe says

@@ -46,8 +46,8 @@ rule premise:
         "exec {params.lease} -- python -m vidtune premise --spec {input.spec:q} --out {output:q} >> {log:q} 2>&1"
 
 
-# How many GPUs a training has, on how many nodes, and in how many parts they compute their clips, changes
-# no result: all are resources, whose change repeats nothing.
+# How many GPUs a training has, on how many nodes, in how many parts they compute their clips, and whether
+# backward computes blocks again, changes no result: all are resources, whose change repeats nothing.
 # `learn` trains and tests all seeds of a variant. No model.pt and train.json is an output, so that a job
 # which was stopped goes on with the seed it was at, and a training that has ended while Snakemake was away
 # is not repeated: Snakemake deletes every output of a job that failed, or that runs again.
@@ -91,6 +91,7 @@ else:
             over=lambda wildcards: ASKS.nodes(wildcards.run),
             launch=lambda wildcards: ASKS.launch(wildcards.run),
             parts=lambda wildcards: JOBS.parts_of(wildcards.run),
+            recompute=lambda wildcards: JOBS.recompute_of(wildcards.run),
             runtime=lambda wildcards, attempt: ASKS.run_minutes(
                 "train", wildcards.run, attempt
             ),
@@ -98,7 +99,7 @@ else:
         params:
             model=lambda wildcards: JOBS.checkpoint(wildcards.run),
         shell:
-            "{resources.launch} python -m vidtune train --spec {input.spec:q} --out {params.model:q} --ranks {resources.ranks} --nodes {resources.over} --parts {resources.parts} >> {log:q} 2>&1"
+            "{resources.launch} python -m vidtune train --spec {input.spec:q} --out {params.model:q} --ranks {resources.ranks} --nodes {resources.over} --parts {resources.parts} {resources.recompute} >> {log:q} 2>&1"
 
     rule evaluate:
         input:

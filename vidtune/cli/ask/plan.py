@@ -116,6 +116,7 @@ def format_fits(result: dict[str, Any]) -> str:
     rows = result["rows"]
     head = f"{'variant':40} {'GPUs':>4} {'parts':>5} {'clips':>8} {'GiB':>6} {'train h':>8} {'test h':>7}"
     fit = sum("why" not in row for row in rows)
+    again = any(row.get("recompute") for row in rows)
     return "\n".join(
         [
             head,
@@ -124,7 +125,8 @@ def format_fits(result: dict[str, Any]) -> str:
             f"{result['gib']:g} GiB. Nothing is measured: GiB are predicted for one GPU, of which "
             f"{fits.CONTEXT:g} and {fits.FRAGMENTS:.0%} are left to CUDA and fragments; hours are "
             f"operations at {result['half']:g} TFLOP/s a GPU "
-            f"in half precision and {result['single']:g} in float32, without decoding.",
+            f"in half precision and {result['single']:g} in float32, without decoding."
+            + (" Where it recomputes, backward computes blocks again." if again else ""),
         ]
     )
 
@@ -134,7 +136,8 @@ def _format_row(row: dict[str, Any]) -> str:
         return f"{row['variant']:40} does not fit: {row['why']}"
     clips = f"{row['clips']}" + (f" x {row['repeats']}" if row["repeats"] > 1 else "")
     split = f"{row['ranks']:4} {row['parts']:5} {clips:>8} {row['gib']:6.1f}"
-    return f"{row['variant']:40} {split} {_hours(row['hours']):>8} {_hours(row['test_hours']):>7}"
+    hours = f"{_hours(row['hours']):>8} {_hours(row['test_hours']):>7}"
+    return f"{row['variant']:40} {split} {hours}{'  recomputes' if row['recompute'] else ''}"
 
 
 def _hours(hours: float | None) -> str:

@@ -22,6 +22,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--parts", type=count, default=1, help="in which a process computes its clips of a batch"
     )
+    parser.add_argument(
+        "--recompute",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="keep less for backward, which computes blocks again: less memory, more time",
+    )
     add_ranks(parser)
 
 
@@ -33,5 +39,7 @@ def run(args: argparse.Namespace) -> int | None:
     from vidtune.engine import ranks
     from vidtune.engine.train import train
 
-    train(read_spec(Run, Path(args.spec)), Path(args.out), staged(Batches), args.parts)
+    train(
+        read_spec(Run, Path(args.spec)), Path(args.out), staged(Batches), args.parts, args.recompute
+    )
     return ranks.end()
