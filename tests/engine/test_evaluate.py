@@ -224,7 +224,7 @@ def test_a_model_without_room_for_a_batch_takes_fewer_clips_at_once(
     assert "is full with 12 clips at once; goes on with 6" in err and "goes on with 3" in err
     if taken == "at_once":
         most = 0
-        with pytest.raises(UserError, match="evaluate: .* is full, with as few clips at once"):
+        with pytest.raises(UserError, match=r"evaluate: .* is full, with as few clips at once"):
             evaluate(run, tmp_path / "model.pt")
         assert sizes[-4:] == [12, 6, 3, 1]
 
