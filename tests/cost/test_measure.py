@@ -28,7 +28,11 @@ MS = ("p50", "p90", "p95", "p99")
 def job(plan, m=SIDE, **changes):
     recipes = {"recognition": "mini-recognition", "retrieval": "mini-retrieval"}
     recipe = plan.config.recipes[recipes[m.task]].model_copy(
-        update={"batch": changes.pop("batch", 2), "precision": changes.pop("precision", "fp32")}
+        update={
+            "batch": changes.pop("batch", 2),
+            "group": None,
+            "precision": changes.pop("precision", "fp32"),
+        }
     )
     given = {"steps": 3, "warmup": 1, "device": "cpu", "phases": ("train", "inference")}
     return BenchJob(model=m, recipe=recipe, **(given | changes))

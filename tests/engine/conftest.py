@@ -16,8 +16,8 @@ from vidtune.spec import Recipe, Run
 
 @pytest.fixture(scope="session")
 def short_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
-    """A function that gives a run of that name: 8 of 24 clips a step, 4 steps, other changes of the
-    recipe by keyword; on generated clips and a randomly initialised mini CLIP."""
+    """A function that gives a run of that name: 8 of 24 clips a step, in one group, 4 steps, other
+    changes of the recipe by keyword; on generated clips and a randomly initialised mini CLIP."""
     root = tmp_path_factory.mktemp("engine")
     plan = load(REPO / "config", {"scale": "smoke"})
     clips = {"train": 24, "val": 4, "test": 12}
@@ -28,7 +28,7 @@ def short_run(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Run]:
 
     def run_of(name: str, **changes: object) -> Run:
         run = plan.runs[name]
-        fields = {**run.recipe.model_dump(), "batch": 8, "steps": 4, **changes}
+        fields = {**run.recipe.model_dump(), "batch": 8, "group": None, "steps": 4, **changes}
         update = {
             "recipe": Recipe.model_validate(fields),
             "data": str(root / "data"),

@@ -19,6 +19,7 @@ from helpers.zoo import MODELS, every_model
 from vidtune.data import records
 from vidtune.data.batches import Split
 from vidtune.engine.build_run import build_run
+from vidtune.engine.checkpoints import load_checkpoint
 from vidtune.engine.ranks import losses_explained, start
 from vidtune.engine.train import _check_split
 from vidtune.plan import load
@@ -26,6 +27,7 @@ from vidtune.spec import Lost, NotMet, Run, UserError, load_json, write_json
 
 BATCHNORM = "side4video/b16-ssv1@0"
 TRAINED = [BATCHNORM, "side4video/b32-msrvtt@0", "tempme/tempme-b32@0"]
+SPLITS = (("--parts", 1), ("--ranks", 2), ("--parts", 2))
 
 
 @pytest.fixture(scope="module")
@@ -88,20 +90,14 @@ def trained(run: Run, folder: Path, *options: object) -> Path:
 def test_a_training_and_its_test_do_not_depend_on_the_split(
     name: str, short_run: Callable[..., Run], tmp_path: Path
 ):
-    """Fifty steps in one process, in two, and in parts, at the paper's rate for that task. The small
-    scales' rates are higher, and let rounding grow: the next test has them."""
-    declared = load(REPO / "config", {"scale": "full"}).runs[name].recipe
-    rates = {"lr": declared.lr, "backbone_lr": declared.backbone_lr}
-    run = short_run(name, steps=50, group=4, **rates)
-    folders = {}
-    for split in (("--parts", 1), ("--ranks", 2), ("--parts", 2)):
-        folders[split] = tmp_path / "".join(map(str, split))
-        trained(run, folders[split], *split)
-    whole, *others = (load_json(f / "train.json")["losses"] for f in folders.values())
-    assert len(whole) == 50
-    assert others[0] == others[1]  # parts of one size, to the bit
-    assert others[0] == [[k, pytest.approx(loss, rel=1e-5)] for k, loss in whole]
-    folder, metrics = folders["--ranks", 2], []
+    """Fifty steps in one process, in two, and in parts, at the small scales' own rates, which are 8 to 50
+    times the papers' and let any rounding grow: to the bit, for all compute the same groups."""
+    run = short_run(name, steps=50, group=4)
+    losses, weights = curves(run, tmp_path)
+    assert len(losses[0]) == 50
+    assert losses[0] == losses[1] == losses[2]
+    assert weights[0] == weights[1] == weights[2]
+    folder, metrics = tmp_path / "--ranks2", []
     for ranks in (1, 2):
         out = folder / f"eval{ranks}.json"
         given = ("--spec", folder / "spec.json", "--checkpoint", folder / "model.pt", "--out", out)
@@ -111,12 +107,34 @@ def test_a_training_and_its_test_do_not_depend_on_the_split(
     assert metrics[0] == metrics[1] and metrics[0]
 
 
-def test_a_training_as_declared_does_not_depend_on_the_split_but_for_rounding(
+def curves(run: Run, folder: Path) -> tuple[list[list[list[float]]], list[dict[str, Any]]]:
+    """The losses of a run and its weights, for each of `SPLITS`."""
+    losses, weights = [], []
+    for split in SPLITS:
+        model = trained(run, folder / "".join(map(str, split)), *split)
+        losses.append(load_json(model.with_name("train.json"))["losses"])
+        state = load_checkpoint(model)["state"]
+        weights.append({name: x.tolist() for name, x in state.items()})
+    return losses, weights
+
+
+@pytest.mark.parametrize("name", ["side4video/clip4clip-b32-msrvtt@0", "tempme/tempme-b32@0"])
+def test_without_groups_rounding_alone_depends_on_the_split(
+    name: str, short_run: Callable[..., Run], tmp_path: Path
+):
+    """Fifty steps at the paper's rate for that task; parts of one size are equal to the bit."""
+    declared = load(REPO / "config", {"scale": "full"}).runs[name].recipe
+    rates = {"lr": declared.lr, "backbone_lr": declared.backbone_lr}
+    (whole, *others), _ = curves(short_run(name, steps=50, **rates), tmp_path)
+    assert others[0] == others[1]
+    assert others[0] == [[k, pytest.approx(loss, rel=1e-5)] for k, loss in whole]
+
+
+def test_without_groups_no_split_changes_a_training_in_double_precision(
     short_run: Callable[..., Run], tmp_path: Path
 ):
-    """Fifty steps of the recipe that lets rounding grow most, in double precision."""
-    run = short_run("side4video/b32-msrvtt@0", steps=50, group=4)
-    write_json(tmp_path / "spec.json", run)
+    """Fifty steps at the small scales' own rate."""
+    write_json(tmp_path / "spec.json", short_run("tempme/tempme-b32@0", steps=50))
     losses = []
     for ranks, splits in ((1, ("1", "2")), (2, ("1",))):
         out = tmp_path / str(ranks)

@@ -57,10 +57,10 @@ def test_the_same_clips_come_whoever_decodes_them_and_wherever_it_begins(
     assert (data.videos is None) == (how != "kept")
     for start in (0, 1, 2):
         with closing(data.from_step(start)) as stream:
-            parts = list(islice(stream, (8 - start) * work.parts))
-        for k, part in enumerate(parts):
-            step, nth = divmod(k, work.parts)
-            mine = work.of(8, nth)
+            pieces = list(islice(stream, (8 - start) * data.work.pieces))
+        for k, part in enumerate(pieces):
+            step, nth = divmod(k, data.work.pieces)
+            mine = data.work.of(8, nth)
             video, keys, labels = (x[mine] for x in wanted[start + step])
             assert torch.equal(part.clips[0], video) and torch.equal(part.target, labels)
             assert torch.equal(part.rows.keys, keys)

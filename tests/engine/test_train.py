@@ -127,30 +127,33 @@ def test_divergence_is_a_result(short_run, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("name", "where", "said"),
+    ("name", "group", "where", "said"),
     [
         (
             RETRIEVAL,
+            2,
             "step.Step.backward",
-            "8 clips a step in 1 x 2 parts; train with more --ranks or --parts\n",
+            "with 2 of the 8 clips of a step at once; train with more memory\n",
         ),
-        (RECOGNITION, "step.Step.backward", "with more --ranks or --parts, or --recompute\n"),
+        (RETRIEVAL, None, "step.Step.backward", "at once; train with more --ranks or --parts\n"),
+        (RECOGNITION, 4, "step.Step.backward", "at once; train with --recompute\n"),
         (
             RETRIEVAL,
+            4,
             "train.Step",
             "before the first step; check the sizes in its spec, or give it more memory\n",
         ),
     ],
 )
 def test_a_full_memory_ends_a_training_in_one_line(
-    name, where, said, short_run, tmp_path, vidtune, monkeypatch
+    name, group, where, said, short_run, tmp_path, vidtune, monkeypatch
 ):
     """Nothing is left that looks finished: more memory, or a finer split, trains it."""
 
     def no_memory(*_):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    write_json(tmp_path / "spec.json", short_run(name, group=4))
+    write_json(tmp_path / "spec.json", short_run(name, group=group))
     out = tmp_path / "b" / "model.pt"
     monkeypatch.setattr(f"vidtune.engine.{where}", no_memory)
     code, _, err = vidtune("train", "--spec", tmp_path / "spec.json", "--out", out, "--parts", "2")

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from vidtune.cli.launch import free_port
 from vidtune.data.batches import Batch, Split
 from vidtune.engine import ranks
 from vidtune.engine.step import Step
-from vidtune.nn.rows import Rows
+from vidtune.nn.rows import RowModule, Rows
 from vidtune.spec import Model, Recipe
 
 CPU = torch.device("cpu")
@@ -32,6 +33,8 @@ def step_of(
     recipe = {"name": "x", "task": m.task, "lr": 1.0, "weight_decay": 0.0, "steps": 1}
     recipe |= {"batch": CLIPS, "group": GROUP}
     net = stirred(m).double().train()
+    if any(isinstance(x, RowModule) and x.mixes for x in net.modules()):
+        work = replace(work, groups=CLIPS // (GROUP * work.ranks * work.parts))
     if shared:
         similarity, weight = net.similarity, net.clip.text_projection
         net.similarity = lambda *features: similarity(*features) * (1 + weight.mean())
@@ -45,10 +48,9 @@ def batches(m: Model, work: Split) -> list[Batch]:
     video, tokens, labels = videos(CLIPS).double(), texts(CLIPS), torch.arange(CLIPS) % CLASSES
     target = labels if m.task == "recognition" else tokens
     parts = []
-    for part in range(work.parts):
-        mine = work.of(CLIPS, part)
-        keys = torch.arange(CLIPS)[mine]
-        rows = Rows(keys, len(keys) // GROUP, first=work.rank == part == 0)
+    for piece in range(work.pieces):
+        mine = work.of(CLIPS, piece)
+        rows = Rows(torch.arange(CLIPS)[mine], first=work.rank == piece == 0)
         parts.append(Batch((video[mine],), target[mine], {}, rows))
     return parts
 

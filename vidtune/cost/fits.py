@@ -49,16 +49,14 @@ class Need(Stepped):
         return parse(cls, load_json(path), path)
 
     def peak(self, recipe: Recipe, ranks: int, parts: int, recompute: bool = False) -> float:
-        """GiB of each GPU in training. Several parts add up their gradients, and in retrieval all clips
-        of a GPU stay until the last part is computed."""
-        each = recipe.batch // ranks
-        clips = each // parts
+        """GiB of each GPU in training. Gradients of several pieces are added by halves, and in retrieval
+        all clips of a GPU stay until the last piece is computed."""
+        each, clips = recipe.batch // ranks, recipe.at_once(ranks, parts)
         lines = self.recomputed if recompute else self.lines
         gib = max(fixed + one * clips * repeats(recipe) for fixed, one in lines)
-        if parts == 1:
-            return gib
+        halvings = (each // recipe.piece(ranks, parts) - 1).bit_length()
         waiting = (each - clips) * self.clip if recipe.task == "retrieval" else 0.0
-        return gib + self.gradients + waiting
+        return gib + halvings * self.gradients + waiting
 
 
 class Choice(NamedTuple):
@@ -66,7 +64,7 @@ class Choice(NamedTuple):
 
     ranks: int
     parts: int
-    clips: int  # of one part; a repeated clip counts once
+    clips: int  # whose values are kept at once; a repeated clip counts once
     gib: float  # predicted of each GPU
     recompute: bool = False  # whether backward computes blocks again
 
@@ -91,9 +89,9 @@ def choose(recipe: Recipe, need: Need, gpus: int, gib: float) -> Choice | str:
         for ranks, parts in splits(batch, gpus, group):
             peak = need.peak(recipe, ranks, parts, recompute)
             if peak <= room:
-                return Choice(ranks, parts, batch // (ranks * parts), peak, recompute)
+                return Choice(ranks, parts, recipe.at_once(ranks, parts), peak, recompute)
             if least is None or peak < least[0]:
-                least = peak, batch // (ranks * parts)
+                least = peak, recipe.at_once(ranks, parts)
     assert least is not None, "one GPU takes the whole batch"
     peak, clips = least
     together = "a clip needs" if clips == 1 else f"{clips} clips, computed together, need"

@@ -60,7 +60,7 @@ def as_input(x: Tensor) -> Tensor:
 
 
 class Batches:
-    """One split of a run's data on one device: in training this process's parts of each batch, in tests
+    """One split of a run's data on one device: in training this process's pieces of each batch, in tests
     its share of the batches, with all views of a clip one after another.
 
     Raises `UserError` where the split is empty, lacks labels or captions, or does not hold the
@@ -103,7 +103,7 @@ class Batches:
         self.texts = [r.captions for r in of_items] if run.recipe.spread else None
         if train:
             self.size = min(run.recipe.batch, len(self.clips))
-        self.groups = self._groups() if train else 1
+            self.work = replace(work, groups=self._groups())
         self.pads = run.recipe.sampler == "clip4clip"  # its models learn which frames are real
         self.reread = False  # whether other runs or further tests read the same clips
         self.replaced = 0  # broken videos replaced by another one so far
@@ -130,7 +130,7 @@ class Batches:
         return range(*ends)
 
     def _groups(self) -> int:
-        """Groups of clips in each part of a batch."""
+        """Groups of clips in each part of a batch; where a recipe asks for none, a part is one."""
         ranks, parts, recipe = self.work.ranks, self.work.parts, self.run.recipe
         part, rest = divmod(self.size, ranks * parts)
         if rest:
@@ -138,12 +138,10 @@ class Batches:
                 f"{self.run.name}: a batch has {self.size} clips, which {ranks} processes cannot take "
                 f"in {parts} equal parts each; choose divisors"
             )
-        group = recipe.group or self.size
+        group = recipe.group or part
         if part % group == 0:
             return part // group
-        if (
-            part == self.size or not recipe.group
-        ):  # fewer clips than a group has, or none is asked for
+        if part == self.size:  # fewer clips than a group has
             return 1
         raise UserError(
             f"{self.run.name}: each of {ranks} x {parts} parts of a batch has {part} clips; expected a "
@@ -189,7 +187,7 @@ class Batches:
 
     def epoch(self, number: int, first: int = 0) -> Generator[Batch, None, None]:
         """Yield the batches of an epoch, in an order that follows from seed and epoch; of each its
-        parts for this process, one after another.
+        pieces for this process, one after another.
 
         Batches before `first` are not made: a resumed training has seen and counted them.
         """
@@ -202,9 +200,9 @@ class Batches:
         order = shuffled(self.sets, self.run.seed, epoch, self.texts)
         for number in range(first, len(self)):
             batch = self._fill(order[number * self.size : (number + 1) * self.size], order)
-            for part in range(self.work.parts):
-                mine = self.work.of(len(batch), part)
-                yield Part(batch[mine], epoch, first=self.work.rank == 0 and part == 0)
+            for piece in range(self.work.pieces):
+                mine = self.work.of(len(batch), piece)
+                yield Part(batch[mine], epoch, first=self.work.rank == piece == 0)
 
     def numbered(self, numbers: Sequence[int]) -> Generator[Batch, None, None]:
         """Yield those batches of a test that have these `numbers`, in their order."""
@@ -213,7 +211,7 @@ class Batches:
         return self._made([Part(order[number - first]) for number in numbers])
 
     def from_step(self, number: int) -> Generator[Batch, None, None]:
-        """Yield a training's parts of batches from the step `number` on, epoch after epoch without
+        """Yield a training's pieces of batches from the step `number` on, epoch after epoch without
         end."""
         epoch, first = divmod(number, len(self))
         later = (self._parts(number, 0) for number in count(epoch + 1))
@@ -234,9 +232,7 @@ class Batches:
         """Fill up a batch that is kept although it is smaller, with the epoch's first items, as torch's
         DistributedSampler does on the authors' GPUs: it has as many groups as any other, all of one
         size, so that every split of the others splits it too. Without groups it becomes a whole one."""
-        groups = self.size
-        if self.run.recipe.group:
-            groups = self.groups * self.work.ranks * self.work.parts
+        groups = self.work.ranks * self.work.pieces if self.run.recipe.group else self.size
         return torch.cat([batch, order[: -len(batch) % groups]])
 
     def _keys(self, items: Tensor, epoch: int) -> Tensor:
@@ -246,12 +242,11 @@ class Batches:
         return mix(self.run.seed, epoch, items[:, None], copies).flatten()
 
     def _mix(self, batch: Batch, keys: Tensor) -> Batch:
-        """Mix the clips of each group, where the recipe does; `keys` are those of the clips."""
+        """Mix the clips of a group, where the recipe does; `keys` are those of the clips."""
         how, classes = self.run.recipe.augment, self.run.model.classes
         if not (self.train and how and how.mixes and classes):
             return batch
-        first = keys.view(self.groups, -1)[:, 0].tolist()
-        clips, target = mix_clips(*batch.inputs, batch.target, first, how, classes)
+        clips, target = mix_clips(*batch.inputs, batch.target, int(keys[0]), how, classes)
         return replace(batch, clips=(clips,), target=target)
 
     def _made(self, parts: Iterable[Part]) -> Generator[Batch, None, None]:
@@ -261,7 +256,7 @@ class Batches:
                 yield batch
                 continue
             keys = self._keys(part.items, part.epoch)
-            rows = Rows(keys.to(self.device), self.groups, part.first)
+            rows = Rows(keys.to(self.device), part.first)
             yield replace(self._mix(batch, keys), rows=rows)
 
     def _kept(self, part: Part) -> tuple[Part, Batch]:

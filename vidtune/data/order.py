@@ -12,16 +12,22 @@ from torch import Tensor
 @dataclass(frozen=True)
 class Split:
     """How the work is split: each of `ranks` processes takes neighbouring clips of every batch, in
-    training as `parts` of equal size one after another."""
+    training as `parts` of equal size one after another, and each of these in as many `groups`."""
 
     rank: int = 0
     ranks: int = 1
     parts: int = 1
+    groups: int = 1  # of as many clips as the recipe says: the same ones for every split
 
-    def of(self, size: int, part: int) -> slice:
-        """The places of one part in a batch of `size` clips."""
-        each = size // (self.ranks * self.parts)
-        first = (self.rank * self.parts + part) * each
+    @property
+    def pieces(self) -> int:
+        """How many forward passes this process makes of a batch."""
+        return self.parts * self.groups
+
+    def of(self, size: int, piece: int) -> slice:
+        """The places of one piece in a batch of `size` clips."""
+        each = size // (self.ranks * self.pieces)
+        first = (self.rank * self.pieces + piece) * each
         return slice(first, first + each)
 
 
@@ -29,7 +35,7 @@ WHOLE = Split()
 
 
 class Part(NamedTuple):
-    """Items whose clips a model takes at once: in training a process's part of a batch."""
+    """Items whose clips a model takes at once: in training a piece of a batch."""
 
     items: Tensor  # int64 (b,)
     epoch: int = 0

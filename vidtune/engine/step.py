@@ -1,11 +1,12 @@
 """One training step: the gradients of a batch, however it is split, and the update.
 
-A batch is the recipe's. Each rank computes its clips of it in one or more parts; losses and gradients
-are those of the whole batch.
+A batch is the recipe's. Each rank computes its clips of it in one or more pieces; losses and gradients
+are those of the whole batch. Pieces' gradients are added by halves, so that two processes, and one with
+twice as many pieces, add the same numbers in the same order: their results are equal to the bit.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any
@@ -23,6 +24,7 @@ from vidtune.spec import Recipe
 MAX_LOGIT_SCALE = math.log(100)  # CLIP's bound, for methods that tune it
 
 Features = tuple[Tensor, ...]
+Grads = list[Tensor | None]  # of the tuned weights, in their order
 
 
 def objective(model: VideoModel, outputs: Any, target: Tensor, smoothing: float = 0.0) -> Tensor:
@@ -52,73 +54,88 @@ class Step:
     def gradients(
         self, batches: Iterator[Batch], work: Split, forward: Callable[..., Any]
     ) -> float:
-        """Leave the gradients of the next batch, whose parts for this rank come first in `batches`,
+        """Leave the gradients of the next batch, whose pieces for this rank come first in `batches`,
         and return its loss. `forward` is the model's, or its `at_once`."""
-        parts = islice(batches, work.parts)
+        pieces = islice(batches, work.pieces)
         if isinstance(self.model, Recognizer):
-            loss = self._classify(parts, work, forward)
-        else:
-            loss = self._match(list(parts), forward)
-        ranks.sum_up(p.grad for p in self.tuned if p.grad is not None)
-        return loss
+            return self._classify(pieces, work, forward)
+        return self._match(list(pieces), work, forward)
 
-    def _classify(self, parts: Iterable[Batch], work: Split, forward: Callable[..., Any]) -> float:
-        """The mean of the parts' losses, for parts are of one size."""
+    def _classify(self, pieces: Iterator[Batch], work: Split, forward: Callable[..., Any]) -> float:
+        """The mean of the pieces' losses, for pieces are of one size."""
         total = torch.zeros(1, dtype=torch.float64, device=self.device)
-        for part in parts:
+
+        def one() -> None:
+            piece = next(pieces)
             with precision(self.recipe, self.device):
-                loss = self.loss(self._outputs(part, forward), part.target)
-                loss = loss / (work.ranks * work.parts)
+                loss = self.loss(self._outputs(piece, forward), piece.target)
+                loss = loss / (work.ranks * work.pieces)
             self.backward(loss)
-            total += loss.detach()
+            total.add_(loss.detach())
+
+        self._leave(_of_all_ranks(self._sum(work.pieces, one)))
         ranks.sum_up([total])
         return total.item()
 
-    def _match(self, parts: Sequence[Batch], forward: Callable[..., Any]) -> float:
-        """The loss of all texts and videos with each other, those of other parts and ranks among them.
+    def _match(self, pieces: Sequence[Batch], work: Split, forward: Callable[..., Any]) -> float:
+        """The loss of all texts and videos with each other, those of other pieces and ranks among them.
 
-        Its gradient is taken in two pieces, cut where features leave the encoders. Of several parts
-        the features are computed twice: first all of them without what a gradient needs, then part by
-        part with it (Gao et al. 2021, arXiv:2101.06983).
+        Its gradient is taken in two steps, cut where features leave the encoders. Of several parts
+        the features are computed twice: first all of them without what a gradient needs, then piece by
+        piece with it (Gao et al. 2021, arXiv:2101.06983).
         """
-        several = len(parts) > 1
-        with torch.set_grad_enabled(not several):
-            encoded = [self._encode(part, forward) for part in parts]
-        leaves = [tuple(_leaf(x, several) for x in (*text, *video)) for text, video in encoded]
+        twice = work.parts > 1
+        with torch.set_grad_enabled(not twice):
+            encoded = [self._encode(piece, forward) for piece in pieces]
+        leaves = [tuple(_leaf(x, twice) for x in (*text, *video)) for text, video in encoded]
         joined = [ranks.gather(torch.cat(column)) for column in zip(*leaves, strict=True)]
         n = len(encoded[0][0])
         with precision(self.recipe, self.device):
             loss = self.model.loss(tuple(joined[:n]), tuple(joined[n:]))
         self.backward(loss)
-        behind = [
-            (p, p.grad) for p in self.tuned if p.grad is not None
-        ]  # the gathering: on every rank
-        for p, _ in behind:
-            p.grad = None
-        for part, leaf, features in zip(parts, leaves, encoded, strict=True):
-            text, video = self._encode(part, forward, again=True) if several else features
+        behind = _of_all_ranks(self._take(), ranks.count())  # the gathering: each rank has it
+        rest = zip(pieces, leaves, encoded, strict=True)
+
+        def one() -> None:
+            piece, leaf, (text, video) = next(rest)
+            if twice:
+                text, video = self._encode(piece, forward, again=True)
             self._carry_on((*text, *video), leaf)
-        if self.recipe.gathered_by > 1:
-            for p in self.tuned:
-                if p.grad is not None:
-                    p.grad /= self.recipe.gathered_by
-        for p, grad in behind:
-            grad /= ranks.count()
-            p.grad = grad if p.grad is None else p.grad + grad
+
+        grads = _of_all_ranks(self._sum(len(pieces), one), self.recipe.gathered_by)
+        self._leave(_added(grads, behind))
         return loss.item()
 
-    def _encode(
-        self, part: Batch, forward: Callable[..., Any], again: bool = False
-    ) -> tuple[Features, Features]:
-        """Text and video features of a part; a second time they leave running statistics alone."""
-        with precision(self.recipe, self.device):
-            video = self._outputs(part, forward, again)
-            return self.model.encode_text(part.target), video
+    def _sum(self, pieces: int, one: Callable[[], None]) -> Grads:
+        """Return the gradients of that many pieces, each of which `one` leaves in turn, added by halves."""
+        if pieces == 1:
+            one()
+            return self._take()
+        first = self._sum(pieces // 2, one)
+        return _added(first, self._sum(pieces - pieces // 2, one))
 
-    def _outputs(self, part: Batch, forward: Callable[..., Any], again: bool = False) -> Any:
-        rows = part.rows
+    def _take(self) -> Grads:
+        """Return the gradients of the tuned weights, and leave none."""
+        grads = [p.grad for p in self.tuned]
+        self._leave([None] * len(grads))
+        return grads
+
+    def _leave(self, grads: Grads) -> None:
+        for p, grad in zip(self.tuned, grads, strict=True):
+            p.grad = grad
+
+    def _encode(
+        self, piece: Batch, forward: Callable[..., Any], again: bool = False
+    ) -> tuple[Features, Features]:
+        """Text and video features of a piece; a second time they leave running statistics alone."""
+        with precision(self.recipe, self.device):
+            video = self._outputs(piece, forward, again)
+            return self.model.encode_text(piece.target), video
+
+    def _outputs(self, piece: Batch, forward: Callable[..., Any], again: bool = False) -> Any:
+        rows = piece.rows
         give_rows(self.model, replace(rows, first=False) if rows and again else rows)
-        return forward(*part.inputs, **part.masks)
+        return forward(*piece.inputs, **piece.masks)
 
     @staticmethod
     def _carry_on(features: Features, leaves: Features) -> None:
@@ -150,6 +167,21 @@ class Step:
         self.optimizer.load_state_dict(state["optimizer"])
         if state["scaler"]:  # one that does not scale has no state
             self.scaler.load_state_dict(state["scaler"])
+
+
+def _added(one: Grads, other: Grads) -> Grads:
+    """Return the sums of gradients, which take the place of the first ones; None is 0."""
+    pairs = zip(one, other, strict=True)
+    return [b if a is None else a if b is None else a.add_(b) for a, b in pairs]
+
+
+def _of_all_ranks(grads: Grads, divisor: int = 1) -> Grads:
+    """Divide gradients, replace them by their sums over the ranks, and return them."""
+    found = [g for g in grads if g is not None]
+    for grad in found if divisor > 1 else ():
+        grad /= divisor
+    ranks.sum_up(found)
+    return grads
 
 
 def _leaf(x: Tensor, always: bool) -> Tensor:

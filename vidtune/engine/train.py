@@ -114,12 +114,13 @@ def _train(
                 f"{full} with the model and the clips that are kept, before the first step; check the "
                 "sizes in its spec, or give it more memory"
             ) from None
-        levers = "more --ranks or --parts"
+        clips = run.recipe.at_once(work.ranks, work.parts)
+        levers = ["more --ranks or --parts"] if clips > (run.recipe.group or 1) else []
         if training.model.recompute() and not (recompute or run.recipe.checkpoint):
-            levers += ", or --recompute"
+            levers.append("--recompute")
         raise UserError(
-            f"{full} with {run.recipe.batch} clips a step in {work.ranks} x {work.parts} parts; train with "
-            f"{levers}"
+            f"{full} with {clips} of the {run.recipe.batch} clips of a step at once; "
+            f"train with {', or '.join(levers) or 'more memory'}"
         ) from None
     if ranks.rank() == 0:  # to whoever tells it to stop from here on, it is done
         training.write(out)
@@ -211,7 +212,7 @@ class Training:
         label, show = f"{self.run.name}: train", self.work.rank == 0
         steps = range(done + 1, self.steps + 1)
         for number in progress(steps, len(steps), label, show, note=self.curve.describe):
-            loss = self.step.gradients(batches, self.work, self.forward)
+            loss = self.step.gradients(batches, self.data.work, self.forward)
             self.step.update()
             self.schedule.step()
             self.curve.add(number, loss)

@@ -3,11 +3,11 @@ and which of them are computed together.
 
 A training step may be split over processes and into parts of a batch. Its results stay the same if
 nothing depends on how it was split: dropout follows from each clip's own key, and what mixes clips
-(statistics of a BatchNorm, places that AIM drops) is computed in groups of as many clips as the
-recipe says, which no split divides. The authors train on several GPUs, where such a group is what
-one GPU has.
+(statistics of a BatchNorm, places that AIM drops) mixes those of one forward pass: as many as the
+recipe says (`group`), which no split divides. The authors train on several GPUs, where such a group is
+what one GPU has.
 
-Shapes: B clips, G groups of B / G clips.
+Shapes: B clips.
 """
 
 from dataclasses import dataclass
@@ -25,22 +25,21 @@ class Rows:
     """The clips of one forward pass."""
 
     keys: Tensor  # int64 (B,): what the random choices for a clip follow from
-    groups: int = 1  # sets of neighbouring clips that are computed together
-    first: bool = True  # whether the first group is the first one of the step
+    first: bool = True  # whether they are the first ones of the step
 
     def uniform(self, layer: int, n: int) -> Tensor:
         """Return (B, n) numbers in [0, 1), which follow from key, layer and column alone."""
         return _uniform(self.keys, layer, n)
 
-    def uniform_of_groups(self, layer: int, n: int) -> Tensor:
-        """Return (G, n) numbers in [0, 1), which follow from the key of each group's first clip."""
-        return _uniform(self.keys.view(self.groups, -1)[:, 0], layer, n)
+    def uniform_of_all(self, layer: int, n: int) -> Tensor:
+        """Return (1, n) numbers in [0, 1) for all clips together, which follow from the first one's key."""
+        return _uniform(self.keys[:1], layer, n)
 
 
 class RowModule(nn.Module):
     """A layer that heeds `rows`; None: it draws and mixes as torch's own does."""
 
-    mixes = False  # whether it computes clips of a group together
+    mixes = False  # whether it computes the clips of a pass together
     rows: Rows | None = None
     layer = 0  # among those of its model
 

@@ -146,8 +146,9 @@ class Recipe(Frozen):
     betas: tuple[Share, Share] = (0.9, 0.999)
     eps: Rate = 1e-8
     batch: Count  # clips per step over all devices; a repeated clip counts once
-    # clips, counted so, of one statistic of a BatchNorm, one draw of AIM's dropped places or of mixup:
-    # what one of the authors' GPUs had; None: all of a batch, which then cannot be split
+    # clips, counted so, of one forward pass in training: of a statistic of a BatchNorm, a draw of AIM's
+    # dropped places or of mixup. What one of the authors' GPUs had; None: as many as a process has of a
+    # batch in one part. A model that mixes clips then takes them all, and cannot be split.
     group: Count | None = None
     # the authors' GPUs, whose gathering of features leaves the encoders 1/n of their gradients
     gathered_by: Count = 1
@@ -187,6 +188,17 @@ class Recipe(Frozen):
     max_words: Extent = 32
     select: Selection | None = None  # None: the last weights count
     source: str | None = None
+
+    def piece(self, ranks: int, parts: int) -> int:
+        """Clips of one forward pass in training: a part of a process's, or a group of it."""
+        part = self.batch // (ranks * parts)
+        return min(part, self.group or part)
+
+    def at_once(self, ranks: int, parts: int) -> int:
+        """Clips whose values a process keeps for backward at once: those of a piece, and in retrieval of
+        one part, where features are computed once, all that it has."""
+        whole = self.task == "retrieval" and parts == 1
+        return self.batch // ranks if whole else self.piece(ranks, parts)
 
     def problems(self) -> Iterator[str]:
         if (self.epochs is None) == (self.steps is None):

@@ -22,7 +22,7 @@ class Adapter(nn.Sequential):
 
 
 class DropPath(Dropout):
-    """Drops a branch at whole places of the frame, in every frame and video of a group alike.
+    """Drops a branch at whole places of the frame, in every frame and video alike.
 
     The official tokens are (S, B*T, D), and timm's layer drops along the first axis.
     """
@@ -34,12 +34,11 @@ class DropPath(Dropout):
         if not self.training or self.p == 0:
             return x
         if self.rows is None:
-            kept = torch.rand(1, x.shape[1], device=x.device) >= self.p  # (1, S)
+            drawn = torch.rand(1, x.shape[1], device=x.device)  # (1, S)
         else:
-            kept = self.rows.uniform_of_groups(self.layer, x.shape[1]) >= self.p  # (G, S)
-        scale = kept.to(x.dtype) / (1 - self.p)
-        groups = x.unflatten(0, (len(scale), -1))  # (G, B*T / G, S, D)
-        return (groups * scale[:, None, :, None]).flatten(0, 1)
+            drawn = self.rows.uniform_of_all(self.layer, x.shape[1])
+        kept = (drawn >= self.p).to(x.dtype)
+        return x * (kept / (1 - self.p))[..., None]
 
 
 class SpatialAttention(nn.Module):

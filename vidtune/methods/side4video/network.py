@@ -47,8 +47,8 @@ def has_cls_key(options: Options) -> bool:
 
 
 class TokenBatchNorm(nn.BatchNorm1d, RowModule):
-    """BatchNorm3d of the official code: statistics of a channel over B, T and S, in training of each
-    group of clips apart. The first group of a step updates the running ones, as the first GPU's do.
+    """BatchNorm3d of the official code: statistics of a channel over B, T and S. In training the first
+    clips of a step update the running ones, as those of the first GPU do.
 
     On flat tokens, because torch 2.13's CPU gradient of a 5-d BatchNorm is wrong where the input
     is a permuted view and its last side is 1.
@@ -57,21 +57,12 @@ class TokenBatchNorm(nn.BatchNorm1d, RowModule):
     mixes = True
 
     def forward(self, s: Tensor) -> Tensor:
-        rows = self.rows
-        if not self.training or rows is None or (rows.groups == 1 and rows.first):
-            return super().forward(s.flatten(0, -2)).view_as(s)  # (B, T, S, d)
-        if rows.first and self.num_batches_tracked is not None:
-            self.num_batches_tracked += 1
-        parts = []
-        for i, part in enumerate(s.chunk(rows.groups)):
-            running = (
-                (self.running_mean, self.running_var) if rows.first and i == 0 else (None, None)
-            )
-            flat = part.flatten(0, -2)
-            parts.append(
-                F.batch_norm(flat, *running, self.weight, self.bias, True, self.momentum, self.eps)
-            )
-        return torch.cat(parts).view_as(s)
+        flat = s.flatten(0, -2)
+        if self.training and self.rows is not None and not self.rows.first:
+            y = F.batch_norm(flat, None, None, self.weight, self.bias, True, eps=self.eps)
+        else:
+            y = super().forward(flat)
+        return y.view_as(s)  # (B, T, S, d)
 
 
 class TemporalConv(nn.Sequential):
