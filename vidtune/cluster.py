@@ -112,7 +112,7 @@ class Asks:
             return found
         if isinstance(found, str) and rule != "look":
             raise UserError(f"{run}: {found}; it is left out, but was asked for by name")
-        return fits.Choice(1, 1, self.plan.runs[run].recipe.batch, 0.0)
+        return fits.Choice(1, 1, self.plan.runs[run].recipe.at_once(1, 1), 0.0)
 
     def on_gpu(self) -> dict[str, Any]:
         """Resources of a job with one GPU."""

@@ -86,7 +86,7 @@ def test_blocks_are_computed_again_only_where_nothing_fits_otherwise():
 
 def test_a_model_of_whole_batches_is_not_split_whatever_its_recipe_says():
     whole = NEED.model_copy(update={"whole": True})
-    assert choose(recipe(group=8), whole, 8, gpu(96)) == Choice(1, 1, 8, 24)
+    assert choose(recipe(group=8), whole, 8, gpu(96)) == Choice(1, 1, 64, 96)
 
 
 def test_a_test_in_a_training_stands_beside_its_moments():

@@ -2,11 +2,13 @@
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,11 @@ from helpers.common import REPO
 from helpers.zoo import MODELS, every_model
 
 from vidtune.data import records
-from vidtune.data.batches import Split
+from vidtune.data.batches import Batches, Split
 from vidtune.engine.build_run import build_run
 from vidtune.engine.checkpoints import load_checkpoint
 from vidtune.engine.ranks import losses_explained, start
-from vidtune.engine.train import _check_split
+from vidtune.engine.train import Training, _check_split
 from vidtune.plan import load
 from vidtune.spec import Lost, NotMet, Run, UserError, load_json, write_json
 
@@ -73,6 +75,38 @@ def test_a_batchnorm_of_torch_is_not_split(short_run, tmp_path, monkeypatch):
     _check_split(model, run, Split())
 
 
+def test_a_model_with_a_batchnorm_of_torch_takes_whole_batches(short_run, tmp_path, monkeypatch):
+    """Whatever groups its recipe has, for its running statistics would move with each."""
+    run = short_run("tempme/lora-b32@0", group=2)
+
+    def training() -> Training:
+        return Training(run, tmp_path / "resume.pt", torch.device("cpu"), Batches, Split())
+
+    def plain(*given: Any) -> Any:
+        model, pretrained = build_run(*given)
+        model.bn = torch.nn.BatchNorm1d(4)
+        return model, pretrained
+
+    assert training().data.work.pieces == 4
+    monkeypatch.setattr("vidtune.engine.train.build_run", plain)
+    assert training().data.work.pieces == 1
+
+
+def test_a_share_of_the_clips_that_is_less_than_a_batch_is_split_as_well(short_run, tmp_path):
+    """23 clips of a batch of 32 in 4 groups are 20 a step, in 4 of 5, or all of them and one again."""
+    run = short_run(BATCHNORM, batch=32, group=8)
+    data = Path(shutil.copytree(run.data, tmp_path / "data"))
+    lines = (data / "train.jsonl").read_text().splitlines(keepends=True)
+    (data / "train.jsonl").write_text("".join(lines[:23]))
+    for keeps, size in ((False, 20), (True, 24)):
+        recipe = run.recipe.model_copy(update={"keep_last": keeps})
+        few = run.model_copy(update={"data": str(data), "recipe": recipe})
+        losses, weights = curves(few, tmp_path / str(keeps))
+        assert losses[0] == losses[1] == losses[2] and weights[0] == weights[1] == weights[2]
+        pieces = islice(Batches(few, "train", True, torch.device("cpu")).from_step(0), 4)
+        assert [len(piece.target) for piece in pieces] == [size // 4] * 4
+
+
 def command(*words: object) -> subprocess.CompletedProcess[str]:
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     given = [sys.executable, "-m", "vidtune", *map(str, words)]
@@ -91,8 +125,9 @@ def test_a_training_and_its_test_do_not_depend_on_the_split(
     name: str, short_run: Callable[..., Run], tmp_path: Path
 ):
     """Fifty steps in one process, in two, and in parts, at the small scales' own rates, which are 8 to 50
-    times the papers' and let any rounding grow: to the bit, for all compute the same groups."""
-    run = short_run(name, steps=50, group=4)
+    times the papers' and let any rounding grow: to the bit, for all compute the same four groups and add
+    them in the same order."""
+    run = short_run(name, steps=50, group=2)
     losses, weights = curves(run, tmp_path)
     assert len(losses[0]) == 50
     assert losses[0] == losses[1] == losses[2]
@@ -150,7 +185,11 @@ def test_without_groups_no_split_changes_a_training_in_double_precision(
     ("group", "given", "said"),
     [
         (4, ("--parts", 3), "a batch has 8 clips, which 1 processes cannot take in 3 equal parts"),
-        (4, ("--parts", 4), "has 2 clips; expected a multiple of recipe smoke-recognition's group"),
+        (
+            4,
+            ("--parts", 4),
+            "has 2 clips; expected a multiple of 4, which recipe smoke-recognition",
+        ),
         (None, ("--ranks", 2, "--parts", 4), "TokenBatchNorm computes all clips of a batch tog"),
         (None, ("--parts", 0), "expected a whole number above 0"),
     ],

@@ -81,7 +81,7 @@ def scheduler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 
 STEPS = 200  # some seconds, so that something can happen to the training
 RUN = "side4video/b16-ssv1"
-RECIPE = "smoke-recognition: {base: mini-recognition, batch: 16, steps: 4}"
+RECIPE = "smoke-recognition: {base: mini-recognition, batch: 16, group: 8, steps: 4}"
 PATIENCE = 300  # seconds
 
 

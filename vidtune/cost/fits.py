@@ -80,11 +80,13 @@ def choose(recipe: Recipe, need: Need, gpus: int, gib: float) -> Choice | str:
     blocks again, where the method has such, only if nothing fits otherwise.
     """
     room, batch = room_of(gib), recipe.batch
+    if need.whole:
+        recipe = recipe.model_copy(update={"group": None})
     moments = 2 * need.gradients if recipe.select else 0.0  # stay while a training is tested
     if need.test + moments > room:
         return f"a test of one clip at once needs {need.test + moments:.1f} GiB of {_has(gib)}"
     least = None
-    group = batch if need.whole else recipe.group or (batch if need.mixes else 1)
+    group = recipe.group or (batch if need.whole or need.mixes else 1)
     for recompute in (False, True) if need.recomputed else (False,):
         for ranks, parts in splits(batch, gpus, group):
             peak = need.peak(recipe, ranks, parts, recompute)

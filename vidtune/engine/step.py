@@ -85,7 +85,7 @@ class Step:
         piece with it (Gao et al. 2021, arXiv:2101.06983).
         """
         twice = work.parts > 1
-        with torch.set_grad_enabled(not twice):
+        with precision(self.recipe, self.device), torch.set_grad_enabled(not twice):
             encoded = [self._encode(piece, forward) for piece in pieces]
         leaves = [tuple(_leaf(x, twice) for x in (*text, *video)) for text, video in encoded]
         joined = [ranks.gather(torch.cat(column)) for column in zip(*leaves, strict=True)]

@@ -114,8 +114,9 @@ def _train(
                 f"{full} with the model and the clips that are kept, before the first step; check the "
                 "sizes in its spec, or give it more memory"
             ) from None
-        clips = run.recipe.at_once(work.ranks, work.parts)
-        levers = ["more --ranks or --parts"] if clips > (run.recipe.group or 1) else []
+        clips = training.recipe.at_once(work.ranks, work.parts)
+        divisible = clips > (run.recipe.group or 1) and not _why_whole(training.model, run)
+        levers = ["more --ranks or --parts"] if divisible else []
         if training.model.recompute() and not (recompute or run.recipe.checkpoint):
             levers.append("--recompute")
         raise UserError(
@@ -160,6 +161,9 @@ class Training:
         self.clips = records.count_coverage(run.dataset, Path(run.data)).get("train")
         self.model, pretrained = build_run(run, device)
         _check_split(self.model, run, work)
+        self.recipe = run.recipe
+        if undivided(self.model):
+            self.recipe = run.recipe.model_copy(update={"group": None})
         if run.recipe.weights == "fp16":
             self.model.to_half()
         if (run.recipe.checkpoint or recompute) and not self.model.recompute():
@@ -170,7 +174,8 @@ class Training:
                 f"{run.name}: {asked}: {run.model.method} has no blocks that backward could compute again; "
                 "drop it"
             )
-        self.data = make_batches(run, "train", train=True, device=device, work=work)
+        taken = run.model_copy(update={"recipe": self.recipe})
+        self.data = make_batches(taken, "train", train=True, device=device, work=work)
         with precision(run.recipe, device):
             self.forward = self.model if remember(self.model, self.data) else self.model.at_once
         per_epoch = len(self.data)
@@ -307,14 +312,21 @@ class Training:
 
 def _check_split(model: nn.Module, run: Run, work: Split) -> None:
     """Raise `UserError` where splitting a batch would change what is learned."""
-    if work.ranks * work.parts > 1 and (plain := undivided(model)):
-        raise UserError(
-            f"{run.name}: {min(plain)} of torch follows from how a batch is split; train it whole on one "
-            "GPU, or build the method of layers that heed their clips (vidtune/nn/rows.py)"
+    if work.ranks * work.parts > 1 and (why := _why_whole(model, run)):
+        raise UserError(f"{run.name}: {why}")
+
+
+def _why_whole(model: nn.Module, run: Run) -> str | None:
+    """Why a batch may not be split, and what to do."""
+    if plain := undivided(model):
+        return (
+            f"{min(plain)} of torch follows from how a batch is split; train it whole on one GPU, or build "
+            "the method of layers that heed their clips (vidtune/nn/rows.py)"
         )
     mixing = {type(m).__name__ for m in model.modules() if isinstance(m, RowModule) and m.mixes}
-    if mixing and not run.recipe.group and work.ranks * work.parts > 1:
-        raise UserError(
-            f"{run.name}: {min(mixing)} computes all clips of a batch together; to split it, recipe "
+    if mixing and not run.recipe.group:
+        return (
+            f"{min(mixing)} computes all clips of a batch together; to split it, recipe "
             f"{run.recipe.name} must say of how many clips (group)"
         )
+    return None

@@ -189,6 +189,11 @@ class Recipe(Frozen):
     select: Selection | None = None  # None: the last weights count
     source: str | None = None
 
+    @property
+    def groups(self) -> int:
+        """Groups of a batch; without `group` it is one."""
+        return self.batch // (self.group or self.batch)
+
     def piece(self, ranks: int, parts: int) -> int:
         """Clips of one forward pass in training: a part of a process's, or a group of it."""
         part = self.batch // (ranks * parts)
