@@ -102,7 +102,7 @@ class Batches:
         self.sets = together(r.group if contrasts else None for r in of_items)
         self.texts = [r.captions for r in of_items] if run.recipe.spread else None
         if train:
-            self.size = self._training_size()
+            self.size = run.recipe.size(len(self.clips))
             self.work = replace(work, groups=self._groups())
         self.pads = run.recipe.sampler == "clip4clip"  # its models learn which frames are real
         self.reread = False  # whether other runs or further tests read the same clips
@@ -129,13 +129,6 @@ class Batches:
         ends = (batches * r // self.work.ranks for r in (self.work.rank, self.work.rank + 1))
         return range(*ends)
 
-    def _training_size(self) -> int:
-        """Clips of a batch: the recipe's; of fewer as many as make as many groups, all of one size."""
-        recipe, clips = self.run.recipe, len(self.clips)
-        if clips >= recipe.batch or clips < recipe.groups:
-            return min(recipe.batch, clips)
-        return clips + -clips % recipe.groups if recipe.keep_last else clips - clips % recipe.groups
-
     def _groups(self) -> int:
         """Groups of clips in each part of a batch; where a recipe asks for none, a part is one."""
         ranks, parts, recipe = self.work.ranks, self.work.parts, self.run.recipe
@@ -147,12 +140,12 @@ class Batches:
             )
         if not recipe.group:
             return 1
-        groups = recipe.groups if self.size >= recipe.groups else 1
+        groups = recipe.groups(len(self.clips))
         each, rest = divmod(groups, ranks * parts)
         if rest:
             raise UserError(
                 f"{self.run.name}: each of {ranks} x {parts} parts of a batch has {part} clips; expected a "
-                f"multiple of {self.size // groups}, which recipe {recipe.name} computes together (group)"
+                f"multiple of {self.size // groups}, which recipe {recipe.name} (group) computes together"
             )
         return each
 

@@ -176,11 +176,12 @@ def _added(one: Grads, other: Grads) -> Grads:
 
 
 def _of_all_ranks(grads: Grads, divisor: int = 1) -> Grads:
-    """Divide gradients, replace them by their sums over the ranks, and return them."""
+    """Replace gradients by their sums over the ranks, divide these, and return them. (Divided before, they
+    would be rounded once for every rank.)"""
     found = [g for g in grads if g is not None]
+    ranks.sum_up(found)
     for grad in found if divisor > 1 else ():
         grad /= divisor
-    ranks.sum_up(found)
     return grads
 
 

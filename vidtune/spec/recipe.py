@@ -189,10 +189,21 @@ class Recipe(Frozen):
     select: Selection | None = None  # None: the last weights count
     source: str | None = None
 
-    @property
-    def groups(self) -> int:
-        """Groups of a batch; without `group` it is one."""
-        return self.batch // (self.group or self.batch)
+    def groups(self, clips: int) -> int:
+        """Groups of a batch, of a training with that many clips; without `group` it is one. Of fewer clips
+        than a batch as many of its groups, by a divisor, as leave none with more than `group`."""
+        group, few = self.group or self.batch, min(clips, self.batch)
+        whole = self.batch // group
+        divisors = [n for n in range(1, min(whole, few) + 1) if whole % n == 0]
+        return next((n for n in divisors if -(-few // n) <= group), divisors[-1])
+
+    def size(self, clips: int) -> int:
+        """Clips of a batch, of a training with that many: fewer than the recipe's where there are fewer,
+        all groups of one size. What is over waits for another epoch, or with `keep_last` is filled up; not
+        in retrieval, where a clip would be its own negative."""
+        few, groups = min(clips, self.batch), self.groups(clips)
+        fills = self.keep_last and self.task != "retrieval"
+        return few + (-few % groups if fills else -(few % groups))
 
     def piece(self, ranks: int, parts: int) -> int:
         """Clips of one forward pass in training: a part of a process's, or a group of it."""
