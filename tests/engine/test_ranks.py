@@ -25,10 +25,11 @@ from vidtune.engine.checkpoints import load_checkpoint
 from vidtune.engine.ranks import losses_explained, start
 from vidtune.engine.train import Training, _check_split
 from vidtune.plan import load
-from vidtune.spec import Lost, NotMet, Run, UserError, load_json, write_json
+from vidtune.spec import Lost, NotMet, Recipe, Run, UserError, load_json, write_json
 
 BATCHNORM = "side4video/b16-ssv1@0"
-TRAINED = [BATCHNORM, "side4video/b32-msrvtt@0", "tempme/tempme-b32@0"]
+GATHERED = "side4video/b32-msrvtt@0"
+TRAINED = [BATCHNORM, GATHERED, "tempme/tempme-b32@0"]
 SPLITS = (("--parts", 1), ("--ranks", 2), ("--parts", 2))
 
 
@@ -89,7 +90,17 @@ def test_a_model_with_a_batchnorm_of_torch_takes_whole_batches(short_run, tmp_pa
 
     assert training().data.work.pieces == 4
     monkeypatch.setattr("vidtune.engine.train.build_run", plain)
-    assert training().data.work.pieces == 1
+    data = training().data
+    assert data.work.pieces == 1 and len(next(data.from_step(0)).target) == 8
+    mixed = {"flip": 0.5, "mixup": 0.8}
+    run = short_run(BATCHNORM, group=2)
+    with pytest.raises(
+        UserError, match=r"BatchNorm1d of torch takes a whole batch, TokenBatchNorm gr"
+    ):
+        training()
+    run = short_run("side4video/b16-ssv1-probe@0", group=2, augment=mixed)
+    with pytest.raises(UserError, match=r"BatchNorm1d of torch .* mixup groups of 2 clips; build"):
+        training()
 
 
 def test_a_share_of_the_clips_that_is_less_than_a_batch_is_split_as_well(short_run, tmp_path):
@@ -103,8 +114,29 @@ def test_a_share_of_the_clips_that_is_less_than_a_batch_is_split_as_well(short_r
         few = run.model_copy(update={"data": str(data), "recipe": recipe})
         losses, weights = curves(few, tmp_path / str(keeps))
         assert losses[0] == losses[1] == losses[2] and weights[0] == weights[1] == weights[2]
-        pieces = islice(Batches(few, "train", True, torch.device("cpu")).from_step(0), 4)
+        pieces = list(islice(Batches(few, "train", True, torch.device("cpu")).from_step(0), 4))
         assert [len(piece.target) for piece in pieces] == [size // 4] * 4
+        assert len(set(torch.cat([piece.rows.keys for piece in pieces]).tolist())) == min(size, 23)
+
+
+@pytest.mark.parametrize(
+    ("fields", "clips", "groups", "size"),
+    [
+        ({"batch": 64, "group": 32}, 1000, 2, 64),
+        ({"batch": 64, "group": 32}, 56, 2, 56),
+        ({"batch": 256, "group": 4}, 127, 32, 96),
+        ({"batch": 256, "group": 4}, 3, 1, 3),
+        ({"batch": 8, "group": 1}, 5, 4, 4),
+        ({"batch": 32, "group": 8, "keep_last": True}, 23, 4, 24),
+        ({"batch": 32, "group": 8, "keep_last": True, "task": "retrieval"}, 23, 4, 20),
+        ({"batch": 32}, 23, 1, 23),
+    ],
+)
+def test_fewer_clips_than_a_batch_make_groups_of_one_size(fields, clips, groups, size):
+    """No larger than the recipe's, and such that its splits mostly split them."""
+    given = {"name": "r", "task": "recognition", "lr": 1.0, "weight_decay": 0.0, "epochs": 1}
+    recipe = Recipe.model_validate(given | fields)
+    assert (recipe.groups(clips), recipe.size(clips)) == (groups, size)
 
 
 def command(*words: object) -> subprocess.CompletedProcess[str]:
@@ -127,7 +159,8 @@ def test_a_training_and_its_test_do_not_depend_on_the_split(
     """Fifty steps in one process, in two, and in parts, at the small scales' own rates, which are 8 to 50
     times the papers' and let any rounding grow: to the bit, for all compute the same four groups and add
     them in the same order."""
-    run = short_run(name, steps=50, group=2)
+    gathered_by = 3 if name == GATHERED else 1  # no power of two, which divides exactly
+    run = short_run(name, steps=50, group=2, gathered_by=gathered_by)
     losses, weights = curves(run, tmp_path)
     assert len(losses[0]) == 50
     assert losses[0] == losses[1] == losses[2]

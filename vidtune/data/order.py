@@ -17,7 +17,7 @@ class Split:
     rank: int = 0
     ranks: int = 1
     parts: int = 1
-    groups: int = 1  # of as many clips as the recipe says: the same ones for every split
+    groups: int = 1  # which the recipe decides (`Recipe.groups`): the same ones for every split
 
     @property
     def pieces(self) -> int:

@@ -150,7 +150,7 @@ def twins_in_batches(clips: list[Record], recipe: Recipe) -> dict[str, float]:
     """
     texts, owner = records.queries(clips)
     looks = [tuple(sorted(clips[i].appearance.items())) for i in owner]
-    size = min(recipe.batch, len(owner))
+    size = recipe.size(len(owner))
     sets = together(clips[i].group for i in owner)
     alike, same = [], []  # of each caption: how many of its batch have its appearance, its words
     for epoch in range(EPOCHS):

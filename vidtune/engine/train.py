@@ -32,7 +32,7 @@ from vidtune.engine.scores import Judged, score
 from vidtune.engine.selection import Best, best_of
 from vidtune.engine.snapshot import LossCurve, Snapshot, damaged, older
 from vidtune.engine.step import Step
-from vidtune.nn.rows import RowModule, give_rows, undivided
+from vidtune.nn.rows import RowModule, give_rows, statistics, undivided
 from vidtune.progress import progress, say
 from vidtune.spec import Run, Stopped, UserError, write_json
 from vidtune.spec.read import check_target, settle, unfinished
@@ -162,7 +162,7 @@ class Training:
         self.model, pretrained = build_run(run, device)
         _check_split(self.model, run, work)
         self.recipe = run.recipe
-        if undivided(self.model):
+        if statistics(self.model):  # they move once a step
             self.recipe = run.recipe.model_copy(update={"group": None})
         if run.recipe.weights == "fp16":
             self.model.to_half()
@@ -314,6 +314,18 @@ def _check_split(model: nn.Module, run: Run, work: Split) -> None:
     """Raise `UserError` where splitting a batch would change what is learned."""
     if work.ranks * work.parts > 1 and (why := _why_whole(model, run)):
         raise UserError(f"{run.name}: {why}")
+    mixing = _mixing(model) | (
+        {"mixup"} if run.recipe.augment and run.recipe.augment.mixes else set()
+    )
+    if run.recipe.group and mixing and (plain := statistics(model)):
+        raise UserError(
+            f"{run.name}: {min(plain)} of torch takes a whole batch, {min(mixing)} groups of "
+            f"{run.recipe.group} clips; build the method of layers that heed both (vidtune/nn/rows.py)"
+        )
+
+
+def _mixing(model: nn.Module) -> set[str]:
+    return {type(m).__name__ for m in model.modules() if isinstance(m, RowModule) and m.mixes}
 
 
 def _why_whole(model: nn.Module, run: Run) -> str | None:
@@ -323,8 +335,7 @@ def _why_whole(model: nn.Module, run: Run) -> str | None:
             f"{min(plain)} of torch follows from how a batch is split; train it whole on one GPU, or build "
             "the method of layers that heed their clips (vidtune/nn/rows.py)"
         )
-    mixing = {type(m).__name__ for m in model.modules() if isinstance(m, RowModule) and m.mixes}
-    if mixing and not run.recipe.group:
+    if (mixing := _mixing(model)) and not run.recipe.group:
         return (
             f"{min(mixing)} computes all clips of a batch together; to split it, recipe "
             f"{run.recipe.name} must say of how many clips (group)"

@@ -55,5 +55,5 @@ def attend(
 
 def again(function: Callable[..., Tensor], *inputs: Any) -> Tensor:
     """`function(*inputs)`, of which only the inputs are kept: backward computes the rest again. Nothing
-    in it may be random."""
+    in it may be random, or ask for rows (vidtune/nn/rows.py), which are then another pass's."""
     return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)

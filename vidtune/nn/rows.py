@@ -46,9 +46,15 @@ class RowModule(nn.Module):
 
 def undivided(model: nn.Module) -> set[str]:
     """The layers of torch whose statistics or random choices follow from how a batch is split."""
-    kinds = nn.modules.batchnorm._BatchNorm, nn.modules.dropout._DropoutNd
-    found = (m for m in model.modules() if isinstance(m, kinds) and not isinstance(m, RowModule))
-    return {type(m).__name__ for m in found if not isinstance(m, kinds[1]) or m.p > 0}
+    drops = (m for m in model.modules() if isinstance(m, nn.modules.dropout._DropoutNd))
+    return statistics(model) | {type(m).__name__ for m in drops if m.p > 0}
+
+
+def statistics(model: nn.Module) -> set[str]:
+    """The layers of torch that keep running statistics, which move with every forward pass."""
+    kind = nn.modules.batchnorm._BatchNorm
+    found = (m for m in model.modules() if isinstance(m, kind) and not isinstance(m, RowModule))
+    return {type(m).__name__ for m in found}
 
 
 def give_rows(model: nn.Module, rows: Rows | None) -> None:
