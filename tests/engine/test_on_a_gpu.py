@@ -1,7 +1,7 @@
 """On a GPU: the same outputs and gradients as on the CPU, in every precision, compiled and resumed."""
 
 import subprocess
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -20,6 +20,10 @@ from vidtune.spec import load_json, write_json
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use")
 CUDA = torch.device("cuda")
 FIRST = {(m.method, m.task): m for m in reversed(MODELS)}
+TRAINED = (
+    *("side4video/b16-ssv1", "side4video/dist-b16", "side4video/b32-msrvtt"),
+    *("side4video/clip4clip-b32-msrvtt", "tempme/tempme-b32", "tempme/lora-b32"),
+)
 RECIPES = {"recognition": "mini-recognition", "retrieval": "mini-retrieval"}
 
 
@@ -108,24 +112,33 @@ def test_compiles(m):
     torch.testing.assert_close(*found, rtol=1e-3, atol=1e-4)
 
 
-def test_a_stopped_training_goes_on_to_the_same_bits(short_run, tmp_path):
+@pytest.fixture
+def train(short_run, tmp_path) -> Callable[..., dict[str, Tensor]]:
+    """A function that trains a run of one name on and returns its weights; None where it was stopped."""
+
+    def run_on(name: str, folder: str, *words: object, **env: object) -> dict[str, Tensor] | None:
+        method = {"aim": {"method": "aim", "options": {}}}.get(name, {})  # with dropout
+        run = short_run("side4video/b16-ssv1@0" if method else f"{name}@0", group=4)
+        spec, out = tmp_path / "spec.json", tmp_path / folder / "model.pt"
+        write_json(spec, run.model_copy(update={"model": run.model.model_copy(update=method)}))
+        asked = command("train", "--spec", spec, "--out", out, *words)
+        done = subprocess.run(asked, env=environment(**env), capture_output=True, text=True)
+        assert done.returncode == (75 if env else 0), done.stderr
+        if env:
+            return None
+        assert "cpu" not in load_json(out.with_name("train.json"))["provenance"]["device"]
+        return torch.load(out, map_location="cpu")["state"]
+
+    return run_on
+
+
+@pytest.mark.parametrize("name", ["aim", *TRAINED])
+def test_a_training_in_parts_or_stopped_ends_in_the_same_bits(name, train):
     """With chance in it: CUDA's generator is kept in a snapshot."""
-    run, spec = short_run("side4video/b16-ssv1@0", precision="amp16"), tmp_path / "spec.json"
-    aim = run.model.model_copy(update={"method": "aim", "options": {}})
-    write_json(spec, run.model_copy(update={"model": aim}))
-
-    def train(folder: Path, wanted: int, **env: object) -> None:
-        words = command("train", "--spec", spec, "--out", folder / "model.pt")
-        done = subprocess.run(words, env=environment(**env), capture_output=True, text=True)
-        assert done.returncode == wanted, done.stderr
-
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    train(whole, 0)
-    train(stopped, 75, VIDTUNE_STOP_AFTER=2)
-    train(stopped, 0)
-    states = [torch.load(f / "model.pt", map_location="cpu")["state"] for f in (whole, stopped)]
-    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
-    assert "cpu" not in load_json(whole / "train.json")["provenance"]["device"]
+    whole = train(name, "whole")
+    train(name, "stopped", VIDTUNE_STOP_AFTER=2)
+    for state in (train(name, "stopped"), train(name, "parts", "--parts", 2)):
+        assert all(torch.equal(state[key], whole[key]) for key in whole)
 
 
 def test_a_full_gpu_is_a_row_and_nvml_is_asked(tmp_path):

@@ -39,7 +39,10 @@ def attend(
     `bias` is added to the logits and broadcasts to (N, H, Q, K); `causal` hides later keys.
     """
     if _backend == "fused":
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, is_causal=causal)
+        trained = torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v))
+        ordered = q.is_cuda and trained and not torch.compiler.is_compiling()
+        fused = _repeatable if ordered else F.scaled_dot_product_attention
+        return fused(q, k, v, attn_mask=bias, is_causal=causal)
     if callable(_backend):
         return _backend(q, k, v, bias, causal)
     logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)  # (N, H, Q, K)
@@ -51,6 +54,45 @@ def attend(
     shares = logits.softmax(dim=-1)
     del logits  # free them: under autocast the product copies the equally large shares
     return shares @ v
+
+
+def _repeatable(*inputs: Tensor, **given: Any) -> Tensor:
+    """CUDA's fused attention with a backward that adds in one order. By itself it adds in any where there
+    are many keys, after which no training ends in the same bits twice.
+
+    cuDNN's kernel knows no other way and is left out. The others ask for torch's deterministic mode, in
+    which other operations are slow or raise: it is on while backward starts the kernel.
+    """
+    _leave_deterministic()  # after a backward that ran out of memory
+    allowed = torch.backends.cuda.cudnn_sdp_enabled()
+    torch.backends.cuda.enable_cudnn_sdp(False)
+    try:
+        out = F.scaled_dot_product_attention(*inputs, **given)
+    finally:
+        torch.backends.cuda.enable_cudnn_sdp(allowed)
+    node = out.grad_fn
+    if node is not None and not node.name().startswith("ScaledDot"):
+        node = node.next_functions[0][0]  # of heads that were padded
+    if node is not None and node.name().startswith("ScaledDot"):
+        node.register_prehook(lambda _: _enter_deterministic())
+        node.register_hook(lambda *_: _leave_deterministic())
+    return out
+
+
+_modes: list[tuple[int, bool]] = []  # torch's, while it is in another
+
+
+def _enter_deterministic() -> None:
+    fill = torch.utils.deterministic.fill_uninitialized_memory
+    _modes.append((torch.get_deterministic_debug_mode(), fill))
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    torch.set_deterministic_debug_mode("error")
+
+
+def _leave_deterministic() -> None:
+    if _modes:
+        mode, torch.utils.deterministic.fill_uninitialized_memory = _modes.pop()
+        torch.set_deterministic_debug_mode(mode)
 
 
 def again(function: Callable[..., Tensor], *inputs: Any) -> Tensor:

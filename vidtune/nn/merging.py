@@ -83,8 +83,21 @@ def merge_sum(x: Tensor, matching: Matching) -> Tensor:
     src, dst = _halves(x, matching.cls)
     kept = src.gather(1, _wide(matching.kept, src))  # (N, s - r, D)
     merged = src.gather(1, _wide(matching.merged, src))  # (N, r, D)
-    dst = dst.scatter_add(1, _wide(matching.target, src), merged)
-    return torch.cat([x[:, : matching.cls], kept, dst], dim=1)  # (N, n - r, D)
+    into = _into_targets_on_cuda if x.is_cuda else _into_targets
+    return torch.cat([x[:, : matching.cls], kept, into(dst, merged, matching.target)], dim=1)
+
+
+def _into_targets(dst: Tensor, merged: Tensor, target: Tensor) -> Tensor:
+    """Targets (N, t, D), each with the merged (N, r, D) added that go into it."""
+    return dst.scatter_add(1, _wide(target, dst), merged)
+
+
+def _into_targets_on_cuda(dst: Tensor, merged: Tensor, target: Tensor) -> Tensor:
+    """The same by a product with zeros and ones: CUDA's `scatter_add` adds in any order, after which no
+    training ends in the same bits twice."""
+    goes = target[:, None] == torch.arange(dst.shape[1], device=dst.device)[:, None]  # (N, t, r)
+    with torch.autocast(dst.device.type, enabled=False):
+        return torch.baddbmm(dst, goes.to(dst.dtype), merged)
 
 
 def unmerge(x: Tensor, matching: Matching) -> Tensor:
