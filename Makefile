@@ -1,6 +1,7 @@
 # make smoke:      set-up and every step on a few clips, in about a minute
 # make reproduce:  set-up and the whole pipeline on the embedded default
 # make test:       set-up and the tests (test-full: a variant of every method at full size, 25 minutes)
+# make test-gpu:   the tests that need a GPU, on this machine's; all others hide it
 # make fuzz:       random inputs at every door, FUZZ=2000 of them a door, of which `make test` tries 50
 # make campaign:   what takes longer than tests: trainings killed 30 times, the pipeline 60 times and on full disks, jobs of a
 #                  real SLURM disturbed (root, on Debian)
@@ -18,7 +19,7 @@ export USER ?= vidtune
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: setup smoke reproduce test test-full fuzz campaign lint docs bench bench-gpu bench-data clean
+.PHONY: setup smoke reproduce test test-full test-gpu fuzz campaign lint docs bench bench-gpu bench-data clean
 
 setup: $(READY)
 
@@ -42,6 +43,9 @@ test: $(READY)
 
 test-full: $(READY)  # two processes of one thread at a time
 	OMP_NUM_THREADS=1 VIDTUNE_FULL_SIZE=1 $(BIN)/python -m pytest tests/test_every_method_at_full_size.py -v
+
+test-gpu: $(READY)
+	VIDTUNE_ON_A_GPU=1 $(BIN)/python -m pytest tests/engine/test_on_a_gpu.py --numprocesses 4 -v
 
 fuzz: $(READY)
 	FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/doors/test_fuzz.py --numprocesses auto -v

@@ -45,7 +45,6 @@ MINI = ["side4video/b16-ssv2"]
 STEPS, BATCH = 3, 2 if FULL else 4
 GPUS = torch.cuda.device_count()
 RANKS = 1 if GPUS == 1 else 2
-MERGES = ("tempme", "tome")  # by a sum that CUDA adds up in any order: TempMe was seen to differ
 WHOLE_EPOCHS = ("side4video", "mmcv")  # schedules that count in epochs
 # (height, width), frames and frames a second of the videos, by dataset: as long as their samplers ask for
 FORMS = {"ssv2": ((240, 426), 40, 12), "msrvtt": ((240, 320), 96, 8)}
@@ -210,11 +209,7 @@ def test_trains_stops_resumes_and_is_tested(
         ends("train", stopped / "model.pt", 75, VIDTUNE_STOP_AFTER=1)
         assert (stopped / "resume.pt").is_file() and not (stopped / "model.pt").exists()
         ends("train", stopped / "model.pt", 0)
-        if GPUS and run.model.method in MERGES:
-            losses = [load_json(folder / "train.json")["losses"] for folder in (stopped, whole)]
-            torch.testing.assert_close(*map(torch.tensor, losses), rtol=0.02, atol=0.02)
-        else:
-            same(stopped, whole)
+        same(stopped, whole)
         ends("evaluate", stopped / "eval.json", 0)
     facts = load_json(stopped / "train.json")
     assert facts["status"] == "ok" and facts["steps"] == STEPS and len(facts["losses"]) == STEPS
