@@ -237,10 +237,14 @@ READINGS = ("in use", "reserved", "allocated")
 
 
 def _measured_on(gpu: str, rows: dict[str, dict], in_print: dict[str, float]) -> Iterator[str]:
-    under = next(iter(rows.values()))["conditions"]
-    yield f"\n## {under['device']}\n"
-    yield f"Driver {under['driver']}, torch {under['torch']}, {under['date']}, commit {under['commit']};"
-    yield f"{under['steps']} steps after {under['warmup']}; `results/reference/{gpu}`.\n"
+    under = [row["conditions"] for row in rows.values()]
+    yield f"\n## {under[0]['device']}\n"
+    said = {
+        f"driver {c['driver']}, torch {c['torch']}, {c['date']}, commit {c['commit']}, "
+        f"{c['steps']} steps after {c['warmup']}"
+        for c in under
+    }
+    yield f"{'; '.join(sorted(said))}; `results/reference/{gpu}`.\n"
     heads = ("variant", "batch", "precision", "print", *READINGS, "predicted", "ours", "predicted")
     heads += ("training, videos/s", "inference, videos/s")
     yield f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}"

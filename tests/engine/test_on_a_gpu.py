@@ -1,5 +1,6 @@
 """On a GPU: the same outputs and gradients as on the CPU, in every precision, compiled and resumed."""
 
+import os
 import subprocess
 from collections.abc import Callable
 
@@ -14,11 +15,15 @@ from vidtune.cli.rules.bench import PRECISIONS
 from vidtune.cost.measured_phases import measured_recipe
 from vidtune.engine.device import precision
 from vidtune.engine.step import Step, objective
+from vidtune.nn.attention import attend
 from vidtune.nn.task import Recognizer, VideoModel
 from vidtune.spec import load_json, write_json
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU that torch can use")
+pytestmark = pytest.mark.skipif(
+    "VIDTUNE_ON_A_GPU" not in os.environ, reason="make test-gpu runs it"
+)
 CUDA = torch.device("cuda")
+State = dict[str, Tensor]
 FIRST = {(m.method, m.task): m for m in reversed(MODELS)}
 TRAINED = (
     *("side4video/b16-ssv1", "side4video/dist-b16", "side4video/b32-msrvtt"),
@@ -63,6 +68,22 @@ def test_nothing_waits_for_the_device(m):
         loss_of(net, video, target).backward()
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_attention_over_many_keys_has_the_same_gradient_twice(dtype, masked):
+    torch.manual_seed(0)
+    q, k, v = torch.randn(3, 8, 12, 1000, 64, device=CUDA, dtype=dtype).unbind()
+    bias = torch.randn(8, 1, 1, 1000, device=CUDA, dtype=dtype) if masked else None
+    found = []
+    for _ in range(4):
+        leaves = [x.clone().requires_grad_() for x in (q, k, v)]
+        attend(*leaves, bias).square().sum().backward()
+        found.append([x.grad for x in leaves])
+        assert torch.get_deterministic_debug_mode() == 0
+    for grads in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(grads, found[0], strict=True))
 
 
 @pytest.mark.parametrize("given", PRECISIONS)
@@ -118,12 +139,15 @@ def test_compiles(m):
 
 
 @pytest.fixture
-def train(short_run, tmp_path) -> Callable[..., dict[str, Tensor]]:
+def train(short_run, tmp_path) -> Callable[..., State | None]:
     """A function that trains a run of one name on and returns its weights; None where it was stopped."""
 
-    def run_on(name: str, folder: str, *words: object, **env: object) -> dict[str, Tensor] | None:
+    def run_on(
+        name: str, precision: str, folder: str, *words: object, **env: object
+    ) -> dict[str, Tensor] | None:
         method = {"aim": {"method": "aim", "options": {}}}.get(name, {})  # with dropout
-        run = short_run("side4video/b16-ssv1@0" if method else f"{name}@0", group=4)
+        name = "side4video/b16-ssv1" if method else name
+        run = short_run(f"{name}@0", group=4, precision=precision)
         spec, out = tmp_path / "spec.json", tmp_path / folder / "model.pt"
         write_json(spec, run.model_copy(update={"model": run.model.model_copy(update=method)}))
         asked = command("train", "--spec", spec, "--out", out, *words)
@@ -137,12 +161,15 @@ def train(short_run, tmp_path) -> Callable[..., dict[str, Tensor]]:
     return run_on
 
 
-@pytest.mark.parametrize("name", ["aim", *TRAINED])
-def test_a_training_in_parts_or_stopped_ends_in_the_same_bits(name, train):
+@pytest.mark.parametrize(
+    ("name", "precision"), [*((n, "fp32") for n in ("aim", *TRAINED)), ("aim", "amp16")]
+)
+def test_a_training_in_parts_or_stopped_ends_in_the_same_bits(name, precision, train):
     """With chance in it: CUDA's generator is kept in a snapshot."""
-    whole = train(name, "whole")
-    train(name, "stopped", VIDTUNE_STOP_AFTER=2)
-    for state in (train(name, "stopped"), train(name, "parts", "--parts", 2)):
+    whole = train(name, precision, "whole")
+    train(name, precision, "stopped", VIDTUNE_STOP_AFTER=2)
+    parts = train(name, precision, "parts", "--parts", 2)
+    for state in (train(name, precision, "stopped"), parts):
         assert all(torch.equal(state[key], whole[key]) for key in whole)
 
 

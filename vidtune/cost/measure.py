@@ -23,6 +23,7 @@ from vidtune.cost.clock import Clock, summary, synchronise
 from vidtune.cost.measured_phases import PHASES, BenchJob, MeasuredPhase, attention_of
 from vidtune.engine.device import out_of_memory
 from vidtune.gpu.watch import Watch
+from vidtune.nn.attention import leave_deterministic
 from vidtune.spec import UserError
 
 GIB = 1 << 30
@@ -103,6 +104,7 @@ def _phase(job: BenchJob, name: str, clips: Path, gpu: dict[str, Any] | None) ->
             raise UserError(f"{job.model.name}: --compile: {why}; measure without it") from None
         raise
     finally:
+        leave_deterministic()
         gc.collect()
         if job.device == "cuda":
             torch.cuda.empty_cache()

@@ -39,8 +39,8 @@ def attend(
     `bias` is added to the logits and broadcasts to (N, H, Q, K); `causal` hides later keys.
     """
     if _backend == "fused":
-        trained = torch.is_grad_enabled() and any(x.requires_grad for x in (q, k, v))
-        ordered = q.is_cuda and trained and not torch.compiler.is_compiling()
+        ordered = q.is_cuda and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        ordered &= any(x is not None and x.requires_grad for x in (q, k, v, bias))
         fused = _repeatable if ordered else F.scaled_dot_product_attention
         return fused(q, k, v, attn_mask=bias, is_causal=causal)
     if callable(_backend):
@@ -61,9 +61,9 @@ def _repeatable(*inputs: Tensor, **given: Any) -> Tensor:
     are many keys, after which no training ends in the same bits twice.
 
     cuDNN's kernel knows no other way and is left out. The others ask for torch's deterministic mode, in
-    which other operations are slow or raise: it is on while backward starts the kernel.
+    which other operations are slow or raise: it is on while backward starts the kernel, and after one that
+    ran out of memory until `leave_deterministic`.
     """
-    _leave_deterministic()  # after a backward that ran out of memory
     allowed = torch.backends.cuda.cudnn_sdp_enabled()
     torch.backends.cuda.enable_cudnn_sdp(False)
     try:
@@ -75,7 +75,7 @@ def _repeatable(*inputs: Tensor, **given: Any) -> Tensor:
         node = node.next_functions[0][0]  # of heads that were padded
     if node is not None and node.name().startswith("ScaledDot"):
         node.register_prehook(lambda _: _enter_deterministic())
-        node.register_hook(lambda *_: _leave_deterministic())
+        node.register_hook(lambda *_: leave_deterministic())
     return out
 
 
@@ -89,7 +89,8 @@ def _enter_deterministic() -> None:
     torch.set_deterministic_debug_mode("error")
 
 
-def _leave_deterministic() -> None:
+def leave_deterministic() -> None:
+    """Bring torch's own mode back."""
     if _modes:
         mode, torch.utils.deterministic.fill_uninitialized_memory = _modes.pop()
         torch.set_deterministic_debug_mode(mode)
@@ -97,5 +98,6 @@ def _leave_deterministic() -> None:
 
 def again(function: Callable[..., Tensor], *inputs: Any) -> Tensor:
     """`function(*inputs)`, of which only the inputs are kept: backward computes the rest again. Nothing
-    in it may be random, or ask for rows (vidtune/nn/rows.py), which are then another pass's."""
+    in it may be random, or ask for rows (vidtune/nn/rows.py), which are then another pass's, and
+    it may not end with `attend`, which CUDA would compute again in deterministic mode."""
     return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)
